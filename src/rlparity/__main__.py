@@ -1,0 +1,262 @@
+"""The command line: one subcommand per stage of the pipeline, and a few for people."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rlparity.errors import UserError
+
+STARTED = time.time()
+DESCRIPTION = """\
+Reproducible reinforcement-learning benchmarks that end in a verdict.
+
+for people:
+  run SUITE        train and report a suite: its name (smoke, cartpole, classic, ...) or a path
+  cost SUITE       what a suite will cost, and what of it is trained already
+  train A E        train one algorithm in one environment, without a suite file
+  play CELL        watch a trained cell (its folder), in a window or as a GIF
+  restore SUITE    take over records that the reports carry, instead of training them again
+  bench            environment steps per second, ours beside Stable-Baselines3's
+  diff A B         what changed between two reports
+
+stages, called by the pipeline in this order:
+  cell             train one cell of a suite
+  collect          records -> tables
+  analyse          tables -> statistics and verdicts
+  draw             statistics -> figures
+  report           figures and statistics -> the page
+  index            the page of all suites
+  check            say which seeds failed
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one subcommand; returns the exit status. What a user can mend is told in one line."""
+    try:
+        parser = _parser()
+        chosen, rest = parser.parse_known_args(arguments)
+        if rest and not getattr(chosen, "passes_on", False):
+            parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        return int(chosen.run(chosen, rest) or 0)
+    except UserError as error:
+        print(f"rlparity: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("rlparity: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rlparity",
+        usage="rlparity COMMAND ...",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", help=argparse.SUPPRESS)
+
+    def add(run: Any, summary: str, *positional: str) -> argparse.ArgumentParser:
+        name = run.__name__.strip("_")
+        command = commands.add_parser(name, description=summary, add_help=name != "bench")
+        command.set_defaults(run=run)
+        for word in positional:
+            command.add_argument(word.lower(), metavar=word)
+        return command
+
+    _add_for_people(add)
+    _add_stages(add)
+    return parser
+
+
+def _add_for_people(add: Any) -> None:
+    run = add(_run, "Train and report a suite. Further arguments go to snakemake.", "SUITE")
+    run.set_defaults(passes_on=True)
+    cost = add(_cost, "What a suite will cost.", "SUITE")
+    cost.add_argument("--results", type=Path, default=Path("results"))
+    cost.add_argument("--reports", type=Path, default=Path("reports"))
+    train = add(_train, "Train one algorithm in one environment.", "ALGORITHM", "ENVIRONMENT")
+    train.add_argument("--seeds", nargs="+", default=["0"], metavar="RANGE", help="such as 0-4 or 7; default 0")
+    train.add_argument("--budget", type=int, default=100_000, help="environment steps per seed; default 100000")
+    train.add_argument("--implementation", choices=["scratch", "sb3"], default="scratch")
+    train.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="hyper-parameters")
+    train.add_argument("--results", type=Path, default=Path("results"))
+    play = add(_play, "Watch a trained cell.", "CELL")
+    play.add_argument("--gif", type=Path, metavar="FILE", help="write an animated GIF instead of opening a window")
+    play.add_argument("--seed", type=int, help="which seed of the cell; default its first")
+    restore = add(_restore, "Take over shipped records whose fingerprint and hashes match.")
+    restore.add_argument("suite", nargs="?", metavar="SUITE")
+    restore.add_argument("--cell", type=Path, metavar="FILE", help="only this order (cell.json)")
+    restore.add_argument("--results", type=Path, default=Path("results"))
+    restore.add_argument("--reports", type=Path, default=Path("reports"))
+    bench = add(_bench, "Environment steps per second. Arguments: rlparity bench --help")
+    bench.set_defaults(passes_on=True)
+    add(_diff, "What changed between two reports.", "REPORT_A", "REPORT_B")
+
+
+def _add_stages(add: Any) -> None:
+    cell = add(_cell, "Train one cell.")
+    cell.add_argument("--cell", required=True, help="the cell as JSON, or the file that holds it (cell.json)")
+    cell.add_argument("--into", type=Path, required=True, metavar="FOLDER")
+    collect = add(_collect, "Records -> tables.", "SUITE")
+    collect.add_argument("--narrow", type=json.loads, default={}, metavar="JSON")
+    stages = [collect]
+    for stage in (_analyse, _draw, _report, _check):
+        stages.append(add(stage, f"Stage {stage.__name__[1:]}, for the suite of that name.", "SUITE"))
+    stages.append(add(_index, "The page of all suites."))
+    for command in stages:
+        command.add_argument("--results", type=Path, default=Path("results"))
+        command.add_argument("--reports", type=Path, default=Path("reports"))
+    stages[3].add_argument("--summary", type=Path, metavar="FILE", help="write what is printed to a file, too")
+
+
+def _run(chosen: argparse.Namespace, rest: list[str]) -> int:
+    from rlparity import settings, suite
+
+    path = suite.find(chosen.suite).resolve()
+    if not any(word.split("=")[0] in ("--cores", "-c", "-n", "--dry-run", "--jobs", "-j") for word in rest):
+        rest = [*rest, "--cores", "all"]
+    command = [sys.executable, "-m", "snakemake", *rest, "--configfile", str(path)]
+    with subprocess.Popen(command, cwd=settings.root()) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.wait()
+            raise
+
+
+def _cost(chosen: argparse.Namespace, rest: list[str]) -> None:
+    from rlparity import cost, orders, suite
+
+    checked = suite.load(suite.find(chosen.suite))
+    waiting = [cell for cell in checked.cells if not orders.up_to_date(cell, chosen.results / cell.folder)]
+    print(f"suite {checked.name}: {cost.describe(checked.cells, waiting, chosen.reports)}")
+
+
+def _train(chosen: argparse.Namespace, rest: list[str]) -> int:
+    from rlparity import suite, yamlfile
+
+    pairs = [text.partition("=") for text in chosen.set]
+    if wrong := [name for name, equals, _ in pairs if not equals]:
+        raise UserError(f"--set {wrong[0]}: write KEY=VALUE, such as learning_rate=1e-3")
+    asked = suite.resolve(
+        {
+            "name": "train",
+            "title": f"{chosen.algorithm} in {chosen.environment}",
+            "environments": [chosen.environment],
+            "algorithms": [chosen.algorithm],
+            "implementations": [chosen.implementation],
+            "seeds": chosen.seeds,
+            "budgets": {"default": chosen.budget},
+            "hyperparameters": {chosen.algorithm: {name: yamlfile.parse(text) for name, _, text in pairs}},
+        },
+        "rlparity train",
+    )
+    if not asked.cells:
+        raise UserError(f"algorithm {chosen.algorithm!r} has no reference in sb3; train it with scratch")
+    suite.check_writable(chosen.results)
+    failed = 0
+    for cell in asked.cells:
+        from rlparity.runner import run_cell
+
+        folder = chosen.results / cell.folder
+        run = run_cell(cell, folder)
+        print(f"{folder}: {run['status']}, {run['steps_per_second']:,.0f} steps/s")
+        failed += run["status"] != "done"
+    return 1 if failed else 0
+
+
+def _play(chosen: argparse.Namespace, rest: list[str]) -> None:
+    from rlparity.play import play
+
+    total = play(Path(chosen.cell), chosen.gif, chosen.seed)
+    print(f"return {total:g}" + (f", {chosen.gif}" if chosen.gif else ""))
+
+
+def _restore(chosen: argparse.Namespace, rest: list[str]) -> int:
+    from rlparity import restore, suite
+
+    if chosen.cell is not None:
+        restore.one(chosen.cell, chosen.reports)
+        return 0
+    if chosen.suite is None:
+        raise UserError("restore: name a suite, or an order with --cell")
+    print(restore.restore(suite.load(suite.find(chosen.suite)), chosen.results, chosen.reports))
+    return 0
+
+
+def _bench(chosen: argparse.Namespace, rest: list[str]) -> int:
+    from rlparity import bench
+
+    return int(bench.main(rest) or 0)
+
+
+def _diff(chosen: argparse.Namespace, rest: list[str]) -> None:
+    from rlparity import diff
+
+    print(diff.compare(Path(chosen.report_a), Path(chosen.report_b)))
+
+
+def _cell(chosen: argparse.Namespace, rest: list[str]) -> None:
+    from rlparity import orders
+
+    cell = orders.parse(chosen.cell) if chosen.cell.startswith("{") else orders.read(Path(chosen.cell))
+    from rlparity.runner import run_cell
+
+    run_cell(cell, chosen.into, STARTED)
+
+
+def _collect(chosen: argparse.Namespace, rest: list[str]) -> None:
+    from rlparity import suite, table
+
+    checked = suite.load(suite.find(chosen.suite), chosen.narrow)
+    table.collect(list(checked.cells), chosen.results, chosen.reports, checked.plan())
+
+
+def _analyse(chosen: argparse.Namespace, rest: list[str]) -> None:
+    from rlparity import analyse, settings
+
+    published = settings.root() / settings.RESOURCES.parent / "published"
+    analyse.analyse(chosen.results / chosen.suite / "tables", published, chosen.reports / chosen.suite)
+
+
+def _draw(chosen: argparse.Namespace, rest: list[str]) -> None:
+    from rlparity import figures
+
+    figures.draw(chosen.reports / chosen.suite)
+
+
+def _report(chosen: argparse.Namespace, rest: list[str]) -> None:
+    from rlparity import report
+
+    summary = report.render(chosen.reports / chosen.suite)
+    if chosen.summary is not None:
+        chosen.summary.write_text(summary.rstrip() + "\n", encoding="utf-8")
+
+
+def _index(chosen: argparse.Namespace, rest: list[str]) -> None:
+    from rlparity import report
+
+    report.render_index(chosen.reports)
+
+
+def _check(chosen: argparse.Namespace, rest: list[str]) -> int:
+    from rlparity import orders
+
+    failed = orders.failed_seeds(chosen.results / chosen.suite / "tables" / "plan.json", chosen.results)
+    for line in failed:
+        print(f"rlparity: {line}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

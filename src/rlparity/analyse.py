@@ -1,0 +1,204 @@
+"""Stage `analyse`: the four tables of records -> every CSV of a report.
+
+Endpoints come from the deterministic evaluations, of an arm that has none (the random agent) from the sampled ones.
+A failed seed keeps its learning curve as far as it goes, and has no `final` and no `auc`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rlparity import stats, table
+from rlparity.errors import UserError
+from rlparity.paper import paper, published
+from rlparity.verdict import ENDPOINTS, REFERENCE, Scores, pairs, verdicts
+
+ARM = list(table.ARM)
+TAUS = 51  # points of a performance profile
+PHASES = ("training", "evaluation", "wall")  # what a cell spends time on
+
+
+def analyse(tables: Path, published_numbers: Path, into: Path) -> None:
+    """Write the CSVs of a report.
+
+    Reads `tables/{evaluations,runs}.parquet` and `tables/plan.json`, and the published numbers' folder. Raises
+    UserError where one of them is missing or damaged.
+    """
+    plan = _plan(tables / "plan.json")
+    evaluations, runs = (table.read(tables / f"{name}.parquet") for name in ("evaluations", "runs"))
+    points = evaluation_points(evaluations, plan)
+    scores = score(points, runs, plan)
+    made = {
+        "scores": scores,
+        "summary": summary(scores),
+        "verdicts": verdicts(scores, plan),
+        "paper": paper(scores, plan, published(published_numbers)),
+        "curves": curves(points),
+        "seed_curves": table.frame("seed_curves", points[list(table.TABLES["seed_curves"])].to_dict("records")),
+        "profiles": profiles(scores),
+        "improvement": improvement(scores, plan),
+        "thresholds": thresholds(scores, runs, plan),
+        "cost": cost(runs),
+    }
+    for name, rows in made.items():
+        table.write_csv(into, name, rows)
+
+
+def _plan(file: Path) -> dict[str, Any]:
+    try:
+        plan: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file}: cannot be read ({error}); run the stage collect") from None
+    return plan
+
+
+def evaluation_points(evaluations: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
+    """Mean return of each evaluation: columns of `seed_curves`, and `clock`, the environment step as recorded.
+
+    `env_step` is the nominal point: an evaluation happens when a multiple of budget / points is crossed.
+    """
+    keys = [*ARM, "protocol", "seed", "env_step"]
+    points = evaluations.groupby(keys, observed=True)["episode_return"].mean().rename("value").reset_index()
+    asked = {
+        tuple(cell[key] for key in ARM): (cell["budget"], cell["evaluation"]["points"]) for cell in plan["cells"]
+    }
+    known = pd.DataFrame([(*arm, *numbers) for arm, numbers in asked.items()], columns=[*ARM, "budget", "points"])
+    points = points.merge(known, on=ARM, how="inner")
+    points["clock"] = points["env_step"]
+    points["env_step"] = points["clock"] * points["points"] // points["budget"] * points["budget"] // points["points"]
+    return points.sort_values(keys, kind="stable").reset_index(drop=True)
+
+
+def score(points: pd.DataFrame, runs: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
+    """Table `scores`: one row for each seed and endpoint; failed and censored ones have no value."""
+    curves = {key: curve for key, curve in points.groupby([*ARM, "seed", "protocol"])}
+    deterministic = {key[:3] for key in curves if key[-1] == "deterministic"}
+    rows = []
+    for run in runs.sort_values([*ARM, "seed"]).to_dict("records"):
+        arm = tuple(run[key] for key in ARM)
+        protocol = "deterministic" if arm in deterministic else "sampled"
+        curve = curves.get((*arm, run["seed"], protocol), points.iloc[:0])
+        threshold = plan["environments"][run["environment"]]["threshold"]
+        at_end = curve["value"][curve["clock"] == run["budget"]]
+        whole = run["status"] == "done" and len(at_end) == 1
+        values = {
+            "final": at_end.iloc[0] if whole else np.nan,
+            "auc": stats.area_under_curve(curve["clock"], curve["value"]) if whole else np.nan,
+        }
+        if threshold is not None:
+            values["time_to_threshold"] = stats.time_to_threshold(curve["clock"], curve["value"], threshold)
+        who = {key: run[key] for key in table.SEED}
+        rows += [{**who, "endpoint": endpoint, "value": value} for endpoint, value in values.items()]
+    return table.frame("scores", rows)
+
+
+def _arms(scores: pd.DataFrame, *keys: str) -> Iterator[tuple[dict[str, Any], stats.Array, str]]:
+    """Each group's keys, the values there are (n,), and the seeds that have none."""
+    for key, part in scores.groupby([*ARM, *keys]):
+        missing = ", ".join(str(seed) for seed in part["seed"][part["value"].isna()])
+        yield dict(zip([*ARM, *keys], key, strict=True)), part["value"].dropna().to_numpy(), missing
+
+
+def summary(scores: pd.DataFrame) -> pd.DataFrame:
+    """Table `summary`: IQM, mean and median over seeds, with bootstrap intervals."""
+    rows = []
+    for who, x, failed in _arms(scores[scores["endpoint"].isin(ENDPOINTS)], "endpoint"):
+        for name, statistic in stats.STATISTICS.items():
+            low, high = stats.bootstrap_interval(statistic, x) if len(x) else (np.nan, np.nan)
+            estimate = statistic(x) if len(x) else np.nan
+            interval = {"ci_low": low, "ci_high": high, "seeds": len(x), "failed_seeds": failed}
+            rows.append({**who, "statistic": name, "estimate": estimate, **interval})
+    return table.frame("summary", rows)
+
+
+def curves(points: pd.DataFrame) -> pd.DataFrame:
+    """Table `curves`: IQM over seeds with its bootstrap interval, and mean, at each nominal point."""
+    parts = []
+    for key, part in points.groupby([*ARM, "protocol"]):
+        grid = part.pivot_table(index="env_step", columns="seed", values="value")
+        for seeds, rows in grid.groupby(grid.notna().apply(tuple, axis=1)):  # failed seeds end early
+            values = rows.to_numpy()[:, list(seeds)]
+            low, high = stats.bootstrap_interval(stats.iqm, values)
+            numbers = {
+                "iqm": stats.iqm(values),
+                "ci_low": low,
+                "ci_high": high,
+                "mean": values.mean(-1),
+                "seeds": values.shape[-1],
+            }
+            who = dict(zip([*ARM, "protocol"], key, strict=True))
+            parts.append(pd.DataFrame({**who, "env_step": rows.index, **numbers}))
+    whole = pd.concat(parts).sort_values([*ARM, "protocol", "env_step"]) if parts else pd.DataFrame()
+    return table.frame("curves", whole.to_dict("records"))
+
+
+def profiles(scores: pd.DataFrame) -> pd.DataFrame:
+    """Table `profiles`: share of seeds whose final return exceeds tau, on one grid for each environment."""
+    final = scores[(scores["endpoint"] == "final") & scores["value"].notna()]
+    grids = {}
+    for environment, values in final.groupby("environment")["value"]:
+        low, high = values.min(), values.max()
+        step = ((high - low) or 1.0) / (TAUS - 1)
+        grids[environment] = np.linspace(low - step, high, TAUS)
+    rows = []
+    for who, x, _ in _arms(final):
+        tau = grids[who["environment"]]
+        for numbers in zip(tau, *stats.performance_profile(x, tau), strict=True):
+            rows.append({**who, **dict(zip(("tau", "fraction", "ci_low", "ci_high"), numbers, strict=True))})
+    return table.frame("profiles", rows)
+
+
+def improvement(scores: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
+    """Table `improvement`: probability that a seed scores above one of the reference's."""
+    arms, rows = Scores(scores), []
+    chance: Callable[..., stats.Array] = stats.probability_of_improvement
+    for pair in pairs(plan, arms):
+        for endpoint in ENDPOINTS:
+            x = arms(pair.environment, pair.implementation, pair.algorithm, endpoint)
+            y = arms(pair.environment, REFERENCE, pair.reference, endpoint)
+            if len(x) and len(y):
+                low, high = stats.bootstrap_interval(chance, x, y)
+                who = {**pair._asdict(), "reference": f"{REFERENCE}/{pair.reference}", "endpoint": endpoint}
+                rows.append({**who, "probability": chance(x, y), "ci_low": low, "ci_high": high})
+    return table.frame("improvement", rows)
+
+
+def thresholds(scores: pd.DataFrame, runs: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
+    """Table `thresholds`: how many seeds reached the task's threshold, and when. Those that did not are censored."""
+    failed = {tuple(run[key] for key in table.SEED) for run in runs[runs.status == "failed"].to_dict("records")}
+    budgets = runs.groupby(ARM)["budget"].max()
+    rows = []
+    for key, part in scores[scores["endpoint"] == "time_to_threshold"].groupby(ARM):
+        who = dict(zip(ARM, key, strict=True))
+        rows.append(
+            {
+                **who,
+                "threshold": plan["environments"][who["environment"]]["threshold"],
+                "reached": part["value"].notna().sum(),
+                "seeds": len(part),
+                "median_env_step": stats.censored_median(part["value"]),
+                "budget": budgets[key],
+                "failed_seeds": ", ".join(str(seed) for seed in part["seed"] if (*key, seed) in failed),
+            }
+        )
+    return table.frame("thresholds", rows)
+
+
+def cost(runs: pd.DataFrame) -> pd.DataFrame:
+    """Table `cost`: throughput of a process, times per seed, and the largest peak of memory, over an arm's cells."""
+    rows = []
+    for key, part in runs.groupby(ARM):
+        cells = part.drop_duplicates("cell")
+        steps = (cells["steps_per_second"] * cells["training_time_s"]).sum()
+        trained = cells["training_time_s"].sum()
+        times = {f"{name}_time_per_seed_s": cells[f"{name}_time_s"].sum() / len(part) for name in PHASES}
+        rates = {"steps_per_second": steps / trained if trained > 0 else np.nan, **times}
+        who = dict(zip(ARM, key, strict=True))
+        rows.append({**who, "seeds": len(part), **rates, "peak_memory_mib": cells["peak_memory_mib"].max()})
+    return table.frame("cost", rows)

@@ -1,0 +1,67 @@
+"""One cell of the grid: what is trained, on what, with which seeds. Pure data, no YAML and no torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a policy is evaluated: `points` times in training, then once more at the end of the budget."""
+
+    points: int = 20  # evaluations at 0, 1/points, ... of the budget
+    episodes: int = 20  # whole episodes at each of them
+    final_episodes: int = 100  # whole episodes once the budget is spent
+    modes: tuple[str, ...] = ("deterministic",)  # of {"deterministic", "sampled"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A block of seeds of one named configuration of one implementation in one environment."""
+
+    suite: str
+    environment: str  # Gymnasium id, "module:Id" too
+    implementation: str  # "scratch" or "sb3"
+    algorithm: str  # named configuration, a key of hyperparameters.yaml
+    agent: str  # what runs it: a name in agents.REGISTRY, or an SB3 class in reference.CLASSES
+    seeds: tuple[int, ...]
+    budget: int  # environment steps per seed
+    n_envs: int = 1  # sub-environments per seed
+    normalize: bool = False  # running normalisation of observations and rewards
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)  # differences from the agent's Config
+    evaluation: Protocol = Protocol()
+    tensorboard: bool = False
+    fingerprint: str = ""  # hash of all that the records depend on, see fingerprint.py
+
+    @property
+    def block(self) -> str:
+        """Name of the block of seeds: `seeds-<first>-<last>`."""
+        return f"seeds-{self.seeds[0]}-{self.seeds[-1]}"
+
+    @property
+    def folder(self) -> PurePosixPath:
+        """Where the records go, below the results folder."""
+        environment = path_name(self.environment)
+        return PurePosixPath(self.suite, environment, self.implementation, self.algorithm, self.block)
+
+    def to_json(self) -> str:
+        """The cell as one line of JSON; `from_json` reads it back."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Cell:
+        """Read what `to_json` wrote."""
+        values = json.loads(text)
+        evaluation = values.pop("evaluation")
+        evaluation["modes"] = tuple(evaluation["modes"])
+        values["seeds"] = tuple(values["seeds"])
+        return cls(evaluation=Protocol(**evaluation), **values)
+
+
+def path_name(environment: str) -> str:
+    """An environment id as one path component: "ALE/Pong-v5" becomes "ALE_Pong-v5"."""
+    return environment.replace("/", "_").replace(":", "_")

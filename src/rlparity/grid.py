@@ -1,0 +1,233 @@
+"""From a suite's keys to its table of cells; everything that cannot work is found here, before anything runs.
+
+Functions add what they find wrong to `found`, one line each with the key it concerns.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rlparity import registry, settings, worlds
+from rlparity.cell import Cell, Protocol, path_name
+from rlparity.errors import UserError, unknown
+from rlparity.settings import Algorithm, Settings
+from rlparity.worlds import World
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One environment of a suite, with what the suite says about it."""
+
+    id: str
+    world: World
+    algorithms: tuple[str, ...]
+    blocks: tuple[tuple[int, ...], ...]
+    budgets: Mapping[str, int]
+    threshold: float | None
+
+    def budget(self, algorithm: Algorithm) -> int | None:
+        """Environment steps per seed: by configuration, else by agent, else the default."""
+        names = (algorithm.name, algorithm.agent, "default")
+        return next((self.budgets[name] for name in names if name in self.budgets), None)
+
+
+def bad_names(raw: Mapping[str, Any], algorithms: Mapping[str, Algorithm]) -> list[str]:
+    """Names that the library does not have, wherever a suite may use one."""
+    lists = {"algorithms": raw["algorithms"]}
+    budgets = {"budgets": raw["budgets"]}
+    for i, item in enumerate(raw["environments"]):
+        if isinstance(item, Mapping):
+            lists[f"environments[{i}].algorithms"] = item.get("algorithms", [])
+            budgets[f"environments[{i}].budgets"] = item.get("budgets", {})
+    found = []
+    for where, names in lists.items():
+        for i, name in enumerate(names):
+            if name not in algorithms:
+                found.append(str(unknown("value", name, algorithms, f"{where}[{i}]")))
+            elif name in names[:i]:
+                found.append(f"{where}[{i}]: {name!r} is there twice")
+    keys = {"default", *algorithms, *registry.AGENTS}
+    for where, table in budgets.items():
+        found += [str(unknown("key", key, keys, where)) for key in table if key not in keys]
+    overrides = raw.get("hyperparameters", {})
+    found += [
+        str(unknown("key", key, algorithms, "hyperparameters")) for key in overrides if key not in algorithms
+    ]
+    return found
+
+
+def environments(raw: Mapping[str, Any], found: list[str]) -> list[Environment]:
+    """The environments of a suite, made once each; what is wrong is added to `found`."""
+    seen: set[str] = set()
+    made = []
+    for i, item in enumerate(raw["environments"]):
+        own = {"id": item} if isinstance(item, str) else item
+        where = f"environments[{i}]"
+        if path_name(own["id"]) in seen:
+            found.append(f"{where}: {own['id']!r} is there twice")
+        seen.add(path_name(own["id"]))
+        seeds, place = (own["seeds"], f"{where}.seeds") if "seeds" in own else (raw["seeds"], "seeds")
+        blocks = tuple(_blocks(seeds, place, found))
+        try:
+            world = worlds.probe(own["id"])
+        except UserError as error:
+            found.append(f"{where}: {error}")
+            continue
+        made.append(
+            Environment(
+                id=own["id"],
+                world=world,
+                algorithms=tuple(own.get("algorithms", raw["algorithms"])),
+                blocks=blocks,
+                budgets={**raw["budgets"], **own.get("budgets", {})},
+                threshold=own.get("threshold", world.threshold),
+            )
+        )
+    return made
+
+
+def _blocks(seeds: Sequence[str | int], where: str, found: list[str]) -> list[tuple[int, ...]]:
+    """Ranges such as "0-4" or 7 as tuples of seeds."""
+    blocks: list[tuple[int, ...]] = []
+    owner: dict[int, str | int] = {}
+    for i, item in enumerate(seeds):
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", str(item).strip())
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+        problem = None
+        if match is None:
+            problem = f'{item!r} is not a range of seeds; write "0-4" or 7, numbers from 0'
+        elif last < first:
+            problem = f"{item!r} ends before it begins"
+        elif twice := [seed for seed in range(first, last + 1) if seed in owner]:
+            problem = f"seed {twice[0]} of {item!r} is in {owner[twice[0]]!r} too; blocks may not overlap"
+        if problem is None:
+            blocks.append(tuple(range(first, last + 1)))
+            owner |= dict.fromkeys(blocks[-1], item)
+        elif f"{where}[{i}]: {problem}" not in found:
+            found.append(f"{where}[{i}]: {problem}")
+    return blocks
+
+
+def cells(raw: Mapping[str, Any], places: Iterable[Environment], found: list[str]) -> list[Cell]:
+    """All cells: per environment and algorithm the blocks of ours, then the single seeds of the reference."""
+    table: dict[str, Cell] = {}
+    for environment in places:
+        for name in environment.algorithms:
+            algorithm = settings.library().algorithms[name]
+            arms = {"scratch": algorithm}
+            if algorithm.reference is not None:
+                arms["sb3"] = settings.library().algorithms[algorithm.reference]
+            for implementation in (arm for arm in arms if arm in raw["implementations"]):
+                for cell in _arm(raw, environment, arms[implementation], implementation, found):
+                    table.setdefault(str(cell.folder), cell)
+    return list(table.values())
+
+
+def _arm(
+    raw: Mapping[str, Any],
+    environment: Environment,
+    algorithm: Algorithm,
+    implementation: str,
+    found: list[str],
+) -> list[Cell]:
+    chosen = settings.library().lookup(environment.id, algorithm.agent)
+    problems = _bad_choice(raw, environment, algorithm, chosen)
+    if problems:
+        found += [problem for problem in problems if problem not in found]
+        return []
+    budget = environment.budget(algorithm)
+    assert budget is not None
+    options = algorithm.options if implementation == "scratch" else {}
+    overrides = raw.get("hyperparameters", {}).get(algorithm.name, {})
+    blocks = environment.blocks
+    if implementation == "sb3":
+        blocks = tuple((seed,) for block in blocks for seed in block)
+    block_cells = [
+        Cell(
+            suite=raw["name"],
+            environment=environment.id,
+            implementation=implementation,
+            algorithm=algorithm.name,
+            agent=algorithm.agent,
+            seeds=block,
+            budget=budget,
+            n_envs=chosen.n_envs,
+            normalize=chosen.normalize,
+            hyperparameters={**chosen.hyperparameters, **options, **overrides},
+            evaluation=Protocol(**raw.get("evaluation", {}), modes=algorithm.modes),
+            tensorboard=raw.get("tensorboard", False),
+        )
+        for block in blocks
+    ]
+    for cell in block_cells:
+        problems = [*_bad_budget(cell), *_bad_memory(cell, environment.world)]
+        found += [problem for problem in problems if problem not in found]
+    return block_cells
+
+
+def _bad_choice(
+    raw: Mapping[str, Any], environment: Environment, algorithm: Algorithm, chosen: Settings
+) -> list[str]:
+    """What keeps an algorithm out of an environment."""
+    found = []
+    known = registry.AGENTS[algorithm.agent].actions
+    if environment.world.actions not in known:
+        found.append(
+            f"algorithm {algorithm.name!r} cannot act in {environment.id!r}: its actions are "
+            f"{environment.world.actions}, agent {algorithm.agent!r} knows {', '.join(known)}"
+        )
+    if environment.budget(algorithm) is None:
+        found.append(
+            f"budgets: nothing for {algorithm.name!r} in {environment.id!r}; name it, or add 'default'"
+        )
+    block = (
+        environment.id
+        if algorithm.agent in settings.library().settings.get(environment.id, {})
+        else "default"
+    )
+    tables = {
+        f"{settings.RESOURCES}: settings.{block}.{algorithm.agent}": chosen.hyperparameters,
+        f"{settings.RESOURCES}: algorithms.{algorithm.name}.options": algorithm.options,
+        f"hyperparameters.{algorithm.name}": raw.get("hyperparameters", {}).get(algorithm.name, {}),
+    }
+    for where, values in tables.items():
+        found += settings.bad_hyperparameters(values, algorithm.agent, where)
+    return found
+
+
+def _value(cell: Cell, name: str) -> Any:
+    """A hyper-parameter as the cell has it, else the agent's default; None where the agent has none."""
+    field = settings.config(cell.agent).get(name)
+    return cell.hyperparameters.get(name, field.default if field else None)
+
+
+def _bad_budget(cell: Cell) -> list[str]:
+    length, what = _value(cell, "n_steps"), "n_steps"
+    if not isinstance(length, int):
+        length, what = _value(cell, "train_freq"), "train_freq"
+    least = length * cell.n_envs if isinstance(length, int) else 1
+    where = f"budgets: {cell.budget} steps for {cell.algorithm!r} in {cell.environment!r}"
+    if cell.budget < least:
+        return [f"{where} are fewer than one rollout; allowed are {least} ({what} x n_envs) and more"]
+    if cell.budget < cell.evaluation.points:
+        return [f"{where} are fewer than evaluation.points; allowed are {cell.evaluation.points} and more"]
+    return []
+
+
+def _bad_memory(cell: Cell, world: World) -> list[str]:
+    """A replay memory that the machine cannot hold. A transition: two observations, action, three numbers."""
+    size = _value(cell, "buffer_size")
+    if not isinstance(size, int):
+        return []
+    needed = size * len(cell.seeds) * (2 * world.observation_bytes + world.action_bytes + 12)
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed <= machine:
+        return []
+    return [
+        f"buffer_size {size:,} of {cell.algorithm!r} in {cell.environment!r}: the replay memory of {len(cell.seeds)} "
+        f"seeds needs {needed / 2**30:,.1f} GiB, this machine has {machine / 2**30:,.1f} GiB"
+    ]

@@ -1,0 +1,106 @@
+"""One cell from start to finish: a lock, the loop, the records and where they came from."""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from rlparity import agents, checkpoint, provenance, records
+from rlparity.cell import Cell
+from rlparity.errors import UserError
+from rlparity.fingerprint import source_hash
+from rlparity.progress import Display
+from rlparity.registry import AGENTS
+from rlparity.train import Rows
+
+HASHED = ("episodes.parquet", "evaluations.parquet")
+
+
+def run_cell(cell: Cell, folder: Path, process_started: float | None = None) -> dict[str, Any]:
+    """Train a cell and leave its records in `folder`; returns what run.json says.
+
+    `process_started` is `time.time()` at the start of the process, for the cost of getting ready. The last
+    file written is run.json: a folder without one holds nothing finished. A seed whose loss became NaN is a
+    result, not an error: it is named in run.json.
+    """
+    began = time.time()
+    torch.set_num_threads(1)
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    trainer = import_module("rlparity.reference" if cell.implementation == "sb3" else "rlparity.train")
+    tensorboard = folder / "tensorboard" if cell.tensorboard else None
+    with locked(folder):
+        ready = time.time()
+        display = Display(cell, folder / "heartbeat.json", tensorboard)
+        try:
+            rows: Rows = trainer.run(cell, display)
+        finally:
+            display.close()
+        checkpoint.save(folder / "checkpoint", rows.state)
+        for kind in records.SCHEMAS:
+            records.write(folder, kind, getattr(rows, kind))
+        run = _describe(cell, folder, rows, trainer)
+        run["started"] = started
+        run["startup_time_s"] = ready - (process_started or began)
+        run["wall_time_s"] = time.time() - (process_started or began)
+        records.write_bytes(folder / "run.json", json.dumps(run, indent=1, sort_keys=True).encode())
+    return run
+
+
+def _describe(cell: Cell, folder: Path, rows: Rows, trainer: ModuleType) -> dict[str, Any]:
+    hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in HASHED}
+    room = trainer if cell.implementation == "sb3" else agents.module(cell.agent)
+    steps = cell.budget * len(cell.seeds)
+    return {
+        "status": "failed" if rows.failed else "done",
+        "failed_seeds": {str(seed): reason for seed, reason in rows.failed.items()},
+        "cell": dataclasses.asdict(cell),
+        "config": configuration(cell),
+        "departures": list(room.DEPARTURES),
+        "versions": provenance.versions(),
+        "hardware": provenance.hardware(),
+        "git": provenance.git(),
+        "source_hash": source_hash(cell),
+        "fingerprint": cell.fingerprint,
+        "training_time_s": rows.training_time_s,
+        "evaluation_time_s": rows.evaluation_time_s,
+        "steps_per_second": steps / rows.training_time_s,
+        "peak_memory_mib": provenance.peak_memory_mib(),
+        "times_resumed": 0,
+        "hashes": hashes,
+    }
+
+
+def configuration(cell: Cell) -> dict[str, Any]:
+    """Every hyper-parameter that the cell ran with, defaults included where the agent is ours."""
+    values = dict(cell.hyperparameters)
+    if cell.implementation != "sb3":
+        values = dataclasses.asdict(import_module(AGENTS[cell.agent].module).Config(**values))
+    return {**values, "n_envs": cell.n_envs, "normalize": cell.normalize}
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the cell's folder: two writers at once are refused, a dead one's lock falls away."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("w")
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written ({error.strerror})") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(f"{folder}: another process is training this cell") from None
+        yield

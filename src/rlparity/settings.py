@@ -1,0 +1,144 @@
+"""Named configurations and the hyper-parameters they run with: workflow/resources/hyperparameters.yaml.
+
+Names and types of hyper-parameters are checked against the agents' `Config`, read from their sources without
+importing torch.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from rlparity import sources, yamlfile
+from rlparity.errors import UserError, unknown
+from rlparity.registry import AGENTS
+
+RESOURCES = Path("workflow", "resources", "hyperparameters.yaml")
+SCHEMAS = Path("workflow", "schemas")
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """A named configuration."""
+
+    name: str
+    title: str
+    agent: str
+    modes: tuple[str, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    reference: str | None = None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an agent runs with in one environment."""
+
+    source: str = "the agent's Config defaults"
+    differs: str = "nothing"
+    n_envs: int = 1
+    normalize: bool = False
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Library:
+    """All named configurations, and the settings per environment and agent."""
+
+    algorithms: Mapping[str, Algorithm]
+    settings: Mapping[str, Mapping[str, Settings]]
+
+    def lookup(self, environment: str, agent: str) -> Settings:
+        """The environment's own block, else the default one."""
+        own = self.settings.get(environment, {}).get(agent)
+        return own or self.settings["default"].get(agent) or Settings()
+
+
+@cache
+def root() -> Path:
+    """The repository's root: the working directory or one above it, else where this package lies."""
+    here = Path.cwd()
+    for folder in (here, *here.parents, sources.PACKAGE.parents[1]):
+        if (folder / RESOURCES).is_file():
+            return folder
+    raise UserError(f"{RESOURCES}: not found from {here}; run rlparity inside a checkout of its repository")
+
+
+@cache
+def library() -> Library:
+    """The checked content of hyperparameters.yaml."""
+    path = root() / RESOURCES
+    raw = yamlfile.read(path)
+    found = list(yamlfile.problems(raw, root() / SCHEMAS / "hyperparameters.schema.yaml"))
+    found = found or _bad_names(raw["algorithms"], raw["settings"])
+    if found:
+        raise UserError("\n  - ".join([f"Bad {RESOURCES}:", *found]))
+    algorithms = {
+        name: Algorithm(name=name, **{**values, "modes": tuple(values["modes"])})
+        for name, values in raw["algorithms"].items()
+    }
+    settings = {
+        environment: {agent: Settings(**block) for agent, block in blocks.items()}
+        for environment, blocks in raw["settings"].items()
+    }
+    return Library(algorithms, settings)
+
+
+def _bad_names(algorithms: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+    found = []
+    for name, values in algorithms.items():
+        if values["agent"] not in AGENTS:
+            found.append(unknown("agent", values["agent"], AGENTS, f"algorithms.{name}.agent"))
+        if values.get("reference", name) not in algorithms:
+            found.append(
+                unknown("reference", values["reference"], algorithms, f"algorithms.{name}.reference")
+            )
+    for environment, blocks in settings.items():
+        where = f"settings.{environment}"
+        found += [unknown("agent", agent, AGENTS, where) for agent in blocks if agent not in AGENTS]
+    return list(map(str, found))
+
+
+def config(agent: str) -> dict[str, sources.Field]:
+    """The fields of the agent's `Config`."""
+    return sources.fields(AGENTS[agent].module)
+
+
+def bad_hyperparameters(values: Mapping[str, Any], agent: str, where: str) -> list[str]:
+    """One line for every hyper-parameter that the agent's `Config` does not have, or not of that type."""
+    fields = config(agent)
+    found = []
+    for name, value in values.items():
+        if name not in fields:
+            found.append(str(unknown("hyper-parameter", name, fields, where)))
+        elif not fits(value, fields[name].annotation):
+            expected = ast.unparse(fields[name].annotation)
+            found.append(f"{where}.{name}: expected {expected}, got {value!r}")
+    return found
+
+
+def fits(value: Any, annotation: ast.expr) -> bool:
+    """Whether a YAML value is of an annotated type. Types that YAML has no values for are let pass."""
+    match annotation:
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return fits(value, left) or fits(value, right)
+        case ast.Constant(value=None):
+            return value is None
+        case ast.Subscript(value=ast.Name(id="Literal"), slice=choices):
+            allowed = choices.elts if isinstance(choices, ast.Tuple) else [choices]
+            return any(ast.literal_eval(choice) == value for choice in allowed)
+        case ast.Subscript(value=ast.Name(id="tuple" | "list" | "Sequence"), slice=inner):
+            item = inner.elts[0] if isinstance(inner, ast.Tuple) else inner
+            return isinstance(value, list | tuple) and all(fits(each, item) for each in value)
+        case ast.Name(id="bool"):
+            return isinstance(value, bool)
+        case ast.Name(id="int"):
+            return isinstance(value, int) and not isinstance(value, bool)
+        case ast.Name(id="float"):
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case ast.Name(id="str"):
+            return isinstance(value, str)
+    return True

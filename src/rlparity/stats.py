@@ -1,0 +1,197 @@
+"""Estimates over seeds, their intervals, and the tests behind a verdict. Pure functions of numpy arrays.
+
+Seeds are resampled, never episodes: the episodes of one trained agent tell nothing about the next one.
+Sources: Agarwal et al. 2021 (arXiv 2108.13264) for the inter-quartile mean, stratified bootstrap, performance
+profiles and probability of improvement, in rliable's definitions; Welch 1947 for the difference of means;
+Schuirmann 1987 for two one-sided tests; Holm 1979.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.integrate
+import scipy.stats
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+RESAMPLES = 2000
+SEED = 20240229  # every interval starts its generator anew: rows do not depend on their neighbours
+
+
+def iqm(x: ArrayLike, axis: int = -1) -> Array:
+    """Inter-quartile mean: a quarter of the values is cut from either end (n // 4 of n), the rest averaged."""
+    return scipy.stats.trim_mean(x, 0.25, axis=axis)
+
+
+STATISTICS: dict[str, Callable[..., Array]] = {"iqm": iqm, "mean": np.mean, "median": np.median}
+
+
+def bootstrap_interval(
+    statistic: Callable[..., Array], *strata: ArrayLike, level: float = 0.95, resamples: int = RESAMPLES
+) -> tuple[Array, Array]:
+    """Percentile interval of `statistic(*strata, axis=-1)`, by resampling seeds within each stratum.
+
+    Each stratum is (..., seeds); leading axes (points of a curve) are resampled together. Returns the lower and
+    upper ends, (...), NaN where a stratum has fewer than two seeds.
+    """
+    if min(np.shape(stratum)[-1] for stratum in strata) < 2:
+        nothing = np.full(np.shape(strata[0])[:-1], np.nan)
+        return nothing, nothing
+    interval = scipy.stats.bootstrap(
+        strata,
+        statistic,
+        n_resamples=resamples,
+        vectorized=True,
+        axis=-1,
+        confidence_level=level,
+        method="percentile",
+        rng=np.random.default_rng(SEED),
+    ).confidence_interval
+    return interval.low, interval.high
+
+
+def pooled(statistic: Callable[..., Array]) -> Callable[..., Array]:
+    """The statistic of all strata together, as rliable aggregates runs over tasks."""
+    return lambda *strata, axis=-1: statistic(np.concatenate(strata, axis=axis), axis=axis)
+
+
+def performance_profile(x: ArrayLike, tau: ArrayLike) -> tuple[Array, Array, Array]:
+    """Share of the seeds whose score is strictly above each tau, with a pointwise 95 % band: (n,), (T,) -> 3 x (T,)."""
+    above = (np.asarray(x)[None, :] > np.asarray(tau)[:, None]).astype(float)
+    return above.mean(-1), *bootstrap_interval(np.mean, above)
+
+
+def probability_of_improvement(x: ArrayLike, y: ArrayLike, axis: int = -1) -> Array:
+    """P(X > Y) + P(X = Y) / 2, the Mann-Whitney U over n m: (..., n), (..., m) -> (...)."""
+    x, y = np.moveaxis(np.asarray(x), axis, -1), np.moveaxis(np.asarray(y), axis, -1)
+    return 0.5 + 0.5 * np.sign(x[..., :, None] - y[..., None, :]).mean((-2, -1))
+
+
+def area_under_curve(env_step: ArrayLike, value: ArrayLike) -> float:
+    """Trapezoidal area divided by the span of `env_step`, so in units of return: (P,), (P,) -> scalar."""
+    step = np.asarray(env_step, dtype=float)
+    if len(step) < 2:
+        return float("nan")
+    return float(scipy.integrate.trapezoid(value, step) / (step[-1] - step[0]))
+
+
+def time_to_threshold(env_step: ArrayLike, value: ArrayLike, threshold: float) -> float:
+    """First environment step evaluated at or above the threshold; NaN where there is none (censored)."""
+    reached = np.flatnonzero(np.asarray(value) >= threshold)
+    return float(np.asarray(env_step)[reached[0]]) if len(reached) else float("nan")
+
+
+def censored_median(x: ArrayLike) -> float:
+    """Median of times of which NaN ones are only known to be later; NaN where half or more are."""
+    median = np.median(np.nan_to_num(np.asarray(x, dtype=float), nan=np.inf))
+    return float(median) if np.isfinite(median) else float("nan")
+
+
+def mean_interval(x: ArrayLike, level: float = 0.95) -> tuple[float, float]:
+    """Student's interval of the mean: (n,) -> lower and upper end; NaN below two seeds."""
+    x = np.asarray(x, dtype=float)
+    if len(x) < 2:
+        return float("nan"), float("nan")
+    half = scipy.stats.t.ppf((1 + level) / 2, len(x) - 1) * _sd(x) / np.sqrt(len(x))
+    return float(x.mean() - half), float(x.mean() + half)
+
+
+@dataclass(frozen=True)
+class Welch:
+    """A difference of two means with unequal variances. A standard error of zero makes it exact."""
+
+    difference: float  # mean of x minus mean of y
+    se: float  # standard error; NaN where an arm has fewer than two seeds
+    df: float  # Welch-Satterthwaite degrees of freedom
+
+    def p_difference(self) -> float:
+        """Two-sided p of "the means are equal"."""
+        if self.se == 0:
+            return float(self.difference == 0)
+        return float(2 * scipy.stats.t.sf(abs(self.difference) / self.se, self.df))
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """Confidence interval of the difference."""
+        if self.se == 0:
+            return self.difference, self.difference
+        half = float(scipy.stats.t.ppf((1 + level) / 2, self.df)) * self.se
+        return self.difference - half, self.difference + half
+
+    def p_equivalence(self, margin: float) -> float:
+        """Larger p of the two one-sided tests of "the means differ by `margin` or more" (TOST)."""
+        if self.se == 0:
+            return float(abs(self.difference) >= margin)
+        return float(scipy.stats.t.sf((margin - abs(self.difference)) / self.se, self.df))
+
+
+def welch(x: ArrayLike, y: ArrayLike) -> Welch:
+    """Welch's difference of means: (n,), (m,)."""
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    difference = float(x.mean() - y.mean()) if len(x) and len(y) else float("nan")
+    if min(len(x), len(y)) < 2:
+        return Welch(difference, float("nan"), float("nan"))
+    a, b = _sd(x) ** 2 / len(x), _sd(y) ** 2 / len(y)
+    if a + b == 0:
+        return Welch(difference, 0.0, float(len(x) + len(y) - 2))
+    df = 1 / ((a / (a + b)) ** 2 / (len(x) - 1) + (b / (a + b)) ** 2 / (len(y) - 1))
+    return Welch(difference, float(np.sqrt(a + b)), float(df))
+
+
+def _sd(x: Array) -> float:
+    """Sample standard deviation, exactly zero for equal values whatever their mean rounds to."""
+    return 0.0 if np.ptp(x) == 0 else float(x.std(ddof=1))
+
+
+def holm(p: Sequence[float] | Array) -> Array:
+    """Holm's step-down adjusted p-values; NaN ones are no members of the family and stay NaN."""
+    adjusted = np.array(p, dtype=float)
+    members = np.flatnonzero(~np.isnan(adjusted))
+    order = members[np.argsort(adjusted[members], kind="stable")]
+    factors = np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(factors * adjusted[order]), 1.0)
+    return adjusted
+
+
+def tost_power(n: int, margin: float, sd_x: float, sd_y: float, alpha: float = 0.05) -> float:
+    """Power of the equivalence test with n seeds in each arm, if the true difference is 0.
+
+    The estimated difference is normal with standard error s, and its estimated variance is s^2 chi2(df) / df with
+    Welch's df, so with the chi-square variable held at w the test succeeds with probability
+    2 Phi(margin / s - t sqrt(w / df)) - 1; this is integrated over the quantiles of w (Owen's exact method for two
+    one-sided tests, Phillips 1990, with Satterthwaite's degrees of freedom).
+    """
+    a, b = sd_x**2, sd_y**2
+    if a + b == 0:
+        return float(margin > 0)
+    s = np.sqrt((a + b) / n)
+    df = (n - 1) * (a + b) ** 2 / (a**2 + b**2)
+    t = scipy.stats.t.ppf(1 - alpha, df)
+    widest = scipy.stats.chi2.cdf(df * (margin / (s * t)) ** 2, df)  # beyond this quantile it never succeeds
+
+    def succeeds(quantile: Array) -> Array:
+        w = scipy.stats.chi2.ppf(quantile, df)
+        return 2 * scipy.stats.norm.cdf(margin / s - t * np.sqrt(w / df)) - 1
+
+    return float(scipy.integrate.fixed_quad(succeeds, 0, widest, n=50)[0])
+
+
+def seeds_needed(
+    margin: float, sd_x: float, sd_y: float, power: float = 0.8, alpha: float = 0.05, limit: int = 1000
+) -> int | None:
+    """Fewest seeds per arm (at least 2) that show equivalence with this power if the true difference is 0.
+
+    None above `limit`, and where the margin or a spread is not known.
+    """
+    if not np.isfinite([margin, sd_x, sd_y]).all() or tost_power(limit, margin, sd_x, sd_y, alpha) < power:
+        return None
+    low, high = 1, limit  # the power at `low` is too small or unknown, at `high` it suffices
+    while high - low > 1:
+        middle = (low + high) // 2
+        if tost_power(middle, margin, sd_x, sd_y, alpha) < power:
+            low = middle
+        else:
+            high = middle
+    return high

@@ -1,0 +1,206 @@
+"""What is to be run: a suite file, read and checked once, becomes a table of cells."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rlparity import fingerprint, grid, settings, yamlfile
+from rlparity.cell import Cell, path_name
+from rlparity.errors import UserError, unknown
+from rlparity.grid import Environment
+from rlparity.settings import Algorithm
+
+SUITES = Path("workflow", "suites")
+NARROWING = ("algorithms", "environments", "implementations", "seeds", "tensorboard")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A checked suite. `cells` carry their fingerprints."""
+
+    name: str
+    title: str
+    description: str
+    margin: float
+    references: str
+    algorithms: Mapping[str, Algorithm]
+    environments: Mapping[str, Environment]
+    cells: tuple[Cell, ...]
+    path: Path | None = None  # of the suite file
+    narrowed: Mapping[str, Any] = field(default_factory=dict)
+
+    def plan(self) -> dict[str, Any]:
+        """The resolved suite as plain data, the only thing that stages after training know of it."""
+        agents = {name: algorithm.agent for name, algorithm in self.algorithms.items()}
+        return {
+            "name": self.name,
+            "title": self.title,
+            "description": self.description,
+            "margin": self.margin,
+            "references": self.references,
+            "algorithms": {
+                name: {
+                    "title": algorithm.title,
+                    "agent": algorithm.agent,
+                    "reference": algorithm.reference,
+                    "options": dict(algorithm.options),
+                }
+                for name, algorithm in self.algorithms.items()
+            },
+            "environments": {
+                name: {
+                    "threshold": environment.threshold,
+                    "time_limit": environment.world.time_limit,
+                    "algorithms": list(environment.algorithms),
+                    "settings": {
+                        agents[algorithm]: asdict(settings.library().lookup(name, agents[algorithm]))
+                        for algorithm in environment.algorithms
+                    },
+                }
+                for name, environment in self.environments.items()
+            },
+            "cells": [asdict(cell) for cell in self.cells],
+        }
+
+    def columns(self) -> dict[str, list[str]]:
+        """The table of cells by the wildcards of their folders, to be expanded by `zip`."""
+        return {
+            "suite": [cell.suite for cell in self.cells],
+            "environment": [path_name(cell.environment) for cell in self.cells],
+            "implementation": [cell.implementation for cell in self.cells],
+            "algorithm": [cell.algorithm for cell in self.cells],
+            "seeds": [cell.block for cell in self.cells],
+        }
+
+    def parts(self, cell: Cell) -> dict[str, Any]:
+        """All that the cell's fingerprint is made of."""
+        world = self.environments[cell.environment].world
+        return fingerprint.parts(cell, world.simulator, world.module)
+
+
+def find(name: str) -> Path:
+    """A suite file by its name ("smoke") or path."""
+    folder = settings.root() / SUITES
+    for candidate in (Path(name), folder / f"{name}.yaml"):
+        if candidate.is_file():
+            return candidate
+    raise unknown("suite", name, (file.stem for file in folder.glob("*.yaml")), str(SUITES))
+
+
+def load(path: Path, narrow: Mapping[str, Any] | None = None) -> Suite:
+    """Read and check a suite file. Of `narrow`, values that the file has already are left out."""
+    raw = yamlfile.read(path)
+    if not isinstance(raw, Mapping):
+        raise UserError(f"{path}: expected a mapping with the keys of a suite, got {type(raw).__name__}")
+    overrides = {key: value for key, value in (narrow or {}).items() if key not in raw or raw[key] != value}
+    for key in overrides:
+        if key not in NARROWING:
+            raise unknown("key", key, NARROWING, "--config")
+    return dataclasses.replace(resolve(raw, f"Bad suite {_shown(path)}", overrides), path=path)
+
+
+def resolve(raw: Mapping[str, Any], heading: str, narrow: Mapping[str, Any] | None = None) -> Suite:
+    """Check a suite and lay out its cells; whatever is wrong is told at once, one line each."""
+    found = list(yamlfile.problems(raw, settings.root() / settings.SCHEMAS / "suite.schema.yaml"))
+    _refuse(heading, found)
+    library = settings.library()
+    found += grid.bad_names(raw, library.algorithms)
+    environments = grid.environments(raw, found)
+    _refuse(heading, found)
+    cells = grid.cells(raw, environments, found)
+    _refuse(heading, found)
+    used = {name: library.algorithms[name] for each in environments for name in each.algorithms}
+    whole = Suite(
+        name=raw["name"],
+        title=raw["title"],
+        description=raw.get("description", ""),
+        margin=raw.get("margin", 0.2),
+        references=raw.get("references", "train"),
+        algorithms=used,
+        environments={each.id: each for each in environments},
+        cells=tuple(cells),
+    )
+    narrowed = _narrow(whole, narrow or {})
+    return dataclasses.replace(
+        narrowed,
+        cells=tuple(
+            dataclasses.replace(cell, fingerprint=fingerprint.text_hash(narrowed.parts(cell)))
+            for cell in narrowed.cells
+        ),
+    )
+
+
+def check_writable(*folders: Path) -> None:
+    """Refuse folders that the pipeline could not fill."""
+    for folder in folders:
+        place = folder.absolute()
+        while not place.exists():
+            place = place.parent
+        if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+            raise UserError(f"{folder}: cannot be written to; make it a folder that you may write to")
+
+
+def _shown(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _refuse(heading: str, found: Sequence[str]) -> None:
+    if found:
+        raise UserError("\n  - ".join([f"{heading}:", *found]))
+
+
+def _narrow(suite: Suite, narrow: Mapping[str, Any]) -> Suite:
+    """Only the cells that `--config` asks for; it may ask for nothing that the suite does not have."""
+    if not narrow:
+        return suite
+    wanted = {key: _as_list(value) for key, value in narrow.items() if key != "tensorboard"}
+    blocks = {
+        f"{block[0]}-{block[-1]}": block for each in suite.environments.values() for block in each.blocks
+    }
+    blocks |= {str(block[0]): block for block in blocks.values() if len(block) == 1}
+    there = {
+        "algorithms": list(suite.algorithms),
+        "environments": list(suite.environments),
+        "implementations": sorted({cell.implementation for cell in suite.cells}),
+        "seeds": list(blocks),
+    }
+    for key, values in wanted.items():
+        for value in values:
+            if str(value) not in there[key]:
+                raise unknown("value", value, there[key], f"--config {key}")
+    algorithms = [str(name) for name in wanted.get("algorithms", there["algorithms"])]
+    references = {suite.algorithms[name].reference for name in algorithms}
+    environments = wanted.get("environments", there["environments"])
+    seeds = {seed for name in wanted.get("seeds", there["seeds"]) for seed in blocks[str(name)]}
+    cells = [
+        dataclasses.replace(cell, tensorboard=bool(narrow.get("tensorboard", cell.tensorboard)))
+        for cell in suite.cells
+        if cell.environment in environments
+        and cell.implementation in wanted.get("implementations", there["implementations"])
+        and cell.algorithm in (algorithms if cell.implementation == "scratch" else references)
+        and seeds.issuperset(cell.seeds)
+    ]
+    if not cells:
+        raise UserError(f"--config: no cell of suite {suite.name!r} is left by {dict(narrow)}")
+    kept = {
+        name: dataclasses.replace(each, algorithms=tuple(a for a in each.algorithms if a in algorithms))
+        for name, each in suite.environments.items()
+        if name in {cell.environment for cell in cells}
+    }
+    used = {name for each in kept.values() for name in each.algorithms}
+    return dataclasses.replace(
+        suite,
+        algorithms={name: algorithm for name, algorithm in suite.algorithms.items() if name in used},
+        environments=kept,
+        cells=tuple(cells),
+        narrowed=dict(narrow),
+    )
+
+
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]

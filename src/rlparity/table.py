@@ -1,0 +1,373 @@
+"""The columns of every table: names, dtypes, meaning with unit; read, check, concatenate, write.
+
+`collect` is the stage that turns the records of a suite's cells into four tables. It believes nothing: a record
+counts only if it hashes to what its run.json says, has the schema of `records.SCHEMAS`, and speaks of its own cell.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from rlparity.cell import Cell
+from rlparity.errors import UserError
+from rlparity.records import KEYS, SCHEMAS, write_bytes
+
+
+class Column(NamedTuple):
+    """One column: a key of `DTYPES`, and what it holds, with the unit."""
+
+    dtype: str
+    meaning: str
+
+
+DTYPES = {  # dtype of a column -> (pandas, Parquet); a whole number that may be missing is a "float"
+    "str": ("str", pa.string()),
+    "int": ("int64", pa.int64()),
+    "float": ("float64", pa.float64()),
+    "bool": ("boolean", pa.bool_()),
+}
+
+
+def _columns(text: str) -> dict[str, Column]:
+    """Columns from lines of "name dtype meaning"."""
+    split = (line.split(maxsplit=2) for line in text.strip().splitlines())
+    return {name: Column(dtype, meaning) for name, dtype, meaning in split}
+
+
+ARM = _columns("""
+    implementation str scratch, sb3, or the name of a candidate
+    algorithm str named configuration
+    environment str Gymnasium id
+""")
+SEED = ARM | _columns("seed int seed of the run")
+CLOCK = SEED | _columns("env_step int environment steps of this seed so far")
+GAME = _columns("""
+    episode_return float sum of the raw rewards of the episode
+    episode_length int environment steps of the episode
+""")
+INTERVAL = _columns("""
+    ci_low float lower end of the 95 % interval
+    ci_high float upper end of the 95 % interval
+""")
+PAIR = _columns("""
+    algorithm str named configuration
+    environment str Gymnasium id
+    endpoint str auc or final
+    implementation str the implementation that is judged
+    reference str what it is judged against, implementation/algorithm
+""")
+
+TABLES: dict[str, dict[str, Column]] = {
+    "episodes": CLOCK | GAME,
+    "evaluations": CLOCK
+    | _columns("""
+        episode int index of the episode within its evaluation
+        protocol str deterministic or sampled
+    """)
+    | GAME,
+    "progress": CLOCK
+    | _columns("""
+        wall_time_s float seconds since the cell started
+        metric str name of what update returned
+        value float its value
+    """),
+    "runs": SEED
+    | _columns("""
+        status str done, or failed
+        reason str why the seed failed
+        budget int environment steps per seed
+        n_envs int sub-environments per seed
+        steps_per_second float environment steps of all seeds of the cell per second of training
+        training_time_s float seconds of training, whole cell
+        evaluation_time_s float seconds of evaluation, whole cell
+        wall_time_s float seconds from start to end, whole cell
+        startup_time_s float seconds of imports and set-up, whole cell
+        peak_memory_mib float largest resident memory of the cell in MiB
+        seeds_in_cell int seeds trained together
+        fingerprint str hash of all that the records depend on
+        commit str git commit that made the records
+        dirty bool whether the working tree differed from it
+        cell str folder of the cell below results
+    """),
+    "scores": SEED
+    | _columns("""
+        endpoint str final (return), auc (return), or time_to_threshold (environment steps)
+        value float score of the seed; missing where the seed failed or never reached the threshold
+    """),
+    "summary": ARM
+    | _columns("""
+        endpoint str final or auc
+        statistic str iqm, mean or median over the seeds
+        estimate float return
+    """)
+    | INTERVAL
+    | _columns("""
+        seeds int seeds that have a score
+        failed_seeds str seeds that have none, by number
+    """),
+    "verdicts": PAIR
+    | _columns("""
+        verdict str EQUIVALENT, WORSE, BETTER, INCONCLUSIVE, INCONCLUSIVE (reference did not learn)
+        difference float mean of the implementation minus mean of the reference, return
+        ci90_low float lower end of Welch's 90 % interval of the difference, return
+        ci90_high float its upper end
+        ci95_low float lower end of Welch's 95 % interval of the difference, return
+        ci95_high float its upper end
+        margin float largest difference that counts as equivalent, as a fraction of distance
+        smallest_margin float smallest margin at which equivalence would hold, as a fraction of distance
+        p_difference float p of Welch's test of no difference
+        p_holm float the same, adjusted after Holm over all rows of this table
+        p_equivalence float larger p of the two one-sided tests at the margin
+        seeds_implementation int seeds of the implementation that have a score
+        seeds_reference int seeds of the reference that have a score
+        seeds_needed str seeds per arm for 80 % power to show equivalence if there is no difference; >1000 above
+        reason str why the verdict is inconclusive
+        failed_seeds str seeds without a score, by implementation
+        distance float |mean of the reference - mean of the random agent|, return
+        mean_implementation float return
+        mean_reference float return
+        mean_random float return
+    """),
+    "paper": _columns("""
+        algorithm str named configuration
+        environment str Gymnasium id
+        source str source_id of the published row
+        published float published return
+        published_spread float its spread, of the kind in spread_kind
+        ours float mean final return over the seeds
+        ci_low float lower end of Student's 95 % interval of ours
+        ci_high float its upper end
+        verdict str REPLICATED, NOT REPLICATED or NOT COMPARABLE
+        differs_in str what makes it not comparable
+        implementation str whose score ours is
+        seeds int seeds behind ours
+        failed_seeds str seeds that have no score, by number
+        budget int environment steps per seed, ours
+        margin float tolerance around our interval, return
+        published_algorithm str its name there
+        published_environment str Gymnasium id there
+        published_budget float environment steps there
+        published_protocol str how it was evaluated there
+        published_seeds float seeds there
+        spread_kind str sd, se, ci95, none or unstated
+        citation str document and address
+        provenance str primary: seen where the number was made; secondary: in a transcription
+    """),
+    "curves": ARM
+    | _columns("""
+        protocol str deterministic or sampled
+        env_step int nominal point of evaluation, environment steps
+        iqm float inter-quartile mean over seeds of the mean return of an evaluation
+    """)
+    | INTERVAL
+    | _columns("""
+        mean float mean over seeds
+        seeds int seeds evaluated at this point
+    """),
+    "seed_curves": ARM
+    | _columns("""
+        protocol str deterministic or sampled
+        seed int seed of the run
+        env_step int nominal point of evaluation, environment steps
+        value float mean return of the evaluation
+    """),
+    "profiles": ARM
+    | _columns("""
+        tau float final return
+        fraction float share of the seeds whose final return exceeds tau
+    """)
+    | INTERVAL,
+    "improvement": _columns("""
+        algorithm str named configuration
+        environment str Gymnasium id
+        implementation str the implementation that is judged
+        reference str what it is judged against, implementation/algorithm
+        endpoint str auc or final
+        probability float chance that one of its seeds scores above one of the reference's, ties half
+    """)
+    | INTERVAL,
+    "thresholds": ARM
+    | _columns("""
+        threshold float return at which the task counts as solved
+        reached int seeds with an evaluation at or above it
+        seeds int all seeds; those that did not reach it are censored at the budget
+        median_env_step float median of the first such evaluation; missing where half or more are censored
+        budget int environment steps per seed, where the others are censored
+        failed_seeds str seeds that failed (censored there), by number
+    """),
+    "cost": ARM
+    | _columns("""
+        seeds int seeds trained
+        steps_per_second float environment steps of all seeds of a cell per second of training
+        training_time_per_seed_s float seconds of training per seed
+        evaluation_time_per_seed_s float seconds of evaluation per seed
+        wall_time_per_seed_s float seconds from start to end of a cell, per seed
+        peak_memory_mib float largest resident memory of a cell in MiB
+    """),
+}
+ORDER = {  # what a table of records is sorted by; rows that agree keep their order
+    "episodes": [name for name, _ in KEYS],
+    "evaluations": [*(name for name, _ in KEYS), "protocol", "episode"],
+    "progress": [*(name for name, _ in KEYS), "metric"],
+    "runs": [name for name, _ in KEYS[:4]],
+}
+SHIPPED = ("episodes.parquet", "evaluations.parquet")  # what a report carries of a cell, beside run.json
+
+
+def frame(name: str, rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows as a table of `TABLES`, with its columns and dtypes. Raises KeyError for a column it does not have."""
+    columns, rows = TABLES[name], list(rows)
+    if extra := {key for row in rows for key in row} - set(columns):
+        raise KeyError(f"{name} has no column {', '.join(sorted(extra))}")
+    table = pd.DataFrame(rows, columns=list(columns))
+    return table.astype({key: DTYPES[column.dtype][0] for key, column in columns.items()})
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read `<table>.parquet` or `<table>.csv`. Raises UserError where it is missing, unreadable or another table."""
+    columns = TABLES[path.stem]
+    if not path.is_file():
+        raise UserError(f"{path}: missing; run the stage that makes it")
+    try:
+        if path.suffix == ".csv":
+            dtypes = {key: DTYPES[column.dtype][0] for key, column in columns.items()}
+            table = pd.read_csv(path, dtype=dtypes)
+        else:
+            table = pq.read_table(path).to_pandas()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({_line(error)})") from None
+    check(path, path.stem, table.columns)
+    return table
+
+
+def check(path: Path, name: str, found: Iterable[str]) -> None:
+    """Raise UserError unless the columns are those of the table, in order."""
+    wanted, found = list(TABLES[name]), list(found)
+    if found != wanted:
+        raise UserError(f"{path}: not a table of {name}: its columns are {', '.join(found) or 'none'}")
+
+
+def write_csv(folder: Path, name: str, table: pd.DataFrame) -> None:
+    """Write `<folder>/<name>.csv`, whole or not at all; the same table gives the same bytes."""
+    check(folder / f"{name}.csv", name, table.columns)
+    text = table.to_csv(index=False, float_format="%.10g", lineterminator="\n")
+    write_bytes(folder / f"{name}.csv", text.encode())
+
+
+def collect(cells: list[Cell], results: Path, reports: Path, plan: Mapping[str, Any]) -> None:
+    """Records of all cells -> `results/<suite>/tables/`, and what a report ships of them -> `reports/<suite>/records/`.
+
+    A failed cell contributes the rows it has, and its reason to the table of runs. A cell restored from a report
+    has no `progress.parquet` and contributes none. Raises UserError, naming the file, for records that are missing,
+    damaged, of another cell, or made by other code or settings than the suite asks for.
+    """
+    parts: dict[str, list[pa.Table]] = {kind: [schema.empty_table()] for kind, schema in SCHEMAS.items()}
+    runs: list[dict[str, Any]] = []
+    shipped: dict[Path, bytes] = {}
+    for cell in cells:
+        folder = results / cell.folder
+        run, shelf = read_run(folder, cell), reports / cell.suite / "records" / Path(*cell.folder.parts[1:])
+        for kind in SCHEMAS:
+            file = folder / f"{kind}.parquet"
+            if kind == "progress" and not file.exists():
+                continue
+            content = _verified(file, run)
+            parts[kind].append(_records(file, content, cell))
+            if file.name in SHIPPED:
+                shipped[shelf / file.name] = content
+        shipped[shelf / "run.json"] = (folder / "run.json").read_bytes()
+        runs += _runs(cell, run)
+    tables = {kind: pa.concat_tables(tables) for kind, tables in parts.items()}
+    tables["runs"] = pa.Table.from_pylist(runs, schema=_schema("runs"))
+    into = results / plan["name"] / "tables"
+    for kind, table in tables.items():
+        sink = pa.BufferOutputStream()
+        order = [(key, "ascending") for key in ORDER[kind]]
+        pq.write_table(table.sort_by(order), sink, compression="zstd")
+        write_bytes(into / f"{kind}.parquet", sink.getvalue().to_pybytes())
+    for path, content in shipped.items():
+        if not path.exists() or path.read_bytes() != content:
+            write_bytes(path, content)
+    text = json.dumps(plan, indent=1) + "\n"
+    for folder in (into, reports / plan["name"]):
+        write_bytes(folder / "plan.json", text.encode())
+
+
+def read_run(folder: Path, cell: Cell) -> dict[str, Any]:
+    """The cell's run.json. Raises UserError where it is missing, damaged or of another fingerprint."""
+    file = folder / "run.json"
+    if not file.is_file():
+        raise UserError(f"{file}: missing; cell {cell.folder} has not been run to its end")
+    try:
+        run: dict[str, Any] = json.loads(file.read_bytes())
+        made, hashes, status = run["fingerprint"], run["hashes"], run["status"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file}: not the record of a run ({_line(error)})") from None
+    if not isinstance(hashes, dict) or status not in ("done", "failed"):
+        raise UserError(f"{file}: not the record of a run (status is {status!r}, allowed are 'done' and 'failed')")
+    if made != cell.fingerprint:
+        raise UserError(
+            f"{file}: cell {cell.folder} was trained with fingerprint {made}, the suite now asks for "
+            f"{cell.fingerprint}; train it again"
+        )
+    return run
+
+
+def _verified(file: Path, run: Mapping[str, Any]) -> bytes:
+    if not file.is_file():
+        raise UserError(f"{file}: missing, though run.json beside it says that the cell was run; train it again")
+    content = file.read_bytes()
+    expected = run["hashes"].get(file.name)
+    if expected is None and file.name in SHIPPED:
+        raise UserError(f"{file.parent / 'run.json'}: key hashes lacks {file.name}; train the cell again")
+    if expected not in (None, hashlib.sha256(content).hexdigest()):
+        raise UserError(f"{file}: truncated or changed since run.json was written; train the cell again")
+    return content
+
+
+def _records(file: Path, content: bytes, cell: Cell) -> pa.Table:
+    try:
+        table = pq.read_table(pa.BufferReader(content))
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{file}: not a Parquet file ({_line(error)})") from None
+    if not table.schema.equals(SCHEMAS[file.stem]):
+        found = ", ".join(f"{field.name} {field.type}" for field in table.schema)
+        raise UserError(f"{file}: not a table of {file.stem}: its columns are {found or 'none'}")
+    own = {name: {getattr(cell, name)} for name in ARM} | {"seed": set(cell.seeds)}
+    for name, allowed in own.items():
+        if foreign := set(pc.unique(table[name]).to_pylist()) - allowed:
+            raise UserError(f"{file}: has rows of {name} {min(foreign, key=str)!r}, not of cell {cell.folder}")
+    return table
+
+
+def _runs(cell: Cell, run: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One row for each seed. A failed cell that names no seed failed with all of them."""
+    reasons = {int(seed): str(reason) for seed, reason in run.get("failed_seeds", {}).items()}
+    if run["status"] == "failed" and not reasons:
+        reasons = dict.fromkeys(cell.seeds, str(run.get("reason", "the cell failed")))
+    whole = {name: run.get(name) for name in TABLES["runs"] if name in run}
+    whole |= {name: getattr(cell, name) for name in (*ARM, "budget", "n_envs")}
+    git = run.get("git") or {}
+    whole |= {"commit": git.get("commit"), "dirty": git.get("dirty")}
+    whole |= {"seeds_in_cell": len(cell.seeds), "cell": str(cell.folder)}
+    status = {seed: "failed" if seed in reasons else "done" for seed in cell.seeds}
+    return [
+        {**whole, "seed": seed, "status": status[seed], "reason": reasons.get(seed)} for seed in cell.seeds
+    ]
+
+
+def _schema(name: str) -> pa.Schema:
+    return pa.schema([(key, DTYPES[column.dtype][1]) for key, column in TABLES[name].items()])
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:120]

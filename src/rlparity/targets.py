@@ -1,0 +1,56 @@
+"""Shared mathematics of learning targets: pure functions of tensors that lead with the seed."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def gae(
+    reward: Tensor,
+    value: Tensor,
+    next_value: Tensor,
+    discount: Tensor,
+    last: Tensor,
+    gamma: float,
+    lam: float,
+) -> Tensor:
+    """Generalised advantage estimates, Schulman et al. 2016, eq. 11 and 16. All (S, N, T) -> (S, N, T).
+
+    `next_value` is V of the true successor, so a time limit bootstraps (`discount` 1) and an end does
+    not (0); either cuts the sum (`last` 1).
+    """
+    assert reward.shape == value.shape == next_value.shape == discount.shape == last.shape
+    delta = (reward + gamma * discount * next_value - value).unbind(-1)
+    decay = (gamma * lam * (1 - last)).unbind(-1)
+    advantage = [delta[-1]]
+    for t in range(len(delta) - 2, -1, -1):
+        advantage.append(delta[t] + decay[t] * advantage[-1])
+    return torch.stack(advantage[::-1], -1)
+
+
+def rewards_to_go(reward: Tensor, gamma: float) -> Tensor:
+    """G_t = sum of gamma^(t'-t) r_t' from t to the end of one episode: (T,) -> (T,)."""
+    total, out = torch.zeros(()), []
+    for r in reward.unbind(0)[::-1]:
+        total = r + gamma * total
+        out.append(total)
+    return torch.stack(out[::-1])
+
+
+def td_target(reward: Tensor, discount: Tensor, next_q: Tensor, chooser: Tensor, gamma: float) -> Tensor:
+    """y = r + gamma * discount * Q(s', argmax_a chooser(s', a)).
+
+    Mnih et al. 2015, Algorithm 1, where `chooser` is `next_q` itself; van Hasselt et al. 2016, eq. 4, where it
+    is the online network. reward, discount (S, B); next_q, chooser (S, B, A) -> (S, B).
+    """
+    best = chooser.argmax(-1, keepdim=True)
+    bootstrap = next_q.gather(-1, best).squeeze(-1)
+    assert bootstrap.shape == reward.shape
+    return reward + gamma * discount * bootstrap
+
+
+def explained_variance(prediction: Tensor, truth: Tensor) -> Tensor:
+    """1 - Var[truth - prediction] / Var[truth] for each seed, (S, B) -> (S,); NaN if truth is constant."""
+    spread = truth.var(1)
+    return torch.where(spread > 0, 1 - (truth - prediction).var(1) / spread, torch.nan)

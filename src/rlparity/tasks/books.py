@@ -1,0 +1,34 @@
+"""The environment's own books: raw returns and lengths of whole games, which no agent can forge."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rlparity.records import Episode
+
+
+class Books:
+    """Adds up what S x N worlds pay, and hands out each game once it is over."""
+
+    def __init__(self, n_seeds: int, n_envs: int):
+        self._returns = np.zeros((n_seeds, n_envs))
+        self._lengths = np.zeros((n_seeds, n_envs), dtype=np.int64)
+        self._ended: list[Episode] = []
+        self.env_step = 0  # environment steps per seed
+
+    def add(self, reward: np.ndarray, last: np.ndarray) -> None:
+        """Book one step: raw rewards (S, N), and where a game stopped (S, N) bool."""
+        self.env_step += reward.shape[1]
+        self._returns += reward
+        self._lengths += 1
+        if last.any():
+            for s, n in np.argwhere(last).tolist():
+                total, length = float(self._returns[s, n]), int(self._lengths[s, n])
+                self._ended.append(Episode(s, n, self.env_step, total, length))
+            self._returns[last] = 0
+            self._lengths[last] = 0
+
+    def pop(self) -> list[Episode]:
+        """The games that ended since the last call."""
+        ended, self._ended = self._ended, []
+        return ended

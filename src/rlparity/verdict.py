@@ -1,0 +1,165 @@
+"""Does an implementation match its reference? One row for each (algorithm, environment, endpoint).
+
+In this order: EQUIVALENT if two one-sided tests at 5 % place the difference within the margin; else WORSE or BETTER
+if its Holm-adjusted p over all rows of the report, both endpoints, is below 0.05; else INCONCLUSIVE. Before that,
+INCONCLUSIVE where there is nothing to judge by: an arm or the random agent is missing, an arm has fewer than five
+seeds, or the reference did not learn (is not three standard errors above the random agent).
+
+A failed seed has no score. Leaving it out flatters the arm that lost it, so no verdict may rest on that: if a seed
+of the implementation failed, EQUIVALENT and BETTER are withheld, if one of the reference failed, EQUIVALENT and
+WORSE; the row is then INCONCLUSIVE, and names the seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from rlparity import stats, table
+
+ENDPOINTS = ("auc", "final")  # the primary one first
+REFERENCE = "sb3"  # the implementation that references are of
+FEWEST = 5  # seeds per arm below which nothing is decided
+ALPHA = 0.05
+DID_NOT_LEARN = "INCONCLUSIVE (reference did not learn)"
+
+
+class Pair(NamedTuple):
+    """An implementation of a named configuration in an environment, and the configuration it is judged against."""
+
+    environment: str
+    algorithm: str
+    implementation: str
+    reference: str
+
+
+class Scores:
+    """The scores of every arm, by endpoint. Failed seeds have NaN."""
+
+    def __init__(self, scores: pd.DataFrame):
+        keys = ["environment", "implementation", "algorithm", "endpoint"]
+        self._arms = {key: part.set_index("seed")["value"] for key, part in scores.groupby(keys)}
+        self._none = pd.Series([], dtype=float)
+
+    def __call__(self, environment: str, implementation: str, algorithm: str, endpoint: str) -> stats.Array:
+        """Scores of the seeds that have one, (n,)."""
+        return self._arm(environment, implementation, algorithm, endpoint).dropna().to_numpy()
+
+    def failed(self, environment: str, implementation: str, algorithm: str, endpoint: str) -> str:
+        """The seeds that have none, as "3, 7"."""
+        arm = self._arm(environment, implementation, algorithm, endpoint)
+        return ", ".join(str(seed) for seed in arm.index[arm.isna()])
+
+    def _arm(self, *key: str) -> pd.Series:
+        return self._arms.get(key, self._none)
+
+    def implementations(self, environment: str, algorithm: str) -> list[str]:
+        """Those with scores of a configuration in an environment, by name."""
+        return sorted({key[1] for key in self._arms if (key[0], key[2]) == (environment, algorithm)})
+
+
+def random_agent(plan: Mapping[str, Any]) -> str | None:
+    """Name of the configuration that acts at random, if the suite has one."""
+    return next((name for name, entry in plan["algorithms"].items() if entry["agent"] == "random"), None)
+
+
+def pairs(plan: Mapping[str, Any], scores: Scores) -> Iterator[Pair]:
+    """All that is to be judged, in the plan's order."""
+    for environment, task in plan["environments"].items():
+        for algorithm in task["algorithms"]:
+            reference = plan["algorithms"][algorithm].get("reference")
+            for implementation in scores.implementations(environment, algorithm):
+                if reference is not None and implementation != REFERENCE:
+                    yield Pair(environment, algorithm, implementation, reference)
+
+
+def verdicts(scores: pd.DataFrame, plan: Mapping[str, Any]) -> pd.DataFrame:
+    """Table of verdicts from the table of scores."""
+    arms, random = Scores(scores), random_agent(plan)
+    rows = []
+    for pair in pairs(plan, arms):
+        for endpoint in ENDPOINTS:
+            here = pair.environment
+            x = arms(here, pair.implementation, pair.algorithm, endpoint)
+            y = arms(here, REFERENCE, pair.reference, endpoint)
+            z = arms(here, "scratch", random, endpoint) if random else np.array([])
+            lost = {
+                pair.implementation: arms.failed(here, pair.implementation, pair.algorithm, endpoint),
+                REFERENCE: arms.failed(here, REFERENCE, pair.reference, endpoint),
+            }
+            names = {"algorithm": pair.algorithm, "environment": here, "endpoint": endpoint}
+            names |= {"implementation": pair.implementation, "reference": f"{REFERENCE}/{pair.reference}"}
+            failed = "; ".join(f"{who} {seeds}" for who, seeds in lost.items() if seeds)
+            rows.append({**names, **compare(x, y, z, plan["margin"]), "failed_seeds": failed})
+    for row, p in zip(rows, stats.holm([row["p_difference"] for row in rows]), strict=True):
+        row["p_holm"] = p
+        row["verdict"], row["reason"] = decide(row)
+    return table.frame("verdicts", rows)
+
+
+def compare(x: stats.Array, y: stats.Array, random: stats.Array, margin: float) -> dict[str, Any]:
+    """The numbers of one row: scores of the implementation (n,), the reference (m,) and the random agent (k,).
+
+    `margin` and `smallest_margin` are fractions of the distance |mean(reference) - mean(random)|.
+    """
+    welch = stats.welch(x, y)
+    low, high = welch.interval(1 - 2 * ALPHA)
+    means = [float(arm.mean()) if len(arm) else np.nan for arm in (x, y, random)]
+    distance = abs(means[1] - means[2])
+    sds = [float(arm.std(ddof=1)) if len(arm) > 1 else np.nan for arm in (x, y)]
+    needed = stats.seeds_needed(margin * distance, *sds) if np.isfinite([distance, *sds]).all() else 0
+    ci95_low, ci95_high = welch.interval(0.95)
+    return {
+        "difference": welch.difference,
+        "ci90_low": low,
+        "ci90_high": high,
+        "ci95_low": ci95_low,
+        "ci95_high": ci95_high,
+        "margin": margin,
+        "smallest_margin": max(abs(low), abs(high)) / distance if distance > 0 else np.nan,
+        "p_difference": welch.p_difference(),
+        "p_equivalence": welch.p_equivalence(margin * distance),
+        "seeds_implementation": len(x),
+        "seeds_reference": len(y),
+        "seeds_needed": ">1000" if needed is None else str(needed or ""),
+        "distance": distance,
+        "mean_implementation": means[0],
+        "mean_reference": means[1],
+        "mean_random": means[2],
+        "reason": _obstacle(x, y, random),
+    }
+
+
+def _obstacle(x: stats.Array, y: stats.Array, random: stats.Array) -> str:
+    """Why nothing can be decided; empty where something can."""
+    if not len(y):
+        return "no runs of the reference"
+    if not len(random):
+        return "no random agent in the suite"
+    if min(len(x), len(y)) < FEWEST:
+        return f"fewer than {FEWEST} seeds"
+    if len(random) < 2:
+        return "fewer than 2 seeds of the random agent"
+    above = stats.welch(y, random)
+    return "reference did not learn" if above.difference <= 3 * above.se else ""
+
+
+def decide(row: Mapping[str, Any]) -> tuple[str, str]:
+    """Verdict and reason, from a row that has all its numbers, and in `reason` what stands in the way."""
+    if row["reason"]:
+        word = DID_NOT_LEARN if row["reason"] == "reference did not learn" else "INCONCLUSIVE"
+        return word, row["reason"]
+    if row["p_equivalence"] < ALPHA:
+        word, flattered = "EQUIVALENT", (row["implementation"], REFERENCE)
+    elif row["p_holm"] < ALPHA:
+        worse = row["difference"] < 0
+        word, flattered = ("WORSE", (REFERENCE,)) if worse else ("BETTER", (row["implementation"],))
+    else:
+        return "INCONCLUSIVE", "neither equivalence nor a difference is shown"
+    lost = [part for part in row["failed_seeds"].split("; ") if part.partition(" ")[0] in flattered]
+    if lost:
+        return "INCONCLUSIVE", f"would be {word} without the failed seeds ({'; '.join(lost)})"
+    return word, ""

@@ -1,0 +1,80 @@
+"""What a suite must know of an environment before anything is trained; needs Gymnasium, but not torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from typing import Any
+
+from rlparity.errors import UserError
+
+SIMULATORS = {"box2d": "box2d", "mujoco": "mujoco"}  # family of Gymnasium's environments -> distribution
+
+
+@dataclass(frozen=True)
+class World:
+    """The spaces of one environment, and who steps it."""
+
+    actions: str  # "discrete", "continuous", or the name of a space that no agent knows
+    observation_bytes: int
+    action_bytes: int
+    threshold: float | None  # return at which Gymnasium calls it solved
+    time_limit: int | None  # steps
+    simulator: str | None  # distribution whose version matters besides Gymnasium's
+    module: str | None  # the user's module that defines it
+
+
+@cache
+def probe(environment: str) -> World:
+    """Make the environment once and look at it. `module:Id` imports the module first, as Gymnasium does."""
+    import gymnasium
+
+    try:
+        env: Any = gymnasium.make(environment)
+    except gymnasium.error.DependencyNotInstalled as error:
+        raise UserError(f"environment {environment!r} needs a package: {error}") from None
+    except gymnasium.error.Error:
+        raise UserError(_unknown(environment, gymnasium.registry)) from None
+    except ImportError as error:
+        raise UserError(f"environment {environment!r} cannot be imported: {error}") from None
+    try:
+        return _look(env, environment)
+    finally:
+        env.close()
+
+
+def _look(env: Any, environment: str) -> World:
+    from gymnasium import spaces
+
+    kinds = {spaces.Discrete: "discrete", spaces.Box: "continuous"}
+    action = kinds.get(type(env.action_space), type(env.action_space).__name__)
+    if not isinstance(env.observation_space, spaces.Box):
+        name = type(env.observation_space).__name__
+        raise UserError(
+            f"environment {environment!r}: observations are a {name} space; only Box can be learned from"
+        )
+    entry = env.spec.entry_point
+    maker = entry.split(":")[0] if isinstance(entry, str) else entry.__module__
+    own = maker.startswith("gymnasium.envs.")
+    return World(
+        actions=action,
+        observation_bytes=_size(env.observation_space),
+        action_bytes=_size(env.action_space),
+        threshold=env.spec.reward_threshold,
+        time_limit=env.spec.max_episode_steps,
+        simulator=SIMULATORS.get(maker.split(".")[2]) if own else None,
+        module=None if own else maker,
+    )
+
+
+def _size(space: Any) -> int:
+    """Bytes of one element."""
+    return math.prod(space.shape or ()) * space.dtype.itemsize if space.dtype is not None else 8
+
+
+def _unknown(environment: str, registry: Any) -> str:
+    close = get_close_matches(environment, list(registry), n=1, cutoff=0.4)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"unknown environment {environment!r}; choose any id of gymnasium.registry, or 'module:Id'{hint}"

@@ -1,0 +1,50 @@
+"""The suite, read and checked before any job is planned, as a table of cells."""
+
+import json
+import sys
+from pathlib import Path
+
+from rlparity import cost, fingerprint, orders
+from rlparity import suite as suites
+from rlparity.errors import UserError
+from rlparity.settings import library
+
+try:
+    suites.check_writable(Path("results"), Path("reports"))
+    suite = suites.load(Path(workflow.configfiles[-1]), narrow=config)
+    if workflow.is_main_process:
+        waiting = orders.place(suite.cells, Path("results"))
+        estimate = cost.describe(suite.cells, waiting, Path("reports"))
+        print(f"suite {suite.name}: {estimate}", file=sys.stderr)
+except UserError as error:
+    sys.exit(f"rlparity: {error}")
+
+
+report: "../report/methods.rst"
+
+
+wildcard_constraints:
+    suite=suite.name,
+    environment="|".join(sorted(map(re.escape, set(suite.columns()["environment"])))),
+    implementation="scratch|sb3",
+    algorithm="|".join(sorted(library().algorithms)),
+    seeds=r"seeds-\d+-\d+",
+
+
+cells = suite.columns()
+plan = fingerprint.text_hash(suite.plan())
+
+
+def cells_with(*records):
+    """The table of cells, once for each of these records."""
+    table = {name: values * len(records) for name, values in cells.items()}
+    return table | {"record": [record for record in records for _ in suite.cells]}
+
+
+onsuccess:
+    summary = Path("results", suite.name, "summary.txt")
+    logger.info(summary.read_text(encoding="utf-8"))
+
+
+onerror:
+    logger.error(f"suite {suite.name}: not finished; run the same command again to go on where it stopped")

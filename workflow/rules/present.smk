@@ -1,0 +1,87 @@
+"""Tables -> figures -> the page, and a last word on the seeds that failed."""
+
+
+rule draw:
+    input:
+        scores="reports/{suite}/scores.csv",
+        summary="reports/{suite}/summary.csv",
+        verdicts="reports/{suite}/verdicts.csv",
+        paper="reports/{suite}/paper.csv",
+        curves="reports/{suite}/curves.csv",
+        seed_curves="reports/{suite}/seed_curves.csv",
+        profiles="reports/{suite}/profiles.csv",
+        improvement="reports/{suite}/improvement.csv",
+        thresholds="reports/{suite}/thresholds.csv",
+        cost="reports/{suite}/cost.csv",
+    output:
+        figures=report(
+            directory("reports/{suite}/figures"),
+            patterns=["{figure}.svg"],
+            caption="../report/figure.rst",
+            category="Figures",
+        ),
+    log:
+        "results/{suite}/tables/draw.log",
+    benchmark:
+        "results/{suite}/tables/draw.tsv"
+    params:
+        code=fingerprint.stage("draw"),
+    conda:
+        "../../environment.yml"
+    shell:
+        "exec rlparity draw {wildcards.suite} >{log:q} 2>&1"
+
+
+rule render:
+    input:
+        figures="reports/{suite}/figures",
+        verdicts="reports/{suite}/verdicts.csv",
+        runs="results/{suite}/tables/runs.parquet",
+    output:
+        page=report(
+            "reports/{suite}/index.html",
+            caption="../report/page.rst",
+            category="Report",
+        ),
+        twin="reports/{suite}/README.md",
+        summary="results/{suite}/summary.txt",
+    log:
+        "results/{suite}/tables/render.log",
+    benchmark:
+        "results/{suite}/tables/render.tsv"
+    params:
+        code=fingerprint.stage("report"),
+    conda:
+        "../../environment.yml"
+    shell:
+        "exec rlparity report {wildcards.suite} --summary {output.summary:q} >{log:q} 2>&1"
+
+
+rule list_suites:
+    input:
+        pages=expand("reports/{suite}/index.html", suite=suite.name),
+    output:
+        page="reports/index.html",
+    log:
+        expand("results/{suite}/tables/index.log", suite=suite.name),
+    params:
+        code=fingerprint.stage("report"),
+    conda:
+        "../../environment.yml"
+    shell:
+        "exec rlparity index >{log:q} 2>&1"
+
+
+rule check_seeds:
+    input:
+        page="reports/{suite}/index.html",
+        index="reports/index.html",
+        plan="results/{suite}/tables/plan.json",
+    output:
+        done=touch("results/{suite}/finished"),
+    log:
+        "results/{suite}/tables/check.log",
+    conda:
+        "../../environment.yml"
+    shell:
+        "exec rlparity check {wildcards.suite} >{log:q} 2>&1"

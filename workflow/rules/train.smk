@@ -1,0 +1,43 @@
+"""Cells: a block of seeds each, trained or taken from the records that the reports carry."""
+
+
+rule train:
+    input:
+        cell="results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/cell.json",
+    output:
+        episodes="results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/episodes.parquet",
+        evaluations="results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/evaluations.parquet",
+        progress="results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/progress.parquet",
+        run="results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/run.json",
+    log:
+        "results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/train.log",
+    benchmark:
+        "results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/cost.tsv"
+    wildcard_constraints:
+        implementation="scratch" if suite.references == "shipped" else "scratch|sb3",
+    params:
+        folder="results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}",
+    conda:
+        "../../environment.yml"
+    threads: 1
+    retries: 1
+    shell:
+        "exec rlparity cell --cell {input.cell:q} --into {params.folder:q} >{log:q} 2>&1"
+
+
+if suite.references == "shipped":
+
+    rule restore_reference:
+        input:
+            cell="results/{suite}/{environment}/sb3/{algorithm}/{seeds}/cell.json",
+        output:
+            episodes="results/{suite}/{environment}/sb3/{algorithm}/{seeds}/episodes.parquet",
+            evaluations="results/{suite}/{environment}/sb3/{algorithm}/{seeds}/evaluations.parquet",
+            progress="results/{suite}/{environment}/sb3/{algorithm}/{seeds}/progress.parquet",
+            run="results/{suite}/{environment}/sb3/{algorithm}/{seeds}/run.json",
+        log:
+            "results/{suite}/{environment}/sb3/{algorithm}/{seeds}/restore.log",
+        conda:
+            "../../environment.yml"
+        shell:
+            "exec rlparity restore --cell {input.cell:q} >{log:q} 2>&1"
