@@ -44,7 +44,10 @@ class Suite:
         random = ("random",) if self.random else ()
         names = (*random, *self.variants, *self.algorithms)
         self.cells = [
-            cell for environment in self.environments for name in names for cell in self._blocks(environment, name)
+            cell
+            for environment in self.environments
+            for name in names
+            for cell in self._blocks(environment, name)
         ]
         self.plan: dict[str, Any] = {
             "name": self.name,
@@ -62,7 +65,13 @@ class Suite:
         return {"title": name.upper(), "agent": name, "reference": reference, "options": {}}
 
     def _environment(self, names: list[str]) -> dict[str, Any]:
-        setting = {"source": "made up", "differs": "all", "n_envs": 8, "normalize": False, "hyperparameters": {}}
+        setting = {
+            "source": "made up",
+            "differs": "all",
+            "n_envs": 8,
+            "normalize": False,
+            "hyperparameters": {},
+        }
         settings = {name: setting for name in names}
         return {"threshold": 475.0, "time_limit": 500, "algorithms": names, "settings": settings}
 
@@ -92,7 +101,9 @@ class Suite:
             self._seed(cell, seed, rows, stop=cell.budget // 2 if seed in failed else cell.budget)
         for kind, content in rows.items():
             write(folder, kind, content)
-        hashes = {f"{k}.parquet": hashlib.sha256((folder / f"{k}.parquet").read_bytes()).hexdigest() for k in rows}
+        hashes = {
+            f"{k}.parquet": hashlib.sha256((folder / f"{k}.parquet").read_bytes()).hexdigest() for k in rows
+        }
         write_bytes(folder / "run.json", json.dumps(run_json(cell, failed, hashes)).encode())
 
     def _seed(self, cell: Cell, seed: int, rows: dict[str, list[dict[str, Any]]], stop: int) -> None:

@@ -40,7 +40,9 @@ def analyse(tables: Path, published_numbers: Path, into: Path) -> None:
         "verdicts": verdicts(scores, plan),
         "paper": paper(scores, plan, published(published_numbers)),
         "curves": curves(points),
-        "seed_curves": table.frame("seed_curves", points[list(table.TABLES["seed_curves"])].to_dict("records")),
+        "seed_curves": table.frame(
+            "seed_curves", points[list(table.TABLES["seed_curves"])].to_dict("records")
+        ),
         "profiles": profiles(scores),
         "improvement": improvement(scores, plan),
         "thresholds": thresholds(scores, runs, plan),
@@ -66,12 +68,17 @@ def evaluation_points(evaluations: pd.DataFrame, plan: dict[str, Any]) -> pd.Dat
     keys = [*ARM, "protocol", "seed", "env_step"]
     points = evaluations.groupby(keys, observed=True)["episode_return"].mean().rename("value").reset_index()
     asked = {
-        tuple(cell[key] for key in ARM): (cell["budget"], cell["evaluation"]["points"]) for cell in plan["cells"]
+        tuple(cell[key] for key in ARM): (cell["budget"], cell["evaluation"]["points"])
+        for cell in plan["cells"]
     }
-    known = pd.DataFrame([(*arm, *numbers) for arm, numbers in asked.items()], columns=[*ARM, "budget", "points"])
+    known = pd.DataFrame(
+        [(*arm, *numbers) for arm, numbers in asked.items()], columns=[*ARM, "budget", "points"]
+    )
     points = points.merge(known, on=ARM, how="inner")
     points["clock"] = points["env_step"]
-    points["env_step"] = points["clock"] * points["points"] // points["budget"] * points["budget"] // points["points"]
+    points["env_step"] = (
+        points["clock"] * points["points"] // points["budget"] * points["budget"] // points["points"]
+    )
     return points.sort_values(keys, kind="stable").reset_index(drop=True)
 
 
@@ -171,7 +178,9 @@ def improvement(scores: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
 
 def thresholds(scores: pd.DataFrame, runs: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
     """Table `thresholds`: how many seeds reached the task's threshold, and when. Those that did not are censored."""
-    failed = {tuple(run[key] for key in table.SEED) for run in runs[runs.status == "failed"].to_dict("records")}
+    failed = {
+        tuple(run[key] for key in table.SEED) for run in runs[runs.status == "failed"].to_dict("records")
+    }
     budgets = runs.groupby(ARM)["budget"].max()
     rows = []
     for key, part in scores[scores["endpoint"] == "time_to_threshold"].groupby(ARM):

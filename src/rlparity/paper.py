@@ -18,7 +18,9 @@ from rlparity import stats, table
 from rlparity.errors import UserError
 from rlparity.verdict import FEWEST, REFERENCE, Scores, random_agent
 
-NAMES = "configurations.csv"  # which named configuration a published algorithm is; the other files hold numbers
+NAMES = (
+    "configurations.csv"  # which named configuration a published algorithm is; the other files hold numbers
+)
 NEEDED = (  # columns of a file of published numbers that are read here
     "source_id",
     "algorithm",
@@ -68,7 +70,10 @@ def paper(scores: pd.DataFrame, plan: Mapping[str, Any], known: pd.DataFrame) ->
     """
     arms, random = Scores(scores), random_agent(plan)
     budgets = {(c["environment"], c["implementation"], c["algorithm"]): c["budget"] for c in plan["cells"]}
-    modes = {(c["environment"], c["implementation"], c["algorithm"]): c["evaluation"]["modes"] for c in plan["cells"]}
+    modes = {
+        (c["environment"], c["implementation"], c["algorithm"]): c["evaluation"]["modes"]
+        for c in plan["cells"]
+    }
     rows = []
     for environment, task in plan["environments"].items():
         here = known[known.environment.map(base) == base(environment)]
@@ -88,7 +93,9 @@ def paper(scores: pd.DataFrame, plan: Mapping[str, Any], known: pd.DataFrame) ->
                     }
                     differs = differences(row, environment, budgets[arm], modes[arm])
                     scored = arms(*arm, "final")
-                    rows.append({**_source(row), **ours, **judge(row, scored, chance, plan["margin"], differs)})
+                    rows.append(
+                        {**_source(row), **ours, **judge(row, scored, chance, plan["margin"], differs)}
+                    )
     return table.frame("paper", rows)
 
 

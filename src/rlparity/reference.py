@@ -159,8 +159,9 @@ def run(cell: Cell, watch: Watch = unwatched, evaluate: bool = True) -> Rows:
     env.close()
     rows.state = {f"policy.{name}": value for name, value in model.policy.state_dict().items()}
     if isinstance(env, VecNormalize):
-        rows.state |= {"normaliser.mean": torch.from_numpy(env.obs_rms.mean)}
-        rows.state |= {"normaliser.var": torch.from_numpy(env.obs_rms.var)}
+        moments: Any = env.obs_rms
+        rows.state |= {"normaliser.mean": torch.from_numpy(moments.mean)}
+        rows.state |= {"normaliser.var": torch.from_numpy(moments.var)}
     return rows
 
 

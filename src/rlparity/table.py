@@ -313,7 +313,9 @@ def read_run(folder: Path, cell: Cell) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{file}: not the record of a run ({_line(error)})") from None
     if not isinstance(hashes, dict) or status not in ("done", "failed"):
-        raise UserError(f"{file}: not the record of a run (status is {status!r}, allowed are 'done' and 'failed')")
+        raise UserError(
+            f"{file}: not the record of a run (status is {status!r}, allowed are 'done' and 'failed')"
+        )
     if made != cell.fingerprint:
         raise UserError(
             f"{file}: cell {cell.folder} was trained with fingerprint {made}, the suite now asks for "
@@ -324,7 +326,9 @@ def read_run(folder: Path, cell: Cell) -> dict[str, Any]:
 
 def _verified(file: Path, run: Mapping[str, Any]) -> bytes:
     if not file.is_file():
-        raise UserError(f"{file}: missing, though run.json beside it says that the cell was run; train it again")
+        raise UserError(
+            f"{file}: missing, though run.json beside it says that the cell was run; train it again"
+        )
     content = file.read_bytes()
     expected = run["hashes"].get(file.name)
     if expected is None and file.name in SHIPPED:
@@ -345,7 +349,9 @@ def _records(file: Path, content: bytes, cell: Cell) -> pa.Table:
     own = {name: {getattr(cell, name)} for name in ARM} | {"seed": set(cell.seeds)}
     for name, allowed in own.items():
         if foreign := set(pc.unique(table[name]).to_pylist()) - allowed:
-            raise UserError(f"{file}: has rows of {name} {min(foreign, key=str)!r}, not of cell {cell.folder}")
+            raise UserError(
+                f"{file}: has rows of {name} {min(foreign, key=str)!r}, not of cell {cell.folder}"
+            )
     return table
 
 

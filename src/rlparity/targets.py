@@ -41,8 +41,8 @@ def rewards_to_go(reward: Tensor, gamma: float) -> Tensor:
 def td_target(reward: Tensor, discount: Tensor, next_q: Tensor, chooser: Tensor, gamma: float) -> Tensor:
     """y = r + gamma * discount * Q(s', argmax_a chooser(s', a)).
 
-    Mnih et al. 2015, Algorithm 1, where `chooser` is `next_q` itself; van Hasselt et al. 2016, eq. 4, where it
-    is the online network. reward, discount (S, B); next_q, chooser (S, B, A) -> (S, B).
+    Mnih et al. 2015, Algorithm 1, where `chooser` is `next_q` itself; van Hasselt et al. 2016, eq. 4, where
+    it is the online network. reward, discount (S, B); next_q, chooser (S, B, A) -> (S, B).
     """
     best = chooser.argmax(-1, keepdim=True)
     bootstrap = next_q.gather(-1, best).squeeze(-1)

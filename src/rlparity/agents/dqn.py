@@ -56,7 +56,7 @@ class Config:
 
 
 def td_loss(q_values: Tensor, action: Tensor, y: Tensor, loss: str) -> tuple[Tensor, Tensor]:
-    """Mean distance of Q(s, a) from y: q_values (S, B, A), action and y (S, B) -> (S,), and Q(s, a) (S, B)."""
+    """Mean distance of Q(s, a) from y, (S,), and Q(s, a), (S, B): q_values (S, B, A), action and y (S, B)."""
     q = q_values.gather(-1, action.unsqueeze(-1)).squeeze(-1)
     assert q.shape == y.shape
     distance = F.smooth_l1_loss if loss == "huber" else F.mse_loss
