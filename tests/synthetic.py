@@ -1,7 +1,7 @@
 """A complete, made-up results tree: what a suite leaves behind, without training.
 
-`Suite(...).write(results)` writes the records of every cell; `.cells` and `.plan` are what `table.collect` wants,
-and `finish` runs the two stages up to the CSVs of a report.
+`Suite(...).write(results)` writes the records of every cell; `.cells` and `.plan` are what `table.collect`
+wants, and `finish` runs the two stages up to the CSVs of a report.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RANDOM_RETURN, CEILING = 22.0, 500.0
 
 @dataclass
 class Suite:
-    """CartPole-v1 with `seeds` seeds: a scratch block per algorithm, single-seed sb3 cells, a random agent."""
+    """CartPole-v1 with five seeds: a scratch block per algorithm, single-seed sb3 cells, a random agent."""
 
     name: str = "made-up"
     algorithms: tuple[str, ...] = ("a2c", "ppo")
@@ -158,7 +158,7 @@ def run_json(cell: Cell, failed: Mapping[int, str], hashes: Mapping[str, str]) -
 
 
 def finish(suite: Suite, root: Path) -> Path:
-    """Write, collect and analyse a suite below `root`: results/, reports/. Returns the folder of the report."""
+    """Write, collect and analyse a suite below `root`; returns the folder of its report."""
     results, reports = root / "results", root / "reports"
     suite.write(results)
     table.collect(suite.cells, results, reports, suite.plan)

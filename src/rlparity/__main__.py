@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -85,13 +87,21 @@ def _add_for_people(add: Any) -> None:
     cost.add_argument("--results", type=Path, default=Path("results"))
     cost.add_argument("--reports", type=Path, default=Path("reports"))
     train = add(_train, "Train one algorithm in one environment.", "ALGORITHM", "ENVIRONMENT")
-    train.add_argument("--seeds", nargs="+", default=["0"], metavar="RANGE", help="such as 0-4 or 7; default 0")
-    train.add_argument("--budget", type=int, default=100_000, help="environment steps per seed; default 100000")
+    train.add_argument(
+        "--seeds", nargs="+", default=["0"], metavar="RANGE", help="such as 0-4 or 7; default 0"
+    )
+    train.add_argument(
+        "--budget", type=int, default=100_000, help="environment steps per seed; default 100000"
+    )
     train.add_argument("--implementation", choices=["scratch", "sb3"], default="scratch")
-    train.add_argument("--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="hyper-parameters")
+    train.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="hyper-parameters"
+    )
     train.add_argument("--results", type=Path, default=Path("results"))
     play = add(_play, "Watch a trained cell.", "CELL")
-    play.add_argument("--gif", type=Path, metavar="FILE", help="write an animated GIF instead of opening a window")
+    play.add_argument(
+        "--gif", type=Path, metavar="FILE", help="write an animated GIF instead of opening a window"
+    )
     play.add_argument("--seed", type=int, help="which seed of the cell; default its first")
     restore = add(_restore, "Take over shipped records whose fingerprint and hashes match.")
     restore.add_argument("suite", nargs="?", metavar="SUITE")
@@ -106,7 +116,7 @@ def _add_for_people(add: Any) -> None:
 def _add_stages(add: Any) -> None:
     cell = add(_cell, "Train one cell.")
     cell.add_argument("--cell", required=True, help="the cell as JSON, or the file that holds it (cell.json)")
-    cell.add_argument("--into", type=Path, required=True, metavar="FOLDER")
+    cell.add_argument("--into", type=Path, metavar="FOLDER", help="default: the folder of the file")
     collect = add(_collect, "Records -> tables.", "SUITE")
     collect.add_argument("--narrow", type=json.loads, default={}, metavar="JSON")
     stages = [collect]
@@ -116,7 +126,9 @@ def _add_stages(add: Any) -> None:
     for command in stages:
         command.add_argument("--results", type=Path, default=Path("results"))
         command.add_argument("--reports", type=Path, default=Path("reports"))
-    stages[3].add_argument("--summary", type=Path, metavar="FILE", help="write what is printed to a file, too")
+    stages[3].add_argument(
+        "--summary", type=Path, metavar="FILE", help="write what is printed to a file, too"
+    )
 
 
 def _run(chosen: argparse.Namespace, rest: list[str]) -> int:
@@ -207,12 +219,22 @@ def _diff(chosen: argparse.Namespace, rest: list[str]) -> None:
 
 
 def _cell(chosen: argparse.Namespace, rest: list[str]) -> None:
+    _end_with_parent()
     from rlparity import orders
 
-    cell = orders.parse(chosen.cell) if chosen.cell.startswith("{") else orders.read(Path(chosen.cell))
+    inline = chosen.cell.startswith("{")
+    if inline and chosen.into is None:
+        raise UserError("cell: name a folder with --into")
+    cell = orders.parse(chosen.cell) if inline else orders.read(Path(chosen.cell))
     from rlparity.runner import run_cell
 
-    run_cell(cell, chosen.into, STARTED)
+    run_cell(cell, chosen.into or Path(chosen.cell).parent, STARTED)
+
+
+def _end_with_parent() -> None:
+    """Let a killed Snakemake take its trainer along (Linux; elsewhere the lock on the folder has to do)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 def _collect(chosen: argparse.Namespace, rest: list[str]) -> None:

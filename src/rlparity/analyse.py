@@ -1,7 +1,7 @@
 """Stage `analyse`: the four tables of records -> every CSV of a report.
 
-Endpoints come from the deterministic evaluations, of an arm that has none (the random agent) from the sampled ones.
-A failed seed keeps its learning curve as far as it goes, and has no `final` and no `auc`.
+Endpoints come from the deterministic evaluations, and of an arm that has none (the random agent) from the
+sampled ones. A failed seed keeps its learning curve as far as it goes, and has no `final` and no `auc`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ PHASES = ("training", "evaluation", "wall")  # what a cell spends time on
 def analyse(tables: Path, published_numbers: Path, into: Path) -> None:
     """Write the CSVs of a report.
 
-    Reads `tables/{evaluations,runs}.parquet` and `tables/plan.json`, and the published numbers' folder. Raises
-    UserError where one of them is missing or damaged.
+    Reads `tables/{evaluations,runs}.parquet` and `tables/plan.json`, and the folder of published numbers.
+    Raises UserError where one of them is missing or damaged.
     """
     plan = _plan(tables / "plan.json")
     evaluations, runs = (table.read(tables / f"{name}.parquet") for name in ("evaluations", "runs"))
@@ -40,9 +40,7 @@ def analyse(tables: Path, published_numbers: Path, into: Path) -> None:
         "verdicts": verdicts(scores, plan),
         "paper": paper(scores, plan, published(published_numbers)),
         "curves": curves(points),
-        "seed_curves": table.frame(
-            "seed_curves", points[list(table.TABLES["seed_curves"])].to_dict("records")
-        ),
+        "seed_curves": table.frame("seed_curves", points[list(table.TABLES["seed_curves"])]),
         "profiles": profiles(scores),
         "improvement": improvement(scores, plan),
         "thresholds": thresholds(scores, runs, plan),
@@ -61,7 +59,7 @@ def _plan(file: Path) -> dict[str, Any]:
 
 
 def evaluation_points(evaluations: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
-    """Mean return of each evaluation: columns of `seed_curves`, and `clock`, the environment step as recorded.
+    """Mean return of each evaluation: columns of `seed_curves`, and `clock`, the step as it was recorded.
 
     `env_step` is the nominal point: an evaluation happens when a multiple of budget / points is crossed.
     """
@@ -142,7 +140,7 @@ def curves(points: pd.DataFrame) -> pd.DataFrame:
             who = dict(zip([*ARM, "protocol"], key, strict=True))
             parts.append(pd.DataFrame({**who, "env_step": rows.index, **numbers}))
     whole = pd.concat(parts).sort_values([*ARM, "protocol", "env_step"]) if parts else pd.DataFrame()
-    return table.frame("curves", whole.to_dict("records"))
+    return table.frame("curves", whole)
 
 
 def profiles(scores: pd.DataFrame) -> pd.DataFrame:
@@ -177,7 +175,7 @@ def improvement(scores: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
 
 
 def thresholds(scores: pd.DataFrame, runs: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
-    """Table `thresholds`: how many seeds reached the task's threshold, and when. Those that did not are censored."""
+    """Table `thresholds`: how many seeds reached the task's threshold, and when; the others are censored."""
     failed = {
         tuple(run[key] for key in table.SEED) for run in runs[runs.status == "failed"].to_dict("records")
     }
@@ -200,7 +198,7 @@ def thresholds(scores: pd.DataFrame, runs: pd.DataFrame, plan: dict[str, Any]) -
 
 
 def cost(runs: pd.DataFrame) -> pd.DataFrame:
-    """Table `cost`: throughput of a process, times per seed, and the largest peak of memory, over an arm's cells."""
+    """Table `cost`: over an arm's cells: throughput of a process, times per seed, largest memory."""
     rows = []
     for key, part in runs.groupby(ARM):
         cells = part.drop_duplicates("cell")

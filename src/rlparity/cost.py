@@ -9,7 +9,7 @@ from pathlib import Path
 from rlparity.cell import Cell
 
 THROUGHPUT = Path("benchmark", "throughput.csv")
-# Aggregate environment steps per second on one core where nothing was measured; ours with a block of five seeds.
+# Aggregate environment steps per second on one core where nothing was measured; ours with five seeds.
 ASSUMED = {
     ("scratch", "random"): 60_000,
     ("scratch", "reinforce"): 20_000,
@@ -36,7 +36,9 @@ def describe(cells: Sequence[Cell], waiting: Sequence[Cell], reports: Path) -> s
     rates = measured(reports)
     minutes = sum(seconds(cell, rates) for cell in waiting) / 60
     steps = sum(cell.budget * len(cell.seeds) for cell in waiting)
-    basis = f"rates measured in {reports / THROUGHPUT}" if rates else "assumed rates, nothing measured here yet"
+    basis = (
+        f"rates measured in {reports / THROUGHPUT}" if rates else "assumed rates, nothing measured here yet"
+    )
     return (
         f"{len(cells)} cells, {len(waiting)} to train: {steps:,} environment steps, "
         f"about {minutes:,.0f} core-minutes ({basis})"
@@ -68,7 +70,9 @@ def _rate(cell: Cell, rates: Rates) -> float:
     """Measured with the nearest number of seeds, in this environment if possible, else assumed."""
     names = {cell.algorithm, cell.agent}
     here = [rate for who, rate in rates.items() if who[0] == cell.implementation and who[1] in names]
-    exact = [rate for who, rate in rates.items() if who == (cell.implementation, cell.algorithm, cell.environment)]
+    exact = [
+        rate for who, rate in rates.items() if who == (cell.implementation, cell.algorithm, cell.environment)
+    ]
     candidates = [pair for pairs in exact or here for pair in pairs]
     if candidates:
         return min(candidates, key=lambda pair: abs(pair[0] - len(cell.seeds)))[1]

@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,14 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator, NullLocator
 
 from rlparity.errors import UserError
 
 COLUMNS = {  # what each table must have to be drawn; a table that a suite does not make counts as empty
-    "verdicts": "algorithm environment endpoint implementation reference verdict difference ci90_low ci90_high "
-    "ci95_low ci95_high margin smallest_margin p_difference p_holm p_equivalence seeds_implementation "
-    "seeds_reference seeds_needed",
+    "verdicts": "algorithm environment endpoint implementation reference verdict difference ci90_low "
+    "ci90_high ci95_low ci95_high margin smallest_margin p_difference p_holm p_equivalence "
+    "seeds_implementation seeds_reference seeds_needed",
     "summary": "implementation algorithm environment endpoint statistic estimate ci_low ci_high seeds",
     "scores": "implementation algorithm environment seed endpoint value",
     "paper": "algorithm environment source published published_spread ours ci_low ci_high verdict differs_in",
@@ -42,13 +42,45 @@ COLUMNS = {  # what each table must have to be drawn; a table that a suite does 
     "cost": "implementation algorithm environment seeds steps_per_second training_time_per_seed_s "
     "evaluation_time_per_seed_s wall_time_per_seed_s peak_memory_mib",
 }
-INK, MUTED, GRID, CARD = "#24292e", "#5b646d", "#d9dee3", "#ffffff"  # the page maps these to its own, light or dark
+WORDS = (  # columns of text, even where all of them look like numbers
+    "implementation algorithm environment endpoint statistic protocol verdict reference seeds_needed "
+    "reason source differs_in citation failed_seeds"
+)
+INK, MUTED, GRID, CARD = (
+    "#24292e",
+    "#5b646d",
+    "#d9dee3",
+    "#ffffff",
+)  # the page maps these to its own, light or dark
 COLOURS = {"scratch": "#0173b2", "sb3": "#d55e00", "random": "#7d7d7d"}  # seaborn's "colorblind"
 SPARE = ("#029e73", "#cc78bc", "#ca9161")  # candidates, in order of appearance
 SHAPES = {"scratch": ("o", "-"), "sb3": ("D", (0, (4, 1.6)))}  # never told apart by colour alone
 LABELS = {"scratch": "from scratch", "sb3": "Stable-Baselines3"}
 ENDPOINTS = {"auc": "area under the curve", "final": "final return", "time_to_threshold": "time to threshold"}
 FONTS = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
+STYLE: Any = {  # on top of seaborn's "ticks"
+    "svg.hashsalt": "rlparity",
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+    "font.family": "DejaVu Sans",  # for measuring only: wider than what readers have, so nothing runs over
+    "font.size": 9.5,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.linewidth": 0.7,
+    "axes.facecolor": "none",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.handlelength": 2.2,
+    **dict.fromkeys(("text.color", "axes.titlecolor", "xtick.labelcolor", "ytick.labelcolor"), INK),
+    **dict.fromkeys(("axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), MUTED),
+    **dict.fromkeys(("axes.labelsize", "xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 9),
+    **dict.fromkeys(("xtick.major.size", "ytick.major.size"), 3),
+    **dict.fromkeys(("xtick.major.width", "ytick.major.width"), 0.7),
+}
 HEADER = 44.0  # points above the panels: title and key, which the page writes itself
 Arm = tuple[str, str]  # (implementation, algorithm)
 
@@ -84,7 +116,7 @@ class Folder:
         if not file.is_file():
             return pd.DataFrame(columns=columns)
         try:
-            table = pd.read_csv(file, dtype={"verdict": str, "source": str, "differs_in": str})
+            table = pd.read_csv(file, dtype=dict.fromkeys(WORDS.split(), str))
         except pd.errors.EmptyDataError:
             return pd.DataFrame(columns=columns)
         except (pd.errors.ParserError, UnicodeDecodeError) as error:
@@ -110,7 +142,8 @@ class Folder:
         places = [list(self.plan["environments"]), list(self.plan["algorithms"]), self.implementations]
         names = [cell["environment"], cell["algorithm"], cell["implementation"]]
         order = [
-            where.index(name) if name in where else len(where) for where, name in zip(places, names, strict=True)
+            where.index(name) if name in where else len(where)
+            for where, name in zip(places, names, strict=True)
         ]
         return (*order, *names, list(cell["seeds"]))
 
@@ -121,19 +154,31 @@ class Folder:
         known = [name for name in LABELS if name in seen]
         return known + sorted(seen - set(known))
 
+    @cached_property
+    def random(self) -> set[str]:
+        """Configurations of the random agent: the baseline, not a contender."""
+        return {
+            name for name, about in self.plan["algorithms"].items() if about.get("agent", name) == "random"
+        }
+
     def algorithms(self, environment: str) -> list[str]:
         """Configurations of an environment, without the random baseline if there are others."""
         names = self.plan["environments"][environment].get("algorithms") or list(self.plan["algorithms"])
-        return [name for name in names if name != "random"] or list(names)
+        return [name for name in names if name not in self.random] or list(names)
+
+    @cached_property
+    def _parts(self) -> dict[str, dict[tuple[str, str, str], pd.DataFrame]]:
+        """Tables taken apart: name -> (environment, implementation, algorithm) -> rows."""
+        keys = ["environment", "implementation", "algorithm"]
+        arms = {name: table for name, table in self.tables.items() if name != "paper"}
+        return {name: dict(iter(table.groupby(keys, sort=False))) for name, table in arms.items()}
 
     def arms(self, environment: str, algorithm: str) -> list[Arm]:
         """Who shares a panel: every implementation of the configuration, and the one it is judged against."""
         reference = self.plan["algorithms"].get(algorithm, {}).get("reference") or algorithm
-        both = pd.concat([self.tables[name][["implementation", "algorithm", "environment"]] for name in ("curves", "scores")])
-        here = both[both.environment == environment]
-        seen = set(zip(here.implementation, here.algorithm, strict=True))
         arms = [(who, reference if who == "sb3" else algorithm) for who in self.implementations]
-        return [arm for arm in arms if arm in seen]
+        seen = self._parts["curves"].keys() | self._parts["scores"].keys()
+        return [arm for arm in arms if (environment, *arm) in seen]
 
     def colour(self, implementation: str) -> str:
         """The same colour wherever an implementation is drawn."""
@@ -142,11 +187,12 @@ class Folder:
 
     def rows(self, table: str, environment: str, arm: Arm, **keys: str) -> pd.DataFrame:
         """Rows of one arm in one environment, narrowed by further columns."""
-        frame = self.tables[table]
-        keep = (frame.environment == environment) & (frame.implementation == arm[0]) & (frame.algorithm == arm[1])
+        rows = self._parts[table].get((environment, *arm))
+        if rows is None:
+            return self.tables[table].iloc[:0]
         for key, value in keys.items():
-            keep &= frame[key] == value
-        return frame[keep]
+            rows = rows[rows[key] == value]
+        return rows
 
     def evaluated(self, table: str, environment: str, arm: Arm) -> pd.DataFrame:
         """Rows of the deterministic policy; of the sampled one where there is no other (the random agent)."""
@@ -157,9 +203,12 @@ class Folder:
     def random_return(self, environment: str) -> float:
         """Mean final return of the random agent; NaN where the suite has none."""
         frame = self.tables["scores"]
-        keep = (frame.environment == environment) & (frame.algorithm == "random") & (frame.endpoint == "final")
+        keep = (
+            (frame.environment == environment)
+            & (frame.endpoint == "final")
+            & frame.algorithm.isin(self.random)
+        )
         return float(frame[keep].value.astype(float).mean()) if keep.any() else math.nan
-
 
 
 def draw(report: Path) -> list[Path]:
@@ -174,7 +223,8 @@ def draw(report: Path) -> list[Path]:
         old.unlink()
     drawn = []
     with mpl.rc_context():
-        mpl.rcParams.update(_style())
+        mpl.rcdefaults()  # nobody's matplotlibrc may change a byte
+        mpl.rcParams.update(sns.axes_style("ticks") | STYLE)
         for name, make in _jobs(folder):
             canvas = make()
             if canvas is not None:
@@ -190,18 +240,20 @@ def slug(environment: str) -> str:
 
 
 def _jobs(folder: Folder) -> Iterable[tuple[str, Callable[[], Canvas | None]]]:
-    yield "verdicts", lambda: _verdicts(folder)
+    yield "verdicts", partial(_verdicts, folder)
+    kinds = {"curves": _curves, "intervals": _intervals, "seeds": _seeds, "profiles": _profiles}
     for environment in folder.plan["environments"]:
-        for kind, make in (("curves", _curves), ("intervals", _intervals), ("seeds", _seeds), ("profiles", _profiles)):
-            yield f"{kind}-{slug(environment)}", lambda make=make, environment=environment: make(folder, environment)
-    yield "improvement", lambda: _improvement(folder)
-    yield "cost", lambda: _cost(folder)
+        for kind, make in kinds.items():
+            yield f"{kind}-{slug(environment)}", partial(make, folder, environment)
+    yield "improvement", partial(_improvement, folder)
+    yield "cost", partial(_cost, folder)
 
 
 class Canvas:
     """Equal panels, `columns` to a row, below a header that holds the title and the key.
 
-    `cell` is the width and height of a panel in points, `margins` what its labels take: left, right, bottom, top.
+    `cell` is the width and height of a panel in points, `margins` what its labels take: left, right,
+    bottom, top.
     """
 
     def __init__(
@@ -230,11 +282,13 @@ class Canvas:
         handles = list(key)
         if handles:
             place = (4 / width, 1 - 20 / height)
-            legend = self.figure.legend(handles=handles, loc="upper left", bbox_to_anchor=place, ncols=len(handles))
+            legend = self.figure.legend(
+                handles=handles, loc="upper left", bbox_to_anchor=place, ncols=len(handles)
+            )
             legend.set_gid("key")
 
     def svg(self) -> str:
-        """The figure as SVG text: no date, short numbers, text as text, the grid of panels in `data-` attributes."""
+        """The figure as SVG text: no date, short numbers, text as text, the grid in `data-` attributes."""
         sink = io.StringIO()
         self.figure.savefig(sink, format="svg", metadata={"Date": None})
         width, height = self.cell
@@ -262,45 +316,6 @@ def _font(found: re.Match[str]) -> str:
 def _shorten(tag: re.Match[str]) -> str:
     text = re.sub(r"(\d\.\d{2})\d+", r"\1", tag[0])
     return re.sub(r'(?<=\bd=")[^"]*', lambda path: " ".join(path[0].split()), text)
-
-
-def _style() -> dict[str, Any]:
-    """Matplotlib settings for every figure."""
-    ours = {
-        "svg.hashsalt": "rlparity",
-        "svg.fonttype": "none",
-        "text.parse_math": False,
-        "font.family": "DejaVu Sans",  # for measuring: wider than what readers have, so nothing runs over
-        "font.size": 9,
-        "axes.titlesize": 9.5,
-        "axes.titleweight": "bold",
-        "axes.titlelocation": "left",
-        "axes.labelsize": 8.5,
-        "xtick.labelsize": 8.5,
-        "ytick.labelsize": 8.5,
-        "legend.fontsize": 8.5,
-        "legend.frameon": False,
-        "legend.handlelength": 2.2,
-        "text.color": INK,
-        "axes.titlecolor": INK,
-        "axes.labelcolor": MUTED,
-        "axes.edgecolor": MUTED,
-        "axes.linewidth": 0.7,
-        "axes.facecolor": "none",
-        "xtick.color": MUTED,
-        "ytick.color": MUTED,
-        "xtick.labelcolor": INK,
-        "ytick.labelcolor": INK,
-        "xtick.major.size": 3,
-        "xtick.major.width": 0.7,
-        "ytick.major.width": 0.7,
-        "ytick.major.size": 3,
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "grid.color": GRID,
-        "grid.linewidth": 0.6,
-    }
-    return dict(sns.axes_style("ticks", rc=ours)) | ours
 
 
 def _shape(implementation: str) -> tuple[str, Any]:
@@ -338,21 +353,27 @@ def _panels(folder: Folder, environment: str, table: str) -> list[tuple[str, lis
     """Algorithms of which `table` has rows, with the arms that do."""
     panels = []
     for algorithm in folder.algorithms(environment):
-        arms = [arm for arm in folder.arms(environment, algorithm) if not folder.rows(table, environment, arm).empty]
+        arms = [
+            arm
+            for arm in folder.arms(environment, algorithm)
+            if not folder.rows(table, environment, arm).empty
+        ]
         if arms:
             panels.append((algorithm, arms))
     return panels
 
 
 def _curves(folder: Folder, environment: str) -> Canvas | None:
-    """One panel per algorithm: a thin line per seed, the IQM with its interval, both implementations together."""
+    """One panel per algorithm: a thin line per seed, the IQM with its interval, all arms together."""
     panels = _panels(folder, environment, "curves")
     if not panels:
         return None
     threshold = folder.plan["environments"][environment].get("threshold")
     baseline = folder.random_return(environment)
     levels = ((threshold, "threshold", (0, (5, 2))), (baseline, "random agent", (0, (1.2, 1.8))))
-    lines = [(level, label, dash) for level, label, dash in levels if level is not None and math.isfinite(level)]
+    lines = [
+        (level, label, dash) for level, label, dash in levels if level is not None and math.isfinite(level)
+    ]
     key = _key(folder, lines=True, extra=[_level(label, dash) for _, label, dash in lines])
     canvas = Canvas(f"{environment}: learning curves", len(panels), 3, (280, 196), key=key)
     for axes, (algorithm, arms) in zip(canvas.axes, panels, strict=True):
@@ -378,7 +399,9 @@ def _curve(axes: Axes, folder: Folder, environment: str, arm: Arm) -> None:
         y += [*one.value, math.nan]
     axes.plot(x, y, color=colour, linewidth=0.5, alpha=0.35, zorder=2)
     rows = folder.evaluated("curves", environment, arm).sort_values("env_step")
-    axes.fill_between(rows.env_step, rows.ci_low, rows.ci_high, color=colour, alpha=0.17, linewidth=0, zorder=3)
+    axes.fill_between(
+        rows.env_step, rows.ci_low, rows.ci_high, color=colour, alpha=0.17, linewidth=0, zorder=3
+    )
     axes.plot(rows.env_step, rows.iqm, color=colour, linewidth=1.8, linestyle=dash, zorder=4)
 
 
@@ -401,9 +424,11 @@ def _rows(axes: Axes, names: list[str]) -> None:
         axes.axhspan(row - 0.5, row + 0.5, color=GRID, alpha=0.35, linewidth=0, zorder=0)
 
 
-def _rowed(title: str, panels: int, columns: int, width: float, names: list[str], key: list[Line2D]) -> Canvas:
+def _rowed(
+    title: str, panels: int, columns: int, width: float, names: list[str], key: list[Line2D]
+) -> Canvas:
     """A canvas whose panels have a row per name."""
-    left = 16 + 5.4 * max(len(name) for name in names)
+    left = 16 + 5.7 * max(len(name) for name in names)
     height = 66 + max(19 * len(names), 34)
     canvas = Canvas(title, panels, columns, (width, height), margins=(left, 14, 36, 26), key=key)
     for axes in canvas.axes:
@@ -424,7 +449,9 @@ def _intervals(folder: Folder, environment: str) -> Canvas | None:
     names = list(panels)
     key = _key(folder, lines=False)
     canvas = _rowed(f"{environment}: point and interval estimates", 6, 3, 280, names, key)
-    wanted = [(endpoint, statistic) for endpoint in ("final", "auc") for statistic in ("iqm", "mean", "median")]
+    wanted = [
+        (endpoint, statistic) for endpoint in ("final", "auc") for statistic in ("iqm", "mean", "median")
+    ]
     for axes, (endpoint, statistic) in zip(canvas.axes, wanted, strict=True):
         for row, arms in enumerate(panels.values()):
             for arm, offset in zip(arms, _spread(len(arms)), strict=True):
@@ -441,7 +468,9 @@ def _intervals(folder: Folder, environment: str) -> Canvas | None:
     return canvas
 
 
-def _interval(axes: Axes, folder: Folder, arm: Arm, y: float, estimate: float, low: float, high: float) -> None:
+def _interval(
+    axes: Axes, folder: Folder, arm: Arm, y: float, estimate: float, low: float, high: float
+) -> None:
     colour, marker = folder.colour(arm[0]), _shape(arm[0])[0]
     axes.plot([low, high], [y, y], color=colour, linewidth=3.2, alpha=0.4, solid_capstyle="butt")
     axes.plot([estimate], [y], color=colour, marker=marker, markersize=4.4)
@@ -453,13 +482,16 @@ def _seeds(folder: Folder, environment: str) -> Canvas | None:
     if not panels:
         return None
     scores = folder.tables["scores"]
-    here = scores[(scores.environment == environment) & (scores.algorithm != "random")]
+    here = scores[(scores.environment == environment) & scores.algorithm.isin(panels)]
+    ends = folder.tables["curves"].query("environment == @environment").env_step
     endpoints = [name for name in ENDPOINTS if (here.endpoint == name).any()]
-    canvas = _rowed(f"{environment}: every seed", len(endpoints), 3, 280, list(panels), _key(folder, lines=False))
+    canvas = _rowed(
+        f"{environment}: every seed", len(endpoints), 3, 280, list(panels), _key(folder, lines=False)
+    )
     for axes, endpoint in zip(canvas.axes, endpoints, strict=True):
         values = here[here.endpoint == endpoint].value.astype(float)
         timed = endpoint == "time_to_threshold"
-        never = 1.12 * float(values.max() if values.notna().any() else 1.0)
+        never = 1.12 * float(pd.concat([values, ends]).max() if timed else 1)
         for row, arms in enumerate(panels.values()):
             for arm, offset in zip(arms, _spread(len(arms)), strict=True):
                 found = folder.rows("scores", environment, arm, endpoint=endpoint).sort_values("seed")
@@ -479,7 +511,13 @@ def _marks(axes: Axes, folder: Folder, arm: Arm, y: float, values: pd.Series, ne
     colour, marker = folder.colour(arm[0]), _shape(arm[0])[0]
     jitter = np.resize([0.0, 0.06, -0.06], len(values))
     reached = values.notna().to_numpy()
-    look = {"color": colour, "linestyle": "none", "markersize": 3.4, "alpha": 0.65, "markeredgewidth": 0}
+    look: dict[str, Any] = {
+        "color": colour,
+        "linestyle": "none",
+        "markersize": 4,
+        "alpha": 0.65,
+        "markeredgewidth": 0,
+    }
     axes.plot(values[reached], y + jitter[reached], marker=marker, **look)
     if never is not None:
         missed = ~reached
@@ -492,12 +530,14 @@ def _profiles(folder: Folder, environment: str) -> Canvas | None:
     panels = _panels(folder, environment, "profiles")
     if not panels:
         return None
-    canvas = Canvas(f"{environment}: performance profiles", len(panels), 3, (280, 176), key=_key(folder, lines=True))
+    canvas = Canvas(
+        f"{environment}: performance profiles", len(panels), 3, (280, 176), key=_key(folder, lines=True)
+    )
     for axes, (algorithm, arms) in zip(canvas.axes, panels, strict=True):
         for arm in arms:
             rows = folder.rows("profiles", environment, arm).sort_values("tau")
             colour, dash = folder.colour(arm[0]), _shape(arm[0])[1]
-            look = {"color": colour, "alpha": 0.17, "linewidth": 0, "step": "post"}
+            look: dict[str, Any] = {"color": colour, "alpha": 0.17, "linewidth": 0, "step": "post"}
             axes.fill_between(rows.tau, rows.ci_low, rows.ci_high, **look)
             axes.step(rows.tau, rows.fraction, where="post", color=colour, linewidth=1.6, linestyle=dash)
         axes.set_title(_title(folder, algorithm))
@@ -512,9 +552,9 @@ def _profiles(folder: Folder, environment: str) -> Canvas | None:
 
 
 def scale(verdict: pd.Series) -> float:
-    """Return that stands for 100 % of a verdict's margin: the distance from the random agent to the reference.
+    """The return that margins are fractions of: the distance from the random agent to the reference.
 
-    The smallest margin is the further end of the 90 % interval as a fraction of it. NaN where that tells nothing.
+    The smallest margin is the further end of the 90 % interval as a fraction of it. NaN where unknown.
     """
     end = max(abs(verdict.ci90_low), abs(verdict.ci90_high))
     known = math.isfinite(end) and math.isfinite(verdict.smallest_margin) and verdict.smallest_margin > 0
@@ -522,21 +562,27 @@ def scale(verdict: pd.Series) -> float:
 
 
 def _verdicts(folder: Folder) -> Canvas | None:
-    """Differences to the reference beside the margin, in per cent of the distance from random to reference."""
+    """Differences to the reference beside the margin, in per cent of the distance random to reference."""
     frame = folder.tables["verdicts"]
     environments = [name for name in folder.plan["environments"] if (frame.environment == name).any()]
     if not environments:
         return None
-    label = {"auc": "area", "final": "final"}
+    label = {"auc": "area"}
     most = {name: [*frame[frame.environment == name].itertuples(index=False)] for name in environments}
     depth = max(len(rows) for rows in most.values())
-    names = [f"{row.algorithm}, {label.get(row.endpoint, row.endpoint)}" for rows in most.values() for row in rows]
-    left, height = 16 + 5.4 * max(map(len, names)), 66 + max(20 * depth, 40)
-    margins = (left, 92, 36, 26)
-    canvas = Canvas("Differences to the reference", len(environments), 2, (420, height), margins, _verdict_key())
+    names = [
+        f"{row.algorithm}, {label.get(row.endpoint, row.endpoint)}" for rows in most.values() for row in rows
+    ]
+    left, height = 16 + 5.7 * max(map(len, names)), 66 + max(20 * depth, 40)
+    margins = (left, 80, 36, 26)
+    canvas = Canvas(
+        "Differences to the reference", len(environments), 3, (350, height), margins, _verdict_key()
+    )
     for axes, environment in zip(canvas.axes, environments, strict=True):
         rows = frame[frame.environment == environment]
-        _rows(axes, [f"{row.algorithm}, {label.get(row.endpoint, row.endpoint)}" for row in rows.itertuples()])
+        _rows(
+            axes, [f"{row.algorithm}, {label.get(row.endpoint, row.endpoint)}" for row in rows.itertuples()]
+        )
         axes.set_ylim(depth - 0.4, -0.6)
         margin = 100 * float(rows.margin.max())
         reach = 3 * margin
@@ -544,10 +590,10 @@ def _verdicts(folder: Folder) -> Canvas | None:
         axes.axvline(0, color=MUTED, linewidth=0.8)
         for y, (_, row) in enumerate(rows.iterrows()):
             _difference(axes, y, row, reach)
-        axes.set_xlim(-reach, reach)
+        axes.set_xlim(-1.07 * reach, 1.07 * reach)
         axes.set_title(environment)
-        axes.set_xlabel("from scratch minus reference, % of (reference - random)".replace(" - ", " \N{MINUS SIGN} "))
-        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.set_xlabel("difference, % of reference \N{MINUS SIGN} random")
+        axes.xaxis.set_major_locator(MultipleLocator(margin))
     return canvas
 
 
@@ -561,7 +607,7 @@ def _verdict_key() -> list[Line2D]:
 
 def _difference(axes: Axes, y: int, row: pd.Series, reach: float) -> None:
     word = str(row.verdict).partition(" (")[0].lower()
-    axes.annotate(word, (1.02, y), xycoords=("axes fraction", "data"), va="center", fontsize=8.5, color=INK)
+    axes.annotate(word, (1.02, y), xycoords=("axes fraction", "data"), va="center", fontsize=9, color=INK)
     exact = row.difference == 0 and row.ci90_low == row.ci90_high
     unit = 1.0 if exact else scale(row)
     if not math.isfinite(unit):
@@ -586,7 +632,7 @@ def _improvement(folder: Folder) -> Canvas | None:
         return None
     names = [name for name in folder.plan["algorithms"] if (frame.algorithm == name).any()]
     ends = {"auc": ("o", INK), "final": ("o", CARD)}
-    look = {"color": INK, "markersize": 5, "linewidth": 2}
+    look: dict[str, Any] = {"color": INK, "markersize": 5, "linewidth": 2}
     key = [
         Line2D([], [], marker=marker, markerfacecolor=face, label=ENDPOINTS[end], **look)
         for end, (marker, face) in ends.items()
@@ -599,7 +645,9 @@ def _improvement(folder: Folder) -> Canvas | None:
                 continue
             y = names.index(row.algorithm) + (-0.15 if row.endpoint == "auc" else 0.15)
             marker, face = ends[row.endpoint]
-            axes.plot([row.ci_low, row.ci_high], [y, y], color=INK, linewidth=2.6, alpha=0.4, solid_capstyle="butt")
+            axes.plot(
+                [row.ci_low, row.ci_high], [y, y], color=INK, linewidth=2.6, alpha=0.4, solid_capstyle="butt"
+            )
             axes.plot([row.probability], [y], color=INK, marker=marker, markersize=4.6, markerfacecolor=face)
         axes.set_title(environment)
         axes.set_xlabel("probability that a seed of ours scores higher")
@@ -614,12 +662,18 @@ def _cost(folder: Folder) -> Canvas | None:
     environments = [name for name in folder.plan["environments"] if (frame.environment == name).any()]
     if not environments:
         return None
-    panels = [(name, column) for name in environments for column in ("steps_per_second", "wall_time_per_seed_s")]
-    names = [name for name in folder.plan["algorithms"] if (frame.algorithm == name).any() and name != "random"]
+    panels = [
+        (name, column) for name in environments for column in ("steps_per_second", "wall_time_per_seed_s")
+    ]
+    names = [
+        name
+        for name in folder.plan["algorithms"]
+        if (frame.algorithm == name).any() and name not in folder.random
+    ]
     if not names:
         return None
     key = _key(folder, lines=False)
-    canvas = _rowed("Cost", len(panels), 2, 420, names, key)
+    canvas = _rowed("Cost", len(panels), 2, 350, names, key)
     for axes, (environment, column) in zip(canvas.axes, panels, strict=True):
         axes.set_xscale("log")
         for row, name in enumerate(names):
@@ -629,7 +683,9 @@ def _cost(folder: Folder) -> Canvas | None:
                 for value in found[found > 0][:1]:
                     _interval(axes, folder, arm, row + offset, value, value, value)
         axes.set_title(environment)
-        axes.set_xlabel("environment steps per second" if column == "steps_per_second" else "wall time per seed, s")
+        axes.set_xlabel(
+            "environment steps per second" if column == "steps_per_second" else "wall time per seed, s"
+        )
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(_steps))

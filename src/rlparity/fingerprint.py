@@ -1,8 +1,8 @@
 """What a result depends on, as a hash: editing an agent retrains that agent, a comment or a plot nothing.
 
 A cell depends on the syntax trees of the modules that make its numbers, on its own data, and on the versions
-of the packages that compute. Imports are followed where they are written; of the registry, the entries that the
-cell uses count and the file does not, so that a new agent or environment leaves the others alone.
+of the packages that compute. Imports are followed where they are written; of the registry, the entries that
+the cell uses count and the file does not, so that a new agent or environment leaves the others alone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from rlparity import registry, sources
 from rlparity.cell import Cell
 
 LOOP = ("train", "evaluate", "seeding", "records", "checkpoint")
-NEUTRAL = {f"rlparity.{name}" for name in ("cell", "errors", "fingerprint", "registry", "sources")}  # make no number
+NEUTRAL = {  # they make no number
+    f"rlparity.{name}" for name in ("cell", "errors", "fingerprint", "registry", "sources")
+}
 STAGES = {
     "collect": (("table",), ("pandas", "pyarrow")),
     "analyse": (("analyse",), ("pandas", "scipy", "numpy")),
@@ -39,22 +41,20 @@ def parts(cell: Cell, simulator: str | None = None, module: str | None = None) -
     hashes = {name: digest(name) for name in sorted(closure(_modules(cell)))}
     if module is not None and sources.path(module) is not None:
         hashes |= {module: digest(module)}
-    packages = [
-        "torch",
-        "numpy",
-        "gymnasium",
-        *(["stable_baselines3"] if cell.implementation == "sb3" else []),
-    ]
+    packages = ["torch", "numpy", "gymnasium"]
+    packages += ["stable_baselines3"] if cell.implementation == "sb3" else []
+    packages += [simulator] if simulator is not None else []
     defaults = {field.name: field.default for field in fields(cell)}  # a new field leaves old records valid
+    defaults.pop("evaluation")  # other defaults of the protocol do not
     data = {
         key: value
         for key, value in asdict(cell).items()
-        if key not in UNRELATED and getattr(cell, key) != defaults[key]
+        if key not in UNRELATED and not (key in defaults and getattr(cell, key) == defaults[key])
     }
     return {
         "sources": hashes,
         "reference": registry.REFERENCES[cell.agent] if cell.implementation == "sb3" else None,
-        "versions": {name: version(name) for name in [*packages, *([simulator] if simulator else [])]},
+        "versions": {name: version(name) for name in packages},
         "cell": json.loads(json.dumps(data)),
     }
 
@@ -189,8 +189,8 @@ def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
 
 def differences(cell: Cell, now: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
     """Why records are not those of this cell: what `parts` says `now` against what their `run.json` says."""
-    then = json.loads(json.dumps(run.get("cell", {})))
-    found = _changed(now["cell"], then)
+    data = {key: value for key, value in json.loads(cell.to_json()).items() if key not in UNRELATED}
+    found = _changed(data, {**data, **run.get("cell", {})})
     versions = {_plain(name): str(value).split("+")[0] for name, value in run.get("versions", {}).items()}
     wanted = {name: value for name, value in now["versions"].items() if _plain(name) in versions}
     found += _changed(wanted, {name: versions[_plain(name)] for name in wanted})

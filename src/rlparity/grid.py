@@ -36,28 +36,29 @@ class Environment:
 
 
 def bad_names(raw: Mapping[str, Any], algorithms: Mapping[str, Algorithm]) -> list[str]:
-    """Names that the library does not have, wherever a suite may use one."""
-    lists = {"algorithms": raw["algorithms"]}
-    budgets = {"budgets": raw["budgets"]}
-    for i, item in enumerate(raw["environments"]):
-        if isinstance(item, Mapping):
-            lists[f"environments[{i}].algorithms"] = item.get("algorithms", [])
-            budgets[f"environments[{i}].budgets"] = item.get("budgets", {})
+    """Names that the library does not have, wherever a suite may use one; other shapes are the schema's."""
+    keys = {"default", *algorithms, *registry.AGENTS}
     found = []
-    for where, names in lists.items():
+    tables = {"": raw, **{f"environments[{i}].": own for i, own in enumerate(_list(raw.get("environments")))}}
+    for prefix, table in ((prefix, _mapping(table)) for prefix, table in tables.items()):
+        names = [name for name in _list(table.get("algorithms")) if isinstance(name, str)]
         for i, name in enumerate(names):
             if name not in algorithms:
-                found.append(str(unknown("value", name, algorithms, f"{where}[{i}]")))
+                found.append(str(unknown("value", name, algorithms, f"{prefix}algorithms[{i}]")))
             elif name in names[:i]:
-                found.append(f"{where}[{i}]: {name!r} is there twice")
-    keys = {"default", *algorithms, *registry.AGENTS}
-    for where, table in budgets.items():
-        found += [str(unknown("key", key, keys, where)) for key in table if key not in keys]
-    overrides = raw.get("hyperparameters", {})
-    found += [
-        str(unknown("key", key, algorithms, "hyperparameters")) for key in overrides if key not in algorithms
-    ]
-    return found
+                found.append(f"{prefix}algorithms[{i}]: {name!r} is there twice")
+        wrong = [key for key in _mapping(table.get("budgets")) if key not in keys]
+        found += [str(unknown("key", key, keys, f"{prefix}budgets")) for key in wrong]
+    wrong = [key for key in _mapping(raw.get("hyperparameters")) if key not in algorithms]
+    return found + [str(unknown("key", key, algorithms, "hyperparameters")) for key in wrong]
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def environments(raw: Mapping[str, Any], found: list[str]) -> list[Environment]:
@@ -65,7 +66,7 @@ def environments(raw: Mapping[str, Any], found: list[str]) -> list[Environment]:
     seen: set[str] = set()
     made = []
     for i, item in enumerate(raw["environments"]):
-        own = {"id": item} if isinstance(item, str) else item
+        own: Mapping[str, Any] = {"id": item} if isinstance(item, str) else item
         where = f"environments[{i}]"
         if path_name(own["id"]) in seen:
             found.append(f"{where}: {own['id']!r} is there twice")
@@ -103,7 +104,9 @@ def _blocks(seeds: Sequence[str | int], where: str, found: list[str]) -> list[tu
         elif last < first:
             problem = f"{item!r} ends before it begins"
         elif twice := [seed for seed in range(first, last + 1) if seed in owner]:
-            problem = f"seed {twice[0]} of {item!r} is in {owner[twice[0]]!r} too; blocks may not overlap"
+            other = owner[twice[0]]
+            problem = f"seed {twice[0]} of {item!r} is in {other!r} too; blocks may not overlap"
+            problem = f"{item!r} is there twice" if str(other) == str(item) else problem
         if problem is None:
             blocks.append(tuple(range(first, last + 1)))
             owner |= dict.fromkeys(blocks[-1], item)
@@ -218,16 +221,20 @@ def _bad_budget(cell: Cell) -> list[str]:
     return []
 
 
-def _bad_memory(cell: Cell, world: World) -> list[str]:
-    """A replay memory that the machine cannot hold. A transition: two observations, action, three numbers."""
+def memory_bytes(cell: Cell, world: World) -> int:
+    """Size of a replay memory, 0 without one. A transition: two observations, action, three numbers."""
     size = _value(cell, "buffer_size")
-    if not isinstance(size, int):
-        return []
-    needed = size * len(cell.seeds) * (2 * world.observation_bytes + world.action_bytes + 12)
+    per_transition = 2 * world.observation_bytes + world.action_bytes + 12
+    return size * len(cell.seeds) * per_transition if isinstance(size, int) else 0
+
+
+def _bad_memory(cell: Cell, world: World) -> list[str]:
+    needed = memory_bytes(cell, world)
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed <= machine:
         return []
+    where = f"buffer_size {_value(cell, 'buffer_size'):,} of {cell.algorithm!r} in {cell.environment!r}"
     return [
-        f"buffer_size {size:,} of {cell.algorithm!r} in {cell.environment!r}: the replay memory of {len(cell.seeds)} "
-        f"seeds needs {needed / 2**30:,.1f} GiB, this machine has {machine / 2**30:,.1f} GiB"
+        f"{where}: the replay memory of "
+        f"{len(cell.seeds)} seeds needs {needed / 2**30:,.1f} GiB, the machine has {machine / 2**30:,.1f}"
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -52,3 +54,45 @@ class Replay:
         assert self._fields is not None
         index = (uniform.double() * self.size).long()
         return Step(*(ring[self._seed, index] for ring in self._fields))
+
+
+class Trajectory(NamedTuple):
+    """One whole game of one world: (T, ...)."""
+
+    obs: Tensor
+    action: Tensor
+    reward: Tensor
+
+
+class Trajectories:
+    """Whole games, kept apart for each seed, whose games end at times of their own."""
+
+    def __init__(self, n_seeds: int, n_envs: int, length: int = 512):
+        self._time = torch.zeros(n_seeds, n_envs, dtype=torch.long)  # steps of the game so far
+        self._seed, self._world = torch.arange(n_seeds)[:, None], torch.arange(n_envs)[None]
+        self._length, self._running = length, Trajectory(*(torch.empty(0) for _ in range(3)))
+        self.finished: list[list[Trajectory]] = [[] for _ in range(n_seeds)]
+
+    def add(self, step: Step) -> None:
+        """Remember one step of all worlds (S, N); games that stopped move to `finished`."""
+        now = Trajectory(step.obs, step.action, step.reward)
+        if not self._running.obs.numel():
+            self._running = Trajectory(*(_room(x, self._length) for x in now))
+        elif self._time.max() == self._running.reward.shape[2]:
+            self._running = Trajectory(*(torch.cat([x, torch.empty_like(x)], 2) for x in self._running))
+        for kept, x in zip(self._running, now, strict=True):
+            kept[self._seed, self._world, self._time] = x
+        self._time += 1
+        for s, n in torch.nonzero(step.last).tolist():
+            game = (x[s, n, : self._time[s, n]].clone() for x in self._running)
+            self.finished[s].append(Trajectory(*game))
+            self._time[s, n] = 0
+
+    def pop(self, seed_index: int) -> list[Trajectory]:
+        """The finished games of one seed, which are forgotten."""
+        games, self.finished[seed_index] = self.finished[seed_index], []
+        return games
+
+
+def _room(x: Tensor, length: int) -> Tensor:
+    return torch.empty(*x.shape[:2], length, *x.shape[2:], dtype=x.dtype)

@@ -1,8 +1,8 @@
 """What is still to be trained. Each cell's order, `cell.json`, is the input of its training.
 
-Snakemake remembers fingerprints only as long as its own folder `.snakemake` lives, and knows nothing of records
-that were restored. So the order's time says it: newer than the records if they belong to another fingerprint,
-older if they are the ones that the order asks for.
+Snakemake's own memory, `.snakemake`, may be lost, and knows nothing of records that were restored. So the
+order's time says it: newer than the records if they belong to another fingerprint, older if they are the ones
+that the order asks for.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def failed_seeds(plan: Path, results: Path) -> list[str]:
         cell = Cell.from_json(json.dumps(values))
         run = finished(results / cell.folder) or {}
         for seed, reason in run.get("failed_seeds", {}).items():
-            lines.append(f"{cell.folder}: seed {seed} failed, {reason}; its rows so far are in the report")
+            lines.append(f"{cell.folder}: seed {seed} failed: {reason}; the report has its rows up to there")
     return lines
 
 

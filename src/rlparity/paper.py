@@ -1,8 +1,10 @@
 """Our final returns against published numbers.
 
 REPLICATED if the published value lies within the margin of our 95 % interval, NOT REPLICATED if outside,
-NOT COMPARABLE where environment version, budget or evaluation protocol differ or cannot be told from the source.
-The published value is the reference here: the margin is the suite's fraction of its distance from the random agent.
+NOT COMPARABLE where environment version, budget or evaluation protocol differ or cannot be told from the
+source, and where we have no random agent, or fewer than five seeds: a wide interval would replicate
+anything. The published value is the reference: the margin is the suite's fraction of its distance from the
+random agent.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from rlparity import stats, table
@@ -78,7 +81,7 @@ def paper(scores: pd.DataFrame, plan: Mapping[str, Any], known: pd.DataFrame) ->
     for environment, task in plan["environments"].items():
         here = known[known.environment.map(base) == base(environment)]
         for algorithm in task["algorithms"]:
-            chance = arms(environment, "scratch", random, "final") if random else []
+            chance = arms(environment, "scratch", random, "final") if random else np.array([])
             for row in here[here.configuration == algorithm].to_dict("records"):
                 for implementation in arms.implementations(environment, algorithm):
                     if implementation == REFERENCE:
@@ -105,10 +108,10 @@ def base(environment: str) -> str:
 
 
 def differences(row: Mapping[str, Any], environment: str, budget: int, modes: list[str]) -> list[str]:
-    """What differs between a published row and ours. A budget or protocol that the source does not tell differs.
+    """What differs between a published row and ours; a budget or protocol that the source does not tell does.
 
-    Our protocol is that of the agent at the end of its budget, acting deterministically over whole episodes; how
-    many episodes and seeds were averaged is a matter of precision, not of protocol.
+    Our protocol is that of the agent at the end of its budget, acting deterministically over whole episodes;
+    how many episodes and seeds were averaged is a matter of precision, not of protocol.
     """
     text = str(row["protocol"])
     same = "deterministic policy" in text and "deterministic" in modes
@@ -120,11 +123,11 @@ def differences(row: Mapping[str, Any], environment: str, budget: int, modes: li
 
 
 def judge(
-    row: Mapping[str, Any], ours: stats.Array, random: Any, margin: float, differs: list[str]
+    row: Mapping[str, Any], ours: stats.Array, random: stats.Array, margin: float, differs: list[str]
 ) -> dict[str, Any]:
     """Verdict on one published value: our final returns (n,), the random agent's (k,), the suite's margin."""
     low, high = stats.mean_interval(ours)
-    tolerance = margin * abs(row["value"] - sum(random) / len(random)) if len(random) else float("nan")
+    tolerance = margin * abs(row["value"] - float(random.mean())) if len(random) else float("nan")
     if not len(random):
         differs = [*differs, "no random agent in the suite"]
     if len(ours) < FEWEST:

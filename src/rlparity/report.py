@@ -12,7 +12,7 @@ import math
 import re
 import xml.etree.ElementTree as ET
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from rlparity.errors import UserError
-from rlparity.figures import CARD, COLOURS, COLUMNS, ENDPOINTS, GRID, INK, LABELS, MUTED, SPARE, Arm, Folder, slug
+from rlparity.figures import CARD, COLOURS, COLUMNS, ENDPOINTS, GRID, INK, LABELS, MUTED, SPARE, Folder, slug
 
 BADGES = {  # verdict -> (class of the badge, sign): never colour alone
     "EQUIVALENT": ("good", "≈"),
@@ -31,36 +31,15 @@ BADGES = {  # verdict -> (class of the badge, sign): never colour alone
     "INCONCLUSIVE": ("open", "?"),
     "REPLICATED": ("good", "✓"),
     "NOT REPLICATED": ("bad", "✗"),
-    "NOT COMPARABLE": ("open", "–"),
+    "NOT COMPARABLE": ("open", "\N{EN DASH}"),
 }
 PRIMARY = "auc"
+SHORT = {"auc": "area", "final": "final"}  # endpoints in the columns of a table
 PAINT = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--grid)", CARD: "var(--card)"}
 PAINT |= {colour: f"var(--{name})" for name, colour in COLOURS.items()}
 PAINT |= {colour: f"var(--spare-{number})" for number, colour in enumerate(SPARE)}
-NONE = "–"
-
-
-DEFINITIONS = (
-    ("Area under the curve (primary endpoint)", "The return averaged over the evaluations of the whole training: "
-     "rewards learning early as well as ending high."),
-    ("Final return", "Mean return of the evaluation at the end of the budget. It says little where everybody reaches "
-     "the ceiling."),
-    ("Time to threshold", "Environment steps until an evaluation first reaches the environment's threshold. Seeds that "
-     "never do are censored, not dropped."),
-    ("≈ EQUIVALENT", "Two one-sided tests at 5 % each place the difference of means within the margin."),
-    ("▲ BETTER, ▼ WORSE", "Not shown equivalent, and the difference is significant: p below 0.05 after Holm's "
-     "correction over all verdicts of the report (Welch's t)."),
-    ("? INCONCLUSIVE", "Neither: these seeds do not tell. It is not evidence of equality. Always so below five seeds, and "
-     "where the reference itself did not learn (its mean is within three standard errors of the random agent's)."),
-    ("Margin", "Stated in the suite before the run, as a share of the distance from the random agent to the reference."),
-    ("Equivalent within", "The smallest margin at which these seeds would show equivalence."),
-    ("Seeds, seeds needed", "Seeds of ours / of the reference; and the seeds per arm that would show equivalence with "
-     "80 % power if the true difference were zero and the spread as observed."),
-    ("IQM", "Interquartile mean: the mean of the middle half of the seeds. Its interval is a 95 % stratified bootstrap."),
-    ("✓ REPLICATED, ✗ NOT REPLICATED", "The published value lies within the margin of our 95 % interval, or outside."),
-    ("– NOT COMPARABLE", "Environment version, budget or evaluation protocol differ from the publication's; the table "
-     "says which."),
-)
+NONE = "\N{EN DASH}"
+UNDECIDED = "neither equivalence nor a difference is shown"  # the reason of an ordinary INCONCLUSIVE
 
 
 @dataclass(frozen=True)
@@ -75,7 +54,7 @@ class Badge:
 
     @property
     def note(self) -> str:
-        return self.text.partition(" (")[2].rstrip(")")
+        return self.text.partition(" (")[2].removesuffix(")")
 
     @property
     def kind(self) -> str:
@@ -130,19 +109,23 @@ def number(value: Any, digits: int = 3) -> str:
     except (TypeError, ValueError):
         return str(value) if value not in (None, "") else NONE
     if not math.isfinite(value):
-        return NONE if math.isnan(value) else ("−∞" if value < 0 else "∞")
+        return NONE if math.isnan(value) else ("\N{MINUS SIGN}∞" if value < 0 else "∞")
     places = 0 if value == 0 else max(0, digits - 1 - math.floor(math.log10(abs(value))))
     text = f"{value:,.{min(places, 6)}f}"
     if "." in text:
         text = text.rstrip("0").rstrip(".")
-    return "0" if text in ("-0", "0") else text.replace("-", "−")
+    return "0" if text in ("-0", "0") else text.replace("-", "\N{MINUS SIGN}")
 
 
 def interval(estimate: Any, low: Any, high: Any) -> str:
     """`472 [455, 489]`; without the brackets where there is no interval."""
     if pd.isna(estimate):
         return NONE
-    return number(estimate) if pd.isna(low) or pd.isna(high) else f"{number(estimate)} [{number(low)}, {number(high)}]"
+    return (
+        number(estimate)
+        if pd.isna(low) or pd.isna(high)
+        else f"{number(estimate)} [{number(low)}, {number(high)}]"
+    )
 
 
 def percent(fraction: Any) -> str:
@@ -163,6 +146,10 @@ def seconds(value: Any) -> str:
     return f"{value / 60:.0f} min" if value < 5400 else f"{value / 3600:.1f} h"
 
 
+def _label(implementation: str) -> str:
+    return LABELS.get(implementation, implementation)
+
+
 def _whole(value: Any) -> str:
     """A count of seeds or steps; text such as ">1000" stays as it is."""
     try:
@@ -172,7 +159,7 @@ def _whole(value: Any) -> str:
 
 
 def render(report: Path) -> str:
-    """Write `report/index.html` and `report/README.md`; print, and return, the verdicts and where the page is.
+    """Write `report/index.html` and `report/README.md`; print, and return, the verdicts and the page's path.
 
     Raises UserError where `report` is no report folder.
     """
@@ -214,10 +201,23 @@ def _templates() -> Environment:
     return environment
 
 
+def _bind(text: str) -> str:
+    """Prose in which no line ends between a number and its per cent sign."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def _words() -> Any:
+    """Captions and definitions, as attributes."""
+    return _templates().get_template("words.jinja").module
+
+
 def _markdown(value: object) -> str:
-    """Text that Markdown, inside a table too, shows as it is."""
-    text = " ".join(str(value).split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", text)
+    """Text that Markdown, inside a table too, shows as it is; addresses become links."""
+    parts = re.split(r"(https?://[^\s|<>]*[^\s|<>.,;)])", " ".join(str(value).split()))
+    for place, part in enumerate(parts):
+        plain = part.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        parts[place] = f"<{part}>" if place % 2 else re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", plain)
+    return "".join(parts)
 
 
 def _write(path: Path, text: str) -> None:
@@ -231,13 +231,13 @@ def _view(folder: Folder) -> dict[str, Any]:
         "plan": plan,
         "title": plan.get("title") or plan["name"],
         "margin": percent(plan.get("margin")),
-        "answer": _answer(folder),
+        "answer": _bind(" ".join(_answer(folder))),
         "counts": _counts(folder),
         "facts": _facts(folder),
-        "failed": _failed(folder),
+        "failed": failed_seeds(folder),
         "missing": _missing(folder),
         "verdicts": _verdicts(folder),
-        "definitions": DEFINITIONS,
+        "definitions": [(term, _bind(meaning)) for term, meaning in _words().definitions],
         "pictures": _pictures(folder),
         "environments": [{"id": name, "slug": slug(name)} for name in plan["environments"]],
         "estimates": {name: _estimates(folder, name) for name in plan["environments"]},
@@ -247,7 +247,7 @@ def _view(folder: Folder) -> dict[str, Any]:
         "cost": _cost(folder),
         "settings": {name: _settings(folder, name) for name in plan["environments"]},
         "provenance": _provenance(folder),
-        "implementations": [(name, LABELS.get(name, name), _paint(folder, name)) for name in folder.implementations],
+        "implementations": [(name, _label(name), _paint(folder, name)) for name in folder.implementations],
     }
 
 
@@ -256,32 +256,47 @@ def _paint(folder: Folder, implementation: str) -> str:
 
 
 def _ordered(folder: Folder, table: str) -> pd.DataFrame:
-    """A table in the plan's order: environment, algorithm, then as it came (the primary endpoint first)."""
+    """A table in the plan's order: environment, algorithm, implementation, the primary endpoint first."""
     frame = folder.tables[table]
-    if frame.empty:
-        return frame
-    places = pd.DataFrame(index=frame.index)
-    for column, known in (("environment", folder.plan["environments"]), ("algorithm", folder.plan["algorithms"])):
-        names = list(known)
-        places[column] = [names.index(name) if name in names else len(names) for name in frame[column]]
-    if "endpoint" in frame:
-        places["endpoint"] = (frame.endpoint != PRIMARY).to_numpy()
-    return frame.loc[places.sort_values(list(places), kind="stable").index]
+    known = {
+        "environment": list(folder.plan["environments"]),
+        "algorithm": list(folder.plan["algorithms"]),
+        "implementation": folder.implementations,
+        "endpoint": list(ENDPOINTS),
+    }
+    by = [column for column in known if column in frame]
+    places = pd.DataFrame({column: frame[column].map(_place(known[column])) for column in by}, dtype=float)
+    return frame.loc[places.sort_values(by, kind="stable").index]
+
+
+def _place(names: Sequence[str]) -> Callable[[Any], int]:
+    return lambda name: names.index(name) if name in names else len(names)
 
 
 def _verdicts(folder: Folder) -> Table:
     """The headline: a row per environment, algorithm and endpoint."""
     several = folder.tables["verdicts"].implementation.nunique() > 1
-    head = ["environment", "algorithm", "endpoint", "verdict", "equivalent within", "difference [95 % CI]"]
-    head += ["margin", "seeds", "seeds needed", "p (Holm)"]
+    head = ["environment", "algorithm", "verdict", "endpoint", "equivalent within", "difference [95 % CI]"]
+    head += ["seeds", "seeds needed", "p (Holm)"]
     rows = []
-    for row in _ordered(folder, "verdicts").itertuples(index=False):
-        name = f"{row.algorithm} ({row.implementation})" if several else row.algorithm
-        cells = [row.environment, name, ENDPOINTS.get(row.endpoint, row.endpoint), Badge(row.verdict)]
-        cells += [percent(row.smallest_margin), interval(row.difference, row.ci95_low, row.ci95_high)]
-        cells += [percent(row.margin), f"{_whole(row.seeds_implementation)} / {_whole(row.seeds_reference)}"]
-        rows.append([*cells, _whole(row.seeds_needed), _p(row.p_holm)])
-    return Table(head, rows, "verdicts.csv", frozenset({4, 5, 6, 7, 8, 9}))
+    for row in _ordered(folder, "verdicts").to_dict("records"):
+        name = f"{row['algorithm']} ({row['implementation']})" if several else row["algorithm"]
+        cells = [row["environment"], name, _badge(row), SHORT.get(row["endpoint"], row["endpoint"])]
+        cells += [
+            percent(row["smallest_margin"]),
+            interval(row["difference"], row["ci95_low"], row["ci95_high"]),
+        ]
+        cells += [f"{_whole(row['seeds_implementation'])} / {_whole(row['seeds_reference'])}"]
+        rows.append([*cells, _whole(row["seeds_needed"]), _p(row["p_holm"])])
+    return Table(head, rows, "verdicts.csv", frozenset({4, 5, 6, 7, 8}))
+
+
+def _badge(row: Mapping[str, Any]) -> Badge:
+    """The verdict of a row; what stands in its way goes with it, unless it is merely the spread."""
+    verdict, reason = Badge(row["verdict"]), row.get("reason")
+    if verdict.note or not isinstance(reason, str) or reason == UNDECIDED:
+        return verdict
+    return Badge(f"{row['verdict']} ({reason})")
 
 
 def _p(value: Any) -> str:
@@ -296,35 +311,45 @@ def _join(names: Iterable[str], most: int = 6) -> str:
 
 
 def _pairs(folder: Folder, rows: pd.DataFrame) -> str:
-    """`PPO and A2C on CartPole-v1; DQN on Acrobot-v1`."""
-    groups = []
+    """`PPO and A2C on CartPole-v1; DQN on Acrobot-v1 and MountainCar-v0`."""
+    where: dict[str, list[str]] = {}
     for environment, group in rows.groupby("environment", sort=False):
         titles = [folder.plan["algorithms"].get(name, {}).get("title") or name for name in group.algorithm]
-        groups.append(f"{_join(titles)} on {environment}")
-    return "; ".join(groups)
+        where.setdefault(_join(titles), []).append(str(environment))
+    return "; ".join(f"{titles} on {_join(environments)}" for titles, environments in where.items())
 
 
 def _answer(folder: Folder) -> list[str]:
     """The result in plain sentences, from the primary endpoint."""
     verdicts = _ordered(folder, "verdicts")
     rows = verdicts[verdicts.endpoint == PRIMARY]
-    margin = percent(folder.plan.get("margin"))
     if rows.empty:
-        text = ["This suite pairs no implementation with a reference, so it reports scores and gives no verdict."]
-        return [*text, *_against_papers(folder)]
-    words = rows.verdict.map(lambda verdict: Badge(verdict).word)
-    match = rows[words == "EQUIVALENT"]
-    text = [f"Judged by the {ENDPOINTS[PRIMARY]}, {len(match)} of {len(rows)} implementations are shown to match "]
-    text[0] += f"their reference within {margin} of the distance from the random agent to the reference"
-    text[0] += f": {_pairs(folder, match)}." if len(match) else "."
-    for word, phrase in (("WORSE", "Significantly worse than the reference"), ("BETTER", "Significantly better")):
+        alone = (
+            "This suite pairs no implementation with a reference: it reports scores, and gives no verdict."
+        )
+        return [alone, *_against_papers(folder)]
+    badges = [_badge(row) for row in rows.to_dict("records")]
+    words = pd.Series([badge.word for badge in badges], index=rows.index)
+    match, many = rows[words == "EQUIVALENT"], len(rows)
+    subject = f"{len(match) or 'None'} of {many} implementations {'are' if len(match) > 1 else 'is'}"
+    if many == 1:
+        subject = "The implementation is" if len(match) else "The implementation is not"
+    margin = percent(folder.plan.get("margin"))
+    lead = (
+        f"{subject} shown to match the reference within the margin of {margin}, by the {ENDPOINTS[PRIMARY]}"
+    )
+    text = [lead + (f": {_pairs(folder, match)}." if len(match) else ".")]
+    for word, phrase in (("WORSE", "Significantly worse"), ("BETTER", "Significantly better")):
         if (words == word).any():
             text.append(f"{phrase}: {_pairs(folder, rows[words == word])}.")
-    undecided = rows[words == "INCONCLUSIVE"]
-    if len(undecided):
-        needed = [_whole(value) for value in undecided.seeds_needed.dropna()]
-        sentence = f"Not decided by these seeds: {_pairs(folder, undecided)}"
-        text.append(sentence + (f"; deciding would take about {_join(needed)} seeds per arm." if needed else "."))
+    notes = pd.Series([badge.note for badge in badges], index=rows.index)[words == "INCONCLUSIVE"]
+    for note in dict.fromkeys(notes):
+        group = rows.loc[notes.index[notes == note]]
+        needed = (
+            list(dict.fromkeys(_whole(value) for value in group.seeds_needed.dropna())) if not note else []
+        )
+        tail = f" (equivalence would take about {_join(needed)} seeds per arm)" if needed else ""
+        text.append(f"Not decided{', ' + note if note else ''}: {_pairs(folder, group)}{tail}.")
     return [*text, *_against_papers(folder)]
 
 
@@ -333,7 +358,7 @@ def _against_papers(folder: Folder) -> list[str]:
     if not words:
         return []
     counted = _join(f"{count} {word.lower()}" for word, count in sorted(words.items()))
-    return [f"Of {words.total()} published numbers: {counted}."]
+    return [f"Of {words.total()} published number{'s' * (words.total() > 1)}: {counted}."]
 
 
 def _counts(folder: Folder) -> list[tuple[Badge, int]]:
@@ -343,31 +368,31 @@ def _counts(folder: Folder) -> list[tuple[Badge, int]]:
     return [(Badge(word), words[word]) for word in BADGES if words[word]]
 
 
-def _commits(folder: Folder) -> list[str]:
+def commits(folder: Folder) -> list[str]:
     """The commits that made the runs: `0123456789ab`, with `+ uncommitted changes` where there were some."""
     seen = []
     for run in folder.runs:
         git = run.get("git") or {}
-        name = str(git.get("commit") or "unknown")[:12] + (" + uncommitted changes" if git.get("dirty") else "")
+        name = str(git.get("commit") or "unknown")[:12] + (
+            " + uncommitted changes" if git.get("dirty") else ""
+        )
         if name not in seen:
             seen.append(name)
     return seen
 
 
-def _dates(folder: Folder) -> str:
+def dates(folder: Folder) -> str:
     days = sorted({str(run.get("started", ""))[:10] for run in folder.runs} - {""})
     return NONE if not days else days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
 
 
-def _seeds(folder: Folder, environment: str | None = None, arms: Sequence[Arm] | None = None) -> str:
+def _seeds(folder: Folder, environment: str | None = None) -> str:
     """`5 seeds each`, or `5 to 20 seeds`, as counted in the scores."""
     scores = folder.tables["scores"]
-    keep = scores.algorithm != "random"
+    keep = ~scores.algorithm.isin(folder.random) & (scores.endpoint == "final") & scores.value.notna()
     if environment is not None:
         keep &= scores.environment == environment
     counts = scores[keep].groupby(["environment", "implementation", "algorithm"]).seed.nunique()
-    if arms is not None:
-        counts = counts[[key[1:] in arms for key in counts.index]]
     if counts.empty:
         return "no seeds"
     low, high = int(counts.min()), int(counts.max())
@@ -379,8 +404,8 @@ def _facts(folder: Folder) -> list[tuple[str, str]]:
     plan = folder.plan
     references = {"train": "trained with this suite", "shipped": "shipped records"}
     return [
-        ("Trained", _dates(folder)),
-        ("Commit", _join(_commits(folder), 3) if folder.runs else NONE),
+        ("Trained", dates(folder)),
+        ("Commit", _join(commits(folder), 3) if folder.runs else NONE),
         ("Environments", _join(plan["environments"])),
         ("Seeds", _seeds(folder)),
         ("Margin", f"{percent(plan.get('margin'))}, stated before the run"),
@@ -388,72 +413,27 @@ def _facts(folder: Folder) -> list[tuple[str, str]]:
     ]
 
 
-def _failed(folder: Folder) -> list[str]:
+def failed_seeds(folder: Folder) -> list[str]:
     """Seeds that broke, with the reason."""
-    return [
-        f"{run['cell']['implementation']} {run['cell']['algorithm']} on {run['cell']['environment']}, seed {seed}: {reason}"
-        for run in folder.runs
-        for seed, reason in sorted(run.get("failed_seeds", {}).items(), key=lambda pair: int(pair[0]))
-    ]
+    lines = []
+    for run in folder.runs:
+        cell, broken = run["cell"], run.get("failed_seeds", {})
+        name = f"{cell['implementation']} {cell['algorithm']} on {cell['environment']}"
+        lines += [f"{name}, seed {seed}: {broken[seed]}" for seed in sorted(broken, key=int)]
+    return lines
 
 
 def _missing(folder: Folder) -> list[str]:
     """Cells of the plan that left no record."""
-    there = {_cell_name(run["cell"]) for run in folder.runs}
-    wanted = [_cell_name(cell) for cell in folder.plan.get("cells", [])]
+    there = {cell_name(run["cell"]) for run in folder.runs}
+    wanted = [cell_name(cell) for cell in folder.plan.get("cells", [])]
     return [name for name in wanted if name not in there]
 
 
-def _cell_name(cell: dict[str, Any]) -> str:
+def cell_name(cell: dict[str, Any]) -> str:
     seeds = cell["seeds"]
-    block = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]}–{seeds[-1]}"
+    block = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]} to {seeds[-1]}"
     return f"{cell['implementation']} {cell['algorithm']} on {cell['environment']}, {block}"
-
-
-CAPTIONS = {  # kind of figure -> (title, what is drawn, how its key shows the implementations)
-    "verdicts": (
-        "Differences to the reference",
-        "Mean over seeds, ours minus the reference's, in per cent of the distance from the random agent to the "
-        "reference. Dot: difference; thick bar: 90 % interval; thin line: 95 % interval (Welch); grey: the margin. "
-        "EQUIVALENT where the thick bar lies within the grey; an arrow runs on outside the panel.",
-        "",
-    ),
-    "curves": (
-        "Learning curves",
-        "Line: interquartile mean (IQM) of the evaluation return; band: 95 % stratified bootstrap interval of the IQM; "
-        "thin lines: one seed each.",
-        "lines",
-    ),
-    "intervals": (
-        "Interval estimates",
-        "Upper row: final return; lower row: area under the curve. Mark: estimate; bar: 95 % stratified bootstrap "
-        "interval.",
-        "marks",
-    ),
-    "seeds": (
-        "Every seed",
-        "One mark per seed, no interval. A cross under “never” is a seed that did not reach the threshold "
-        "within the budget.",
-        "marks",
-    ),
-    "profiles": (
-        "Performance profiles",
-        "Share of seeds whose final return exceeds the value below; band: 95 % stratified bootstrap interval.",
-        "lines",
-    ),
-    "improvement": (
-        "Probability of improvement",
-        "Chance that a seed of ours scores higher than a seed of the reference, ties counted half; ½: no difference. "
-        "Filled: area under the curve; open: final return; bar: 95 % stratified bootstrap interval.",
-        "",
-    ),
-    "cost": (
-        "Cost",
-        "Environment steps per second, all seeds of a cell together, training time only; and wall time per seed. "
-        "No interval; both axes are logarithmic.",
-        "marks",
-    ),
-}
 
 
 def _pictures(folder: Folder) -> dict[str, Picture]:
@@ -462,23 +442,25 @@ def _pictures(folder: Folder) -> dict[str, Picture]:
     for environment in folder.plan["environments"]:
         for kind in ("curves", "intervals", "seeds", "profiles"):
             places[f"{kind}-{slug(environment)}"] = (kind, environment)
-    pictures = {}
+    pictures, captions = {}, _words().captions
     for name, (kind, environment) in places.items():
         file = folder.path / "figures" / f"{name}.svg"
         if not file.is_file():
             continue
-        title, drawn, key = CAPTIONS[kind]
+        title, drawn, key = captions[kind]
         where = environment or _join(folder.plan["environments"])
         text = file.read_text(encoding="utf-8")
         panels, width = take_apart(text, name, f"{title}, {where}")
-        caption = f"{where}, {_seeds(folder, environment)}. {drawn} {_protocol(folder, kind)}".strip()
-        pictures[name] = Picture(name, title, caption, panels, width, key)
+        caption = f"{where}, {_seeds(folder, environment)}. {drawn} {_protocol(folder, kind)}"
+        pictures[name] = Picture(name, title, _bind(caption.strip()), panels, width, key)
     return pictures
 
 
 def _protocol(folder: Folder, kind: str) -> str:
     """How the returns of a figure were evaluated."""
-    evaluation = next((cell["evaluation"] for cell in folder.plan.get("cells", []) if "evaluation" in cell), None)
+    evaluation = next(
+        (cell["evaluation"] for cell in folder.plan.get("cells", []) if "evaluation" in cell), None
+    )
     if evaluation is None or kind not in ("curves", "intervals", "seeds", "profiles"):
         return ""
     points = f"{evaluation['episodes']} episodes at each of {evaluation['points']} points"
@@ -488,8 +470,8 @@ def _protocol(folder: Folder, kind: str) -> str:
 def take_apart(svg: str, name: str, label: str) -> tuple[list[Markup], int]:
     """A figure's panels, each an SVG of its own for the page, and their width in points.
 
-    Ids get the figure's name in front, since all figures share one document; colours become the page's variables, so
-    that they follow light and dark. Raises UserError where `svg` is not of `figures.draw`.
+    Ids get the figure's name in front, since all figures share one document; colours become the page's
+    variables, so that they follow light and dark. Raises UserError where `svg` is not of `figures.draw`.
     """
     try:
         root = ET.fromstring(svg)
@@ -510,7 +492,9 @@ def take_apart(svg: str, name: str, label: str) -> tuple[list[Markup], int]:
         inside = (f"<defs>{clips}</defs>" if number_ == 0 else "") + ET.tostring(panel, encoding="unicode")
         alt = Markup.escape(f"{label}, panel {number_ + 1} of {len(panels)}")
         content = re.sub(r">\s+<", "><", inside)
-        parts.append(Markup(f'<svg class="panel" viewBox="{box}" role="img" aria-label="{alt}">{content}</svg>'))
+        parts.append(
+            Markup(f'<svg class="panel" viewBox="{box}" role="img" aria-label="{alt}">{content}</svg>')
+        )
     return parts, round(width)
 
 
@@ -529,21 +513,25 @@ def _estimates(folder: Folder, environment: str) -> Table:
     """IQM, mean and median with their intervals, an arm per row."""
     sampled = folder.tables["curves"]
     sampled = sampled[(sampled.environment == environment) & (sampled.protocol == "sampled")]
-    sampled = sampled[sampled.algorithm != "random"].sort_values("env_step")
+    sampled = sampled[~sampled.algorithm.isin(folder.random)].sort_values("env_step")
     head = ["algorithm", "implementation", "final IQM", "final mean", "final median"]
-    head += ["area IQM", "area mean", "area median", "seeds"] + (["final IQM, sampled policy"] if len(sampled) else [])
+    head += ["area IQM", "area mean", "area median", "seeds"] + (
+        ["final IQM, sampled policy"] if len(sampled) else []
+    )
     rows = []
     for algorithm, who in _arms(folder, environment, "summary"):
         found = folder.rows("summary", environment, (who, algorithm))
         found = found.drop_duplicates(["endpoint", "statistic"]).set_index(["endpoint", "statistic"])
-        cells = [algorithm, LABELS.get(who, who)]
+        cells = [algorithm, _label(who)]
         for key in [(end, how) for end in ("final", "auc") for how in ("iqm", "mean", "median")]:
             one = found.loc[key] if key in found.index else None
             cells.append(NONE if one is None else interval(one.estimate, one.ci_low, one.ci_high))
         cells.append(_whole(found.seeds.max()))
         if len(sampled):
             last = sampled[(sampled.algorithm == algorithm) & (sampled.implementation == who)].tail(1)
-            cells.append(interval(last.iqm.item(), last.ci_low.item(), last.ci_high.item()) if len(last) else NONE)
+            cells.append(
+                interval(last.iqm.item(), last.ci_low.item(), last.ci_high.item()) if len(last) else NONE
+            )
         rows.append(cells)
     return Table(head, rows, "summary.csv", frozenset(range(2, len(head))))
 
@@ -559,50 +547,69 @@ def _arms(folder: Folder, environment: str, table: str) -> list[tuple[str, str]]
 
 def _thresholds(folder: Folder) -> Table:
     """How many seeds reached the threshold, and when the median seed did."""
-    rows = [
-        [row.environment, row.algorithm, LABELS.get(row.implementation, row.implementation), number(row.threshold)]
-        + [f"{_whole(row.reached)} of {_whole(row.seeds)}", _whole(row.median_env_step)]
-        for row in _ordered(folder, "thresholds").itertuples(index=False)
-        if row.algorithm != "random" and not pd.isna(row.threshold)
-    ]
-    head = ["environment", "algorithm", "implementation", "threshold", "seeds that reached it", "median, steps"]
-    return Table(head, rows, "thresholds.csv", frozenset({3, 4, 5}))
+    rows = []
+    for row in _ordered(folder, "thresholds").itertuples(index=False):
+        if row.algorithm not in folder.random and not pd.isna(row.threshold):
+            cells = [row.environment, row.algorithm, _label(row.implementation), number(row.threshold)]
+            reached = f"{_whole(row.reached)} of {_whole(row.seeds)}"
+            rows.append([*cells, reached, _whole(row.median_env_step)])
+    head = "environment, algorithm, implementation, threshold, seeds that reached it, median steps"
+    return Table(head.split(", "), rows, "thresholds.csv", frozenset({3, 4, 5}))
 
 
 def _improvement(folder: Folder) -> Table:
-    rows = [
-        [row.environment, row.algorithm, ENDPOINTS.get(row.endpoint, row.endpoint)]
-        + [interval(row.probability, row.ci_low, row.ci_high)]
-        for row in _ordered(folder, "improvement").itertuples(index=False)
-    ]
-    head = ["environment", "algorithm", "endpoint", "probability [95 % CI]"]
-    return Table(head, rows, "improvement.csv", frozenset({3}))
+    """How often a seed of ours beats a seed of the reference."""
+    rows = []
+    for row in _ordered(folder, "improvement").itertuples(index=False):
+        cells = [row.environment, row.algorithm, ENDPOINTS.get(row.endpoint, row.endpoint)]
+        rows.append([*cells, interval(row.probability, row.ci_low, row.ci_high)])
+    head = "environment, algorithm, endpoint, probability [95 % CI]"
+    return Table(head.split(", "), rows, "improvement.csv", frozenset({3}))
 
 
 def _paper(folder: Folder) -> Table:
     """Published numbers beside ours."""
     rows = []
-    for row in _ordered(folder, "paper").itertuples(index=False):
-        spread = "" if pd.isna(row.published_spread) else f" ± {number(row.published_spread)}"
-        differs = NONE if pd.isna(row.differs_in) else str(row.differs_in)
-        cells = [row.environment, row.algorithm, number(row.published) + spread]
-        cells += [interval(row.ours, row.ci_low, row.ci_high), Badge(row.verdict), differs, str(row.source)]
-        rows.append(cells)
-    head = ["environment", "algorithm", "published", "ours [95 % CI]", "verdict", "differs in", "source"]
-    return Table(head, rows, "paper.csv", frozenset({2, 3}))
+    for row in _ordered(folder, "paper").to_dict("records"):
+        spread = row["published_spread"]
+        published = number(row["published"]) + ("" if pd.isna(spread) else f" ± {number(spread)}")
+        differs = NONE if pd.isna(row["differs_in"]) else str(row["differs_in"])
+        cells = [row["environment"], row["algorithm"], Badge(row["verdict"]), published]
+        cells += [interval(row["ours"], row["ci_low"], row["ci_high"]), differs]
+        rows.append([*cells, _source(row)])
+    head = ["environment", "algorithm", "verdict", "published", "ours [95 % CI]", "differs in", "source"]
+    return Table(head, rows, "paper.csv", frozenset({3, 4}))
+
+
+def _source(row: Mapping[str, Any]) -> str:
+    """Where a published number stands, and under which name."""
+    named = [row.get("published_algorithm"), row.get("published_environment"), row.get("citation")]
+    algorithm, environment, citation = (name if isinstance(name, str) else "" for name in named)
+    name = " on ".join(part for part in (algorithm, environment) if part)
+    return f"{name}: {citation}" if name and citation else citation or str(row["source"])
 
 
 def _cost(folder: Folder) -> Table:
-    head = ["environment", "algorithm", "implementation", "steps/s", "× reference", "training, per seed"]
+    head = [
+        "environment",
+        "algorithm",
+        "implementation",
+        "steps/s",
+        "\N{MULTIPLICATION SIGN} reference",
+        "training, per seed",
+    ]
     head += ["evaluation, per seed", "wall time, per seed", "peak memory", "seeds"]
     rows = []
     frame = _ordered(folder, "cost")
-    speeds = {(row.environment, row.algorithm, row.implementation): row.steps_per_second for row in frame.itertuples()}
+    speeds = {
+        (row.environment, row.algorithm, row.implementation): row.steps_per_second
+        for row in frame.itertuples()
+    }
     for row in frame.itertuples(index=False):
         judge = folder.plan["algorithms"].get(row.algorithm, {}).get("reference")
         other = speeds.get((row.environment, judge, "sb3")) if row.implementation != "sb3" else None
-        ratio = f"{row.steps_per_second / other:.1f} ×" if other and other > 0 else NONE
-        cells = [row.environment, row.algorithm, LABELS.get(row.implementation, row.implementation)]
+        ratio = f"{row.steps_per_second / other:.1f} \N{MULTIPLICATION SIGN}" if other and other > 0 else NONE
+        cells = [row.environment, row.algorithm, _label(row.implementation)]
         cells += [number(row.steps_per_second), ratio, seconds(row.training_time_per_seed_s)]
         cells += [seconds(row.evaluation_time_per_seed_s), seconds(row.wall_time_per_seed_s)]
         rows.append([*cells, f"{number(row.peak_memory_mib)} MiB", _whole(row.seeds)])
@@ -610,25 +617,33 @@ def _cost(folder: Folder) -> Table:
 
 
 def _settings(folder: Folder, environment: str) -> list[dict[str, Any]]:
-    """Per algorithm: the hyper-parameters of every implementation side by side, their source, the departures."""
+    """Per algorithm: the hyper-parameters of all implementations side by side, source, departures."""
     blocks = []
     about = folder.plan["environments"][environment]
     for name in about.get("algorithms") or folder.plan["algorithms"]:
-        runs = [run for run in folder.runs if (run["cell"]["environment"], run["cell"]["algorithm"]) == (environment, name)]
+        runs = [
+            run
+            for run in folder.runs
+            if (run["cell"]["environment"], run["cell"]["algorithm"]) == (environment, name)
+        ]
         agent = folder.plan["algorithms"].get(name, {}).get("agent", name)
         chosen = about.get("settings", {}).get(agent, {})
         columns: dict[str, dict[str, Any]] = {}
         departures: dict[str, list[str]] = {}
         for run in runs:
             who, cell = run["cell"]["implementation"], run["cell"]
-            own = {"budget": cell.get("budget"), "n_envs": cell.get("n_envs"), "normalize": cell.get("normalize")}
+            own = {
+                "budget": cell.get("budget"),
+                "n_envs": cell.get("n_envs"),
+                "normalize": cell.get("normalize"),
+            }
             columns.setdefault(who, own | run.get("config", {}))
-            departures.setdefault(LABELS.get(who, who), list(run.get("departures", [])))
+            departures.setdefault(_label(who), list(run.get("departures", [])))
         if not columns:
             columns["suite"] = dict(chosen.get("hyperparameters", {}))
         keys = list(dict.fromkeys(key for values in columns.values() for key in values))
         rows = [[key, *(_value(values.get(key, NONE)) for values in columns.values())] for key in keys]
-        table = Table(["hyper-parameter", *(LABELS.get(who, who) for who in columns)], rows)
+        table = Table(["hyper-parameter", *(_label(who) for who in columns)], rows)
         title = folder.plan["algorithms"].get(name, {}).get("title") or name
         block = {"name": name, "title": title, "table": table, "departures": departures}
         blocks.append(block | {key: str(chosen.get(key) or "") for key in ("source", "differs")})
@@ -656,32 +671,44 @@ def _provenance(folder: Folder) -> dict[str, Any]:
         if text not in hardware:
             hardware.append(text)
         episodes = run.get("hashes", {}).get("episodes.parquet", "")
-        row = [_cell_name(run["cell"]), str(run.get("status", "")), str(run.get("started", ""))[:16].replace("T", " ")]
+        row = [
+            cell_name(run["cell"]),
+            str(run.get("status", "")),
+            str(run.get("started", ""))[:16].replace("T", " "),
+        ]
         row += [seconds(run.get("wall_time_s")), _whole(run.get("times_resumed", 0))]
         cells.append([*row, str(run.get("fingerprint", ""))[:12], episodes[:12]])
     head = ["cell", "status", "started", "wall time", "resumed", "fingerprint", "episodes.parquet"]
-    files = [(f"{name}.csv", _sha256(folder.path / f"{name}.csv")) for name in COLUMNS]
+    files = [(f"{name}.csv", sha256(folder.path / f"{name}.csv")) for name in COLUMNS]
     return {
-        "commits": _commits(folder),
-        "versions": Table(["package", "version"], [[name, ", ".join(seen)] for name, seen in sorted(versions.items())]),
+        "commits": commits(folder),
+        "versions": Table(
+            ["package", "version"], [[name, ", ".join(seen)] for name, seen in sorted(versions.items())]
+        ),
         "hardware": hardware,
         "cells": Table(head, cells, "plan.json", frozenset({3, 4})),
         "tables": [(name, digest) for name, digest in files if digest],
     }
 
 
-def _sha256(file: Path) -> str:
+def sha256(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
 
 
-def _terminal(folder: Folder, view: dict[str, Any], page: Path) -> str:
+def _terminal(folder: Folder, view: Mapping[str, Any], page: Path) -> str:
     """The last words on the terminal: verdicts, what failed, where the page is."""
     table: Table = view["verdicts"]
-    lines = [f"{view['title']}: verdicts (margin {view['margin']})" if table.rows else f"{view['title']}: no verdicts"]
+    lines = [
+        f"{view['title']}: verdicts (margin {view['margin']})"
+        if table.rows
+        else f"{view['title']}: no verdicts"
+    ]
     if table.rows:
-        short = Table(table.head[:6], [row[:6] for row in table.rows], numeric=frozenset({4, 5}))
-        short = Table([*short.head, *table.head[7:9]], [[*row[:6], *row[7:9]] for row in table.rows], "", frozenset({4, 5, 6, 7}))
-        lines.append(short.text())
+        notes = ["".join(cell.note for cell in row if isinstance(cell, Badge)) for row in table.rows]
+        rows = [[cell.word if isinstance(cell, Badge) else cell for cell in row] for row in table.rows]
+        why = ["why"] if any(notes) else []
+        rows = [row + [note] * len(why) for row, note in zip(rows, notes, strict=True)]
+        lines.append(Table([*table.head, *why], rows, numeric=table.numeric).text())
     lines += _against_papers(folder)
     lines += [f"failed: {text}" for text in view["failed"]]
     if view["missing"]:
@@ -693,7 +720,9 @@ def _headline(folder: Folder) -> dict[str, Any]:
     """One suite on the index."""
     plan = folder.plan
     titles = [
-        str(about.get("title") or name) for name, about in plan["algorithms"].items() if name != "random"
+        str(about.get("title") or name)
+        for name, about in plan["algorithms"].items()
+        if name not in folder.random
     ]
     return {
         "folder": folder.path.name,
@@ -704,7 +733,7 @@ def _headline(folder: Folder) -> dict[str, Any]:
         "seeds": _seeds(folder),
         "counts": _counts(folder),
         "paper": _against_papers(folder),
-        "failed": len(_failed(folder)),
-        "dates": _dates(folder),
-        "commits": _join(_commits(folder), 3) if folder.runs else NONE,
+        "failed": len(failed_seeds(folder)),
+        "dates": dates(folder),
+        "commits": _join(commits(folder), 3) if folder.runs else NONE,
     }

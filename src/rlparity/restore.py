@@ -70,7 +70,9 @@ def one(order: Path, reports: Path) -> None:
     parts = fingerprint.parts(cell, world.simulator, world.module)
     source, reason = choose(cell, shipped(reports), parts)
     if source is None:
-        problem = f"the shipped record is stale, {reason}" if reason else f"no record below {reports}/*/records"
+        problem = (
+            f"the shipped record is stale, {reason}" if reason else f"no record below {reports}/*/records"
+        )
         raise UserError(f"{cell.folder}: {problem}; train it with `references: train` in the suite")
     take(source, order.parent)
 
@@ -91,7 +93,7 @@ def shipped(reports: Path) -> list[Shipped]:
 def choose(
     cell: Cell, catalogue: Iterable[Shipped], parts: Mapping[str, Any]
 ) -> tuple[Shipped | None, str | None]:
-    """The record that a cell may take over, else why those of the same name may not; neither if there is none."""
+    """The record that a cell may take over, else why those of the same name may not; neither if none is."""
     mine = _who(json.loads(cell.to_json()))
     reasons: list[list[str]] = []
     for candidate in catalogue:
@@ -102,11 +104,12 @@ def choose(
             reasons.append([f"{candidate.folder / damaged} is not the file whose hash run.json has"])
         elif candidate.who == mine:
             reasons.append(fingerprint.differences(cell, parts, candidate.run))
-    return None, "; ".join(min(reasons, key=len)) if reasons else None
+    shortest = min(reasons, key=len, default=[])
+    return None, "; ".join(shortest) or None
 
 
 def take(source: Shipped, folder: Path) -> None:
-    """Copy records: to temporary names first, then renamed, run.json last. Progress is not shipped: it is empty."""
+    """Copy records: to temporary names first, then renamed, run.json last. Progress is not shipped."""
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".restore.{uuid.uuid4().hex}"
     try:

@@ -21,7 +21,7 @@ class Field(NamedTuple):
 
 @cache
 def path(module: str) -> Path | None:
-    """The file of a module: of this package, else of the first one on the search path; None if there is none."""
+    """The file of a module: this package's, else the first on the search path; None if there is none."""
     head, *tail = module.split(".")
     roots = [PACKAGE.parent] if head == PACKAGE.name else [Path(root or ".") for root in sys.path]
     for root in roots:

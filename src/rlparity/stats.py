@@ -22,7 +22,7 @@ SEED = 20240229  # every interval starts its generator anew: rows do not depend 
 
 
 def iqm(x: ArrayLike, axis: int = -1) -> Array:
-    """Inter-quartile mean: a quarter of the values is cut from either end (n // 4 of n), the rest averaged."""
+    """Inter-quartile mean: n // 4 of n values are cut from either end, the rest averaged."""
     return scipy.stats.trim_mean(x, 0.25, axis=axis)
 
 
@@ -34,8 +34,8 @@ def bootstrap_interval(
 ) -> tuple[Array, Array]:
     """Percentile interval of `statistic(*strata, axis=-1)`, by resampling seeds within each stratum.
 
-    Each stratum is (..., seeds); leading axes (points of a curve) are resampled together. Returns the lower and
-    upper ends, (...), NaN where a stratum has fewer than two seeds.
+    Each stratum is (..., seeds); leading axes (points of a curve) are resampled together. Returns the lower
+    and upper ends, (...), NaN where a stratum has fewer than two seeds.
     """
     if min(np.shape(stratum)[-1] for stratum in strata) < 2:
         nothing = np.full(np.shape(strata[0])[:-1], np.nan)
@@ -59,7 +59,7 @@ def pooled(statistic: Callable[..., Array]) -> Callable[..., Array]:
 
 
 def performance_profile(x: ArrayLike, tau: ArrayLike) -> tuple[Array, Array, Array]:
-    """Share of the seeds whose score is strictly above each tau, with a pointwise 95 % band: (n,), (T,) -> 3 x (T,)."""
+    """Share of the seeds that score above each tau, and its pointwise 95 % band: (n,), (T,) -> 3 x (T,)."""
     above = (np.asarray(x)[None, :] > np.asarray(tau)[:, None]).astype(float)
     return above.mean(-1), *bootstrap_interval(np.mean, above)
 
@@ -158,10 +158,10 @@ def holm(p: Sequence[float] | Array) -> Array:
 def tost_power(n: int, margin: float, sd_x: float, sd_y: float, alpha: float = 0.05) -> float:
     """Power of the equivalence test with n seeds in each arm, if the true difference is 0.
 
-    The estimated difference is normal with standard error s, and its estimated variance is s^2 chi2(df) / df with
-    Welch's df, so with the chi-square variable held at w the test succeeds with probability
-    2 Phi(margin / s - t sqrt(w / df)) - 1; this is integrated over the quantiles of w (Owen's exact method for two
-    one-sided tests, Phillips 1990, with Satterthwaite's degrees of freedom).
+    The estimated difference is normal with standard error s, and its estimated variance is s^2 w / df, w
+    chi-square with Welch's df. Given w, the test succeeds with probability
+    2 Phi(margin / s - t sqrt(w / df)) - 1; this is integrated over the quantiles of w: Owen's exact power of
+    two one-sided tests (Phillips 1990), with Satterthwaite's degrees of freedom.
     """
     a, b = sd_x**2, sd_y**2
     if a + b == 0:

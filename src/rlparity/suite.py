@@ -16,6 +16,7 @@ from rlparity.grid import Environment
 from rlparity.settings import Algorithm
 
 SUITES = Path("workflow", "suites")
+FLOOR = "random"  # kept whatever is asked for: margins are measured from it
 NARROWING = ("algorithms", "environments", "implementations", "seeds", "tensorboard")
 
 
@@ -101,16 +102,17 @@ def load(path: Path, narrow: Mapping[str, Any] | None = None) -> Suite:
     for key in overrides:
         if key not in NARROWING:
             raise unknown("key", key, NARROWING, "--config")
-    return dataclasses.replace(resolve(raw, f"Bad suite {_shown(path)}", overrides), path=path)
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return dataclasses.replace(resolve(raw, f"Bad suite {shown}", overrides), path=shown)
 
 
 def resolve(raw: Mapping[str, Any], heading: str, narrow: Mapping[str, Any] | None = None) -> Suite:
     """Check a suite and lay out its cells; whatever is wrong is told at once, one line each."""
-    found = list(yamlfile.problems(raw, settings.root() / settings.SCHEMAS / "suite.schema.yaml"))
-    _refuse(heading, found)
     library = settings.library()
+    found = list(yamlfile.problems(raw, settings.root() / settings.SCHEMAS / "suite.schema.yaml"))
+    has_shape = not found
     found += grid.bad_names(raw, library.algorithms)
-    environments = grid.environments(raw, found)
+    environments = grid.environments(raw, found) if has_shape else []
     _refuse(heading, found)
     cells = grid.cells(raw, environments, found)
     _refuse(heading, found)
@@ -145,10 +147,6 @@ def check_writable(*folders: Path) -> None:
             raise UserError(f"{folder}: cannot be written to; make it a folder that you may write to")
 
 
-def _shown(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-
-
 def _refuse(heading: str, found: Sequence[str]) -> None:
     if found:
         raise UserError("\n  - ".join([f"{heading}:", *found]))
@@ -174,6 +172,7 @@ def _narrow(suite: Suite, narrow: Mapping[str, Any]) -> Suite:
             if str(value) not in there[key]:
                 raise unknown("value", value, there[key], f"--config {key}")
     algorithms = [str(name) for name in wanted.get("algorithms", there["algorithms"])]
+    algorithms += [name for name in (FLOOR,) if name in suite.algorithms and name not in algorithms]
     references = {suite.algorithms[name].reference for name in algorithms}
     environments = wanted.get("environments", there["environments"])
     seeds = {seed for name in wanted.get("seeds", there["seeds"]) for seed in blocks[str(name)]}

@@ -1,14 +1,15 @@
 """The columns of every table: names, dtypes, meaning with unit; read, check, concatenate, write.
 
-`collect` is the stage that turns the records of a suite's cells into four tables. It believes nothing: a record
-counts only if it hashes to what its run.json says, has the schema of `records.SCHEMAS`, and speaks of its own cell.
+`collect` is the stage that turns the records of a suite's cells into four tables. It believes nothing: a
+record counts only if it hashes to what its run.json says, has the schema of `records.SCHEMAS`, and speaks
+of its own cell.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -129,7 +130,7 @@ TABLES: dict[str, dict[str, Column]] = {
         p_equivalence float larger p of the two one-sided tests at the margin
         seeds_implementation int seeds of the implementation that have a score
         seeds_reference int seeds of the reference that have a score
-        seeds_needed str seeds per arm for 80 % power to show equivalence if there is no difference; >1000 above
+        seeds_needed str seeds per arm that show equivalence at 80 % power if the true difference is 0
         reason str why the verdict is inconclusive
         failed_seeds str seeds without a score, by implementation
         distance float |mean of the reference - mean of the random agent|, return
@@ -223,17 +224,18 @@ ORDER = {  # what a table of records is sorted by; rows that agree keep their or
 SHIPPED = ("episodes.parquet", "evaluations.parquet")  # what a report carries of a cell, beside run.json
 
 
-def frame(name: str, rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
-    """Rows as a table of `TABLES`, with its columns and dtypes. Raises KeyError for a column it does not have."""
-    columns, rows = TABLES[name], list(rows)
-    if extra := {key for row in rows for key in row} - set(columns):
+def frame(name: str, rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows as a table of `TABLES`, with its columns and dtypes. Raises KeyError for any other column."""
+    table, columns = pd.DataFrame(rows), TABLES[name]
+    if extra := set(table.columns) - set(columns):
         raise KeyError(f"{name} has no column {', '.join(sorted(extra))}")
-    table = pd.DataFrame(rows, columns=list(columns))
-    return table.astype({key: DTYPES[column.dtype][0] for key, column in columns.items()})
+    return table.reindex(columns=list(columns)).astype(
+        {key: DTYPES[column.dtype][0] for key, column in columns.items()}
+    )
 
 
 def read(path: Path) -> pd.DataFrame:
-    """Read `<table>.parquet` or `<table>.csv`. Raises UserError where it is missing, unreadable or another table."""
+    """Read `<table>.parquet` or `.csv`. Raises UserError where it is missing, unreadable or another table."""
     columns = TABLES[path.stem]
     if not path.is_file():
         raise UserError(f"{path}: missing; run the stage that makes it")
@@ -264,18 +266,18 @@ def write_csv(folder: Path, name: str, table: pd.DataFrame) -> None:
 
 
 def collect(cells: list[Cell], results: Path, reports: Path, plan: Mapping[str, Any]) -> None:
-    """Records of all cells -> `results/<suite>/tables/`, and what a report ships of them -> `reports/<suite>/records/`.
+    """Records of all cells -> `results/<suite>/tables/`; what a report ships -> `reports/<suite>/records/`.
 
-    A failed cell contributes the rows it has, and its reason to the table of runs. A cell restored from a report
-    has no `progress.parquet` and contributes none. Raises UserError, naming the file, for records that are missing,
-    damaged, of another cell, or made by other code or settings than the suite asks for.
+    A failed cell contributes the rows it has, and its reason to the table of runs. A cell restored from a
+    report has no `progress.parquet` and contributes none. Raises UserError, naming the file, for records
+    that are missing, damaged, of another cell, or made by other code or settings than the suite asks for.
     """
     parts: dict[str, list[pa.Table]] = {kind: [schema.empty_table()] for kind, schema in SCHEMAS.items()}
     runs: list[dict[str, Any]] = []
     shipped: dict[Path, bytes] = {}
     for cell in cells:
         folder = results / cell.folder
-        run, shelf = read_run(folder, cell), reports / cell.suite / "records" / Path(*cell.folder.parts[1:])
+        run, shelf = read_run(folder, cell), reports / plan["name"] / "records" / Path(*cell.folder.parts[1:])
         for kind in SCHEMAS:
             file = folder / f"{kind}.parquet"
             if kind == "progress" and not file.exists():

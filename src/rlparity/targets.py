@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 import torch
 from torch import Tensor
 
@@ -31,11 +33,8 @@ def gae(
 
 def rewards_to_go(reward: Tensor, gamma: float) -> Tensor:
     """G_t = sum of gamma^(t'-t) r_t' from t to the end of one episode: (T,) -> (T,)."""
-    total, out = torch.zeros(()), []
-    for r in reward.unbind(0)[::-1]:
-        total = r + gamma * total
-        out.append(total)
-    return torch.stack(out[::-1])
+    backwards = accumulate(reversed(reward.tolist()), lambda later, r: r + gamma * later)
+    return torch.tensor(list(backwards)[::-1], dtype=reward.dtype)
 
 
 def td_target(reward: Tensor, discount: Tensor, next_q: Tensor, chooser: Tensor, gamma: float) -> Tensor:

@@ -1,13 +1,14 @@
 """Does an implementation match its reference? One row for each (algorithm, environment, endpoint).
 
-In this order: EQUIVALENT if two one-sided tests at 5 % place the difference within the margin; else WORSE or BETTER
-if its Holm-adjusted p over all rows of the report, both endpoints, is below 0.05; else INCONCLUSIVE. Before that,
-INCONCLUSIVE where there is nothing to judge by: an arm or the random agent is missing, an arm has fewer than five
-seeds, or the reference did not learn (is not three standard errors above the random agent).
+In this order: EQUIVALENT if two one-sided tests at 5 % place the difference within the margin; else WORSE
+or BETTER if its Holm-adjusted p over all rows of the report, both endpoints, is below 0.05; else
+INCONCLUSIVE. Before that, INCONCLUSIVE where there is nothing to judge by: an arm or the random agent is
+missing, an arm has fewer than five seeds, or the reference did not learn (is not more than three standard
+errors above the random agent).
 
-A failed seed has no score. Leaving it out flatters the arm that lost it, so no verdict may rest on that: if a seed
-of the implementation failed, EQUIVALENT and BETTER are withheld, if one of the reference failed, EQUIVALENT and
-WORSE; the row is then INCONCLUSIVE, and names the seeds.
+A failed seed has no score. Leaving it out flatters the arm that lost it, so no verdict may rest on that: if
+a seed of the implementation failed, EQUIVALENT and BETTER are withheld, if one of the reference failed,
+EQUIVALENT and WORSE; the row is then INCONCLUSIVE, and names the seeds.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ DID_NOT_LEARN = "INCONCLUSIVE (reference did not learn)"
 
 
 class Pair(NamedTuple):
-    """An implementation of a named configuration in an environment, and the configuration it is judged against."""
+    """An implementation of a named configuration in an environment, and what it is judged against."""
 
     environment: str
     algorithm: str
@@ -101,7 +102,7 @@ def verdicts(scores: pd.DataFrame, plan: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def compare(x: stats.Array, y: stats.Array, random: stats.Array, margin: float) -> dict[str, Any]:
-    """The numbers of one row: scores of the implementation (n,), the reference (m,) and the random agent (k,).
+    """The numbers of one row, from the scores of implementation (n,), reference (m,) and random agent (k,).
 
     `margin` and `smallest_margin` are fractions of the distance |mean(reference) - mean(random)|.
     """
@@ -110,7 +111,9 @@ def compare(x: stats.Array, y: stats.Array, random: stats.Array, margin: float) 
     means = [float(arm.mean()) if len(arm) else np.nan for arm in (x, y, random)]
     distance = abs(means[1] - means[2])
     sds = [float(arm.std(ddof=1)) if len(arm) > 1 else np.nan for arm in (x, y)]
-    needed = stats.seeds_needed(margin * distance, *sds) if np.isfinite([distance, *sds]).all() else 0
+    needed = (
+        stats.seeds_needed(margin * distance, sds[0], sds[1]) if np.isfinite([distance, *sds]).all() else 0
+    )
     ci95_low, ci95_high = welch.interval(0.95)
     return {
         "difference": welch.difference,
@@ -153,13 +156,12 @@ def decide(row: Mapping[str, Any]) -> tuple[str, str]:
         word = DID_NOT_LEARN if row["reason"] == "reference did not learn" else "INCONCLUSIVE"
         return word, row["reason"]
     if row["p_equivalence"] < ALPHA:
-        word, flattered = "EQUIVALENT", (row["implementation"], REFERENCE)
-    elif row["p_holm"] < ALPHA:
-        worse = row["difference"] < 0
-        word, flattered = ("WORSE", (REFERENCE,)) if worse else ("BETTER", (row["implementation"],))
-    else:
+        word, rests_on = "EQUIVALENT", {row["implementation"], REFERENCE}
+    elif row["p_holm"] >= ALPHA:
         return "INCONCLUSIVE", "neither equivalence nor a difference is shown"
-    lost = [part for part in row["failed_seeds"].split("; ") if part.partition(" ")[0] in flattered]
-    if lost:
-        return "INCONCLUSIVE", f"would be {word} without the failed seeds ({'; '.join(lost)})"
-    return word, ""
+    elif row["difference"] < 0:
+        word, rests_on = "WORSE", {REFERENCE}
+    else:
+        word, rests_on = "BETTER", {row["implementation"]}
+    lost = [arm for arm in row["failed_seeds"].split("; ") if arm.partition(" ")[0] in rests_on]
+    return ("INCONCLUSIVE", f"{word} but for failed seeds ({'; '.join(lost)})") if lost else (word, "")

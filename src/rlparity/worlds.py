@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -32,7 +33,9 @@ def probe(environment: str) -> World:
     import gymnasium
 
     try:
-        env: Any = gymnasium.make(environment)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            env: Any = gymnasium.make(environment)
     except gymnasium.error.DependencyNotInstalled as error:
         raise UserError(f"environment {environment!r} needs a package: {error}") from None
     except gymnasium.error.Error:

@@ -18,13 +18,13 @@ rule collect:
         "results/{suite}/tables/collect.log",
     benchmark:
         "results/{suite}/tables/collect.tsv"
+    conda:
+        "../../environment.yml"
     params:
         suite=str(suite.path),
         narrow=json.dumps(dict(suite.narrowed)),
         plan=plan,
         code=fingerprint.stage("collect"),
-    conda:
-        "../../environment.yml"
     shell:
         "exec rlparity collect {params.suite:q} --narrow {params.narrow:q} >{log:q} 2>&1"
 
@@ -38,7 +38,11 @@ rule analyse:
         plan="results/{suite}/tables/plan.json",
         published=sorted(map(str, Path("workflow/resources/published").glob("*.csv"))),
     output:
-        scores="reports/{suite}/scores.csv",
+        scores=report(
+            "reports/{suite}/scores.csv",
+            caption="../report/scores.rst",
+            category="Tables",
+        ),
         summary=report(
             "reports/{suite}/summary.csv",
             caption="../report/summary.rst",
@@ -54,19 +58,43 @@ rule analyse:
             caption="../report/paper.rst",
             category="Tables",
         ),
-        curves="reports/{suite}/curves.csv",
-        seed_curves="reports/{suite}/seed_curves.csv",
-        profiles="reports/{suite}/profiles.csv",
-        improvement="reports/{suite}/improvement.csv",
-        thresholds="reports/{suite}/thresholds.csv",
-        cost="reports/{suite}/cost.csv",
+        curves=report(
+            "reports/{suite}/curves.csv",
+            caption="../report/curves.rst",
+            category="Tables",
+        ),
+        seed_curves=report(
+            "reports/{suite}/seed_curves.csv",
+            caption="../report/seed_curves.rst",
+            category="Tables",
+        ),
+        profiles=report(
+            "reports/{suite}/profiles.csv",
+            caption="../report/profiles.rst",
+            category="Tables",
+        ),
+        improvement=report(
+            "reports/{suite}/improvement.csv",
+            caption="../report/improvement.rst",
+            category="Tables",
+        ),
+        thresholds=report(
+            "reports/{suite}/thresholds.csv",
+            caption="../report/thresholds.rst",
+            category="Tables",
+        ),
+        cost=report(
+            "reports/{suite}/cost.csv",
+            caption="../report/cost.rst",
+            category="Tables",
+        ),
     log:
         "results/{suite}/tables/analyse.log",
     benchmark:
         "results/{suite}/tables/analyse.tsv"
-    params:
-        code=fingerprint.stage("analyse"),
     conda:
         "../../environment.yml"
+    params:
+        code=fingerprint.stage("analyse"),
     shell:
         "exec rlparity analyse {wildcards.suite} >{log:q} 2>&1"

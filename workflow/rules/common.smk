@@ -1,6 +1,8 @@
 """The suite, read and checked before any job is planned, as a table of cells."""
 
 import json
+import os
+import re
 import sys
 from pathlib import Path
 
@@ -8,6 +10,8 @@ from rlparity import cost, fingerprint, orders
 from rlparity import suite as suites
 from rlparity.errors import UserError
 from rlparity.settings import library
+
+os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # where rlparity is
 
 try:
     suites.check_writable(Path("results"), Path("reports"))
@@ -47,4 +51,4 @@ onsuccess:
 
 
 onerror:
-    logger.error(f"suite {suite.name}: not finished; run the same command again to go on where it stopped")
+    logger.error(f"suite {suite.name}: not finished, see above; the same command goes on where it stopped")

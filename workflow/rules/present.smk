@@ -24,10 +24,10 @@ rule draw:
         "results/{suite}/tables/draw.log",
     benchmark:
         "results/{suite}/tables/draw.tsv"
-    params:
-        code=fingerprint.stage("draw"),
     conda:
         "../../environment.yml"
+    params:
+        code=fingerprint.stage("draw"),
     shell:
         "exec rlparity draw {wildcards.suite} >{log:q} 2>&1"
 
@@ -49,10 +49,10 @@ rule render:
         "results/{suite}/tables/render.log",
     benchmark:
         "results/{suite}/tables/render.tsv"
-    params:
-        code=fingerprint.stage("report"),
     conda:
         "../../environment.yml"
+    params:
+        code=fingerprint.stage("report"),
     shell:
         "exec rlparity report {wildcards.suite} --summary {output.summary:q} >{log:q} 2>&1"
 
@@ -64,10 +64,10 @@ rule list_suites:
         page="reports/index.html",
     log:
         expand("results/{suite}/tables/index.log", suite=suite.name),
-    params:
-        code=fingerprint.stage("report"),
     conda:
         "../../environment.yml"
+    params:
+        code=fingerprint.stage("report"),
     shell:
         "exec rlparity index >{log:q} 2>&1"
 

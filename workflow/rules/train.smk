@@ -15,14 +15,12 @@ rule train:
         "results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/cost.tsv"
     wildcard_constraints:
         implementation="scratch" if suite.references == "shipped" else "scratch|sb3",
-    params:
-        folder="results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}",
+    retries: 1
     conda:
         "../../environment.yml"
     threads: 1
-    retries: 1
     shell:
-        "exec rlparity cell --cell {input.cell:q} --into {params.folder:q} >{log:q} 2>&1"
+        "exec rlparity cell --cell {input.cell:q} >{log:q} 2>&1"
 
 
 if suite.references == "shipped":

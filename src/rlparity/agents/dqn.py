@@ -71,7 +71,7 @@ class Agent:
         stack = networks.mlp([*task.obs_shape, *config.net_arch, task.n_actions])
         self.q = networks.Network({"q": stack}, random.torch_generators("network"), config.activation)
         self.q_target = self.q.copy() if config.target_network else self.q
-        self.optimizer = networks.adam(self.q)
+        self.optimizer = networks.Adam(self.q)
         self.memory = Replay(config.buffer_size, task.n_seeds, task.n_envs)
         self.minibatches = Uniforms(random.generators("minibatches"), config.batch_size)
         self.config, self.budget, self.n_actions, self.n_envs = config, budget, task.n_actions, task.n_envs

@@ -101,7 +101,7 @@ class Agent:
             "critic": networks.mlp([*hidden, 1], 1.0),
         }
         self.network = networks.Network(stacks, random.torch_generators("network"), config.activation)
-        self.optimizer = networks.adam(self.network, eps=1e-5)
+        self.optimizer = networks.Adam(self.network, eps=1e-5)
         self.memory = Rollout(config.n_steps)
         self.config, self.budget, self.env_steps = config, budget, 0
         self.shuffles = random.generators("minibatches")

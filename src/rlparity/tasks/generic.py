@@ -35,13 +35,13 @@ class GymTask:
         if not isinstance(space, gym.spaces.Box):
             raise UserError(f"{environment}: observations are {space}; only Box is supported")
         discrete = isinstance(actions, gym.spaces.Discrete)
-        if discrete and actions.start != 0:
-            raise UserError(f"{environment}: actions start at {actions.start}; only 0 is supported")
+        if discrete and actions.start != 0:  # type: ignore[attr-defined]
+            raise UserError(f"{environment}: actions start at {actions.start}; only 0 is supported")  # type: ignore[attr-defined]
         self.spec = TaskSpec(
             *self._shape,
             space.shape,
-            n_actions=int(actions.n) if discrete else None,
-            action_shape=() if discrete else actions.shape,
+            n_actions=int(actions.n) if discrete else None,  # type: ignore[attr-defined]
+            action_shape=() if discrete else actions.shape,  # type: ignore[arg-type]
         )
         self.reset(seeds)
 
@@ -73,7 +73,7 @@ class GymTask:
         before, self.obs, self._obs = self.obs, self._view(obs), obs
         self._books.add(reward.reshape(self._shape), last.reshape(self._shape))
         floats = torch.from_numpy(np.stack((reward, ~ended, last)).astype(np.float32)).view(3, *self._shape)
-        return Step(before, action, *floats, self._view(next_obs))
+        return Step(before, action, *floats, self._view(next_obs))  # type: ignore[call-arg]
 
     def pop_episodes(self) -> list[Episode]:
         """The games that ended since the last call."""

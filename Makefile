@@ -1,0 +1,46 @@
+# make run: set up once, then train and report the default suite. Needs Python 3.11 or newer, make and git.
+
+PYTHON ?= python3
+CORES ?= all
+SUITE ?= workflow/suites/cartpole.yaml
+VENV := .venv
+STAMP := $(VENV)/.installed
+
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: run test lint format install clean
+.DELETE_ON_ERROR:
+
+run: $(STAMP)
+	snakemake --cores $(CORES) --configfile $(SUITE)
+
+test: $(STAMP)
+	python -m pytest
+
+lint: $(STAMP)
+	ruff check .
+	ruff format --check .
+	mypy
+	snakefmt --check .
+	snakemake --lint
+
+format: $(STAMP)
+	ruff check --fix .
+	ruff format .
+	snakefmt .
+
+install: $(STAMP)
+	@echo "ready: . $(VENV)/bin/activate, then snakemake --cores all"
+
+clean:
+	rm -rf results
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	  || { echo "rlparity: $(PYTHON) is not Python 3.11 or newer; name one that is: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
+	  || { echo "rlparity: $(PYTHON) lacks venv or ensurepip; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@

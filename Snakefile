@@ -1,0 +1,35 @@
+"""rlparity: agents from scratch beside their references, over many seeds, to a report that ends in a verdict.
+
+snakemake --cores all                                                   the default suite, cartpole
+snakemake --cores all --configfile workflow/suites/classic.yaml         another one
+snakemake --cores all --config 'algorithms=[ppo]' 'seeds=[0-4]'         a part of it
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+if not workflow.configfiles:
+
+    configfile: "workflow/suites/cartpole.yaml"
+
+
+include: "workflow/rules/common.smk"
+
+
+rule all:
+    input:
+        records=expand(
+            "results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/{record}",
+            zip,
+            **cells_with("episodes.parquet", "evaluations.parquet", "run.json"),
+        ),
+        report=expand("reports/{suite}/index.html", suite=suite.name),
+        index="reports/index.html",
+        verdict=expand("results/{suite}/finished", suite=suite.name),
+
+
+include: "workflow/rules/train.smk"
+include: "workflow/rules/analyse.smk"
+include: "workflow/rules/present.smk"

@@ -1,0 +1,112 @@
+"""The pipeline's terminal output, from the events that Snakemake sends."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from snakemake_interface_logger_plugins.common import LogEvent
+
+import snakemake_logger_plugin_cells as cells
+
+WILDCARDS = {
+    "suite": "tiny",
+    "environment": "CartPole-v1",
+    "implementation": "scratch",
+    "algorithm": "ppo",
+    "seeds": "seeds-0-1",
+}
+
+
+class Handler(cells.LogHandler):
+    """Fed by hand."""
+
+    def tell(self, message: str = "", level: int = logging.INFO, **fields: Any) -> None:
+        record = logging.LogRecord("snakemake", level, "", 0, message, (), None)
+        record.__dict__.update(fields)
+        self.emit(record)
+
+
+@pytest.fixture
+def handler() -> Any:
+    made = Handler(SimpleNamespace(dryrun=False, verbose=False), None)
+    yield made
+    made.close()
+
+
+def start(handler: Handler, folder: Path) -> Path:
+    log = folder / "train.log"
+    handler.tell(event=LogEvent.RUN_INFO, stats={"train": 2, "collect": 1, "total": 3})
+    handler.tell(event=LogEvent.JOB_INFO, jobid=7, rule_name="train", wildcards=WILDCARDS, log=[str(log)])
+    return log
+
+
+def test_plain_lines_count_cells(
+    handler: Handler, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start(handler, tmp_path)
+    handler.tell(event=LogEvent.JOB_FINISHED, job_id=7)
+    handler.tell(event=LogEvent.JOB_INFO, jobid=8, rule_name="collect", wildcards={"suite": "tiny"}, log=[])
+    handler.tell(event=LogEvent.JOB_FINISHED, job_id=8)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].endswith("CartPole-v1 scratch ppo seeds-0-1: training")
+    assert "CartPole-v1 scratch ppo seeds-0-1: done in 0s; 1 of 2 cells done, ETA" in lines[1]
+    assert lines[2].endswith("] collect") and len(lines) == 3
+
+
+def test_a_failed_job_shows_who_and_the_end_of_its_log(
+    handler: Handler, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = start(handler, tmp_path)
+    log.write_text("\n".join(f"line {i}" for i in range(100)))
+    handler.tell("RuleException:\nCalledProcessError in file x", logging.ERROR)
+    handler.tell(
+        event=LogEvent.JOB_ERROR,
+        jobid=7,
+        rule_name="train",
+        wildcards=WILDCARDS,
+        log=[str(log)],
+        level=logging.ERROR,
+    )
+    text = capsys.readouterr().err
+    assert "FAILED: rule train, CartPole-v1 scratch ppo seeds-0-1" in text
+    assert "line 99" in text and "line 85" in text and "line 84" not in text and "RuleException" not in text
+
+
+def test_messages_that_say_nothing_are_dropped(handler: Handler, capsys: pytest.CaptureFixture[str]) -> None:
+    handler.tell("Select jobs to execute...")
+    handler.tell("done", event=LogEvent.PROGRESS, done=1, total=2)
+    handler.tell("The report is here.")
+    handler.tell("Something is wrong", logging.ERROR)
+    assert capsys.readouterr().err.splitlines() == ["The report is here.", "Something is wrong"]
+
+
+def test_interrupted_jobs_have_not_failed(
+    handler: Handler, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = start(handler, tmp_path)
+    handler.tell("Terminating processes on user request, this might take some time.")
+    handler.tell(event=LogEvent.JOB_ERROR, jobid=7, rule_name="train", wildcards=WILDCARDS, log=[str(log)])
+    assert "FAILED" not in capsys.readouterr().err
+
+
+def test_a_bar_reads_the_heartbeat(tmp_path: Path) -> None:
+    job = cells.Job("train", "a cell", tmp_path / "train.log")
+    assert cells._bar(job).startswith("starting")
+    now = time.time()
+    beat = {"env_step": 250, "budget": 1000, "started": now - 10, "updated": now}
+    (tmp_path / "heartbeat.json").write_text(
+        json.dumps({**beat, "steps_per_second": 50, "episode_return": 12.34})
+    )
+    assert cells._bar(job) == "[######                  ]  25%  ETA    30s  50 steps/s  return 12.3"
+    (tmp_path / "heartbeat.json").unlink()
+    assert cells._bar(job) == "[########################] 100%  writing records"
+
+
+def test_durations() -> None:
+    assert [cells._duration(seconds) for seconds in (0.4, 61, 3600)] == ["0s", "1m01s", "1h00m"]

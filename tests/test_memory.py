@@ -1,0 +1,115 @@
+"""What agents remember: order, seam and bounds."""
+
+from __future__ import annotations
+
+import small  # noqa: F401  (one thread)
+import torch
+from stable_baselines3.common.buffers import RolloutBuffer
+from torch import Tensor
+
+from rlparity.memory import Replay, Rollout, Trajectories
+from rlparity.records import Step
+
+
+def step_of(t: float, n_seeds: int = 2, n_envs: int = 3, last: Tensor | None = None) -> Step:
+    """Step t, where every entry says who it is: 100 t + 10 s + n."""
+    s, n = torch.arange(n_seeds)[:, None], torch.arange(n_envs)[None]
+    tag = (100 * t + 10 * s + n).float()
+    stop = torch.zeros_like(tag) if last is None else last
+    return Step(tag[..., None], tag.long(), tag, 1 - stop, stop, tag[..., None] + 0.5)
+
+
+def test_a_rollout_is_full_after_n_steps_and_empty_after_pop():
+    memory = Rollout(3)
+    assert [memory.add(step_of(t)) for t in range(3)] == [False, False, True]
+    assert memory.pop().reward.shape == (2, 3, 3)
+    assert [memory.add(step_of(t)) for t in range(3)] == [False, False, True]
+
+
+def test_a_flattened_rollout_is_ordered_by_world_and_then_by_time_as_in_stable_baselines3():
+    memory = Rollout(4)
+    steps = [step_of(t) for t in range(4)]
+    for step in steps:
+        memory.add(step)
+    rollout = memory.pop()
+    assert rollout.obs.shape == (2, 3, 4, 1)
+    assert rollout.reward[1].flatten().tolist() == [10, 110, 210, 310, 11, 111, 211, 311, 12, 112, 212, 312]
+    for s in range(2):
+        theirs = RolloutBuffer.swap_and_flatten(torch.stack([step.reward[s] for step in steps]).numpy())
+        assert rollout.reward[s].flatten().tolist() == theirs[:, 0].tolist()
+
+
+def test_replay_keeps_the_last_transitions_across_its_seam():
+    """Capacity 7 holds 2 rows of 3 worlds; of steps 0, 1, 2 the first is gone."""
+    memory = Replay(7, n_seeds=2, n_envs=3)
+    assert memory.capacity == 6
+    memory.add(step_of(0))
+    assert memory.size == 3
+    for t in (1, 2):
+        memory.add(step_of(t))
+    everything = memory.sample((torch.arange(6) + 0.5).expand(2, 6) / 6)
+    assert memory.size == 6
+    assert everything.reward[0].tolist() == [200, 201, 202, 100, 101, 102]
+    assert everything.reward[1].tolist() == [210, 211, 212, 110, 111, 112]
+
+
+def test_fields_of_a_sample_belong_together():
+    memory = Replay(60, n_seeds=2, n_envs=3)
+    for t in range(30):
+        memory.add(step_of(t, last=(torch.arange(6).view(2, 3) == t % 6).float()))
+    batch = memory.sample(torch.rand(2, 50, generator=torch.Generator().manual_seed(0)))
+    assert torch.equal(batch.obs[..., 0], batch.reward) and torch.equal(batch.action.float(), batch.reward)
+    assert torch.equal(batch.next_obs[..., 0], batch.reward + 0.5)
+    assert torch.equal(batch.discount, 1 - batch.last) and batch.last.sum() > 0
+    assert batch.action.dtype == torch.long
+    t, rest = batch.action // 100, batch.action % 100
+    assert torch.equal(batch.last == 1, 3 * (rest // 10) + rest % 10 == t % 6)
+    assert (rest[0] < 10).all() and (rest[1] >= 10).all()  # no seed sees another's
+
+
+def test_replay_draws_every_transition_alike_and_none_out_of_bounds():
+    memory = Replay(100, n_seeds=1, n_envs=1)
+    for t in range(7):  # not full: the rest of the ring must not be drawn
+        memory.add(step_of(t, 1, 1))
+    drawn = memory.sample((torch.arange(7000) + 0.5).expand(1, -1) / 7000).reward[0] / 100
+    assert drawn.long().bincount().tolist() == [1000] * 7
+    edges = memory.sample(torch.tensor([[0.0, 1 - 2**-24]]))
+    assert edges.reward.tolist() == [[0, 600]]
+
+
+def ends(*who: tuple[int, int]) -> Tensor:
+    last = torch.zeros(2, 3)
+    for s, n in who:
+        last[s, n] = 1
+    return last
+
+
+def test_trajectories_keep_the_worlds_of_every_seed_apart():
+    memory = Trajectories(n_seeds=2, n_envs=3, length=8)
+    memory.add(step_of(0))
+    memory.add(step_of(1, last=ends((0, 1), (1, 2))))
+    memory.add(step_of(2, last=ends((0, 1))))
+    (first, second), (third,) = memory.pop(0), memory.pop(1)
+    assert first.reward.tolist() == [1, 101] and second.reward.tolist() == [201]
+    assert third.reward.tolist() == [12, 112] and third.obs.shape == (2, 1)
+    assert third.action.dtype == torch.long
+    assert memory.pop(0) == [] and memory.pop(1) == []
+
+
+def test_trajectories_grow_with_a_long_game():
+    """Length 2 doubles to 4 and 8; world 1 of seed 1 plays on while the others have ended."""
+    memory = Trajectories(n_seeds=2, n_envs=3, length=2)
+    others = ends((0, 0), (0, 1), (0, 2), (1, 0), (1, 2))
+    for t in range(6):
+        memory.add(step_of(t, last=others if t == 0 else None))
+    memory.add(step_of(6, last=ends((1, 1), (0, 0))))
+    assert memory.pop(1)[-1].reward.tolist() == [11, 111, 211, 311, 411, 511, 611]
+    assert memory.pop(0)[-1].reward.tolist() == [100, 200, 300, 400, 500, 600]
+
+
+def test_a_finished_game_is_not_overwritten_by_the_next():
+    memory = Trajectories(n_seeds=1, n_envs=1)
+    memory.add(step_of(1, 1, 1, torch.ones(1, 1)))
+    (game,) = memory.pop(0)
+    memory.add(step_of(2, 1, 1, torch.ones(1, 1)))
+    assert game.reward.tolist() == [100]

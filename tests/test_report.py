@@ -1,0 +1,297 @@
+"""The page, its Markdown twin, the index and the last words on the terminal, from invented reports."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from test_figures import cell, fake_report, write_run
+
+from rlparity import figures, report
+from rlparity.errors import UserError
+
+
+class Page(HTMLParser):
+    """What a test asks of a page: ids, references, tags opened and closed, text."""
+
+    VOID = frozenset({"meta", "br", "link", "img", "hr", "input"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.targets: list[str] = []
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+        for name, value in attrs:
+            if name == "id" and value:
+                self.ids.append(value)
+            if name in ("href", "src") and value:
+                self.targets.append(value)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = fake_report(tmp_path_factory.mktemp("reports") / "invented")
+    figures.draw(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(suite: Path) -> str:
+    report.render(suite)
+    return (suite / "index.html").read_text()
+
+
+def test_page_is_well_formed_and_self_contained(page: str) -> None:
+    parsed = Page(page)
+    assert parsed.open == []
+    assert len(parsed.ids) == len(set(parsed.ids))
+    assert not {"script", "link", "img", "iframe"} & set(parsed.tags)
+    inside = [target[1:] for target in parsed.targets if target.startswith("#")]
+    assert inside and set(inside) <= set(parsed.ids)
+    assert not re.findall(r"url\((?!#)|@import|xlink", page)
+    used = set(re.findall(r"url\(#([^)]+)\)", page))
+    assert used and used <= set(parsed.ids)
+
+
+def test_links_lead_to_files_that_are_there(page: str, suite: Path) -> None:
+    report.render_index(suite.parent)
+    local = [link for link in Page(page).targets if not link.startswith(("#", "https://"))]
+    assert {"verdicts.csv", "scores.csv", "README.md", "figures/curves-CartPole-v1.svg"} <= set(local)
+    assert all((suite / link).exists() for link in local)
+
+
+def test_answer_says_what_matches_what_does_not_and_what_is_open(page: str) -> None:
+    text = " ".join("".join(Page(page).words).split())
+    assert "1 of 3 implementations is shown to match the reference within the margin of 20 %" in text
+    assert "by the area under the curve: PPO on CartPole-v1." in text
+    assert "Significantly worse: DQN on CartPole-v1." in text
+    assert "Not decided: A2C on CartPole-v1 (equivalence would take about 14 seeds per arm)." in text
+    assert "Of 3 published numbers: 3 not comparable." in text
+
+
+def test_page_carries_caption_provenance_and_settings(page: str, suite: Path) -> None:
+    text = " ".join("".join(Page(page).words).split())
+    digest = hashlib.sha256((suite / "verdicts.csv").read_bytes()).hexdigest()
+    for wanted in (
+        "CartPole-v1, 5 seeds each. Line: interquartile mean (IQM)",
+        "95 % stratified bootstrap interval of the IQM",
+        "0123456789ab",
+        "Invented CPU",
+        "2025-11-21",
+        "learning_rate",
+        "advantages are normalised per minibatch",
+        "RL Zoo 22e3ff2, ppo",
+        digest,
+    ):
+        assert wanted in text, wanted
+
+
+def test_rendering_again_gives_the_same_bytes(page: str, suite: Path) -> None:
+    twin = (suite / "README.md").read_bytes()
+    report.render(suite)
+    assert (suite / "index.html").read_text() == page
+    assert (suite / "README.md").read_bytes() == twin
+
+
+def test_panels_use_the_colours_of_the_page(page: str) -> None:
+    panels = "".join(re.findall(r'<svg class="panel".*?</svg>', page, flags=re.DOTALL))
+    assert "var(--scratch)" in panels and "var(--sb3)" in panels and "var(--ink)" in panels
+    assert not set(re.findall(r"#[0-9a-f]{6}\b", panels)) & set(report.PAINT)
+
+
+def test_names_cannot_break_the_page(tmp_path: Path) -> None:
+    evil = "<script>alert('x')</script>|`*_"
+    folder = fake_report(tmp_path / "odd", algorithms=("ppo", evil), titles={evil: evil}, seeds=2)
+    plan = json.loads((folder / "plan.json").read_text())
+    plan["title"] = plan["description"] = evil
+    (folder / "plan.json").write_text(json.dumps(plan))
+    write_run(folder, plan["cells"][0], failed_seeds={"0": evil}, departures=[evil])
+    figures.draw(folder)
+    report.render(folder)
+    text = (folder / "index.html").read_text()
+    parsed = Page(text)
+    assert parsed.open == [] and "script" not in parsed.tags
+    assert evil in "".join(parsed.words)
+    assert "<script" not in (folder / "README.md").read_text()
+    report.render_index(tmp_path)
+    assert "script" not in Page((tmp_path / "index.html").read_text()).tags
+
+
+def test_twin_is_tables_and_relative_figures(suite: Path, page: str) -> None:
+    text = (suite / "README.md").read_text()
+    assert "![Learning curves](figures/curves-CartPole-v1.svg)" in text
+    pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", text)
+    assert len(pictures) == 7 and all((suite / name).exists() for name in pictures)
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    difference = "-4.5 \\[-36.9, 27.9\\]".replace("-", "\N{MINUS SIGN}")
+    assert f"| CartPole-v1 | ppo | ≈ **EQUIVALENT** | area | 7 % | {difference} | 5 / 5 | 3 | 0.040 |" in rows
+    blocks = re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
+    for block in blocks:
+        assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
+    assert "\n\n\n" not in text
+
+
+def test_terminal_ends_with_verdicts_failures_and_the_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = fake_report(tmp_path / "small", algorithms=("random", "ppo"), seeds=2)
+    one = cell("small", "scratch", "ppo", "CartPole-v1", (0, 1), 100_000)
+    write_run(folder, one, status="failed", failed_seeds={"1": "loss became NaN"})
+    returned = report.render(folder)
+    lines = capsys.readouterr().out.rstrip("\n").splitlines()
+    assert "\n".join(lines) == returned
+    heads = ["environment", "algorithm", "verdict", "endpoint", "equivalent within"]
+    assert re.split("  +", lines[1])[:5] == heads
+    assert lines[2].split()[:6] == ["CartPole-v1", "ppo", "EQUIVALENT", "area", "7", "%"]
+    assert lines[2].index("EQUIVALENT") == lines[1].index("verdict")
+    assert lines[-2:] == [
+        "failed: scratch ppo on CartPole-v1, seed 1: loss became NaN",
+        f"report: {folder / 'index.html'}",
+    ]
+    assert "1 failed seed" in (folder / "index.html").read_text()
+
+
+def test_a_reason_goes_with_its_verdict(tmp_path: Path) -> None:
+    folder = fake_report(tmp_path / "reasons", algorithms=("random", "a2c", "ppo"), seeds=2)
+    verdicts = pd.read_csv(folder / "verdicts.csv")
+    verdicts["verdict"] = "INCONCLUSIVE"
+    verdicts["reason"] = verdicts.algorithm.map({"a2c": report.UNDECIDED, "ppo": "fewer than 5 seeds"})
+    verdicts.to_csv(folder / "verdicts.csv", index=False)
+    summary = report.render(folder).splitlines()
+    assert summary[1].endswith("why")
+    assert sum(line.endswith("fewer than 5 seeds") for line in summary) == 2
+    assert not any(report.UNDECIDED in line for line in summary)
+    text = (folder / "README.md").read_text()
+    assert "None of 2 implementations is shown to match" in text
+    assert "Not decided, fewer than 5 seeds: PPO on CartPole-v1." in text
+
+
+def test_cells_without_a_record_are_named(tmp_path: Path) -> None:
+    folder = fake_report(tmp_path / "partial", algorithms=("ppo",), seeds=2)
+    (folder / "records/CartPole-v1/sb3/ppo/seeds-0-1/run.json").unlink()
+    assert "no record yet: sb3 ppo on CartPole-v1, seeds 0 to 1" in report.render(folder).splitlines()
+    assert "No record yet of 1 cell of the suite" in (folder / "index.html").read_text()
+
+
+def test_plan_alone_still_renders(tmp_path: Path) -> None:
+    folder = fake_report(tmp_path / "empty", algorithms=("ppo",), seeds=2)
+    for name in figures.COLUMNS:
+        (folder / f"{name}.csv").unlink()
+    figures.draw(folder)
+    assert report.render(folder).startswith("An invented suite: no verdicts")
+    assert "gives no verdict" in (folder / "index.html").read_text()
+    Page((folder / "index.html").read_text())
+
+
+def test_index_counts_verdicts_and_links_other_reports(tmp_path: Path) -> None:
+    fake_report(tmp_path / "one", seeds=2)
+    (tmp_path / "benchmark").mkdir()
+    (tmp_path / "benchmark" / "README.md").write_text("# Throughput\n")
+    (tmp_path / "nothing").mkdir()
+    text = report.render_index(tmp_path).read_text()
+    parsed = Page(text)
+    assert parsed.open == []
+    assert {"one/index.html", "one/README.md", "benchmark/README.md"} <= set(parsed.targets)
+    assert not any("nothing" in target for target in parsed.targets)
+    words = " ".join("".join(parsed.words).split())
+    assert "≈ EQUIVALENT 1" in words and "▼ WORSE 1" in words and "? INCONCLUSIVE 1" in words
+    assert "0123456789ab" in words and "2025-11-21" in words
+    with pytest.raises(UserError, match="no such folder"):
+        report.render_index(tmp_path / "nowhere")
+
+
+def test_bad_inputs_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"has no plan\.json"):
+        report.render(tmp_path)
+    folder = fake_report(tmp_path / "bad", algorithms=("ppo",), seeds=2)
+    (folder / "figures").mkdir()
+    (folder / "figures" / "cost.svg").write_text("<svg/>")
+    with pytest.raises(UserError, match=r"cost\.svg: not a figure of this report"):
+        report.render(folder)
+    (folder / "figures" / "cost.svg").unlink()
+    (folder / "records/CartPole-v1/sb3/ppo/seeds-0-1/run.json").write_text("[]")
+    with pytest.raises(UserError, match=r"run\.json: not the record of a run"):
+        report.render(folder)
+
+
+def test_take_apart_cuts_the_grid_and_renames() -> None:
+    svg = (
+        '<svg xmlns="http://www.w3.org/2000/svg" data-columns="2" data-cell="100 50" data-header="10">'
+        '<g id="panel-0"><path id="m1" style="fill: #24292e"/></g><g id="panel-1"/>'
+        '<g id="panel-2"><use href="#m1" clip-path="url(#p1)"/></g>'
+        '<defs><clipPath id="p1"/></defs></svg>'
+    )
+    panels, width = report.take_apart(svg, "cost", "Cost & more")
+    assert width == 100
+    boxes = [re.search('viewBox="([^"]*)"', panel)[1] for panel in panels]
+    assert boxes == ["0 10 100 50", "100 10 100 50", "0 60 100 50"]
+    assert 'id="cost-m1" style="fill: var(--ink)"' in panels[0] and 'id="cost-p1"' in panels[0]
+    assert 'href="#cost-m1" clip-path="url(#cost-p1)"' in panels[2]
+    assert 'aria-label="Cost &amp; more, panel 3 of 3"' in panels[2]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (500.0, "500"),
+        (1234567, "1,234,567"),
+        (-47.25, "\N{MINUS SIGN}47.2"),
+        (0.04567, "0.0457"),
+        (0, "0"),
+        (-0.0, "0"),
+        (float("nan"), "\N{EN DASH}"),
+        (float("-inf"), "\N{MINUS SIGN}∞"),
+        (None, "\N{EN DASH}"),
+        (">1000", ">1000"),
+    ],
+)
+def test_numbers(value: object, text: str) -> None:
+    assert report.number(value) == text
+
+
+def test_percent_never_claims_too_little_margin() -> None:
+    assert [report.percent(value) for value in (0.2, 0.0701, 0.07, 25.0, float("inf"))] == [
+        "20 %",
+        "8 %",
+        "7 %",
+        "> 999 %",
+        "> 999 %",
+    ]
+
+
+def test_seconds() -> None:
+    assert [report.seconds(value) for value in (0.25, 36.5, 600, 9000)] == [
+        "0.25 s",
+        "36.5 s",
+        "10 min",
+        "2.5 h",
+    ]
+
+
+def test_badges() -> None:
+    plain, noted = report.Badge("EQUIVALENT"), report.Badge("INCONCLUSIVE (failed (scratch 3))")
+    assert (plain.word, plain.note, plain.kind) == ("EQUIVALENT", "", "good")
+    assert (noted.word, noted.note, noted.kind) == ("INCONCLUSIVE", "failed (scratch 3)", "open")

@@ -1,0 +1,292 @@
+"""Suites: what becomes of a good one, and the line that every bad one gets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rlparity import cost, fingerprint, grid, settings, suite, yamlfile
+from rlparity.errors import UserError
+from rlparity.registry import AGENTS, REFERENCES
+
+ROOT = Path(__file__).parents[1]
+BASE: dict[str, Any] = {
+    "name": "made-up",
+    "title": "Made up",
+    "environments": ["CartPole-v1"],
+    "algorithms": ["random", "ppo", "dqn-double"],
+    "implementations": ["scratch", "sb3"],
+    "seeds": ["0-1", "2-4"],
+    "budgets": {"default": 4096, "dqn": 2048},
+    "evaluation": {"points": 4},
+}
+
+
+def resolve(narrow: dict[str, Any] | None = None, **changes: Any) -> suite.Suite:
+    return suite.resolve({**BASE, **changes}, "Bad suite", narrow)
+
+
+def complaints(**changes: Any) -> str:
+    with pytest.raises(UserError) as caught:
+        resolve(**changes)
+    return str(caught.value)
+
+
+@pytest.fixture(autouse=True)
+def _in_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    settings.root.cache_clear()
+    settings.library.cache_clear()
+
+
+def test_scratch_trains_blocks_and_sb3_single_seeds_of_what_has_a_reference() -> None:
+    cells = resolve().cells
+    table = [(cell.implementation, cell.algorithm, cell.block) for cell in cells]
+    assert table == [
+        *[("scratch", "random", block) for block in ("seeds-0-1", "seeds-2-4")],
+        *[("scratch", "ppo", block) for block in ("seeds-0-1", "seeds-2-4")],
+        *[("sb3", "ppo", f"seeds-{seed}-{seed}") for seed in range(5)],
+        *[("scratch", "dqn-double", block) for block in ("seeds-0-1", "seeds-2-4")],
+    ]
+
+
+def test_cell_carries_settings_options_budget_and_modes() -> None:
+    found = resolve(algorithms=["dqn-double", "ppo"], hyperparameters={"ppo": {"gamma": 0.5}}).cells
+    double = next(cell for cell in found if cell.algorithm == "dqn-double")
+    ours = next(cell for cell in found if cell.algorithm == "ppo" and cell.implementation == "scratch")
+    theirs = next(cell for cell in found if cell.implementation == "sb3")
+    assert double.agent == "dqn" and double.budget == 2048  # by its agent's name
+    assert double.hyperparameters["double_q"] is True and double.hyperparameters["buffer_size"] == 100_000
+    assert ours.budget == 4096 and ours.n_envs == 8 and ours.hyperparameters["gamma"] == 0.5
+    assert dict(theirs.hyperparameters) == dict(ours.hyperparameters)  # both arms read one block
+    assert ours.evaluation.points == 4 and ours.evaluation.modes == ("deterministic", "sampled")
+
+
+def test_reference_gets_no_options_of_ours() -> None:
+    cells = resolve(algorithms=["dqn"], hyperparameters={"dqn": {"gamma": 0.9}}).cells
+    assert all(cell.hyperparameters["gamma"] == 0.9 for cell in cells)
+    assert all("double_q" not in cell.hyperparameters for cell in cells)
+
+
+def test_environment_says_what_is_special_about_it() -> None:
+    own = {
+        "id": "Acrobot-v1",
+        "threshold": -90,
+        "algorithms": ["random"],
+        "seeds": [7],
+        "budgets": {"default": 99},
+    }
+    found = resolve(environments=["CartPole-v1", own])
+    cell = next(cell for cell in found.cells if cell.environment == "Acrobot-v1")
+    assert (cell.algorithm, cell.seeds, cell.budget) == ("random", (7,), 99)
+    plan = found.plan()
+    assert plan["environments"]["Acrobot-v1"]["threshold"] == -90
+    assert plan["environments"]["CartPole-v1"]["threshold"] == 475  # Gymnasium's
+    assert plan["environments"]["CartPole-v1"]["time_limit"] == 500
+    assert plan["environments"]["CartPole-v1"]["settings"]["ppo"]["hyperparameters"]["n_steps"] == 32
+
+
+def test_unlisted_environment_uses_the_default_settings_and_says_so() -> None:
+    found = resolve(environments=["CartPole-v0"], budgets={"default": 20_000})
+    block = found.plan()["environments"]["CartPole-v0"]["settings"]["ppo"]
+    assert block["hyperparameters"] == {} and "defaults" in block["source"]
+
+
+def test_fingerprint_knows_neither_the_suite_nor_tensorboard() -> None:
+    one, other = resolve(), resolve(name="another", tensorboard=True)
+    assert [cell.fingerprint for cell in one.cells] == [cell.fingerprint for cell in other.cells]
+    assert len({cell.fingerprint for cell in one.cells}) == len(one.cells)
+
+
+def test_fingerprint_knows_every_other_field() -> None:
+    def of(**changes: Any) -> str:
+        cells = resolve(implementations=["scratch"], algorithms=["ppo"], seeds=["0-1"], **changes).cells
+        return cells[0].fingerprint
+
+    prints = [
+        of(),
+        of(budgets={"default": 8192}),
+        of(hyperparameters={"ppo": {"gamma": 0.5}}),
+        of(evaluation={"points": 5}),
+        of(environments=["Acrobot-v1"], budgets={"default": 4096}),
+    ]
+    assert len(set(prints)) == len(prints)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"algorithms": ["pppo"]}, "algorithms[0]: unknown value 'pppo'; choose from a2c, "),
+        ({"algorithms": ["pppo"]}, "(did you mean 'ppo'?)"),
+        ({"algorithms": ["ppo", "ppo"]}, "algorithms[1]: 'ppo' is there twice"),
+        ({"environments": ["CartPole-v11"]}, "environments[0]: unknown environment 'CartPole-v11'"),
+        ({"environments": ["nowhere_at_all:X-v0"]}, "cannot be imported: No module named 'nowhere_at_all'"),
+        ({"environments": ["CartPole-v1", "CartPole-v1"]}, "environments[1]: 'CartPole-v1' is there twice"),
+        ({"environments": ["Pendulum-v1"], "algorithms": ["dqn"]}, "'dqn' cannot act in 'Pendulum-v1'"),
+        ({"algorithm": ["ppo"]}, "top level: unknown key 'algorithm'; choose from algorithms, "),
+        ({"evaluation": {"episdoes": 3}}, "(did you mean 'episodes'?)"),
+        ({"implementations": ["sb4"]}, "implementations[0]: unknown value 'sb4'; choose from sb3, scratch"),
+        ({"seeds": ["0-4", "4-6"]}, "seeds[1]: seed 4 of '4-6' is in '0-4' too"),
+        ({"seeds": [3, 3]}, "seeds[1]: 3 is there twice"),
+        ({"seeds": [-1]}, "seeds[0]: -1 is not a range of seeds"),
+        ({"seeds": ["5-2"]}, "seeds[0]: '5-2' ends before it begins"),
+        ({"seeds": []}, "seeds: [] should be non-empty"),
+        ({"budgets": {"pppo": 1}}, "budgets: unknown key 'pppo'"),
+        ({"budgets": {"dqn": 4000}}, "budgets: nothing for 'ppo' in 'CartPole-v1'"),
+        (
+            {"budgets": {"default": 100}},
+            "fewer than one rollout; allowed are 256 (n_steps x n_envs) and more",
+        ),
+        (
+            {"budgets": {"default": 3}, "algorithms": ["random"]},
+            "fewer than evaluation.points; allowed are 4",
+        ),
+        (
+            {"hyperparameters": {"ppo": {"n_step": 8}}},
+            "hyperparameters.ppo: unknown hyper-parameter 'n_step'",
+        ),
+        ({"hyperparameters": {"ppo": {"gamma": "high"}}}, "ppo.gamma: expected float, got 'high'"),
+        ({"hyperparameters": {"ppo": {"n_steps": True}}}, "ppo.n_steps: expected int, got True"),
+        ({"hyperparameters": {"pppo": {}}}, "hyperparameters: unknown key 'pppo'"),
+        (
+            {"algorithms": ["dqn"], "hyperparameters": {"dqn": {"buffer_size": 10**12}}},
+            "GiB, the machine has",
+        ),
+        ({"margin": 2}, "margin: 2 is greater than the maximum of 1"),
+        ({"name": "../up"}, "name: '../up' does not match"),
+    ],
+)
+def test_everything_wrong_has_a_line(changes: dict[str, Any], expected: str) -> None:
+    text = complaints(**changes)
+    assert expected in text
+    assert text.startswith("Bad suite:\n  - ")
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    text = complaints(algorithms=["pppo", "dqqn"], seeds=["9-1"])
+    assert text.count("\n  - ") == 3
+    text = complaints(
+        algorithms=["pppo", {"a": 1}], seeds="0-1", budgets=[3], environments=[{"algorithms": 4}]
+    )
+    assert text.count("\n  - ") == 6
+
+
+def test_narrowing_keeps_existing_cells_only() -> None:
+    cells = resolve({"algorithms": ["ppo"], "seeds": "0-1", "implementations": ["sb3"]}).cells
+    assert [(cell.implementation, cell.algorithm, cell.seeds) for cell in cells] == [
+        ("sb3", "ppo", (0,)),
+        ("sb3", "ppo", (1,)),
+    ]
+
+
+def test_narrowing_keeps_random_for_the_margin() -> None:
+    assert set(resolve({"algorithms": ["ppo"]}).algorithms) == {"random", "ppo"}
+
+
+def test_narrowing_leaves_fingerprints_alone() -> None:
+    whole = {cell.folder: cell.fingerprint for cell in resolve().cells}
+    part = resolve({"algorithms": ["ppo"]}).cells
+    assert part and all(whole[cell.folder] == cell.fingerprint for cell in part)
+
+
+@pytest.mark.parametrize(
+    ("narrow", "expected"),
+    [
+        ({"algorithms": ["pppo"]}, "--config algorithms: unknown value 'pppo'"),
+        ({"algorithms": ["a2c"]}, "unknown value 'a2c'; choose from dqn-double, ppo, random"),
+        ({"seeds": ["0-3"]}, "unknown value '0-3'; choose from 0-1, 2-4"),
+        ({"environments": ["Acrobot-v1"]}, "--config environments"),
+        ({"algorithms": ["random"], "implementations": ["sb3"]}, "no cell of suite 'made-up' is left"),
+    ],
+)
+def test_narrowing_to_what_is_not_there(narrow: dict[str, Any], expected: str) -> None:
+    with pytest.raises(UserError) as caught:
+        resolve(narrow)
+    assert expected in str(caught.value)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    file = tmp_path / "suite.yaml"
+    for text, expected in [
+        ("name: [a", "line 1: not valid YAML"),
+        ("name: a\nname: b\n", "line 2: not valid YAML: duplicate key 'name'"),
+        ("- a\n", "expected a mapping"),
+    ]:
+        file.write_text(text)
+        with pytest.raises(UserError, match=expected):
+            suite.load(file)
+    with pytest.raises(UserError, match="no such file"):
+        suite.load(tmp_path / "other.yaml")
+    with pytest.raises(UserError, match=r"unknown suite 'smok'.*did you mean 'smoke'"):
+        suite.find("smok")
+
+
+def test_numbers_in_exponent_notation_are_numbers() -> None:
+    assert yamlfile.parse("1e-3") == 1e-3 and yamlfile.parse("[2.5E4, e3]") == [25_000.0, "e3"]
+
+
+def test_unwritable_results_folder(tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("a file in the way")
+    with pytest.raises(UserError, match="cannot be written to"):
+        suite.check_writable(tmp_path / "results" / "deep")
+    suite.check_writable(tmp_path / "new" / "deep")
+
+
+def test_every_committed_suite_resolves() -> None:
+    for path in (ROOT / suite.SUITES).glob("*.yaml"):
+        assert suite.load(path).cells, path
+
+
+def test_every_block_of_the_settings_fits_its_agent() -> None:
+    library = settings.library()
+    for environment, blocks in library.settings.items():
+        for agent, block in blocks.items():
+            where = f"settings.{environment}.{agent}"
+            assert settings.bad_hyperparameters(block.hyperparameters, agent, where) == []
+            assert block.source
+    for name, algorithm in library.algorithms.items():
+        assert settings.bad_hyperparameters(algorithm.options, algorithm.agent, name) == []
+        if algorithm.reference is not None:
+            assert library.algorithms[algorithm.reference].agent in REFERENCES
+    assert set(AGENTS) == {algorithm.agent for algorithm in library.algorithms.values()}
+
+
+def test_memory_is_counted_over_all_seeds_of_a_block() -> None:
+    cell = next(cell for cell in resolve(algorithms=["dqn"]).cells if len(cell.seeds) == 3)
+    world = resolve().environments["CartPole-v1"].world
+    transition = 2 * 4 * 4 + 8 + 12  # two observations of four floats, an action, three numbers
+    assert grid.memory_bytes(cell, world) == 100_000 * 3 * transition
+
+
+def test_cost_counts_what_is_left() -> None:
+    cells = resolve().cells
+    assert cost.describe(cells, [], Path("nowhere")) == "11 cells, all trained"
+    steps = 5 * 4096 * 3 + 5 * 2048
+    assert f"11 cells, 11 to train: {steps:,} environment steps" in cost.describe(
+        cells, cells, Path("nowhere")
+    )
+
+
+def test_cost_uses_measured_rates(tmp_path: Path) -> None:
+    (tmp_path / "benchmark").mkdir()
+    (tmp_path / "benchmark" / "throughput.csv").write_text(
+        "algorithm,environment,implementation,seeds,steps_per_second\n"
+        "ppo,CartPole-v1,sb3,1,1024\nppo,CartPole-v1,scratch,1,10\nppo,CartPole-v1,scratch,2,2048\n"
+    )
+    cells = {(cell.implementation, cell.block): cell for cell in resolve(algorithms=["ppo"]).cells}
+    rates = cost.measured(tmp_path)
+    slow, fast = cells["sb3", "seeds-0-0"], cells["scratch", "seeds-0-1"]
+    episodes = (4 * 20 + 100) * 2 * cost.EPISODE / cost.EVALUATION_RATE  # two modes, per seed
+    assert cost.seconds(slow, rates) == pytest.approx(cost.START_UP_S + 4096 / 1024 + episodes)
+    assert cost.seconds(fast, rates) == pytest.approx(cost.START_UP_S + 2 * 4096 / 2048 + 2 * episodes)
+
+
+def test_a_thousand_cells_are_fingerprinted_within_a_second() -> None:
+    import time
+
+    cells = resolve(seeds=list(range(1000)), implementations=["scratch"], algorithms=["ppo"]).cells
+    started = time.perf_counter()
+    assert len({fingerprint.of(cell) for cell in cells}) == 1000
+    assert time.perf_counter() - started < 1.0
