@@ -104,7 +104,8 @@ class Network:
         layers = self.stacks[name]
         for weight, bias in layers[:-1]:
             x = self._activation(dense(x, weight, bias))
-        return dense(x, *layers[-1])
+        y = dense(x, *layers[-1])
+        return y.squeeze(-1) if y.shape[-1] == 1 else y
 
     @property
     def n_seeds(self) -> int:
@@ -153,7 +154,7 @@ def _initialise(layer: Layer, weight: Tensor, bias: Tensor, generator: torch.Gen
 def dense(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """x W + b; a single output is a sum of products, because one-column `baddbmm` rounds by neighbours."""
     if weight.shape[-1] == 1:
-        return (x * weight.transpose(1, 2)).sum(-1) + bias.squeeze(-1)
+        return (x * weight.transpose(1, 2)).sum(-1, keepdim=True) + bias
     if min(x.shape[1] * 4, *weight.shape[1:]) >= WIDE and _onednn(x):
         wide: Tensor = _WideDense.apply(x, weight, bias)
         return wide

@@ -43,8 +43,10 @@ def td_target(reward: Tensor, discount: Tensor, next_q: Tensor, chooser: Tensor,
     Mnih et al. 2015, Algorithm 1, where `chooser` is `next_q` itself; van Hasselt et al. 2016, eq. 4, where
     it is the online network. reward, discount (S, B); next_q, chooser (S, B, A) -> (S, B).
     """
-    best = chooser.argmax(-1, keepdim=True)
-    bootstrap = next_q.gather(-1, best).squeeze(-1)
+    if chooser is next_q:
+        bootstrap = next_q.amax(-1)
+    else:
+        bootstrap = next_q.gather(-1, chooser.argmax(-1, keepdim=True)).squeeze(-1)
     assert bootstrap.shape == reward.shape
     return reward + gamma * discount * bootstrap
 
