@@ -27,12 +27,13 @@ def play(folder: Path, gif: Path | None = None, seed: int | None = None, max_ste
     index = 0 if seed is None else _index(cell, seed, folder)
     state = checkpoint.load(folder / "checkpoint")
     policy, rows = _policy(cell, state), len(cell.seeds)
-    explore = None if "deterministic" in cell.evaluation.modes else torch.rand(rows, 1, policy.uniforms)
+    sampled, rng = "deterministic" not in cell.evaluation.modes, torch.Generator().manual_seed(index)
     env = gym.make(cell.environment, render_mode="human" if gif is None else "rgb_array")
     obs, _ = env.reset(seed=cell.seeds[index])
     frames, total = [], 0.0
     for _ in range(max_steps):
         seen = _view(state, torch.from_numpy(np.asarray(obs, dtype=np.float32)).expand(rows, 1, *obs.shape))
+        explore = torch.rand(rows, 1, policy.uniforms, generator=rng) if sampled else None
         action = policy.act(seen, explore)[index, 0].numpy()
         obs, reward, ended, cut, _ = env.step(action)
         total += float(reward)
@@ -64,11 +65,10 @@ def _index(cell: Cell, seed: int, folder: Path) -> int:
 def _policy(cell: Cell, state: dict[str, Tensor]) -> Policy:
     random = Streams(cell)
     if cell.implementation == "sb3":
-        from stable_baselines3.common.vec_env import DummyVecEnv
-
         from rlparity import reference
 
-        model = reference.build(cell, DummyVecEnv([lambda: gym.make(cell.environment)]), seed=0)
+        world: Any = gym.make(cell.environment)
+        model = reference.build(cell, world, seed=0)
         weights = {k.removeprefix("policy."): v for k, v in state.items() if k.startswith("policy.")}
         model.policy.load_state_dict(weights)
         return reference.Policy(model)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,7 +44,7 @@ def restore(suite: Suite, results: Path, reports: Path) -> str:
 
     Cells whose records are in `results` already are left alone.
     """
-    catalogue = shipped(reports)
+    catalogue, files = shipped(reports), list[str]()
     lines, counts = [], {"restored": 0, "there already": 0, "stale": 0, "not shipped": 0}
     for cell in suite.cells:
         name = str(cell.folder)
@@ -52,6 +54,7 @@ def restore(suite: Suite, results: Path, reports: Path) -> str:
         source, reason = choose(cell, catalogue, suite.parts(cell))
         if source is not None:
             take(source, results / cell.folder)
+            files += [str(results / cell.folder / name) for name in orders.OUTPUTS]
             counts["restored"] += 1
             lines.append(f"restored {name} from {source.folder}")
         elif reason is None:
@@ -60,7 +63,16 @@ def restore(suite: Suite, results: Path, reports: Path) -> str:
             counts["stale"] += 1
             lines.append(f"stale    {name}: {reason}")
     orders.place(suite.cells, results)
+    _unmark(suite, files)
     return "\n".join([*lines, ", ".join(f"{number} {what}" for what, number in counts.items())])
+
+
+def _unmark(suite: Suite, files: Sequence[str]) -> None:
+    """Tell Snakemake that files of a training that was killed are whole now."""
+    marked = Path(".snakemake", "incomplete")
+    if files and suite.path is not None and marked.is_dir() and any(marked.iterdir()):
+        command = [sys.executable, "-m", "snakemake", "--configfile", str(suite.path), "--cleanup-metadata"]
+        subprocess.run([*command, *files], capture_output=True, check=False)
 
 
 def one(order: Path, reports: Path) -> None:

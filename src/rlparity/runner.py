@@ -47,6 +47,7 @@ def run_cell(cell: Cell, folder: Path, process_started: float | None = None) -> 
             rows: Rows = trainer.run(cell, display)
         finally:
             display.close()
+        (folder / "run.json").unlink(missing_ok=True)  # an earlier run's; its records are about to go
         checkpoint.save(folder / "checkpoint", rows.state)
         for kind in records.SCHEMAS:
             records.write(folder, kind, getattr(rows, kind))

@@ -7,6 +7,8 @@ importing torch.
 from __future__ import annotations
 
 import ast
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -65,6 +67,13 @@ def root() -> Path:
         if (folder / RESOURCES).is_file():
             return folder
     raise UserError(f"{RESOURCES}: not found from {here}; run rlparity inside a checkout of its repository")
+
+
+def put_command_on_path() -> None:
+    """Let jobs find the `rlparity` of this very Python, even if nobody activated its environment."""
+    folder = str(Path(sys.executable).parent)
+    if os.environ.get("PATH", "").split(os.pathsep)[0] != folder:
+        os.environ["PATH"] = os.pathsep.join([folder, os.environ.get("PATH", "")])
 
 
 @cache

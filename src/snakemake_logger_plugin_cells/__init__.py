@@ -162,7 +162,7 @@ class LogHandler(LogHandlerBase):
                     self._draw()
                 elif time.monotonic() - last >= REPEAT_S and self._running:
                     last = time.monotonic()
-                    inside = ", ".join(f"{job.name} {job.part():.0%}" for job in self._running.values())
+                    inside = ", ".join(_share(job) for job in self._running.values())
                     self._print(f"{self._clock()} {self._count()}; {inside}")
 
     def _draw(self) -> None:
@@ -219,6 +219,10 @@ class LogHandler(LogHandlerBase):
     has_filter = property(lambda self: False)
     has_formatter = property(lambda self: False)
     needs_rulegraph = property(lambda self: False)
+
+
+def _share(job: Job) -> str:
+    return f"{job.name} {job.part():.0%}" if job.is_cell else job.name
 
 
 def _bar(job: Job) -> str:

@@ -1,7 +1,6 @@
 """The suite, read and checked before any job is planned, as a table of cells."""
 
 import json
-import os
 import re
 import sys
 from pathlib import Path
@@ -9,10 +8,9 @@ from pathlib import Path
 from rlparity import cost, fingerprint, orders
 from rlparity import suite as suites
 from rlparity.errors import UserError
-from rlparity.settings import library
+from rlparity.settings import library, put_command_on_path
 
-os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # where rlparity is
-
+put_command_on_path()
 try:
     suites.check_writable(Path("results"), Path("reports"))
     suite = suites.load(Path(workflow.configfiles[-1]), narrow=config)

@@ -11,7 +11,7 @@ Departures from the paper (all as in Stable-Baselines3):
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -35,7 +35,7 @@ class Config:
     """Names and defaults are Stable-Baselines3's."""
 
     learning_rate: float = 7e-4
-    learning_rate_schedule: str = "constant"  # or "linear", to zero at the end of the budget
+    learning_rate_schedule: Literal["constant", "linear"] = "constant"  # linear: to zero at the end
     n_steps: int = 5  # t_max, environment steps per world and update
     gamma: float = 0.99  # discount
     gae_lambda: float = 1.0  # 1: the paper's n-step return
@@ -46,7 +46,7 @@ class Config:
     use_rms_prop: bool = True  # else Adam
     rms_prop_eps: float = 1e-5
     net_arch: tuple[int, ...] = (64, 64)  # hidden units
-    activation: str = "tanh"
+    activation: Literal["tanh", "relu"] = "tanh"
 
 
 class Batch(NamedTuple):

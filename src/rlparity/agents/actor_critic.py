@@ -11,6 +11,7 @@ Departures from the algorithm as taught:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -37,7 +38,7 @@ class Config:
     n_episodes: int = 5  # m, trajectories per iteration
     gamma: float = 0.99  # discount
     net_arch: tuple[int, ...] = (64, 64)  # hidden units
-    activation: str = "tanh"
+    activation: Literal["tanh", "relu"] = "tanh"
 
 
 def advantages(games: list[Trajectory], value: Tensor, gamma: float) -> Tensor:

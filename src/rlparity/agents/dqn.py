@@ -12,6 +12,7 @@ Departures from the papers (all as in Stable-Baselines3):
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -36,7 +37,7 @@ class Config:
     """Names and defaults are Stable-Baselines3's."""
 
     learning_rate: float = 1e-4
-    learning_rate_schedule: str = "constant"  # or "linear", to zero at the end of the budget
+    learning_rate_schedule: Literal["constant", "linear"] = "constant"  # linear: to zero at the end
     buffer_size: int = 1_000_000  # N, transitions
     learning_starts: int = 100  # environment steps; random actions until then
     batch_size: int = 32  # transitions
@@ -49,10 +50,10 @@ class Config:
     exploration_final_eps: float = 0.05
     max_grad_norm: float | None = 10.0
     net_arch: tuple[int, ...] = (64, 64)  # hidden units
-    activation: str = "relu"
+    activation: Literal["tanh", "relu"] = "relu"
     target_network: bool = True  # False: Q itself gives the targets (2013)
     double_q: bool = False  # Q chooses the action that the target network values
-    loss: str = "huber"  # or "mse"
+    loss: Literal["huber", "mse"] = "huber"
 
 
 def td_loss(q_values: Tensor, action: Tensor, y: Tensor, loss: str) -> tuple[Tensor, Tensor]:

@@ -11,7 +11,7 @@ Departures from the paper (all as in Stable-Baselines3):
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -36,14 +36,14 @@ class Config:
     """Names and defaults are Stable-Baselines3's."""
 
     learning_rate: float = 3e-4
-    learning_rate_schedule: str = "constant"  # or "linear", to zero at the end of the budget
+    learning_rate_schedule: Literal["constant", "linear"] = "constant"  # linear: to zero at the end
     n_steps: int = 2048  # T, environment steps per world and update
     batch_size: int = 64  # M, transitions per minibatch
     n_epochs: int = 10  # K
     gamma: float = 0.99  # discount
     gae_lambda: float = 0.95  # lambda
     clip_range: float = 0.2  # epsilon
-    clip_range_schedule: str = "constant"
+    clip_range_schedule: Literal["constant", "linear"] = "constant"
     clip_range_vf: float | None = None  # in units of return; None: values are not clipped
     normalize_advantage: bool = True
     ent_coef: float = 0.0  # c2, per nat
@@ -51,7 +51,7 @@ class Config:
     max_grad_norm: float = 0.5
     target_kl: float | None = None  # nats; an update stops above 1.5 times this
     net_arch: tuple[int, ...] = (64, 64)  # hidden units
-    activation: str = "tanh"
+    activation: Literal["tanh", "relu"] = "tanh"
 
 
 class Batch(NamedTuple):

@@ -15,6 +15,7 @@ Departures from the papers:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -36,15 +37,15 @@ class Config:
     """No reference exists; the values are our own."""
 
     learning_rate: float = 5e-3  # alpha
-    learning_rate_schedule: str = "constant"  # or "linear", to zero at the end of the budget
+    learning_rate_schedule: Literal["constant", "linear"] = "constant"  # linear: to zero at the end
     n_episodes: int = 5  # m, whole games per update
     gamma: float = 0.99  # discount of `weight: discounted`
-    weight: str = "trajectory"  # r(tau); or "togo", "discounted"
-    baseline: str = "none"  # or "average", "value"
+    weight: Literal["trajectory", "togo", "discounted"] = "trajectory"
+    baseline: Literal["none", "average", "value"] = "none"
     baseline_decay: float = 0.9  # per update, of the moving average
     vf_coef: float = 0.5  # weight of V's squared error
     net_arch: tuple[int, ...] = (64, 64)  # hidden units
-    activation: str = "tanh"
+    activation: Literal["tanh", "relu"] = "tanh"
 
 
 def weights(reward: Tensor, weight: str, gamma: float) -> Tensor:
