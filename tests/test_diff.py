@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from test_figures import fake_report, write_run
+from invented import fake_report, write_run
 
 from rlparity.diff import compare
 from rlparity.errors import UserError

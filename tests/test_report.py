@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from test_figures import cell, fake_report, write_run
+from invented import cell, fake_report, write_run
 
 from rlparity import figures, report
 from rlparity.errors import UserError
+from rlparity.folder import COLUMNS
+from rlparity.palette import PAINT
+from rlparity.sections import UNDECIDED
 
 
 class Page(HTMLParser):
@@ -119,7 +122,7 @@ def test_rendering_again_gives_the_same_bytes(page: str, suite: Path) -> None:
 def test_panels_use_the_colours_of_the_page(page: str) -> None:
     panels = "".join(re.findall(r'<svg class="panel".*?</svg>', page, flags=re.DOTALL))
     assert "var(--scratch)" in panels and "var(--sb3)" in panels and "var(--ink)" in panels
-    assert not set(re.findall(r"#[0-9a-f]{6}\b", panels)) & set(report.PAINT)
+    assert not set(re.findall(r"#[0-9a-f]{6}\b", panels)) & set(PAINT)
 
 
 def test_names_cannot_break_the_page(tmp_path: Path) -> None:
@@ -178,12 +181,12 @@ def test_a_reason_goes_with_its_verdict(tmp_path: Path) -> None:
     folder = fake_report(tmp_path / "reasons", algorithms=("random", "a2c", "ppo"), seeds=2)
     verdicts = pd.read_csv(folder / "verdicts.csv")
     verdicts["verdict"] = "INCONCLUSIVE"
-    verdicts["reason"] = verdicts.algorithm.map({"a2c": report.UNDECIDED, "ppo": "fewer than 5 seeds"})
+    verdicts["reason"] = verdicts.algorithm.map({"a2c": UNDECIDED, "ppo": "fewer than 5 seeds"})
     verdicts.to_csv(folder / "verdicts.csv", index=False)
     summary = report.render(folder).splitlines()
     assert summary[1].endswith("why")
     assert sum(line.endswith("fewer than 5 seeds") for line in summary) == 2
-    assert not any(report.UNDECIDED in line for line in summary)
+    assert not any(UNDECIDED in line for line in summary)
     text = (folder / "README.md").read_text()
     assert "None of 2 implementations is shown to match" in text
     assert "Not decided, fewer than 5 seeds: PPO on CartPole-v1." in text
@@ -198,7 +201,7 @@ def test_cells_without_a_record_are_named(tmp_path: Path) -> None:
 
 def test_plan_alone_still_renders(tmp_path: Path) -> None:
     folder = fake_report(tmp_path / "empty", algorithms=("ppo",), seeds=2)
-    for name in figures.COLUMNS:
+    for name in COLUMNS:
         (folder / f"{name}.csv").unlink()
     figures.draw(folder)
     assert report.render(folder).startswith("An invented suite: no verdicts")
@@ -235,63 +238,3 @@ def test_bad_inputs_are_one_line(tmp_path: Path) -> None:
     (folder / "records/CartPole-v1/sb3/ppo/seeds-0-1/run.json").write_text("[]")
     with pytest.raises(UserError, match=r"run\.json: not the record of a run"):
         report.render(folder)
-
-
-def test_take_apart_cuts_the_grid_and_renames() -> None:
-    svg = (
-        '<svg xmlns="http://www.w3.org/2000/svg" data-columns="2" data-cell="100 50" data-header="10">'
-        '<g id="panel-0"><path id="m1" style="fill: #24292e"/></g><g id="panel-1"/>'
-        '<g id="panel-2"><use href="#m1" clip-path="url(#p1)"/></g>'
-        '<defs><clipPath id="p1"/></defs></svg>'
-    )
-    panels, width = report.take_apart(svg, "cost", "Cost & more")
-    assert width == 100
-    boxes = [re.search('viewBox="([^"]*)"', panel)[1] for panel in panels]
-    assert boxes == ["0 10 100 50", "100 10 100 50", "0 60 100 50"]
-    assert 'id="cost-m1" style="fill: var(--ink)"' in panels[0] and 'id="cost-p1"' in panels[0]
-    assert 'href="#cost-m1" clip-path="url(#cost-p1)"' in panels[2]
-    assert 'aria-label="Cost &amp; more, panel 3 of 3"' in panels[2]
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (500.0, "500"),
-        (1234567, "1,234,567"),
-        (-47.25, "\N{MINUS SIGN}47.2"),
-        (0.04567, "0.0457"),
-        (0, "0"),
-        (-0.0, "0"),
-        (float("nan"), "\N{EN DASH}"),
-        (float("-inf"), "\N{MINUS SIGN}∞"),
-        (None, "\N{EN DASH}"),
-        (">1000", ">1000"),
-    ],
-)
-def test_numbers(value: object, text: str) -> None:
-    assert report.number(value) == text
-
-
-def test_percent_never_claims_too_little_margin() -> None:
-    assert [report.percent(value) for value in (0.2, 0.0701, 0.07, 25.0, float("inf"))] == [
-        "20 %",
-        "8 %",
-        "7 %",
-        "> 999 %",
-        "> 999 %",
-    ]
-
-
-def test_seconds() -> None:
-    assert [report.seconds(value) for value in (0.25, 36.5, 600, 9000)] == [
-        "0.25 s",
-        "36.5 s",
-        "10 min",
-        "2.5 h",
-    ]
-
-
-def test_badges() -> None:
-    plain, noted = report.Badge("EQUIVALENT"), report.Badge("INCONCLUSIVE (failed (scratch 3))")
-    assert (plain.word, plain.note, plain.kind) == ("EQUIVALENT", "", "good")
-    assert (noted.word, noted.note, noted.kind) == ("INCONCLUSIVE", "failed (scratch 3)", "open")

@@ -69,9 +69,10 @@ def main(arguments: Sequence[str]) -> int:
         rows += compare(algorithm, chosen.environment, sizes, chosen.rounds)
     folder = chosen.reports / "benchmark"
     save(folder / "throughput.csv", rows)
-    from rlparity import benchmark_page
+    from rlparity import benchmark_page, report
 
     print(benchmark_page.render(folder))
+    report.render_index(chosen.reports)
     return 0
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from rlparity.figures import COLUMNS, ENDPOINTS, Folder
-from rlparity.report import cell_name, commits, dates, failed_seeds, interval, percent, sha256
+from rlparity.facts import cell_name, commits, dates, failed_seeds, sha256
+from rlparity.folder import COLUMNS, ENDPOINTS, Folder
+from rlparity.wording import interval, percent
 
 ABSENT = "absent"
 Rows = dict[str, Any]  # what a row is called -> what is compared of it

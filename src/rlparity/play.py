@@ -52,7 +52,7 @@ def _cell(folder: Path) -> Cell:
         return Cell.from_json(json.dumps(json.loads((folder / "run.json").read_text())["cell"]))
     except FileNotFoundError:
         raise UserError(f"{folder}: not a finished cell (no run.json)") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise UserError(f"{folder / 'run.json'}: not a record of a run") from None
 
 

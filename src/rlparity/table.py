@@ -214,6 +214,25 @@ TABLES: dict[str, dict[str, Column]] = {
         wall_time_per_seed_s float seconds from start to end of a cell, per seed
         peak_memory_mib float largest resident memory of a cell in MiB
     """),
+    "throughput": _columns("""
+        algorithm str named configuration
+        environment str Gymnasium id
+        implementation str scratch or sb3
+        seeds int seeds trained at once
+        threads int threads of the processor
+        device str cpu or cuda
+        hardware str processor and its cores
+        steps_per_second float environment steps of all seeds per second, median over rounds
+        ratio_to_reference float that of sb3 with one seed in the same round is 1, median over rounds
+        peak_memory_mib float largest resident memory of a run in MiB
+        ratio_min float smallest ratio of a round
+        ratio_max float largest ratio of a round
+        rounds int times it was measured
+        budget int environment steps per seed
+        configuration str hyper-parameters as JSON
+        versions str packages and their versions
+        commit str git commit that was measured
+    """),
 }
 ORDER = {  # what a table of records is sorted by; rows that agree keep their order
     "episodes": [name for name, _ in KEYS],

@@ -1,0 +1,122 @@
+"""What a report folder says of its own making: commits, dates, seeds, failures, hashes."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from rlparity.folder import COLUMNS, Folder
+from rlparity.page import Table
+from rlparity.wording import NONE, join, percent, seconds, whole
+
+
+def facts(folder: Folder) -> list[tuple[str, str]]:
+    """What stands below the title."""
+    plan = folder.plan
+    references = {"train": "trained with this suite", "shipped": "shipped records"}
+    return [
+        ("Trained", dates(folder)),
+        ("Commit", join(commits(folder), 3) if folder.runs else NONE),
+        ("Environments", join(plan["environments"])),
+        ("Seeds", seeds_each(folder)),
+        ("Margin", f"{percent(plan.get('margin'))}, stated before the run"),
+        ("References", references.get(plan.get("references", ""), NONE)),
+    ]
+
+
+def commits(folder: Folder) -> list[str]:
+    """The commits that made the runs: `0123456789ab`, with `+ uncommitted changes` where there were some."""
+    seen = []
+    for run in folder.runs:
+        git = run.get("git") or {}
+        name = str(git.get("commit") or "unknown")[:12] + (
+            " + uncommitted changes" if git.get("dirty") else ""
+        )
+        if name not in seen:
+            seen.append(name)
+    return seen
+
+
+def dates(folder: Folder) -> str:
+    """The days on which the cells were started, first to last."""
+    days = sorted({str(run.get("started", ""))[:10] for run in folder.runs} - {""})
+    return NONE if not days else days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+
+
+def seeds_each(folder: Folder, environment: str | None = None) -> str:
+    """`5 seeds each`, or `5 to 20 seeds`, as counted in the scores."""
+    scores = folder.tables["scores"]
+    keep = ~scores.algorithm.isin(folder.random) & (scores.endpoint == "final") & scores.value.notna()
+    if environment is not None:
+        keep &= scores.environment == environment
+    counts = scores[keep].groupby(["environment", "implementation", "algorithm"]).seed.nunique()
+    if counts.empty:
+        return "no seeds"
+    low, high = int(counts.min()), int(counts.max())
+    return f"{low} seed{'s' * (low != 1)} each" if low == high else f"{low} to {high} seeds each"
+
+
+def failed_seeds(folder: Folder) -> list[str]:
+    """Seeds that broke, with the reason."""
+    lines = []
+    for run in folder.runs:
+        cell, broken = run["cell"], run.get("failed_seeds", {})
+        name = f"{cell['implementation']} {cell['algorithm']} on {cell['environment']}"
+        lines += [f"{name}, seed {seed}: {broken[seed]}" for seed in sorted(broken, key=int)]
+    return lines
+
+
+def missing_cells(folder: Folder) -> list[str]:
+    """Cells of the plan that left no record."""
+    there = {cell_name(run["cell"]) for run in folder.runs}
+    wanted = [cell_name(cell) for cell in folder.plan.get("cells", [])]
+    return [name for name in wanted if name not in there]
+
+
+def cell_name(cell: dict[str, Any]) -> str:
+    """A cell as a person says it."""
+    seeds = cell["seeds"]
+    block = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]} to {seeds[-1]}"
+    return f"{cell['implementation']} {cell['algorithm']} on {cell['environment']}, {block}"
+
+
+def sha256(file: Path) -> str:
+    """Hexadecimal digits; none where there is no such file."""
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+
+
+def provenance(folder: Folder) -> dict[str, Any]:
+    """Where the numbers come from, so that they can be made again."""
+    versions: dict[str, list[str]] = {}
+    hardware: list[str] = []
+    cells = []
+    for run in folder.runs:
+        for package, version in sorted(run.get("versions", {}).items()):
+            if str(version) not in versions.setdefault(package, []):
+                versions[package].append(str(version))
+        machine = run.get("hardware") or {}
+        parts = [machine.get("cpu"), machine.get("gpu"), machine.get("machine")]
+        text = ", ".join(str(part) for part in parts if part)
+        text += f", {machine.get('cores', '?')} cores, {machine.get('threads', '?')} thread(s) per cell"
+        if text not in hardware:
+            hardware.append(text)
+        episodes = run.get("hashes", {}).get("episodes.parquet", "")
+        row = [
+            cell_name(run["cell"]),
+            str(run.get("status", "")),
+            str(run.get("started", ""))[:16].replace("T", " "),
+        ]
+        row += [seconds(run.get("wall_time_s")), whole(run.get("times_resumed", 0))]
+        cells.append([*row, str(run.get("fingerprint", ""))[:12], episodes[:12]])
+    head = ["cell", "status", "started", "wall time", "resumed", "fingerprint", "episodes.parquet"]
+    files = [(f"{name}.csv", sha256(folder.path / f"{name}.csv")) for name in COLUMNS]
+    return {
+        "commits": commits(folder),
+        "versions": Table(
+            ["package", "version"], [[name, ", ".join(seen)] for name, seen in sorted(versions.items())]
+        ),
+        "hardware": hardware,
+        "cells": Table(head, cells, "plan.json", frozenset({3, 4})),
+        "tables": [(name, digest) for name, digest in files if digest],
+    }

@@ -1,0 +1,200 @@
+"""The tables of a report, as its reader sees them: a function per section of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from rlparity.folder import ENDPOINTS, Folder
+from rlparity.page import Badge, Table
+from rlparity.wording import NONE, interval, label, number, p_value, percent, seconds, setting, whole
+
+SHORT = {"auc": "area", "final": "final"}  # endpoints in the columns of a table
+UNDECIDED = "neither equivalence nor a difference is shown"  # the reason of an ordinary INCONCLUSIVE
+
+
+def verdicts(folder: Folder) -> Table:
+    """The headline: a row per environment, algorithm and endpoint."""
+    several = folder.tables["verdicts"].implementation.nunique() > 1
+    head = ["environment", "algorithm", "verdict", "endpoint", "equivalent within", "difference [95 % CI]"]
+    head += ["seeds", "seeds needed", "p (Holm)"]
+    rows = []
+    for row in ordered(folder, "verdicts").to_dict("records"):
+        name = f"{row['algorithm']} ({row['implementation']})" if several else row["algorithm"]
+        cells = [row["environment"], name, badge(row), SHORT.get(row["endpoint"], row["endpoint"])]
+        cells += [
+            percent(row["smallest_margin"]),
+            interval(row["difference"], row["ci95_low"], row["ci95_high"]),
+        ]
+        cells += [f"{whole(row['seeds_implementation'])} / {whole(row['seeds_reference'])}"]
+        rows.append([*cells, whole(row["seeds_needed"]), p_value(row["p_holm"])])
+    return Table(head, rows, "verdicts.csv", frozenset({4, 5, 6, 7, 8}))
+
+
+def badge(row: Mapping[str, Any]) -> Badge:
+    """The verdict of a row; what stands in its way goes with it, unless it is merely the spread."""
+    verdict, reason = Badge(row["verdict"]), row.get("reason")
+    if verdict.note or not isinstance(reason, str) or reason == UNDECIDED:
+        return verdict
+    return Badge(f"{row['verdict']} ({reason})")
+
+
+def estimates(folder: Folder, environment: str) -> Table:
+    """IQM, mean and median with their intervals, an arm per row."""
+    sampled = folder.tables["curves"]
+    sampled = sampled[(sampled.environment == environment) & (sampled.protocol == "sampled")]
+    sampled = sampled[~sampled.algorithm.isin(folder.random)].sort_values("env_step")
+    head = ["algorithm", "implementation", "final IQM", "final mean", "final median"]
+    head += ["area IQM", "area mean", "area median", "seeds"] + (
+        ["final IQM, sampled policy"] if len(sampled) else []
+    )
+    rows = []
+    for algorithm, who in _arms(folder, environment, "summary"):
+        found = folder.rows("summary", environment, (who, algorithm))
+        found = found.drop_duplicates(["endpoint", "statistic"]).set_index(["endpoint", "statistic"])
+        cells = [algorithm, label(who)]
+        for key in [(end, how) for end in ("final", "auc") for how in ("iqm", "mean", "median")]:
+            one = found.loc[key] if key in found.index else None
+            cells.append(NONE if one is None else interval(one.estimate, one.ci_low, one.ci_high))
+        cells.append(whole(found.seeds.max()))
+        if len(sampled):
+            last = sampled[(sampled.algorithm == algorithm) & (sampled.implementation == who)].tail(1)
+            cells.append(
+                interval(last.iqm.item(), last.ci_low.item(), last.ci_high.item()) if len(last) else NONE
+            )
+        rows.append(cells)
+    return Table(head, rows, "summary.csv", frozenset(range(2, len(head))))
+
+
+def _arms(folder: Folder, environment: str, table: str) -> list[tuple[str, str]]:
+    """(algorithm, implementation) of a table in one environment, in the order of plan and implementations."""
+    frame = folder.tables[table]
+    here = frame[frame.environment == environment]
+    present = set(zip(here.algorithm, here.implementation, strict=True))
+    known = [*folder.plan["algorithms"], *sorted(set(here.algorithm) - set(folder.plan["algorithms"]))]
+    return [(name, who) for name in known for who in folder.implementations if (name, who) in present]
+
+
+def thresholds(folder: Folder) -> Table:
+    """How many seeds reached the threshold, and when the median seed did."""
+    rows = []
+    for row in ordered(folder, "thresholds").itertuples(index=False):
+        if row.algorithm not in folder.random and not pd.isna(row.threshold):
+            cells = [row.environment, row.algorithm, label(row.implementation), number(row.threshold)]
+            reached = f"{whole(row.reached)} of {whole(row.seeds)}"
+            rows.append([*cells, reached, whole(row.median_env_step)])
+    head = "environment, algorithm, implementation, threshold, seeds that reached it, median steps"
+    return Table(head.split(", "), rows, "thresholds.csv", frozenset({3, 4, 5}))
+
+
+def improvement(folder: Folder) -> Table:
+    """How often a seed of ours beats a seed of the reference."""
+    rows = []
+    for row in ordered(folder, "improvement").itertuples(index=False):
+        cells = [row.environment, row.algorithm, ENDPOINTS.get(row.endpoint, row.endpoint)]
+        rows.append([*cells, interval(row.probability, row.ci_low, row.ci_high)])
+    head = "environment, algorithm, endpoint, probability [95 % CI]"
+    return Table(head.split(", "), rows, "improvement.csv", frozenset({3}))
+
+
+def paper(folder: Folder) -> Table:
+    """Published numbers beside ours."""
+    rows = []
+    for row in ordered(folder, "paper").to_dict("records"):
+        spread = row["published_spread"]
+        published = number(row["published"]) + ("" if pd.isna(spread) else f" ± {number(spread)}")
+        differs = NONE if pd.isna(row["differs_in"]) else str(row["differs_in"])
+        cells = [row["environment"], row["algorithm"], Badge(row["verdict"]), published]
+        cells += [interval(row["ours"], row["ci_low"], row["ci_high"]), differs]
+        rows.append([*cells, _source(row)])
+    head = ["environment", "algorithm", "verdict", "published", "ours [95 % CI]", "differs in", "source"]
+    return Table(head, rows, "paper.csv", frozenset({3, 4}))
+
+
+def _source(row: Mapping[str, Any]) -> str:
+    """Where a published number stands, and under which name."""
+    named = [row.get("published_algorithm"), row.get("published_environment"), row.get("citation")]
+    algorithm, environment, citation = (name if isinstance(name, str) else "" for name in named)
+    name = " on ".join(part for part in (algorithm, environment) if part)
+    return f"{name}: {citation}" if name and citation else citation or str(row["source"])
+
+
+def cost(folder: Folder) -> Table:
+    head = [
+        "environment",
+        "algorithm",
+        "implementation",
+        "steps/s",
+        "\N{MULTIPLICATION SIGN} reference",
+        "training, per seed",
+    ]
+    head += ["evaluation, per seed", "wall time, per seed", "peak memory", "seeds"]
+    rows = []
+    frame = ordered(folder, "cost")
+    speeds = {
+        (row.environment, row.algorithm, row.implementation): row.steps_per_second
+        for row in frame.itertuples()
+    }
+    for row in frame.itertuples(index=False):
+        judge = folder.plan["algorithms"].get(row.algorithm, {}).get("reference")
+        other = speeds.get((row.environment, judge, "sb3")) if row.implementation != "sb3" else None
+        ratio = f"{row.steps_per_second / other:.1f} \N{MULTIPLICATION SIGN}" if other and other > 0 else NONE
+        cells = [row.environment, row.algorithm, label(row.implementation)]
+        cells += [number(row.steps_per_second), ratio, seconds(row.training_time_per_seed_s)]
+        cells += [seconds(row.evaluation_time_per_seed_s), seconds(row.wall_time_per_seed_s)]
+        rows.append([*cells, f"{number(row.peak_memory_mib)} MiB", whole(row.seeds)])
+    return Table(head, rows, "cost.csv", frozenset(range(3, 10)))
+
+
+def settings(folder: Folder, environment: str) -> list[dict[str, Any]]:
+    """Per algorithm: the hyper-parameters of all implementations side by side, source, departures."""
+    blocks = []
+    about = folder.plan["environments"][environment]
+    for name in about.get("algorithms") or folder.plan["algorithms"]:
+        runs = [
+            run
+            for run in folder.runs
+            if (run["cell"]["environment"], run["cell"]["algorithm"]) == (environment, name)
+        ]
+        agent = folder.plan["algorithms"].get(name, {}).get("agent", name)
+        chosen = about.get("settings", {}).get(agent, {})
+        columns: dict[str, dict[str, Any]] = {}
+        departures: dict[str, list[str]] = {}
+        for run in runs:
+            who, cell = run["cell"]["implementation"], run["cell"]
+            own = {
+                "budget": cell.get("budget"),
+                "n_envs": cell.get("n_envs"),
+                "normalize": cell.get("normalize"),
+            }
+            columns.setdefault(who, own | run.get("config", {}))
+            departures.setdefault(label(who), list(run.get("departures", [])))
+        if not columns:
+            columns["suite"] = dict(chosen.get("hyperparameters", {}))
+        keys = list(dict.fromkeys(key for values in columns.values() for key in values))
+        rows = [[key, *(setting(values.get(key, NONE)) for values in columns.values())] for key in keys]
+        table = Table(["hyper-parameter", *(label(who) for who in columns)], rows)
+        title = folder.plan["algorithms"].get(name, {}).get("title") or name
+        block = {"name": name, "title": title, "table": table, "departures": departures}
+        blocks.append(block | {key: str(chosen.get(key) or "") for key in ("source", "differs")})
+    return blocks
+
+
+def ordered(folder: Folder, table: str) -> pd.DataFrame:
+    """A table in the plan's order: environment, algorithm, implementation, the primary endpoint first."""
+    frame = folder.tables[table]
+    known = {
+        "environment": list(folder.plan["environments"]),
+        "algorithm": list(folder.plan["algorithms"]),
+        "implementation": folder.implementations,
+        "endpoint": list(ENDPOINTS),
+    }
+    by = [column for column in known if column in frame]
+    places = pd.DataFrame({column: frame[column].map(_place(known[column])) for column in by}, dtype=float)
+    return frame.loc[places.sort_values(by, kind="stable").index]
+
+
+def _place(names: Sequence[str]) -> Callable[[Any], int]:
+    return lambda name: names.index(name) if name in names else len(names)
