@@ -1,13 +1,18 @@
-"""Cells of any named configuration, small enough for a test, and what their runs have to say."""
+"""Cells and agents of any named configuration, small enough for a test."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from rlparity import settings
+from rlparity import agents, settings
 from rlparity.cell import Cell, Protocol
+from rlparity.networks import Network
+from rlparity.records import Step
+from rlparity.seeding import Streams
+from rlparity.tasks import TaskSpec
 from rlparity.train import Rows
 
 torch.set_num_threads(1)
@@ -46,3 +51,36 @@ def cell(algorithm: str, seeds: tuple[int, ...] = (0,), **changes: Any) -> Cell:
 def of_seed(rows: Rows, seed: int) -> list[dict[str, Any]]:
     """All episode and evaluation rows of one seed; equal rows are equal to the last bit."""
     return [row for row in [*rows.episodes, *rows.evaluations] if row["seed"] == seed]
+
+
+def build(
+    algorithm: str, n_seeds: int = 1, n_envs: int = 1, inputs: int = 2, budget: int = 1000, **options: Any
+) -> Any:
+    """An agent of a named configuration with the agent's own defaults, for two actions."""
+    named = settings.library().algorithms[algorithm]
+    spec = TaskSpec(n_seeds, n_envs, (inputs,), n_actions=2)
+    streams = Streams(cell(algorithm, tuple(range(n_seeds))))
+    return agents.build(named.agent, spec, {**named.options, **options}, streams, budget)
+
+
+def set_output(network: Network, name: str, bias: list[float]) -> None:
+    """Let one stack answer the same to everything, in all seeds."""
+    weight, last = network.stacks[name][-1]
+    weight.detach().zero_()
+    last.detach().copy_(torch.tensor(bias).expand(last.shape))
+
+
+def row(*values: float) -> Tensor:
+    """One seed's numbers, (1, B)."""
+    return torch.tensor([values], dtype=torch.float32)
+
+
+def stream(n_seeds: int, n_envs: int, length: int, first: int = 0) -> list[Step]:
+    """Random transitions of two observations; a world's episode ends, or is cut, once in ten steps."""
+    rng = torch.Generator().manual_seed(first)
+    obs = torch.randn(length + 1, n_seeds, n_envs, 2, generator=rng)
+    action = torch.randint(2, (length, n_seeds, n_envs), generator=rng)
+    reward, chance = torch.rand(2, length, n_seeds, n_envs, generator=rng)
+    last = (chance < 0.1).float()
+    discount = 1 - (chance < 0.05).float()
+    return [Step(obs[t], action[t], reward[t], discount[t], last[t], obs[t + 1]) for t in range(length)]

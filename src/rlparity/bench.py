@@ -1,8 +1,8 @@
 """Throughput, ours and the reference in alternation: same machine, one thread each, same named configuration.
 
 What is timed is a whole run without evaluation: worlds made, steps taken, learning, records written. Every
-run is a process of its own; its start and imports are not timed. A round runs the reference, then every number
-of seeds; ratios are taken within a round, so that a machine whose speed drifts does not bend them.
+run is a process of its own; its start and imports are not timed. A round runs the reference, then every
+number of seeds; ratios are taken within a round, so that a machine whose speed drifts does not bend them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -91,10 +92,7 @@ def timed(cell: Cell) -> dict[str, float]:
     import torch
 
     torch.set_num_threads(1)
-    if cell.implementation == "sb3":
-        from rlparity import reference as trainer
-    else:
-        from rlparity import train as trainer  # type: ignore[no-redef]
+    trainer = import_module("rlparity.reference" if cell.implementation == "sb3" else "rlparity.train")
     trainer.run(replace(cell, budget=cell.budget // WARM_UP), evaluate=False)
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
