@@ -99,6 +99,7 @@ def test_targets(batch: int):
     assert_alike(lambda r, v, n, d: targets.gae(r, v, n, 1 - d, d, 0.99, 0.95), *values, last)
     reward, discount, q, chooser = draw(batch), last[:, 0], draw(batch, 3), draw(batch, 3, scale=2)
     assert_alike(lambda *x: targets.td_target(*x, 0.99), reward, discount, q, chooser)
+    assert_alike(lambda r, d, q: targets.td_target(r, d, q, q, 0.99), reward, discount, q)
     if batch > 1:
         assert_alike(targets.explained_variance, reward, draw(batch, scale=3))
 
