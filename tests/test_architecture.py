@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "rlparity"
-SHOWS = {"bench": {"benchmark_page", "report"}}  # a person's command shows what it measured, read back from the file
+# a person's command shows what it measured, read back from the file
+SHOWS = {"bench": {"benchmark_page", "report"}}
 SHARED = {"cell", "errors", "records"}  # what both halves use
 LIGHT = {  # start-up time matters: they run before every job
     *("__main__", "cell", "cost", "errors", "fingerprint", "grid", "orders", "registry", "restore"),

@@ -62,7 +62,7 @@ def test_measuring_again_replaces_a_row_and_keeps_the_others(tmp_path):
 
 
 def test_a_run_is_timed_for_real():
-    reference, one = bench.cells("a2c", "CartPole-v1", [1])
+    _, one = bench.cells("a2c", "CartPole-v1", [1])
     small = bench.replace(one, budget=400)
     result = bench.timed(small)
     assert result["steps_per_second"] > 0

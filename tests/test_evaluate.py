@@ -55,17 +55,17 @@ def test_every_world_plays_exactly_one_game_as_gymnasium_would():
 
 
 def test_games_that_begin_while_others_go_on_do_not_count():
-    """World 0 is pushed right and falls every ten steps, world 1 is balanced for 500."""
+    """Four worlds are pushed right and fall every ten steps, the last one is balanced for 500."""
 
     class Mixed(Pusher):
         def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:
             action = (obs[..., 2] + 0.5 * obs[..., 3] > 0).long()
-            action[:, 0] = 1
+            action[:, :4] = 1
             return action
 
-    task = tasks.make("CartPole-v1", [[1, 2]])
+    task = tasks.make("CartPole-v1", [[1, 3, 4, 5, 2]])
     games = play(Mixed(), task, torch.Tensor.float, None)
-    assert games[0].tolist() == [list(by_hand(1, [1] * 50)), [500, 500]]
+    assert games[0].tolist() == [*(list(by_hand(seed, [1] * 50)) for seed in (1, 3, 4, 5)), [500, 500]]
 
 
 def test_sampled_games_follow_the_uniform_numbers_of_their_seed():

@@ -34,6 +34,16 @@ def test_evaluations_come_when_a_point_is_crossed_and_at_the_end(
         assert episodes == ([0, 1, 2] if env_step == budget else [0, 1])
 
 
+def test_an_evaluation_is_that_of_the_last_point_crossed(monkeypatch: pytest.MonkeyPatch):
+    """Steps 0, 8, 16 and 24 of 24 are points 0, 6 (of 6.7), 13 and 20 of 20."""
+    points: list[int] = []
+    monkeypatch.setattr(
+        train.Evaluator, "__call__", lambda self, policy, view, point: points.append(point) or []
+    )
+    train.run(cell("random", n_envs=8, budget=24, evaluation=Protocol(points=20, modes=("sampled",))))
+    assert points == [0, 6, 13, 20]
+
+
 def test_rows_say_who_they_are_and_keep_raw_returns():
     rows = train.run(cell("ppo", (7, 2)))
     for kind, columns in (("episodes", 7), ("evaluations", 9)):

@@ -4,8 +4,9 @@ Departures from the paper (all as in Stable-Baselines3):
 - one learner steps all worlds together instead of asynchronous workers;
 - separate networks for actor and critic instead of shared features;
 - RMSprop's statistics belong to the one learner, with epsilon outside the root;
-- the episode's time limit bootstraps from V of the observation it cut off;
-- advantages may be generalised (gae_lambda < 1) and normalised.
+- the episode's time limit bootstraps from V of the observation it cut off.
+
+Off unless asked for: generalised (`gae_lambda` below 1) and normalised advantages, Adam.
 """
 
 from __future__ import annotations

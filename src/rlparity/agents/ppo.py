@@ -4,8 +4,7 @@ Departures from the paper (all as in Stable-Baselines3):
 - separate networks for actor and critic instead of shared features;
 - advantages are normalised over each minibatch;
 - the episode's time limit bootstraps from V of the observation it cut off;
-- gradient norms are clipped at 0.5;
-- the clip range and learning rate may fall linearly with the remaining budget.
+- gradient norms are clipped at 0.5.
 """
 
 from __future__ import annotations
