@@ -290,3 +290,24 @@ def test_a_thousand_cells_are_fingerprinted_within_a_second() -> None:
     started = time.perf_counter()
     assert len({fingerprint.of(cell) for cell in cells}) == 1000
     assert time.perf_counter() - started < 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("learning_rate", -1.0, "0 and more"),
+        ("learning_rate", float("nan"), "finite"),
+        ("gamma", 1.01, "0 to 1"),
+        ("n_epochs", 0, "1 and more"),
+        ("net_arch", [64, 0], "1 and more units"),
+    ],
+)
+def test_a_hyper_parameter_out_of_range_is_refused_with_what_is_allowed(name, value, allowed):
+    (problem,) = settings.bad_hyperparameters({name: value}, "ppo", "here")
+    assert problem.startswith(f"here.{name}: ")
+    assert allowed in problem
+
+
+def test_all_gradient_steps_is_minus_one_and_none_is_refused():
+    assert settings.bad_hyperparameters({"gradient_steps": -1}, "dqn", "here") == []
+    assert "or -1" in settings.bad_hyperparameters({"gradient_steps": 0}, "dqn", "here")[0]

@@ -7,6 +7,7 @@ importing torch.
 from __future__ import annotations
 
 import ast
+import math
 import os
 import sys
 from collections.abc import Mapping
@@ -111,6 +112,23 @@ def _bad_names(algorithms: Mapping[str, Any], settings: Mapping[str, Any]) -> li
     return list(map(str, found))
 
 
+COUNTS = {
+    "n_steps",
+    "n_epochs",
+    "batch_size",
+    "buffer_size",
+    "train_freq",
+    "n_episodes",
+    "target_update_interval",
+}
+SHARES = {
+    "gamma",
+    "gae_lambda",
+    "baseline_decay",
+    *(f"exploration_{end}_eps" for end in ("initial", "final")),
+}
+
+
 def config(agent: str) -> dict[str, sources.Field]:
     """The fields of the agent's `Config`."""
     return sources.fields(AGENTS[agent].module)
@@ -126,7 +144,24 @@ def bad_hyperparameters(values: Mapping[str, Any], agent: str, where: str) -> li
         elif not fits(value, fields[name].annotation):
             expected = ast.unparse(fields[name].annotation)
             found.append(f"{where}.{name}: expected {expected}, got {value!r}")
+        elif (allowed := out_of_range(name, value)) is not None:
+            found.append(f"{where}.{name}: {value!r} is out of range; allowed is {allowed}")
     return found
+
+
+def out_of_range(name: str, value: Any) -> str | None:
+    """The range that a hyper-parameter must lie in, if it does not; the names are the same for all agents."""
+    if name == "net_arch":
+        return None if all(width >= 1 for width in value) else "1 and more units per layer"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if name == "gradient_steps":
+        return None if value == -1 or value >= 1 else "1 and more, or -1"
+    if name in COUNTS:
+        return None if value >= 1 else "1 and more"
+    if name in SHARES:
+        return None if 0 <= value <= 1 else "0 to 1"
+    return None if 0 <= value < math.inf else "0 and more, finite"
 
 
 def fits(value: Any, annotation: ast.expr) -> bool:
