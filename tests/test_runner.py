@@ -263,3 +263,16 @@ def test_event_files_for_tensorboard_on_request(tmp_path: Path):
     runner.run_cell(c, tmp_path)
     (events,) = (tmp_path / "tensorboard").glob("events.*")
     assert b"seed-0/episode_return" in events.read_bytes()
+
+
+def test_tensorboard_files_hold_games_evaluations_and_metrics(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    runner.run_cell(cell("a2c", (3,), tensorboard=True), tmp_path)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    rows = pq.read_table(tmp_path / "evaluations.parquet").to_pylist()
+    first = [r["episode_return"] for r in rows if (r["env_step"], r["protocol"]) == (0, "deterministic")]
+    scalars = events.Scalars("seed-3/evaluation/deterministic")
+    assert scalars[0].value == pytest.approx(sum(first) / len(first))
+    assert {"seed-3/episode_return", "seed-3/value_loss"} <= set(events.Tags()["scalars"])

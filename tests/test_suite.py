@@ -308,6 +308,10 @@ def test_a_hyper_parameter_out_of_range_is_refused_with_what_is_allowed(name, va
     assert allowed in problem
 
 
+def test_exploration_cannot_take_no_time():
+    assert "above 0" in settings.bad_hyperparameters({"exploration_fraction": 0}, "dqn", "here")[0]
+
+
 def test_all_gradient_steps_is_minus_one_and_none_is_refused():
     assert settings.bad_hyperparameters({"gradient_steps": -1}, "dqn", "here") == []
     assert "or -1" in settings.bad_hyperparameters({"gradient_steps": 0}, "dqn", "here")[0]

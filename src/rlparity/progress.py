@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
 
 from rlparity.cell import Cell
 from rlparity.records import Episode, write_bytes
+
+if TYPE_CHECKING:
+    from rlparity.train import Rows
 
 BEAT_S, LINE_S = 1.0, 10.0
 
@@ -77,6 +81,18 @@ class Display:
         else:
             sys.stderr.write(f"{name}  {env_step:,} of {cell.budget:,}  {text}\n")
         sys.stderr.flush()
+
+    def summarise(self, rows: Rows) -> None:
+        """Add what evaluations saw to the TensorBoard files: mean returns and the learner's metrics."""
+        if self._writer is None:
+            return
+        returns = defaultdict(list)
+        for row in rows.evaluations:
+            returns[row["seed"], row["protocol"], row["env_step"]].append(row["episode_return"])
+        for (seed, protocol, env_step), values in returns.items():
+            self._writer.add_scalar(f"seed-{seed}/evaluation/{protocol}", fmean(values), env_step)
+        for row in rows.progress:
+            self._writer.add_scalar(f"seed-{row['seed']}/{row['metric']}", row["value"], row["env_step"])
 
     def close(self) -> None:
         """End the bar; the heartbeat has nothing more to say."""

@@ -45,6 +45,7 @@ def run_cell(cell: Cell, folder: Path, process_started: float | None = None) -> 
         display = Display(cell, folder / "heartbeat.json", tensorboard)
         try:
             rows: Rows = trainer.run(cell, display)
+            display.summarise(rows)
         finally:
             display.close()
         (folder / "run.json").unlink(missing_ok=True)  # an earlier run's; its records are about to go

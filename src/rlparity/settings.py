@@ -157,6 +157,8 @@ def out_of_range(name: str, value: Any) -> str | None:
         return None
     if name == "gradient_steps":
         return None if value == -1 or value >= 1 else "1 and more, or -1"
+    if name == "exploration_fraction":
+        return None if 0 < value <= 1 else "above 0, to 1"
     if name in COUNTS:
         return None if value >= 1 else "1 and more"
     if name in SHARES:
