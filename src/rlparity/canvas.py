@@ -187,7 +187,7 @@ def rowed(title: str, panels: int, columns: int, width: float, names: list[str],
 
 def spread(count: int) -> list[float]:
     """Offsets that keep `count` arms of a row apart."""
-    return [0.0] if count < 2 else list(np.linspace(-0.2, 0.2, count))
+    return [0.0] * count if count < 2 else list(np.linspace(-0.2, 0.2, count))
 
 
 def interval(
