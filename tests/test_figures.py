@@ -126,5 +126,5 @@ def test_steps_are_short() -> None:
 
 
 def test_an_algorithm_that_an_environment_lacks_takes_no_place_there():
-    assert [len(spread(count)) for count in (0, 1, 2, 3)] == [0, 1, 2, 3]
-    assert spread(1) == [0.0]
+    assert [len(canvas.spread(count)) for count in (0, 1, 2, 3)] == [0, 1, 2, 3]
+    assert canvas.spread(1) == [0.0]
