@@ -15,8 +15,9 @@ from small import CONFIGURATIONS, Protocol, cell, of_seed
 from torch import Tensor
 from torch.nn import functional as F
 
-from rlparity import distributions, networks, settings, targets, train
+from rlparity import networks, settings, targets, train
 from rlparity.agents import a2c, dqn, ppo
+from rlparity.distributions import categorical
 from rlparity.networks import Adam, Network, RMSprop, mlp
 
 SEEDS = 10
@@ -85,10 +86,8 @@ def test_policies(n_actions: int):
     for batch in BATCHES:
         logits, action = draw(batch, n_actions), draw(batch).abs().long() % n_actions
         uniform = torch.rand(SEEDS, batch, generator=torch.Generator().manual_seed(1))
-        assert_alike(
-            lambda z, a: torch.stack(distributions.log_prob_and_entropy(z, a)).sum(0), logits, action
-        )
-        assert_alike(lambda z, u: distributions.sample(z, u).float(), logits, uniform)
+        assert_alike(lambda z, a: torch.stack(categorical.log_prob_and_entropy(z, a)).sum(0), logits, action)
+        assert_alike(lambda z, u: categorical.sample(z, u).float(), logits, uniform)
         assert_alike(lambda z: torch.softmax(z, -1), logits)
 
 

@@ -10,7 +10,8 @@ from gymnasium import spaces
 from stable_baselines3.common.buffers import RolloutBuffer
 from torch import Tensor
 
-from rlparity import distributions, targets
+from rlparity import targets
+from rlparity.distributions import categorical
 
 GAMMA, LAM = 0.9, 0.8
 
@@ -117,21 +118,21 @@ def test_explained_variance():
 
 def test_sample_inverts_the_cumulative_distribution_at_its_exact_edges():
     uniform = torch.tensor([0.0, 0.25 - 2**-24, 0.25, 0.5, 0.75, 1 - 2**-24])
-    action = distributions.sample(torch.zeros(6, 4), uniform)
+    action = categorical.sample(torch.zeros(6, 4), uniform)
     assert action.tolist() == [0, 0, 1, 2, 3, 3]
 
 
 def test_sample_never_takes_an_action_of_probability_zero():
     logits = torch.tensor([-torch.inf, 0.0, -torch.inf])
     uniform = torch.tensor([0.0, 0.5, 1 - 2**-24])
-    assert distributions.sample(logits.expand(3, 3), uniform).tolist() == [1, 1, 1]
+    assert categorical.sample(logits.expand(3, 3), uniform).tolist() == [1, 1, 1]
 
 
 def test_sample_frequencies_are_the_probabilities():
     """Evenly spread uniform numbers: of 10,000, each action gets its probability's share."""
     probability = torch.tensor([0.1, 0.2, 0.7])
     uniform = (torch.arange(10_000) + 0.5) / 10_000
-    action = distributions.sample(probability.log().expand(2, 10_000, 3), uniform.expand(2, -1))
+    action = categorical.sample(probability.log().expand(2, 10_000, 3), uniform.expand(2, -1))
     for counts in (action[0].bincount(), action[1].bincount()):
         assert counts.tolist() == pytest.approx([1000, 2000, 7000], abs=1)
 
@@ -140,15 +141,15 @@ def test_log_prob_and_entropy_are_torchs():
     generator = torch.Generator().manual_seed(0)
     logits = 3 * torch.randn(2, 5, 4, generator=generator)
     action = torch.randint(4, (2, 5), generator=generator)
-    truth = torch.distributions.Categorical(logits=logits)
-    log_prob, entropy = distributions.log_prob_and_entropy(logits, action)
+    truth = torch.categorical.Categorical(logits=logits)
+    log_prob, entropy = categorical.log_prob_and_entropy(logits, action)
     torch.testing.assert_close(log_prob, truth.log_prob(action))
     torch.testing.assert_close(entropy, truth.entropy())
-    assert torch.equal(distributions.log_prob(logits, action), log_prob)
+    assert torch.equal(categorical.log_prob(logits, action), log_prob)
 
 
 def test_entropy_of_certainty_and_of_ignorance():
-    _, entropy = distributions.log_prob_and_entropy(
+    _, entropy = categorical.log_prob_and_entropy(
         torch.tensor([[0.0, 200.0], [1.0, 1.0]]), torch.zeros(2, dtype=torch.long)
     )
     assert entropy.tolist() == pytest.approx([0.0, np.log(2)])

@@ -35,6 +35,8 @@ class Cell:
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)  # differences from the agent's Config
     evaluation: Protocol = Protocol()
     tensorboard: bool = False
+    device: str = "cpu"  # or "cuda"
+    checkpoint_every: int = 0  # environment steps per seed between checkpoints; 0: none
     fingerprint: str = ""  # hash of all that the records depend on, see fingerprint.py
 
     @property

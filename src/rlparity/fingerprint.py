@@ -19,7 +19,7 @@ from typing import Any
 from rlparity import registry, sources
 from rlparity.cell import Cell
 
-LOOP = ("train", "evaluate", "seeding", "records", "checkpoint")
+LOOP = ("evaluate", "seeding", "records")
 NEUTRAL = {  # they make no number
     f"rlparity.{name}" for name in ("cell", "errors", "fingerprint", "registry", "sources")
 }
@@ -29,7 +29,8 @@ STAGES = {
     "draw": (("figures",), ("pandas", "matplotlib", "seaborn")),
     "report": (("report",), ("pandas", "jinja2")),
 }
-UNRELATED = {"suite", "tensorboard", "fingerprint"}  # fields of a cell that leave its records as they are
+# Fields of a cell that leave its records as they are.
+UNRELATED = {"suite", "tensorboard", "checkpoint_every", "fingerprint"}
 
 
 def parts(cell: Cell, simulator: str | None = None, module: str | None = None) -> dict[str, Any]:
@@ -42,7 +43,8 @@ def parts(cell: Cell, simulator: str | None = None, module: str | None = None) -
     if module is not None and sources.path(module) is not None:
         hashes |= {module: digest(module)}
     packages = ["torch", "numpy", "gymnasium"]
-    packages += ["stable_baselines3"] if cell.implementation == "sb3" else []
+    if cell.implementation == "sb3":
+        packages += sorted({"stable_baselines3", registry.REFERENCES[cell.agent].split(":")[0]})
     packages += [simulator] if simulator is not None else []
     defaults = {field.name: field.default for field in fields(cell)}  # a new field leaves old records valid
     defaults.pop("evaluation")  # other defaults of the protocol do not
@@ -96,9 +98,9 @@ def version(package: str) -> str | None:
 
 def _modules(cell: Cell) -> tuple[str, ...]:
     """Where the search for a cell's sources begins."""
-    learner = registry.AGENTS[cell.agent].module if cell.implementation == "scratch" else "rlparity.reference"
-    family = registry.family(cell.environment)
-    return (learner, family, *(f"rlparity.{name}" for name in LOOP))
+    ours = (registry.AGENTS[cell.agent].module, "rlparity.train", "rlparity.checkpoint")
+    learner = ours if cell.implementation == "scratch" else ("rlparity.reference",)
+    return (*learner, registry.family(cell.environment), *(f"rlparity.{name}" for name in LOOP))
 
 
 @cache

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rlparity import registry, settings, worlds
+from rlparity import devices, registry, settings, worlds
 from rlparity.cell import Cell, Protocol, path_name
 from rlparity.errors import UserError, unknown
 from rlparity.settings import Algorithm, Settings
@@ -145,9 +145,10 @@ def _arm(
     budget = environment.budget(algorithm)
     assert budget is not None
     options = algorithm.options if implementation == "scratch" else {}
+    device = devices.resolve(raw.get("device", "cpu"))
     overrides = raw.get("hyperparameters", {}).get(algorithm.name, {})
-    blocks = environment.blocks
-    if implementation == "sb3":
+    blocks, ours = environment.blocks, implementation == "scratch"
+    if not ours:
         blocks = tuple((seed,) for block in blocks for seed in block)
     block_cells = [
         Cell(
@@ -161,8 +162,10 @@ def _arm(
             n_envs=chosen.n_envs,
             normalize=chosen.normalize,
             hyperparameters={**chosen.hyperparameters, **options, **overrides},
-            evaluation=Protocol(**raw.get("evaluation", {}), modes=algorithm.modes),
+            evaluation=Protocol(**raw.get("evaluation", {}), modes=_modes(algorithm, environment.world)),
             tensorboard=raw.get("tensorboard", False),
+            device=device,
+            checkpoint_every=raw.get("checkpoint_every", max(budget // 20, 1)) if ours else 0,
         )
         for block in blocks
     ]
@@ -170,6 +173,12 @@ def _arm(
         problems = [*_bad_budget(cell), *_bad_memory(cell, environment.world)]
         found += [problem for problem in problems if problem not in found]
     return block_cells
+
+
+def _modes(algorithm: Algorithm, world: World) -> tuple[str, ...]:
+    """A continuous policy is evaluated as its mean alone, if it has one."""
+    only = world.actions == "continuous" and "deterministic" in algorithm.modes
+    return ("deterministic",) if only else algorithm.modes
 
 
 def _bad_choice(
@@ -222,10 +231,19 @@ def _bad_budget(cell: Cell) -> list[str]:
 
 
 def memory_bytes(cell: Cell, world: World) -> int:
-    """Size of a replay memory, 0 without one. A transition: two observations, action, three numbers."""
+    """Size of a replay memory at the end of the budget, 0 without one.
+
+    A transition is two observations, an action and three numbers: ours as float32 (images as bytes), SB3's
+    observations as the environment gives them.
+    """
     size = _value(cell, "buffer_size")
-    per_transition = 2 * world.observation_bytes + world.action_bytes + 12
-    return size * len(cell.seeds) * per_transition if isinstance(size, int) else 0
+    if not isinstance(size, int):
+        return 0
+    observation = world.observation_bytes
+    if cell.implementation == "scratch":
+        observation = world.observation_size * min(4, world.observation_bytes // world.observation_size)
+    per_transition = 2 * observation + 4 * world.action_size + 12
+    return min(size, cell.budget) * len(cell.seeds) * per_transition
 
 
 def _bad_memory(cell: Cell, world: World) -> list[str]:
@@ -235,6 +253,6 @@ def _bad_memory(cell: Cell, world: World) -> list[str]:
         return []
     where = f"buffer_size {_value(cell, 'buffer_size'):,} of {cell.algorithm!r} in {cell.environment!r}"
     return [
-        f"{where}: the replay memory of "
+        f"{where}: the replay memory of a block of "
         f"{len(cell.seeds)} seeds needs {needed / 2**30:,.1f} GiB, the machine has {machine / 2**30:,.1f}"
     ]

@@ -1,4 +1,5 @@
-"""Stable-Baselines3 under the same books: same worlds, evaluator, records and hyper-parameter block.
+"""Stable-Baselines3 (sb3-contrib included) under the same books: same worlds, evaluator, records and
+hyper-parameter block.
 
 The only room that imports Stable-Baselines3. Time limits, normalisation and seeds are SB3's own, except
 that every sub-environment gets an independent seed (SB3's seed + i overlaps between runs).
@@ -12,21 +13,25 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper, VecNormalize
 from torch import Tensor, nn
 
-from rlparity import distributions, registry
+from rlparity import registry
 from rlparity.cell import Cell
+from rlparity.distributions import categorical
 from rlparity.evaluate import Evaluator
+from rlparity.rows import Rows, Watch, unwatched
 from rlparity.seeding import Streams
 from rlparity.tasks.books import Books
 from rlparity.tasks.generic import make_single
-from rlparity.train import Rows, Watch, unwatched
 
 DEPARTURES = ["sub-environments are seeded independently, not seed + i"]
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
+POLICY_KEYWORDS = ("log_std_init", "ortho_init")
 
 
 class BudgetSpent(Exception):
@@ -77,25 +82,38 @@ class Policy:
 
     def __init__(self, model: BaseAlgorithm):
         self._policy: Any = model.policy
+        self._device = model.device
         self._q_values = hasattr(self._policy, "q_net")
+        self._continuous = isinstance(model.action_space, spaces.Box)
 
     @torch.no_grad()
     def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:
-        """obs (1, E, *obs) -> action (1, E)."""
+        """obs (1, E, *obs) -> action (1, E) or (1, E, *action)."""
         self._policy.set_training_mode(False)
+        seen = obs[0].to(self._device)
+        if self._continuous:
+            assert explore is None, "continuous policies are evaluated deterministically"
+            return self._continuous_action(seen).cpu()[None]
         if self._q_values:
-            scores = self._policy.q_net(obs[0])
+            scores = self._policy.q_net(seen).cpu()
         else:
-            scores = self._policy.get_distribution(obs[0]).distribution.logits
+            scores = self._policy.get_distribution(seen).distribution.logits.cpu()
         if explore is None:
             return scores.argmax(-1)[None]
-        return distributions.sample(scores, explore[0, :, 0])[None]
+        return categorical.sample(scores, explore[0, :, 0])[None]
+
+    def _continuous_action(self, obs: Tensor) -> Tensor:
+        """In the task's units; the task clips."""
+        action: Tensor = self._policy._predict(obs, deterministic=True)
+        if not self._policy.squash_output:
+            return action
+        return torch.as_tensor(self._policy.unscale_action(action.cpu().numpy()))
 
 
 def keywords(hyperparameters: dict[str, Any]) -> dict[str, Any]:
     """The plain block of hyperparameters.yaml as SB3's arguments: schedules and networks become objects."""
     values = dict(hyperparameters)
-    policy: dict[str, Any] = {}
+    policy: dict[str, Any] = {name: values.pop(name) for name in POLICY_KEYWORDS if name in values}
     for name in ("learning_rate", "clip_range"):
         if values.pop(f"{name}_schedule", "constant") == "linear":
             values[name] = _linear(values[name])
@@ -107,14 +125,18 @@ def keywords(hyperparameters: dict[str, Any]) -> dict[str, Any]:
 
 
 def _linear(start: float) -> Callable[[float], float]:
-    return lambda remaining: remaining * start
+    return lambda remaining: max(remaining, 0.0) * start
 
 
 def build(cell: Cell, env: VecEnv, seed: int) -> BaseAlgorithm:
-    """An SB3 model with the cell's hyper-parameters, on the CPU."""
+    """An SB3 model with the cell's hyper-parameters, on the cell's device."""
     arguments = keywords(dict(cell.hyperparameters))
+    noise = arguments.pop("noise_std", None)
+    if noise is not None:
+        shape = env.action_space.shape
+        arguments["action_noise"] = NormalActionNoise(np.zeros(shape), np.full(shape, noise))
     model: BaseAlgorithm = registry.reference(cell.agent)(
-        "MlpPolicy", env, seed=seed, device="cpu", **arguments
+        "MlpPolicy", env, seed=seed, device=cell.device, **arguments
     )
     return model
 
@@ -143,7 +165,7 @@ def run(cell: Cell, watch: Watch = unwatched, evaluate: bool = True) -> Rows:
     model = build(cell, env, random.integers("model")[0])
     model.set_logger(Logger(folder=None, output_formats=[]))
     worlds._seeds = list(random.environments("training", cell.n_envs)[0])
-    started = time.perf_counter()
+    rows.start()
     try:
         model.learn(cell.budget, log_interval=cell.budget)
     except BudgetSpent:
@@ -154,10 +176,10 @@ def run(cell: Cell, watch: Watch = unwatched, evaluate: bool = True) -> Rows:
         rows.fail(0, model.num_timesteps, f"SB3 stopped: {str(error).splitlines()[0]}")
     if evaluate and not rows.failed:
         _evaluate(model, env, rows, evaluator, cell.evaluation.points, cell.budget)
-    rows.training_time_s = time.perf_counter() - started - rows.evaluation_time_s
+    rows.finish()
     evaluator.close()
     env.close()
-    rows.state = {f"policy.{name}": value for name, value in model.policy.state_dict().items()}
+    rows.state = {f"policy.{name}": value.cpu() for name, value in model.policy.state_dict().items()}
     if isinstance(env, VecNormalize):
         moments: Any = env.obs_rms
         rows.state |= {"normaliser.mean": torch.from_numpy(moments.mean)}

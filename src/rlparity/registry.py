@@ -18,17 +18,25 @@ class Entry(NamedTuple):
 
 
 AGENTS = {
-    "random": Entry("rlparity.agents.random"),
+    "random": Entry("rlparity.agents.random", ("discrete", "continuous")),
     "reinforce": Entry("rlparity.agents.reinforce"),
     "actor_critic": Entry("rlparity.agents.actor_critic"),
-    "a2c": Entry("rlparity.agents.a2c"),
-    "ppo": Entry("rlparity.agents.ppo"),
+    "a2c": Entry("rlparity.agents.a2c", ("discrete", "continuous")),
+    "ppo": Entry("rlparity.agents.ppo", ("discrete", "continuous")),
+    "trpo": Entry("rlparity.agents.trpo", ("discrete", "continuous")),
     "dqn": Entry("rlparity.agents.dqn"),
+    "ddpg": Entry("rlparity.agents.ddpg", ("continuous",)),
+    "td3": Entry("rlparity.agents.td3", ("continuous",)),
+    "sac": Entry("rlparity.agents.sac", ("continuous",)),
 }
 REFERENCES = {
     "a2c": "stable_baselines3:A2C",
     "ppo": "stable_baselines3:PPO",
     "dqn": "stable_baselines3:DQN",
+    "trpo": "sb3_contrib:TRPO",
+    "ddpg": "stable_baselines3:DDPG",
+    "td3": "stable_baselines3:TD3",
+    "sac": "stable_baselines3:SAC",
 }
 FAMILIES = {"CartPole-v1": "rlparity.tasks.classic"}  # all others: GENERIC
 GENERIC = "rlparity.tasks.generic"

@@ -120,13 +120,22 @@ COUNTS = {
     "train_freq",
     "n_episodes",
     "target_update_interval",
+    "policy_delay",
+    "cg_max_steps",
+    "n_critic_updates",
+    "line_search_max_iter",
+    "sub_sampling_factor",
 }
 SHARES = {
     "gamma",
+    "tau",
+    "line_search_shrinking_factor",
     "gae_lambda",
     "baseline_decay",
     *(f"exploration_{end}_eps" for end in ("initial", "final")),
 }
+
+ANY_SIGN = {"log_std_init", "target_entropy"}
 
 
 def config(agent: str) -> dict[str, sources.Field]:
@@ -161,6 +170,8 @@ def out_of_range(name: str, value: Any) -> str | None:
         return None if 0 < value <= 1 else "above 0, to 1"
     if name in COUNTS:
         return None if value >= 1 else "1 and more"
+    if name in ANY_SIGN:
+        return None if math.isfinite(value) else "finite"
     if name in SHARES:
         return None if 0 <= value <= 1 else "0 to 1"
     return None if 0 <= value < math.inf else "0 and more, finite"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -12,76 +11,10 @@ from torch import Tensor
 
 from rlparity import agents, tasks
 from rlparity.cell import Cell
-from rlparity.evaluate import Evaluator, Outcome
-from rlparity.records import Episode
+from rlparity.evaluate import Evaluator
+from rlparity.rows import Rows, Watch, unwatched
 from rlparity.seeding import Streams, Uniforms
 from rlparity.tasks.normalise import Normalised
-
-Watch = Callable[[int, Iterable[Episode]], None]  # environment steps so far, games that just ended
-
-
-def unwatched(env_step: int, ended: Iterable[Episode]) -> None:
-    """Nobody looks."""
-
-
-@dataclass
-class Rows:
-    """All that a cell has to say, in the columns of `records.SCHEMAS`."""
-
-    cell: Cell
-    episodes: list[dict[str, Any]] = field(default_factory=list)
-    evaluations: list[dict[str, Any]] = field(default_factory=list)
-    progress: list[dict[str, Any]] = field(default_factory=list)
-    failed: dict[int, str] = field(default_factory=dict)  # seed -> reason
-    evaluation_time_s: float = 0.0
-    training_time_s: float = 0.0
-    state: dict[str, Tensor] = field(default_factory=dict)  # what `play` needs
-
-    def __post_init__(self) -> None:
-        self._started = time.perf_counter()
-
-    def _row(self, seed_index: int, env_step: int) -> dict[str, Any]:
-        cell = self.cell
-        names = {
-            "implementation": cell.implementation,
-            "algorithm": cell.algorithm,
-            "environment": cell.environment,
-        }
-        return {**names, "seed": cell.seeds[seed_index], "env_step": env_step}
-
-    def ended(self, episodes: Iterable[Episode]) -> None:
-        """Book the games that ended in training."""
-        for s, _, env_step, total, length in episodes:
-            if self.cell.seeds[s] not in self.failed and env_step <= self.cell.budget:
-                self.episodes.append(
-                    {**self._row(s, env_step), "episode_return": total, "episode_length": length}
-                )
-
-    def evaluated(self, env_step: int, outcomes: Iterable[Outcome], metrics: Mapping[str, Tensor]) -> None:
-        """Book one evaluation, and the metrics of the last update before it, each (S,)."""
-        for s, episode, protocol, total, length in outcomes:
-            if self.cell.seeds[s] not in self.failed:
-                self.evaluations.append(
-                    {
-                        **self._row(s, env_step),
-                        "episode": episode,
-                        "protocol": protocol,
-                        "episode_return": total,
-                        "episode_length": length,
-                    }
-                )
-        wall = time.perf_counter() - self._started
-        values = {name: metric.tolist() for name, metric in sorted(metrics.items())}
-        for s in range(len(self.cell.seeds)):
-            for name, metric in {"evaluation_time_s": None, **values}.items():
-                value = self.evaluation_time_s if metric is None else metric[s]
-                self.progress.append(
-                    {**self._row(s, env_step), "wall_time_s": wall, "metric": name, "value": value}
-                )
-
-    def fail(self, seed_index: int, env_step: int, reason: str) -> None:
-        """Freeze a seed: its rows so far are kept, none are added."""
-        self.failed.setdefault(self.cell.seeds[seed_index], f"{reason} by environment step {env_step}")
 
 
 def run(cell: Cell, watch: Watch = unwatched, evaluate: bool = True) -> Rows:
@@ -115,7 +48,7 @@ def loop(
     budget, n_points = rows.cell.budget, rows.cell.evaluation.points
     metrics: dict[str, Tensor] = {}
     point = 0
-    started = time.perf_counter()
+    rows.start()
     for env_step in range(0, budget, rows.cell.n_envs):
         if evaluator and env_step * n_points >= point * budget:
             point = env_step * n_points // budget
@@ -132,7 +65,7 @@ def loop(
         watch(env_step + rows.cell.n_envs, ended)
     if evaluator and agent.alive.any():
         _evaluate(agent, env, rows, evaluator, n_points, budget, metrics)
-    rows.training_time_s = time.perf_counter() - started - rows.evaluation_time_s
+    rows.finish()
 
 
 def _evaluate(

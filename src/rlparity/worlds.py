@@ -19,8 +19,9 @@ class World:
     """The spaces of one environment, and who steps it."""
 
     actions: str  # "discrete", "continuous", or the name of a space that no agent knows
-    observation_bytes: int
-    action_bytes: int
+    observation_bytes: int  # of one observation, as the environment gives it
+    observation_size: int  # numbers in one observation
+    action_size: int  # numbers in one action
     threshold: float | None  # return at which Gymnasium calls it solved
     time_limit: int | None  # steps
     simulator: str | None  # distribution whose version matters besides Gymnasium's
@@ -64,7 +65,8 @@ def _look(env: Any, environment: str) -> World:
     return World(
         actions=action,
         observation_bytes=_size(env.observation_space),
-        action_bytes=_size(env.action_space),
+        observation_size=math.prod(env.observation_space.shape),
+        action_size=math.prod(env.action_space.shape or ()),
         threshold=env.spec.reward_threshold,
         time_limit=env.spec.max_episode_steps,
         simulator=SIMULATORS.get(maker.split(".")[2]) if own else None,

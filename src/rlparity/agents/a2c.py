@@ -17,7 +17,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from rlparity import distributions, networks, targets
+from rlparity import networks, targets
+from rlparity.distributions import categorical
 from rlparity.memory import Rollout
 from rlparity.records import Step
 from rlparity.seeding import Streams
@@ -48,6 +49,8 @@ class Config:
     rms_prop_eps: float = 1e-5
     net_arch: tuple[int, ...] = (64, 64)  # hidden units
     activation: Literal["tanh", "relu"] = "tanh"
+    log_std_init: float = 0.0  # continuous actions, in the task's units
+    ortho_init: bool = True  # else PyTorch's own start
 
 
 class Batch(NamedTuple):
@@ -92,7 +95,7 @@ class Agent:
     def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:
         """obs (S, N, *obs), uniform numbers (S, N, 1) -> action (S, N)."""
         logits = self.network("actor", obs)
-        return logits.argmax(-1) if explore is None else distributions.sample(logits, explore[..., 0])
+        return logits.argmax(-1) if explore is None else categorical.sample(logits, explore[..., 0])
 
     def observe(self, step: Step) -> dict[str, Tensor]:
         """Remember one step of N worlds; learn when the rollout is full."""
@@ -132,7 +135,7 @@ class Agent:
             spread = advantage.std(1, keepdim=True) + 1e-8
             advantage = (advantage - advantage.mean(1, keepdim=True)) / spread
         logits = self.network("actor", batch.obs)
-        log_prob, entropy = distributions.log_prob_and_entropy(logits, batch.action)
+        log_prob, entropy = categorical.log_prob_and_entropy(logits, batch.action)
         policy_loss = -policy_objective(log_prob, advantage)
         value = self.network("critic", batch.obs)
         assert value.shape == batch.returns.shape

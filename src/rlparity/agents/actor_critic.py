@@ -16,7 +16,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from rlparity import distributions, networks, targets
+from rlparity import networks, targets
+from rlparity.distributions import categorical
 from rlparity.memory import Trajectories, Trajectory
 from rlparity.records import Step
 from rlparity.seeding import Streams
@@ -69,7 +70,7 @@ class Agent:
     def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:
         """obs (S, N, *obs), uniform numbers (S, N, 1) -> action (S, N)."""
         logits = self.actor("actor", obs)
-        return logits.argmax(-1) if explore is None else distributions.sample(logits, explore[..., 0])
+        return logits.argmax(-1) if explore is None else categorical.sample(logits, explore[..., 0])
 
     def observe(self, step: Step) -> dict[str, Tensor]:
         """Remember one step of N worlds; a seed with m finished games learns from them, alone."""
@@ -85,7 +86,7 @@ class Agent:
         c, actor, critic = self.config, self.actor.row(s), self.critic.row(s)
         obs = torch.cat([game.obs for game in games])[None]
         action = torch.cat([game.action for game in games])[None]
-        log_prob, entropy = distributions.log_prob_and_entropy(actor("actor", obs), action)
+        log_prob, entropy = categorical.log_prob_and_entropy(actor("actor", obs), action)
         advantage = advantages(games, critic("critic", obs), c.gamma)
         policy_loss = -(log_prob * advantage.detach()).sum(1) / len(games)
         value_loss = advantage.square().mean(1)

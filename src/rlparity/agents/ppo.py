@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rlparity import distributions, networks, targets
+from rlparity import networks, targets
+from rlparity.distributions import categorical
 from rlparity.memory import Rollout
 from rlparity.records import Step
 from rlparity.seeding import Streams
@@ -51,6 +52,8 @@ class Config:
     target_kl: float | None = None  # nats; an update stops above 1.5 times this
     net_arch: tuple[int, ...] = (64, 64)  # hidden units
     activation: Literal["tanh", "relu"] = "tanh"
+    log_std_init: float = 0.0  # continuous actions, in the task's units
+    ortho_init: bool = True  # else PyTorch's own start
 
 
 class Batch(NamedTuple):
@@ -111,7 +114,7 @@ class Agent:
     def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:
         """obs (S, N, *obs), uniform numbers (S, N, 1) -> action (S, N)."""
         logits = self.network("actor", obs)
-        return logits.argmax(-1) if explore is None else distributions.sample(logits, explore[..., 0])
+        return logits.argmax(-1) if explore is None else categorical.sample(logits, explore[..., 0])
 
     def observe(self, step: Step) -> dict[str, Tensor]:
         """Remember one step of N worlds; learn when the rollout is full."""
@@ -136,7 +139,7 @@ class Agent:
         advantage = targets.gae(
             rollout.reward, value, next_value, rollout.discount, rollout.last, c.gamma, c.gae_lambda
         )
-        log_prob = distributions.log_prob(self.network("actor", obs), action)
+        log_prob = categorical.log_prob(self.network("actor", obs), action)
         flat = (x.flatten(1, 2) for x in (value, advantage, advantage + value))
         return Batch(obs, action, log_prob, *flat)
 
@@ -170,7 +173,7 @@ class Agent:
         c = self.config
         advantage = normalised(batch.advantage) if c.normalize_advantage else batch.advantage
         logits = self.network("actor", batch.obs)
-        log_prob, entropy = distributions.log_prob_and_entropy(logits, batch.action)
+        log_prob, entropy = categorical.log_prob_and_entropy(logits, batch.action)
         log_ratio = log_prob - batch.log_prob
         ratio = log_ratio.exp()
         policy_loss = -clipped_objective(ratio, advantage, epsilon)

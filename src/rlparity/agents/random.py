@@ -5,6 +5,7 @@ Departures from the paper: none.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -26,15 +27,20 @@ class Agent:
     """Chooses every action with the same probability; has no deterministic policy."""
 
     def __init__(self, task: TaskSpec, config: Config, random: Streams, budget: int):
-        assert task.n_actions is not None
-        self._n_actions = task.n_actions
-        self.uniforms = 1
+        self._n_actions, self._shape = task.n_actions, task.action_shape
+        self._bounds = [
+            torch.tensor(end).view(self._shape) for end in (task.action_low, task.action_high) if end
+        ]
+        self.uniforms = math.prod(task.action_shape)
         self.alive = torch.ones(task.n_seeds, dtype=torch.bool)
 
     def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:
-        """uniform numbers (S, N, 1) -> action (S, N)."""
+        """uniform numbers (S, N, uniforms) -> action (S, N), or (S, N, *action) within the bounds."""
         assert explore is not None, "a random agent has no deterministic policy"
-        return (explore[..., 0] * self._n_actions).long()
+        if self._n_actions is not None:
+            return (explore[..., 0] * self._n_actions).long()
+        low, high = self._bounds
+        return low + explore.unflatten(-1, self._shape) * (high - low)
 
     def observe(self, step: Step) -> dict[str, Tensor]:
         """Learn nothing."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from torch import Tensor
@@ -21,6 +21,8 @@ class TaskSpec(NamedTuple):
     obs_shape: tuple[int, ...]
     n_actions: int | None  # discrete tasks
     action_shape: tuple[int, ...] = ()  # continuous tasks
+    action_low: tuple[float, ...] = ()  # bounds of each component, which the task clips to
+    action_high: tuple[float, ...] = ()
 
 
 class Task(Protocol):
@@ -37,6 +39,12 @@ class Task(Protocol):
 
     def pop_episodes(self) -> list[Episode]:
         """The games that ended since the last call."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """The state of all worlds as arrays, numbers and text; asked for when no ended game waits."""
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `snapshot`, bit for bit."""
 
     def close(self) -> None:
         """Release what Gymnasium holds."""

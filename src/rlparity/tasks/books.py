@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from rlparity.records import Episode
@@ -32,3 +35,12 @@ class Books:
         """The games that ended since the last call."""
         ended, self._ended = self._ended, []
         return ended
+
+    def snapshot(self) -> dict[str, Any]:
+        """Running games; those that ended have been handed out."""
+        return {"returns": self._returns, "lengths": self._lengths, "env_step": self.env_step}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `snapshot`."""
+        self._returns, self._lengths = np.array(state["returns"]), np.array(state["lengths"])
+        self.env_step = state["env_step"]
