@@ -16,7 +16,17 @@ LIGHT = {  # start-up time matters: they run before every job
     *("__main__", "cell", "cost", "errors", "fingerprint", "grid", "orders", "registry", "restore"),
     *("settings", "sources", "suite", "worlds", "yamlfile"),
 }
-AGENT_USES = {"distributions", "memory", "networks", "records", "seeding", "targets", "tasks"}
+AGENT_USES = {
+    "bounds",
+    "distributions",
+    "memory",
+    "networks",
+    "policies",
+    "records",
+    "seeding",
+    "targets",
+    "tasks",
+}
 PLOTTING = {"pandas", "matplotlib", "seaborn", "scipy", "jinja2"}
 LEARNING = {"torch", "stable_baselines3", "sb3_contrib", "gymnasium"}
 

@@ -61,9 +61,10 @@ def mlp(sizes: Sequence[int], gain: float | None = None) -> list[Layer]:
 
 
 class Network:
-    """Named stacks of dense layers with one parameter vector per seed.
+    """Named stacks of dense layers, and named vectors, with one parameter vector per seed.
 
-    `theta` and `grad` are (S, P); the layers are views into `theta`, and `backward` fills `grad`.
+    `theta` and `grad` are (S, P); the layers are views into `theta`, and `backward` fills `grad`. A vector is
+    given as its start, and is (S, 1, length).
     """
 
     def __init__(
@@ -71,33 +72,49 @@ class Network:
         stacks: Mapping[str, Sequence[Layer]],
         generators: Sequence[torch.Generator],
         activation: str = "tanh",
+        vectors: Mapping[str, Sequence[float]] | None = None,
     ):
         self._layers = {name: list(layers) for name, layers in stacks.items()}
+        self._lengths = {name: len(start) for name, start in (vectors or {}).items()}
         self._activation = ACTIVATIONS[activation]
         self.activation = activation
         n_parameters = sum((fan_in + 1) * fan_out for s in self._layers.values() for fan_in, fan_out, _ in s)
-        width = math.ceil(n_parameters / PAD) * PAD
-        self._bind(torch.zeros(len(generators), width))
+        self.n_parameters = n_parameters + sum(self._lengths.values())
+        width = math.ceil(self.n_parameters / PAD) * PAD
+        start = torch.zeros(len(generators), width, device="cpu")  # drawn alike for every device
+        laid, plain = self._lay(start)
         for k, generator in enumerate(generators):
             for name, layers in self._layers.items():
-                for layer, (weight, bias) in zip(layers, self.stacks[name], strict=True):
-                    _initialise(layer, weight[k].detach(), bias[k].detach(), generator)
+                for layer, (weight, bias) in zip(layers, laid[name], strict=True):
+                    _initialise(layer, weight[k], bias[k], generator)
+        for name, values in (vectors or {}).items():
+            plain[name].copy_(torch.tensor(values))
+        self._bind(start.to(torch.get_default_device()))
 
     def _bind(self, theta: Tensor) -> None:
-        """Lay the layers into the rows of theta (S, P)."""
+        """Make the rows of theta (S, P) the parameters."""
         self.theta, self.grad = theta, torch.zeros_like(theta)
-        self.stacks: dict[str, list[tuple[Tensor, Tensor]]] = {}
-        start = 0
-        for name, layers in self._layers.items():
-            self.stacks[name] = []
-            for fan_in, fan_out, _ in layers:
-                end = start + fan_in * fan_out
-                weight = self._leaf(start, end, fan_in, fan_out)
-                self.stacks[name].append((weight, self._leaf(end, end + fan_out, 1, fan_out)))
-                start = end + fan_out
+        self.stacks, self.vectors = self._lay(theta)
+        for leaf in self._leaves():
+            leaf.requires_grad_()
 
-    def _leaf(self, start: int, end: int, *shape: int) -> Tensor:
-        return self.theta[:, start:end].unflatten(1, shape).requires_grad_()
+    def _lay(self, theta: Tensor) -> tuple[dict[str, list[tuple[Tensor, Tensor]]], dict[str, Tensor]]:
+        """The rows of theta (S, P) as weights and biases of every stack, and as vectors."""
+        stacks: dict[str, list[tuple[Tensor, Tensor]]] = {}
+        start = 0
+
+        def leaf(*shape: int) -> Tensor:
+            nonlocal start
+            start += math.prod(shape)
+            return theta[:, start - math.prod(shape) : start].unflatten(1, shape)
+
+        for name, layers in self._layers.items():
+            stacks[name] = [(leaf(i, o), leaf(1, o)) for i, o, _ in layers]
+        return stacks, {name: leaf(1, length) for name, length in self._lengths.items()}
+
+    def _leaves(self) -> list[Tensor]:
+        layers = [leaf for stack in self.stacks.values() for pair in stack for leaf in pair]
+        return [*layers, *self.vectors.values()]
 
     def __call__(self, name: str, x: Tensor) -> Tensor:
         """Run one stack: x (S, B, fan_in) -> (S, B, fan_out); a single output drops its axis: (S, B)."""
@@ -114,10 +131,8 @@ class Network:
 
     def backward(self, loss: Tensor) -> None:
         """Fill `grad` with the gradient of each seed's loss, (S,): the seeds' sums are independent."""
-        leaves = [leaf for stack in self.stacks.values() for pair in stack for leaf in pair]
-        gradients = torch.autograd.grad(loss.sum(), leaves, materialize_grads=True)
-        used = sum(leaf[0].numel() for leaf in leaves)
-        torch.cat([gradient.flatten(1) for gradient in gradients], 1, out=self.grad[:, :used])
+        gradients = torch.autograd.grad(loss.sum(), self._leaves(), materialize_grads=True)
+        torch.cat([gradient.flatten(1) for gradient in gradients], 1, out=self.grad[:, : self.n_parameters])
 
     def clip_grad(self, max_norm: float | None) -> Tensor:
         """Scale each seed's gradient to at most `max_norm`; returns the norms before that, (S,)."""
@@ -128,16 +143,16 @@ class Network:
 
     def copy(self) -> Network:
         """A network of the same shape with its own copy of the parameters."""
-        twin = object.__new__(Network)
-        twin._layers, twin._activation, twin.activation = self._layers, self._activation, self.activation
-        twin._bind(self.theta.clone())
-        return twin
+        return self._twin(self.theta.detach().clone())
 
     def row(self, k: int) -> Network:
         """Seed k alone, S = 1, on the same memory: for learners whose seeds fall out of step."""
+        return self._twin(self.theta[k : k + 1])
+
+    def _twin(self, theta: Tensor) -> Network:
         twin = object.__new__(Network)
-        twin._layers, twin._activation, twin.activation = self._layers, self._activation, self.activation
-        twin._bind(self.theta[k : k + 1])
+        twin.__dict__.update(self.__dict__)
+        twin._bind(theta)
         return twin
 
 

@@ -17,8 +17,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from rlparity import networks, targets
-from rlparity.distributions import categorical
+from rlparity import networks, policies, targets
 from rlparity.memory import Rollout
 from rlparity.records import Step
 from rlparity.seeding import Streams
@@ -73,14 +72,16 @@ class Agent:
     """Updates once after every n_steps in N worlds."""
 
     def __init__(self, task: TaskSpec, config: Config, random: Streams, budget: int):
-        assert task.n_actions is not None
+        self.policy = policies.build(task, config.log_std_init)
         (inputs,) = task.obs_shape
         hidden = [inputs, *config.net_arch]
+        gains = (0.01, 1.0) if config.ortho_init else (None, None)
         stacks = {
-            "actor": networks.mlp([*hidden, task.n_actions], 0.01),
-            "critic": networks.mlp([*hidden, 1], 1.0),
+            "actor": networks.mlp([*hidden, self.policy.n_outputs], gains[0]),
+            "critic": networks.mlp([*hidden, 1], gains[1]),
         }
-        self.network = networks.Network(stacks, random.torch_generators("network"), config.activation)
+        generators = random.torch_generators("network")
+        self.network = networks.Network(stacks, generators, config.activation, self.policy.vectors)
         self.optimizer: networks.RMSprop | networks.Adam
         if config.use_rms_prop:
             self.optimizer = networks.RMSprop(self.network, eps=config.rms_prop_eps)
@@ -88,14 +89,15 @@ class Agent:
             self.optimizer = networks.Adam(self.network, eps=1e-5)
         self.memory = Rollout(config.n_steps)
         self.config, self.budget, self.env_steps = config, budget, 0
-        self.uniforms = 1
+        self.uniforms = self.policy.uniforms
         self.alive = torch.ones(task.n_seeds, dtype=torch.bool)
 
     @torch.no_grad()
     def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:
-        """obs (S, N, *obs), uniform numbers (S, N, 1) -> action (S, N)."""
-        logits = self.network("actor", obs)
-        return logits.argmax(-1) if explore is None else categorical.sample(logits, explore[..., 0])
+        """obs (S, N, *obs), uniform numbers (S, N, uniforms) -> action (S, N) or (S, N, *action)."""
+        if explore is None:
+            return self.policy.mode(self.network, obs)
+        return self.policy.sample(self.network, obs, explore)
 
     def observe(self, step: Step) -> dict[str, Tensor]:
         """Remember one step of N worlds; learn when the rollout is full."""
@@ -134,8 +136,7 @@ class Agent:
         if c.normalize_advantage:
             spread = advantage.std(1, keepdim=True) + 1e-8
             advantage = (advantage - advantage.mean(1, keepdim=True)) / spread
-        logits = self.network("actor", batch.obs)
-        log_prob, entropy = categorical.log_prob_and_entropy(logits, batch.action)
+        log_prob, entropy = self.policy.log_prob_and_entropy(self.network, batch.obs, batch.action)
         policy_loss = -policy_objective(log_prob, advantage)
         value = self.network("critic", batch.obs)
         assert value.shape == batch.returns.shape

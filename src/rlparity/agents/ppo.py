@@ -16,8 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rlparity import networks, targets
-from rlparity.distributions import categorical
+from rlparity import networks, policies, targets
 from rlparity.memory import Rollout
 from rlparity.records import Step
 from rlparity.seeding import Streams
@@ -95,26 +94,29 @@ class Agent:
     """Alternates between collecting T steps in N worlds and K epochs of minibatch updates."""
 
     def __init__(self, task: TaskSpec, config: Config, random: Streams, budget: int):
-        assert task.n_actions is not None
+        self.policy = policies.build(task, config.log_std_init)
         (inputs,) = task.obs_shape
         hidden = [inputs, *config.net_arch]
+        gains = (0.01, 1.0) if config.ortho_init else (None, None)
         stacks = {
-            "actor": networks.mlp([*hidden, task.n_actions], 0.01),
-            "critic": networks.mlp([*hidden, 1], 1.0),
+            "actor": networks.mlp([*hidden, self.policy.n_outputs], gains[0]),
+            "critic": networks.mlp([*hidden, 1], gains[1]),
         }
-        self.network = networks.Network(stacks, random.torch_generators("network"), config.activation)
+        generators = random.torch_generators("network")
+        self.network = networks.Network(stacks, generators, config.activation, self.policy.vectors)
         self.optimizer = networks.Adam(self.network, eps=1e-5)
         self.memory = Rollout(config.n_steps)
         self.config, self.budget, self.env_steps = config, budget, 0
         self.shuffles = random.generators("minibatches")
-        self.uniforms = 1
+        self.uniforms = self.policy.uniforms
         self.alive = torch.ones(task.n_seeds, dtype=torch.bool)
 
     @torch.no_grad()
     def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:
-        """obs (S, N, *obs), uniform numbers (S, N, 1) -> action (S, N)."""
-        logits = self.network("actor", obs)
-        return logits.argmax(-1) if explore is None else categorical.sample(logits, explore[..., 0])
+        """obs (S, N, *obs), uniform numbers (S, N, uniforms) -> action (S, N) or (S, N, *action)."""
+        if explore is None:
+            return self.policy.mode(self.network, obs)
+        return self.policy.sample(self.network, obs, explore)
 
     def observe(self, step: Step) -> dict[str, Tensor]:
         """Remember one step of N worlds; learn when the rollout is full."""
@@ -139,7 +141,7 @@ class Agent:
         advantage = targets.gae(
             rollout.reward, value, next_value, rollout.discount, rollout.last, c.gamma, c.gae_lambda
         )
-        log_prob = categorical.log_prob(self.network("actor", obs), action)
+        log_prob = self.policy.log_prob(self.network, obs, action)
         flat = (x.flatten(1, 2) for x in (value, advantage, advantage + value))
         return Batch(obs, action, log_prob, *flat)
 
@@ -172,8 +174,7 @@ class Agent:
         """Negative of eq. 9 for each seed, (S,), and what it is made of."""
         c = self.config
         advantage = normalised(batch.advantage) if c.normalize_advantage else batch.advantage
-        logits = self.network("actor", batch.obs)
-        log_prob, entropy = categorical.log_prob_and_entropy(logits, batch.action)
+        log_prob, entropy = self.policy.log_prob_and_entropy(self.network, batch.obs, batch.action)
         log_ratio = log_prob - batch.log_prob
         ratio = log_ratio.exp()
         policy_loss = -clipped_objective(ratio, advantage, epsilon)
