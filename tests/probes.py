@@ -1,4 +1,5 @@
 """Six worlds whose values are known, each of which isolates one part of a learner, and what agents learn.
+Each has a twin for continuous actions, where the best action is half the observation, or one half.
 
     python tests/probes.py              largest errors, configuration x probe
     python tests/probes.py dqn ...      every reading of these configurations, as in docs/agents
@@ -19,7 +20,7 @@ import torch
 from small import CONFIGURATIONS
 from torch import Tensor
 
-from rlparity import agents, settings, train
+from rlparity import agents, registry, settings, train
 from rlparity.cell import Cell
 from rlparity.records import Episode, Step
 from rlparity.seeding import Streams, Uniforms
@@ -32,13 +33,14 @@ CUT = 5  # steps
 
 
 class Probe(NamedTuple):
-    """A world with one number as its observation and two actions."""
+    """A world with one number as its observation and two actions, or one component within +-1."""
 
     reward: Callable[[Tensor, Tensor], Tensor]  # observation, action (S, N) -> (S, N)
     horizon: int = 1
     random: bool = False  # observations are -1 or 1, by chance
     clock: bool = False  # observations are the step of the episode; else 0
     cut: bool = False  # the episode is cut by a time limit, the task goes on
+    continuous: bool = False
 
 
 def matches(obs: Tensor, action: Tensor) -> Tensor:
@@ -54,6 +56,21 @@ PROBES = {
     "choose from observation": Probe(matches, random=True),
     "cut, not ended": Probe(lambda obs, action: torch.ones_like(obs), horizon=CUT, cut=True),
 }
+TWINS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "choose action": lambda obs, action: 1 - (action[..., 0] - 0.5).square(),
+    "choose from observation": lambda obs, action: 1 - (action[..., 0] - 0.5 * obs).square(),
+}
+
+
+def twin(name: str) -> str:
+    """The same world for continuous actions."""
+    return f"{name}, continuous"
+
+
+PROBES |= {
+    twin(name): probe._replace(continuous=True, reward=TWINS.get(name, probe.reward))
+    for name, probe in PROBES.items()
+}
 
 # state -> value of actions 0 and 1
 Q_VALUES: dict[str, dict[float, tuple[float, float]]] = {
@@ -65,6 +82,10 @@ Q_VALUES: dict[str, dict[float, tuple[float, float]]] = {
     "cut, not ended": {0: (10, 10)},
 }
 BEST = {"choose action": {0: 1}, "choose from observation": {-1: 0, 1: 1}}  # state -> action
+BEST_CONTINUOUS: dict[str, dict[float, float]] = {
+    "choose action": {0: 0.5},
+    "choose from observation": {-1: -0.5, 1: 0.5},
+}
 
 # Rewards to go of a cut game as it stands, 1 to CUT steps from its end, which one value must stand for
 MONTE_CARLO_CUT = float(np.mean([(1 - GAMMA**k) / (1 - GAMMA) for k in range(1, CUT + 1)]))
@@ -75,7 +96,8 @@ class Worlds:
     """S x N worlds of one probe, all at the same step of their episode; see `rlparity.tasks.Task`."""
 
     def __init__(self, probe: Probe, coins: Uniforms, n_seeds: int, n_envs: int):
-        self.spec = TaskSpec(n_seeds, n_envs, (1,), n_actions=2)
+        box = {"n_actions": None, "action_shape": (1,), "action_low": (-1.0,), "action_high": (1.0,)}
+        self.spec = TaskSpec(n_seeds, n_envs, (1,), **(box if probe.continuous else {"n_actions": 2}))
         self._probe, self._coins, self._t = probe, coins, 0
         self._books = Books(n_seeds, n_envs)
         self.obs = self._observe()
@@ -88,7 +110,8 @@ class Worlds:
 
     def step(self, action: Tensor, live: np.ndarray | None = None) -> Step:
         """Pay, and begin anew once the horizon is reached."""
-        obs, reward = self.obs, self._probe.reward(self.obs[..., 0], action)
+        bounded = action.clamp(-1, 1) if self._probe.continuous else action
+        obs, reward = self.obs, self._probe.reward(self.obs[..., 0], bounded)
         self._t += 1
         stop = self._t == self._probe.horizon
         next_obs = self.obs = self._observe()
@@ -143,6 +166,34 @@ TUNED: dict[str, dict[str, Any]] = {  # budget: environment steps, or games of a
         "n_envs": 4,
         "budget": 4_800,
     },
+    "trpo": {
+        "hyperparameters": {
+            "n_steps": 20,
+            "batch_size": 80,
+            "target_kl": 0.03,
+            "n_critic_updates": 10,
+            "learning_rate": 0.01,
+            "learning_rate_schedule": "linear",
+        },
+        "n_envs": 16,
+        "budget": 9_600,
+    },
+    **{
+        name: {
+            "hyperparameters": {
+                "learning_rate": 0.005,
+                "learning_rate_schedule": "linear",
+                "buffer_size": 2_000,
+                "learning_starts": 200,
+                "batch_size": 64,
+                "tau": 0.02,
+                "activation": "tanh",
+            },
+            "n_envs": 4,
+            "budget": 4_800,
+        }
+        for name in ("ddpg", "td3", "sac")
+    },
     "reinforce": {
         "hyperparameters": {"learning_rate": 0.01, "n_episodes": 16},
         "n_envs": 16,
@@ -153,6 +204,15 @@ TUNED: dict[str, dict[str, Any]] = {  # budget: environment steps, or games of a
         "n_envs": 16,
         "budget": 3_200,
     },
+}
+
+
+# Noise to explore with; and little of it in policies whose own value pays for it.
+OWN: dict[str, dict[str, Any]] = {
+    "a2c": {"log_std_init": -2.0},
+    "ddpg": {"noise_std": 0.3},
+    "td3": {"noise_std": 0.3},
+    "sac": {"ent_coef": 0.001},
 }
 
 
@@ -171,7 +231,13 @@ def learn(
         seeds=SEEDS,
         budget=tuned["budget"] * (PROBES[probe].horizon if named.agent in MONTE_CARLO else 1),
         n_envs=tuned["n_envs"],
-        hyperparameters={**SMALL, **tuned["hyperparameters"], **named.options, **changes},
+        hyperparameters={
+            **SMALL,
+            **tuned["hyperparameters"],
+            **OWN.get(named.agent, {}),
+            **named.options,
+            **changes,
+        },
     )
     random = Streams(cell)
     coins = Uniforms(random.generators("probe"), cell.n_envs)
@@ -181,7 +247,7 @@ def learn(
         observe = agent.observe
         agent.observe = lambda step: observe(spoil(step))  # type: ignore[method-assign]
     explore = Uniforms(random.generators("explore"), cell.n_envs, agent.uniforms)
-    train.loop(agent, worlds, explore, train.Rows(cell), None)
+    train.loop(train.Training(agent, worlds, explore, train.Rows(cell)))
     return agent
 
 
@@ -201,6 +267,8 @@ class Reading(NamedTuple):
 @torch.no_grad()
 def read(agent: Any, algorithm: str, probe: str) -> list[Reading]:
     """Every opinion of a trained agent that a probe knows the truth of."""
+    if PROBES[probe].continuous:
+        return _read_continuous(agent, probe, probe.removesuffix(twin("")))
     named = settings.library().algorithms[algorithm]
     readings = []
     for state, values in Q_VALUES[probe].items():
@@ -217,6 +285,27 @@ def read(agent: Any, algorithm: str, probe: str) -> list[Reading]:
             best = BEST[probe][state]
             chance = torch.softmax(actor(agent)("actor", obs), -1)[:, 0, best]
             readings.append(Reading(f"pi({best}; {state:g})", 1.0, chance.tolist()))
+    return readings
+
+
+def _read_continuous(agent: Any, probe: str, name: str) -> list[Reading]:
+    """V of an actor-critic, Q at the best action of the others, and the action itself."""
+    readings = []
+    for state, values in Q_VALUES[name].items():
+        obs = torch.full((len(SEEDS), 1, 1), float(state))
+        best = BEST_CONTINUOUS.get(name, {}).get(state, 0.0)
+        if "critic" in critic(agent).stacks:
+            readings.append(
+                Reading(f"V({state:g})", max(values), critic(agent)("critic", obs)[:, 0].tolist())
+            )
+        else:
+            seen = torch.cat([obs, torch.full_like(obs, best)], -1)
+            stack = next(iter(critic(agent).stacks))
+            learned = critic(agent)(stack, seen)[:, 0].tolist()
+            readings.append(Reading(f"Q({state:g}, {best:g})", max(values), learned))
+        if name in BEST_CONTINUOUS:
+            action = agent.act(obs).clamp(-1, 1)[:, 0, 0]
+            readings.append(Reading(f"mu({state:g})", best, action.tolist()))
     return readings
 
 
@@ -241,7 +330,8 @@ def readings(algorithm: str, probe: str) -> tuple[Reading, ...]:
 def applies(algorithm: str, probe: str) -> bool:
     """Whether the configuration has an opinion on what the probe asks."""
     named = settings.library().algorithms[algorithm]
-    if named.agent == "random":
+    kind = "continuous" if PROBES[probe].continuous else "discrete"
+    if named.agent == "random" or kind not in registry.AGENTS[named.agent].actions:
         return False
     has_values = named.agent != "reinforce" or named.options["baseline"] == "value"
     return has_values or probe in BEST

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rlparity import agents, settings
+from rlparity import agents, registry, settings
 from rlparity.cell import Cell, Protocol
 from rlparity.networks import Network
 from rlparity.records import Step
@@ -18,10 +18,26 @@ from rlparity.train import Rows
 torch.set_num_threads(1)
 
 CONFIGURATIONS = tuple(settings.library().algorithms)
+CONTINUOUS = tuple(
+    name
+    for name, named in settings.library().algorithms.items()
+    if "discrete" not in registry.AGENTS[named.agent].actions
+)
 BRIEF = Protocol(points=2, episodes=2, final_episodes=3)
 QUICK: dict[str, dict[str, Any]] = {  # several updates within a few hundred steps
     "ppo": {"n_epochs": 2, "batch_size": 128},
     "dqn": {"learning_starts": 40, "train_freq": 16, "gradient_steps": 2},
+    "trpo": {"n_steps": 128, "n_critic_updates": 2, "cg_max_steps": 5},
+    **{
+        name: {
+            "learning_starts": 40,
+            "train_freq": 4,
+            "batch_size": 32,
+            "buffer_size": 400,
+            "net_arch": [32, 32],
+        }
+        for name in ("ddpg", "td3", "sac")
+    },
 }
 
 
@@ -32,7 +48,7 @@ def cell(algorithm: str, seeds: tuple[int, ...] = (0,), **changes: Any) -> Cell:
     """
     library = settings.library()
     named = library.algorithms[algorithm]
-    environment = changes.pop("environment", "CartPole-v1")
+    environment = changes.pop("environment", "Pendulum-v1" if algorithm in CONTINUOUS else "CartPole-v1")
     block = library.lookup(environment, named.agent)
     own = {**block.hyperparameters, **named.options, **QUICK.get(named.agent, {})}
     fields = {
@@ -53,12 +69,19 @@ def of_seed(rows: Rows, seed: int) -> list[dict[str, Any]]:
     return [row for row in [*rows.episodes, *rows.evaluations] if row["seed"] == seed]
 
 
+ACTIONS: dict[bool, dict[str, Any]] = {
+    False: {"n_actions": 2},
+    True: {"n_actions": None, "action_shape": (2,), "action_low": (-2.0,) * 2, "action_high": (2.0,) * 2},
+}
+
+
 def build(
     algorithm: str, n_seeds: int = 1, n_envs: int = 1, inputs: int = 2, budget: int = 1000, **options: Any
 ) -> Any:
-    """An agent of a named configuration with the agent's own defaults, for two actions."""
+    """An agent of a named configuration with the agent's own defaults, for two actions, or actions of two
+    components within +-2 if it knows no others."""
     named = settings.library().algorithms[algorithm]
-    spec = TaskSpec(n_seeds, n_envs, (inputs,), n_actions=2)
+    spec = TaskSpec(n_seeds, n_envs, (inputs,), **ACTIONS[algorithm in CONTINUOUS])
     streams = Streams(cell(algorithm, tuple(range(n_seeds))))
     return agents.build(named.agent, spec, {**named.options, **options}, streams, budget)
 
@@ -75,11 +98,13 @@ def row(*values: float) -> Tensor:
     return torch.tensor([values], dtype=torch.float32)
 
 
-def stream(n_seeds: int, n_envs: int, length: int, first: int = 0) -> list[Step]:
+def stream(n_seeds: int, n_envs: int, length: int, first: int = 0, continuous: bool = False) -> list[Step]:
     """Random transitions of two observations; a world's episode ends, or is cut, once in ten steps."""
     rng = torch.Generator().manual_seed(first)
     obs = torch.randn(length + 1, n_seeds, n_envs, 2, generator=rng)
     action = torch.randint(2, (length, n_seeds, n_envs), generator=rng)
+    if continuous:
+        action = 4 * torch.rand(length, n_seeds, n_envs, 2, generator=rng) - 2
     reward, chance = torch.rand(2, length, n_seeds, n_envs, generator=rng)
     last = (chance < 0.1).float()
     discount = 1 - (chance < 0.05).float()

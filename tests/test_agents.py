@@ -9,14 +9,19 @@ from typing import Any
 import probes
 import pytest
 import torch
-from small import CONFIGURATIONS, build, stream
+from small import CONFIGURATIONS, CONTINUOUS, build, stream
 
 from rlparity import agents, settings
 
 LEARNERS = [name for name in CONFIGURATIONS if name != "random"]
+STOCHASTIC = [name for name in LEARNERS if not name.startswith("dqn") and name not in CONTINUOUS]
 SHORT = {
     "ppo": {"n_steps": 8, "batch_size": 8, "n_epochs": 2},
     "dqn": {"learning_starts": 8, "net_arch": (128, 128)},
+    "trpo": {"n_steps": 8, "batch_size": 8, "n_critic_updates": 2},
+    "ddpg": {"learning_starts": 8, "net_arch": (128, 128), "batch_size": 16},
+    "td3": {"learning_starts": 8, "net_arch": (32,), "batch_size": 16},
+    "sac": {"learning_starts": 8, "net_arch": (32,), "batch_size": 16},
     "reinforce": {"n_episodes": 2},
     "actor_critic": {"n_episodes": 2},
 }
@@ -31,7 +36,7 @@ def short(algorithm: str, **options: Any) -> Any:
 def test_a_seed_whose_loss_is_not_finite_is_frozen_alone(algorithm: str):
     """Seed 1 is paid NaN from step 40 on; it keeps the parameters it had, and the others never notice."""
     sick, healthy = short(algorithm), short(algorithm)
-    for t, step in enumerate(stream(3, 2, 120)):
+    for t, step in enumerate(stream(3, 2, 120, continuous=algorithm in CONTINUOUS)):
         healthy.observe(step)
         if t >= 40:
             step = step._replace(reward=step.reward.clone().index_fill_(0, torch.tensor(1), torch.nan))
@@ -49,14 +54,14 @@ def test_a_seed_whose_loss_is_not_finite_is_frozen_alone(algorithm: str):
 @pytest.mark.parametrize("algorithm", LEARNERS)
 def test_saved_parameters_act_as_they_did(algorithm: str):
     agent, other = short(algorithm), short(algorithm)
-    for step in stream(3, 2, 60):
+    for step in stream(3, 2, 60, continuous=algorithm in CONTINUOUS):
         agent.observe(step)
     obs = torch.randn(3, 50, 2, generator=torch.Generator().manual_seed(1))
     other.load_state_dict({name: value.clone() for name, value in agent.state_dict().items()})
     assert torch.equal(other.act(obs), agent.act(obs))
 
 
-@pytest.mark.parametrize("algorithm", [name for name in LEARNERS if not name.startswith("dqn")])
+@pytest.mark.parametrize("algorithm", STOCHASTIC)
 def test_a_fresh_policy_is_all_but_even(algorithm: str):
     """The last layer starts a hundred times smaller than the others."""
     agent = short(algorithm)

@@ -144,6 +144,8 @@ def test_both_arms_get_the_same_hyper_parameters(algorithm: str, environment: st
         "activation",
         "use_rms_prop",
         "rms_prop_eps",
+        "log_std_init",
+        "ortho_init",
     }
     remaining = 0.25
     for name, value in config.items():
@@ -202,3 +204,77 @@ def test_games_are_booked_with_raw_returns_under_normalisation():
     rows = reference.run(sb3_cell("a2c", environment="MountainCar-v0", budget=3300), evaluate=False)
     assert len(rows.episodes) == 16
     assert {(row["episode_return"], row["episode_length"]) for row in rows.episodes} == {(-200.0, 200)}
+
+
+@pytest.mark.parametrize("algorithm", ["a2c", "ppo", "trpo", "ddpg", "td3", "sac"])
+def test_a_continuous_policy_acts_as_its_model_does(algorithm: str):
+    """In the task's units, within its bounds of +-2 once the task has clipped it."""
+    c = sb3_cell(algorithm, environment="Pendulum-v1", n_envs=1, hyperparameters=BRIEF[algorithm])
+    model = reference.build(c, DummyVecEnv([lambda: make_single("Pendulum-v1")]), seed=0)
+    obs = 3 * torch.randn(1, 64, 3, generator=torch.Generator().manual_seed(0))
+    expected, _ = model.predict(obs[0].numpy(), deterministic=True)
+    action = reference.Policy(model).act(obs)
+    assert action.shape == (1, 64, 1)
+    assert action[0].clamp(-2, 2).numpy() == pytest.approx(expected)
+
+
+BRIEF: dict[str, dict[str, Any]] = {
+    "a2c": {},
+    "ppo": {"n_steps": 64},
+    "trpo": {"n_steps": 64},
+    **{
+        name: {"buffer_size": 1000, "net_arch": [16], "learning_starts": 60}
+        for name in ("ddpg", "td3", "sac")
+    },
+}
+
+
+@pytest.mark.parametrize("algorithm", BRIEF)
+def test_continuous_references_are_trained_twice_alike(algorithm: str):
+    """Evaluated at the moments of our own loop; returns are those that the worlds paid."""
+    c = sb3_cell(algorithm, environment="Pendulum-v1", hyperparameters=BRIEF[algorithm], budget=410)
+    c = replace(c, evaluation=replace(c.evaluation, modes=("deterministic",)))
+    rows, again = reference.run(c), reference.run(c)
+    assert rows.episodes == again.episodes and rows.evaluations == again.evaluations
+    first = -(-205 // c.n_envs) * c.n_envs
+    assert sorted({row["env_step"] for row in rows.evaluations}) == [0, first, 410]
+    assert {row["episode_length"] for row in [*rows.episodes, *rows.evaluations]} == {200}
+    assert all(-2000 < row["episode_return"] < 0 for row in rows.episodes)
+    assert not rows.failed
+
+
+def test_exploration_noise_is_the_blocks():
+    c = sb3_cell("td3", environment="Pendulum-v1", hyperparameters={**BRIEF["td3"], "noise_std": 0.3})
+    model: Any = reference.build(c, DummyVecEnv([lambda: make_single("Pendulum-v1")]), seed=0)
+    assert model.action_noise._sigma.tolist() == [pytest.approx(0.3)]
+    c = replace(c, hyperparameters=BRIEF["td3"])
+    model = reference.build(c, DummyVecEnv([lambda: make_single("Pendulum-v1")]), seed=0)
+    assert model.action_noise is None
+
+
+@pytest.mark.parametrize("algorithm", ["trpo", "ddpg", "td3", "sac"])
+def test_defaults_of_the_continuous_agents_are_the_references(algorithm: str):
+    """A block that leaves a name out means the same to both arms."""
+    c = sb3_cell(algorithm, environment="Pendulum-v1")
+    c = replace(c, n_envs=1, hyperparameters={"buffer_size": 1000} if algorithm != "trpo" else {})
+    model: Any = reference.build(c, DummyVecEnv([lambda: make_single("Pendulum-v1")]), seed=0)
+    ours_alone = {
+        "learning_rate_schedule",
+        "noise_std",
+        "line_search",
+        "net_arch",
+        "activation",
+        "log_std_init",
+        "ortho_init",
+        "buffer_size",
+    }
+    config = vars(agents.module(algorithm).Config())
+    for name in config.keys() - ours_alone - {"target_entropy", "train_freq"}:
+        assert getattr(model, name) == config[name], name
+    assert config["net_arch"] == tuple(
+        (model.policy.net_arch["pi"] if isinstance(model.policy.net_arch, dict) else model.policy.net_arch)
+        if algorithm != "trpo"
+        else (64, 64)
+    )
+    kind = {"tanh": nn.Tanh, "relu": nn.ReLU}[config["activation"]]
+    assert model.policy.activation_fn is kind

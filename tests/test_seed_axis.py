@@ -15,9 +15,9 @@ from small import CONFIGURATIONS, Protocol, cell, of_seed
 from torch import Tensor
 from torch.nn import functional as F
 
-from rlparity import networks, settings, targets, train
+from rlparity import networks, registry, settings, targets, train
 from rlparity.agents import a2c, dqn, ppo
-from rlparity.distributions import categorical
+from rlparity.distributions import categorical, gaussian
 from rlparity.networks import Adam, Network, RMSprop, mlp
 
 SEEDS = 10
@@ -89,6 +89,24 @@ def test_policies(n_actions: int):
         assert_alike(lambda z, a: torch.stack(categorical.log_prob_and_entropy(z, a)).sum(0), logits, action)
         assert_alike(lambda z, u: categorical.sample(z, u).float(), logits, uniform)
         assert_alike(lambda z: torch.softmax(z, -1), logits)
+
+
+@pytest.mark.parametrize("components", [1, 2, 3, 6, 17])
+def test_gaussian_policies(components: int):
+    """Any number of action components: HalfCheetah has 6, Humanoid 17."""
+    for batch in BATCHES:
+        mean, action = draw(batch, components), draw(batch, components, scale=3)
+        log_std = draw(1, components, scale=0.5)
+        uniform = torch.rand(SEEDS, batch, components, generator=torch.Generator().manual_seed(1))
+        assert_alike(gaussian.log_prob, mean, log_std, action)
+        assert_alike(gaussian.entropy, log_std)
+        assert_alike(gaussian.sample, mean, log_std, uniform)
+        assert_alike(
+            lambda m, s, u: gaussian.squashed_log_prob(gaussian.log_prob(m, s, u), networks.tanh(u)),
+            mean,
+            log_std.expand(SEEDS, batch, components),
+            action,
+        )
 
 
 @pytest.mark.parametrize("batch", BATCHES)
@@ -190,6 +208,9 @@ CASES = [
     ("a2c", "CartPole-v1", {"net_arch": [], "use_rms_prop": False, "normalize_advantage": True}),
     ("dqn-double", "Acrobot-v1", {"net_arch": [30], "activation": "tanh", "gradient_steps": 1}),
     ("reinforce-value", "CartPole-v1", {"net_arch": [30], "learning_rate_schedule": "linear"}),
+    ("ppo", "Pendulum-v1", {"n_steps": 50, "batch_size": 60, "target_kl": 0.005}),
+    ("a2c", "Pendulum-v1", {}),
+    ("ppo", "Reacher-v5", {"n_steps": 64}),
 ]
 
 
@@ -211,4 +232,4 @@ def test_the_same_seeds_twice_give_the_same_rows():
 
 def test_every_agent_is_swept():
     agents = {settings.library().algorithms[name].agent for name in CONFIGURATIONS}
-    assert agents == {"random", "reinforce", "actor_critic", "a2c", "ppo", "dqn"}
+    assert agents == set(registry.AGENTS)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rlparity import cost, fingerprint, grid, settings, suite, yamlfile
+from rlparity import cost, fingerprint, grid, settings, suite, worlds, yamlfile
 from rlparity.errors import UserError
 from rlparity.registry import AGENTS, REFERENCES
 
@@ -151,7 +152,11 @@ def test_fingerprint_knows_every_other_field() -> None:
         ({"hyperparameters": {"ppo": {"n_steps": True}}}, "ppo.n_steps: expected int, got True"),
         ({"hyperparameters": {"pppo": {}}}, "hyperparameters: unknown key 'pppo'"),
         (
-            {"algorithms": ["dqn"], "hyperparameters": {"dqn": {"buffer_size": 10**12}}},
+            {
+                "algorithms": ["dqn"],
+                "budgets": {"default": 10**12},
+                "hyperparameters": {"dqn": {"buffer_size": 10**12}},
+            },
             "GiB, the machine has",
         ),
         ({"margin": 2}, "margin: 2 is greater than the maximum of 1"),
@@ -234,7 +239,8 @@ def test_unwritable_results_folder(tmp_path: Path) -> None:
     suite.check_writable(tmp_path / "new" / "deep")
 
 
-def test_every_committed_suite_resolves() -> None:
+def test_every_committed_suite_resolves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grid.os, "sysconf", lambda name: 2**20)  # a terabyte of memory
     for path in (ROOT / suite.SUITES).glob("*.yaml"):
         assert suite.load(path).cells, path
 
@@ -257,7 +263,47 @@ def test_memory_is_counted_over_all_seeds_of_a_block() -> None:
     cell = next(cell for cell in resolve(algorithms=["dqn"]).cells if len(cell.seeds) == 3)
     world = resolve().environments["CartPole-v1"].world
     transition = 2 * 4 * 4 + 8 + 12  # two observations of four floats, an action, three numbers
-    assert grid.memory_bytes(cell, world) == 100_000 * 3 * transition
+    assert grid.memory_bytes(replace(cell, budget=10**6), world) == 100_000 * 3 * transition
+    assert grid.memory_bytes(replace(cell, budget=5000), world) == 5000 * 3 * transition
+
+
+def test_humanoid_with_ten_seeds_and_a_million_transitions_needs_28_gb(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    raw = {
+        **BASE,
+        "environments": ["Humanoid-v5"],
+        "algorithms": ["sac"],
+        "seeds": ["0-9"],
+        "budgets": {"default": 10**6},
+    }
+    monkeypatch.setattr(grid.os, "sysconf", lambda name: 2**20)
+    ours, theirs = (
+        next(cell for cell in suite.resolve(raw, "test").cells if cell.implementation == arm)
+        for arm in ("scratch", "sb3")
+    )
+    world = worlds.probe("Humanoid-v5")
+    assert grid.memory_bytes(ours, world) / 1e9 == pytest.approx(28, abs=0.8)  # 348 numbers, float32
+    assert grid.memory_bytes(theirs, world) / 1e9 == pytest.approx(5.6, abs=0.1)  # one seed, float64
+    monkeypatch.setattr(grid.os, "sysconf", lambda name: {"SC_PAGE_SIZE": 4096}.get(name, 24 * 2**18))
+    with pytest.raises(UserError, match=r"of a block of 10 seeds needs 26.7 GiB, the machine has 24.0"):
+        suite.resolve(raw, "test")
+
+
+def test_a_discrete_algorithm_is_refused_on_a_continuous_task_and_the_other_way_round() -> None:
+    raw = {**BASE, "environments": ["Pendulum-v1"], "algorithms": ["dqn"]}
+    with pytest.raises(UserError, match=r"'dqn' cannot act in 'Pendulum-v1': its actions are continuous"):
+        suite.resolve(raw, "test")
+    raw = {**BASE, "environments": ["CartPole-v1"], "algorithms": ["sac"]}
+    with pytest.raises(UserError, match=r"'sac' cannot act in 'CartPole-v1': its actions are discrete"):
+        suite.resolve(raw, "test")
+
+
+def test_continuous_policies_are_evaluated_as_their_mean_alone() -> None:
+    raw = {**BASE, "environments": ["Pendulum-v1"], "algorithms": ["random", "ppo"]}
+    raw["budgets"] = {"default": 10_000}
+    modes = {cell.algorithm: cell.evaluation.modes for cell in suite.resolve(raw, "test").cells}
+    assert modes == {"random": ("sampled",), "ppo": ("deterministic",)}
 
 
 def test_cost_counts_what_is_left() -> None:

@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 import stable_baselines3 as sb3
 import torch
-from small import build
+from small import build, cell
 from stable_baselines3.common.buffers import RolloutBuffer
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.vec_env import DummyVecEnv
 from torch import Tensor, nn
 
+from rlparity import agents
 from rlparity.agents import a2c, ppo
 from rlparity.networks import Network
 from rlparity.records import Step
+from rlparity.seeding import Streams
+from rlparity.tasks import TaskSpec
 
 
 def linears(modules: nn.Sequential | nn.Linear) -> list[nn.Linear]:
@@ -55,9 +58,11 @@ def actor_critic_stacks(policy: Any) -> dict[str, list[nn.Linear]]:
 
 
 @pytest.mark.filterwarnings("ignore:You have specified a mini-batch size")
+@pytest.mark.parametrize("environment", ["CartPole-v1", "Reacher-v5"])
 @pytest.mark.parametrize("algorithm", ["ppo", "a2c"])
-def test_updates_are_stable_baselines3s(algorithm: str):
-    """Six updates (PPO: 4 epochs of 3 minibatches each, the last one short) with every option on."""
+def test_updates_are_stable_baselines3s(algorithm: str, environment: str):
+    """Six updates (PPO: 4 epochs of 3 minibatches each, the last one short) with every option on, the
+    deviations of a Gaussian policy among the parameters."""
     shared: dict[str, Any] = {
         "n_steps": 20,
         "gamma": 0.97,
@@ -69,19 +74,25 @@ def test_updates_are_stable_baselines3s(algorithm: str):
         shared |= {"batch_size": 16, "n_epochs": 4, "clip_range_vf": 0.3, "learning_rate": 3e-3}
     else:
         shared |= {"normalize_advantage": True}
-    worlds = DummyVecEnv([lambda: gym.make("CartPole-v1")] * 2)
-    model: Any = (sb3.PPO if algorithm == "ppo" else sb3.A2C)("MlpPolicy", worlds, seed=0, **shared)
+    worlds: Any = DummyVecEnv([lambda: gym.make(environment)] * 2)
+    continuous = environment != "CartPole-v1"
+    kind: Any = sb3.PPO if algorithm == "ppo" else sb3.A2C
+    start = {"log_std_init": -0.5} if continuous else {}
+    model: Any = kind("MlpPolicy", worlds, seed=0, **shared, policy_kwargs=dict(start))
     model.learning_rate = model.lr_schedule = lambda remaining: (
         remaining * (shared.get("learning_rate", 7e-4))
     )
-    agent = build(algorithm, inputs=4, n_envs=2, budget=240, **shared, learning_rate_schedule="linear")
+    spec = TaskSpec(1, 2, worlds.observation_space.shape, *((None, (2,)) if continuous else (2,)))
+    options = {**shared, **start, "learning_rate_schedule": "linear"}
+    agent: Any = agents.build(algorithm, spec, options, Streams(cell(algorithm)), 240)
     stacks = actor_critic_stacks(model.policy)
     copy_weights(agent.network, stacks)
     train, differences = model.train, []
 
     def both() -> None:
         b = model.rollout_buffer
-        obs, action = flat(b.observations), flat(b.actions)[..., 0].long()
+        obs, action = flat(b.observations).float(), flat(b.actions)
+        action = action if continuous else action[..., 0].long()
         value, advantage, returns, log_prob = (
             flat(x)[..., 0] for x in (b.values, b.advantages, b.returns, b.log_probs)
         )
@@ -97,6 +108,9 @@ def test_updates_are_stable_baselines3s(algorithm: str):
         np.random.set_state(state)
         train()
         differences.append(largest_difference(agent.network, stacks))
+        if continuous:
+            log_std = agent.network.vectors["log_std"].flatten() - model.policy.log_std
+            differences[-1] = max(differences[-1], log_std.abs().max().item())
 
     before = agent.network.theta.detach().clone()
     model.train = both
@@ -104,6 +118,8 @@ def test_updates_are_stable_baselines3s(algorithm: str):
     assert len(differences) == 6
     assert max(differences) < 1e-4, differences
     assert (agent.network.theta - before).abs().max() > 1e-3
+    if continuous:
+        assert (agent.network.vectors["log_std"] + 0.5).abs().min() > 1e-4
 
 
 def test_dqn_updates_are_stable_baselines3s():

@@ -23,17 +23,24 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from rlparity import provenance, suite
+from rlparity import arithmetic, devices, provenance, suite, worlds
 from rlparity.cell import Cell
 from rlparity.errors import UserError
 from rlparity.records import SCHEMAS, write, write_bytes
+from rlparity.runner import configuration
 
-BUDGETS = {"ppo": 16_384, "a2c": 32_000, "dqn": 8_192}  # environment steps per seed, some seconds of SB3
+BUDGETS = {  # environment steps per seed, some seconds of SB3
+    "ppo": 16_384,
+    "a2c": 32_000,
+    **dict.fromkeys(("ddpg", "td3", "sac"), 1_000),
+}
 OTHERWISE = 8_192
+EARLY = {"learning_starts": 100}  # off-policy learners with an update per step; the rest is learning
 SEEDS = (1, 2, 5, 10, 20, 50)
 WARM_UP = 8  # part of the budget that is run before, untimed: PyTorch imports some of itself at first use
 ONCE = 20  # from this many seeds on, one round has to do
-KEY = ("algorithm", "environment", "implementation", "seeds", "threads", "device", "hardware")
+KEY = ("algorithm", "environment", "settings", "implementation", "seeds", "threads", "device", "hardware")
+TUNED, DEFAULTS = "hyperparameters.yaml", "SB3's defaults"  # values of `settings`
 COLUMNS = (
     *KEY,
     "steps_per_second",
@@ -43,6 +50,8 @@ COLUMNS = (
     "ratio_max",
     "rounds",
     "budget",
+    "gflops",
+    "machine_gflops",
     "configuration",
     "versions",
     "commit",
@@ -56,6 +65,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--environment", default="CartPole-v1")
     parser.add_argument("--seeds", default=",".join(map(str, SEEDS)), help="numbers of seeds of a block")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--defaults", action="store_true", help="SB3's defaults, not the environment's settings"
+    )
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--reports", type=Path, default=Path("reports"))
     parser.add_argument("--child", help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
@@ -66,8 +79,11 @@ def main(arguments: Sequence[str]) -> int:
     if chosen.rounds < 1:
         raise UserError(f"bench: --rounds {chosen.rounds}; at least 1")
     rows: list[dict[str, Any]] = []
+    settings = DEFAULTS if chosen.defaults else TUNED
+    device = devices.resolve(chosen.device)
     for algorithm in chosen.algorithms.split(","):
-        rows += compare(algorithm, chosen.environment, sizes, chosen.rounds)
+        plan = cells(algorithm, chosen.environment, sizes, settings, device)
+        rows += [{**row, "settings": settings} for row in compare(plan, chosen.rounds)]
     folder = chosen.reports / "benchmark"
     save(folder / "throughput.csv", rows)
     from rlparity import benchmark_page, report
@@ -101,10 +117,26 @@ def timed(cell: Cell) -> dict[str, float]:
             write(Path(folder), kind, getattr(rows, kind))
         seconds = time.perf_counter() - started
     rate = cell.budget * len(cell.seeds) / seconds
-    return {"steps_per_second": rate, "peak_memory_mib": provenance.peak_memory_mib()}
+    found = {"steps_per_second": rate, "peak_memory_mib": provenance.peak_memory_mib()}
+    operations = _operations(cell)
+    if operations is not None and cell.device == "cpu":
+        found |= {"gflops": operations / seconds / 1e9, "machine_gflops": arithmetic.best_rate() / 1e9}
+    return found
 
 
-def cells(algorithm: str, environment: str, sizes: Sequence[int]) -> list[Cell]:
+def _operations(cell: Cell) -> float | None:
+    """Floating-point operations of all updates of a cell; None where they are not counted."""
+    world, values = worlds.probe(cell.environment), configuration(replace(cell, implementation="scratch"))
+    once = arithmetic.per_update(cell.agent, values, world.observation_size, world.action_size)
+    if once is None:
+        return None
+    updates = (cell.budget - values["learning_starts"]) // values["train_freq"] * values["gradient_steps"]
+    return once * updates * len(cell.seeds)
+
+
+def cells(
+    algorithm: str, environment: str, sizes: Sequence[int], settings: str = TUNED, device: str = "cpu"
+) -> list[Cell]:
     """The reference's cell with one seed, then ours with each number of seeds."""
     raw = {
         "name": "bench",
@@ -114,16 +146,24 @@ def cells(algorithm: str, environment: str, sizes: Sequence[int]) -> list[Cell]:
         "implementations": ["scratch", "sb3"],
         "seeds": [0],
         "budgets": {"default": BUDGETS.get(algorithm, OTHERWISE)},
+        "checkpoint_every": 0,
     }
     found = {cell.implementation: cell for cell in suite.resolve(raw, "bench").cells}
     if "sb3" not in found:
         raise UserError(f"bench: {algorithm} has no reference in hyperparameters.yaml; choose one that has")
+    if settings == DEFAULTS:
+        plain: dict[str, Any] = {"n_envs": 1, "normalize": False, "hyperparameters": {}}
+        found = {name: replace(cell, **plain) for name, cell in found.items()}
+    early = EARLY if found["sb3"].agent in ("ddpg", "td3", "sac") else {}
+    found = {
+        name: replace(cell, device=device, hyperparameters={**cell.hyperparameters, **early})
+        for name, cell in found.items()
+    }
     return [found["sb3"], *(replace(found["scratch"], seeds=tuple(range(size))) for size in sizes)]
 
 
-def compare(algorithm: str, environment: str, sizes: Sequence[int], rounds: int) -> list[dict[str, Any]]:
-    """Rows of throughput.csv for one algorithm."""
-    plan = cells(algorithm, environment, sizes)
+def compare(plan: Sequence[Cell], rounds: int) -> list[dict[str, Any]]:
+    """Rows of throughput.csv for one algorithm: its reference, then ours."""
     measured: list[list[dict[str, float]]] = [[] for _ in plan]
     ratios: list[list[float]] = [[] for _ in plan]
     for turn in range(rounds):
@@ -158,15 +198,16 @@ def _tell(cell: Cell, turn: int, result: dict[str, float], ratio: float) -> None
 def _row(cell: Cell, measured: list[dict[str, float]], ratios: list[float]) -> dict[str, Any]:
     versions = provenance.versions()
     hardware = provenance.hardware()
-    named = ("torch", "stable-baselines3", "gymnasium", "numpy")
+    gpu = [hardware["gpu"]] if cell.device == "cuda" else []
+    named = ("torch", "stable-baselines3", "sb3-contrib", "gymnasium", "mujoco", "numpy")
     return {
         "algorithm": cell.algorithm,
         "environment": cell.environment,
         "implementation": cell.implementation,
         "seeds": len(cell.seeds),
         "threads": 1,
-        "device": "cpu",
-        "hardware": f"{hardware['cpu']}, {hardware['cores']} cores",
+        "device": cell.device,
+        "hardware": ", ".join([*gpu, f"{hardware['cpu']}, {hardware['cores']} cores"]),
         "steps_per_second": round(median(m["steps_per_second"] for m in measured), 1),
         "ratio_to_reference": round(median(ratios), 3),
         "peak_memory_mib": round(max(m["peak_memory_mib"] for m in measured), 1),
@@ -174,10 +215,18 @@ def _row(cell: Cell, measured: list[dict[str, float]], ratios: list[float]) -> d
         "ratio_max": round(max(ratios), 3),
         "rounds": len(ratios),
         "budget": cell.budget,
-        "configuration": json.dumps({"n_envs": cell.n_envs, **cell.hyperparameters}, sort_keys=True),
+        **{name: _median(measured, name) for name in ("gflops", "machine_gflops")},
+        "configuration": json.dumps(
+            {"n_envs": cell.n_envs, "normalize": cell.normalize, **cell.hyperparameters}, sort_keys=True
+        ),
         "versions": ", ".join(f"{name} {versions[name]}" for name in named if name in versions),
         "commit": provenance.git()["commit"] or "",
     }
+
+
+def _median(measured: list[dict[str, float]], name: str) -> float | str:
+    values = [m[name] for m in measured if name in m]
+    return round(median(values), 2) if values else ""
 
 
 def save(path: Path, rows: Sequence[dict[str, Any]]) -> None:
@@ -185,10 +234,11 @@ def save(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     kept = {}
     if path.exists():
         with path.open(encoding="utf-8", newline="") as file:
-            kept = {tuple(row[name] for name in KEY): row for row in csv.DictReader(file)}
+            rows_before = [{"settings": TUNED, **row} for row in csv.DictReader(file)]
+        kept = {tuple(row[name] for name in KEY): row for row in rows_before}
     kept |= {tuple(str(row[name]) for name in KEY): row for row in rows}
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(kept[key] for key in sorted(kept, key=lambda key: (*key[:3], int(key[3]), *key[4:])))
+    writer.writerows(kept[key] for key in sorted(kept, key=lambda key: (*key[:4], int(key[4]), *key[5:])))
     write_bytes(path, text.getvalue().encode())

@@ -242,7 +242,8 @@ def memory_bytes(cell: Cell, world: World) -> int:
     observation = world.observation_bytes
     if cell.implementation == "scratch":
         observation = world.observation_size * min(4, world.observation_bytes // world.observation_size)
-    per_transition = 2 * observation + 4 * world.action_size + 12
+    action = 8 if world.actions == "discrete" else 4 * world.action_size
+    per_transition = 2 * observation + action + 12
     return min(size, cell.budget) * len(cell.seeds) * per_transition
 
 

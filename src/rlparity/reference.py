@@ -134,7 +134,7 @@ def build(cell: Cell, env: VecEnv, seed: int) -> BaseAlgorithm:
     noise = arguments.pop("noise_std", None)
     if noise is not None:
         shape = env.action_space.shape
-        arguments["action_noise"] = NormalActionNoise(np.zeros(shape), np.full(shape, noise))
+        arguments["action_noise"] = NormalActionNoise(np.zeros(shape), np.full(shape, noise))  # type: ignore[arg-type]
     model: BaseAlgorithm = registry.reference(cell.agent)(
         "MlpPolicy", env, seed=seed, device=cell.device, **arguments
     )
