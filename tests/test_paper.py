@@ -25,8 +25,14 @@ ZOO = {
     "protocol": "one trained agent, 300 episodes; deterministic policy",
     "reference": "a document",
     "provenance": "primary",
+    "low": np.nan,
+    "high": np.nan,
+    "configuration": "ppo",
 }
 MODES = ["deterministic", "sampled"]
+HOPPER = ZOO | {"environment": "Hopper-v5", "value": 2500.0, "frames_or_steps": 1_000_000}
+MUJOCO = {"InvertedPendulum", "InvertedDoublePendulum", "Reacher", "Swimmer", "Hopper"}
+MUJOCO |= {"HalfCheetah", "Walker2d", "Ant", "Humanoid"}
 
 
 def test_same_version_budget_and_protocol_is_comparable():
@@ -42,6 +48,10 @@ def test_same_version_budget_and_protocol_is_comparable():
         ({"protocol": "mean of the last 100 training episodes"}, ["evaluation protocol"]),
         ({"protocol": float("nan")}, ["evaluation protocol"]),
         ({"environment": "CartPole-v0", "frames_or_steps": 1}, ["environment version", "budget"]),
+        ({"environment": "CartPole"}, ["environment version"]),
+        ({"metric": "max average return"}, ["evaluation protocol"]),
+        ({"metric": "final average return"}, ["evaluation protocol"]),
+        ({"metric": "average return"}, ["evaluation protocol"]),
     ],
 )
 def test_what_differs_is_named(change, differs):
@@ -92,21 +102,70 @@ def test_environments_are_matched_without_namespace_and_version():
     ]
 
 
-def test_the_shipped_numbers_are_read_and_lead_to_rows():
-    """RL Zoo has PPO on LunarLander-v2 at 242.119 after a million steps: another version, another budget."""
-    known = paper.published(PUBLISHED)
-    assert set(known.configuration) == {"a2c", "dqn", "ppo"}
-    arm = {"implementation": "scratch", "algorithm": "ppo", "environment": "LunarLander-v3"}
-    scores = [{**arm, "seed": seed, "endpoint": "final", "value": 200.0 + seed} for seed in range(5)]
-    scores += [{**row, "algorithm": "random", "value": -180.0} for row in scores]
-    cell = {**arm, "budget": 200000, "evaluation": {"modes": MODES}}
+def suite(environment, budget, returns, chance, modes=MODES):
+    """Scores and plan of PPO and a random agent in one environment."""
+    arm = {"implementation": "scratch", "algorithm": "ppo", "environment": environment}
+    scores = [{**arm, "seed": k, "endpoint": "final", "value": value} for k, value in enumerate(returns)]
+    scores += [{**row, "algorithm": "random", "value": chance} for row in scores]
+    cell = {**arm, "budget": budget, "evaluation": {"modes": modes}}
     plan = {
         "margin": 0.2,
         "algorithms": {"random": {"agent": "random"}, "ppo": {"agent": "ppo", "reference": "ppo"}},
-        "environments": {"LunarLander-v3": {"algorithms": ["random", "ppo"]}},
+        "environments": {environment: {"algorithms": ["random", "ppo"]}},
         "cells": [cell, cell | {"algorithm": "random"}],
     }
-    (row,) = paper.paper(table.frame("scores", scores), plan, known).to_dict("records")
+    return table.frame("scores", scores), plan
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict", "differs"),
+    [
+        ({}, "REPLICATED", ""),
+        ({"value": 3500.0}, "NOT REPLICATED", ""),  # beyond 2500 + 0.2 x 3500
+        ({"environment": "Hopper-v4"}, "NOT COMPARABLE", "environment version"),
+        ({"environment": "Hopper-v1"}, "NOT COMPARABLE", "environment version"),
+        ({"frames_or_steps": 2_000_000}, "NOT COMPARABLE", "budget"),
+        ({"metric": "max average return"}, "NOT COMPARABLE", "evaluation protocol"),
+        (
+            {"environment": "Hopper-v3", "frames_or_steps": np.nan, "protocol": "last 100 training episodes"},
+            "NOT COMPARABLE",
+            "environment version, budget, evaluation protocol",
+        ),
+    ],
+)
+def test_only_a_number_of_our_version_budget_and_protocol_is_judged(change, verdict, differs):
+    """Ours is 2500 on average, random 0: 2500 is replicated whatever its spread."""
+    scores, plan = suite("Hopper-v5", 1_000_000, [2480.0, 2490.0, 2500.0, 2510.0, 2520.0], 0.0)
+    (row,) = paper.paper(scores, plan, pd.DataFrame([HOPPER | change])).to_dict("records")
+    assert (row["verdict"], row["differs_in"]) == (verdict, differs)
+    assert row["published_environment"] == (HOPPER | change)["environment"]
+    assert row["environment"] == "Hopper-v5"
+
+
+def test_ours_by_the_protocol_of_a_best_evaluation():
+    """Means over seeds are 10, 30, 20 at three points, and 50 by the sampled policy: the best is 30."""
+    scores, plan = suite("Hopper-v5", 1_000_000, [20.0] * 5, 0.0)
+    known = pd.DataFrame([HOPPER, HOPPER | {"metric": "max average return"}])
+    arm = {"implementation": "scratch", "algorithm": "ppo", "environment": "Hopper-v5"}
+    modes = ["deterministic"] * 3 + ["sampled"]
+    points = zip([10.0, 30.0, 20.0, 50.0], [0, 1, 2, 2], modes, strict=True)
+    curves = pd.DataFrame(
+        [{**arm, "protocol": mode, "env_step": t, "mean": mean, "seeds": 5} for mean, t, mode in points]
+    )
+    rows = paper.paper(scores, plan, known, curves).set_index("published_metric")
+    assert rows.ours_same_protocol["max average return"] == 30.0
+    assert np.isnan(rows.ours_same_protocol["mean episode return"])
+    assert paper.paper(scores, plan, known).ours_same_protocol.isna().all()
+    curves.loc[2, "seeds"] = 4  # a seed failed: the mean of the others is another quantity
+    assert paper.paper(scores, plan, known, curves).ours_same_protocol.isna().all()
+
+
+def test_the_shipped_numbers_are_read_and_lead_to_rows():
+    """RL Zoo has PPO on LunarLander-v2 at 242.119 after a million steps: another version, another budget."""
+    known = paper.published(PUBLISHED)
+    assert set(known.configuration) == {"a2c", "dqn", "ppo", "trpo", "npg", "ddpg", "td3", "sac"}
+    scores, plan = suite("LunarLander-v3", 200000, [200.0 + seed for seed in range(5)], -180.0)
+    (row,) = paper.paper(scores, plan, known).to_dict("records")
     assert (row["source"], row["published"], row["published_environment"]) == (
         "sb3_zoo_benchmark",
         242.119,
@@ -121,6 +180,62 @@ def test_only_returns_are_compared(tmp_path):
     rows = [ZOO, ZOO | {"metric": "minutes", "value": 7.0}]
     pd.DataFrame(rows).to_csv(tmp_path / "zoo.csv", index=False)
     assert paper.published(tmp_path)["value"].tolist() == [500.0]
+
+
+def test_an_interval_is_read_as_its_two_ends(tmp_path):
+    (tmp_path / paper.NAMES).write_text("source_id,algorithm,configuration\nzoo,ppo,ppo\n")
+    spreads = ["21..46", "-1.5..-0.25", "7.5", None]
+    columns = list(paper.NEEDED)
+    rows = pd.DataFrame([ZOO | {"spread": spread} for spread in spreads])[columns]
+    rows.to_csv(tmp_path / "a.csv", index=False)
+    rows[3:].to_csv(tmp_path / "b.csv", index=False)
+    known = paper.published(tmp_path)[["spread", "low", "high"]]
+    nan = np.nan
+    expected = [[nan, 21, 46], [nan, -1.5, -0.25], [7.5, nan, nan], [nan, nan, nan], [nan, nan, nan]]
+    np.testing.assert_array_equal(known.to_numpy(dtype=float), expected)
+
+
+def test_the_shipped_intervals_hold_their_value():
+    known = paper.published(PUBLISHED)
+    whole = known[known.low.notna()]
+    assert set(whole.source_id) == {"henderson2018_table3"} and len(whole) == 12
+    assert ((whole.low < whole.value) & (whole.value < whole.high)).all()
+
+
+def test_no_shipped_number_is_of_gymnasiums_fifth_version():
+    """So every one of them differs from a suite on -v5, whatever its budget and protocol."""
+    known = paper.published(PUBLISHED)
+    rows = known[known.environment.map(paper.base).isin(MUJOCO)].to_dict("records")
+    assert len(rows) > 250 and {paper.base(row["environment"]) for row in rows} == MUJOCO
+    for row in rows:
+        ours = f"{paper.base(row['environment'])}-v5"
+        differs = paper.differences(row, ours, row["frames_or_steps"], ["deterministic"])
+        assert differs[0] == "environment version"
+        zoo = row["source_id"] == "sb3_zoo_benchmark"  # the one source with our protocol
+        assert ("evaluation protocol" in differs) != zoo
+
+
+def test_quotations_of_td3s_table_agree_with_it_and_are_not_counted_twice():
+    """Tianshou prints one digit after the point, leaves off the version, and slipped once."""
+    made = pd.read_csv(PUBLISHED / "td3_2018.csv")
+    made = made[made.metric == "max average return"]
+    quoted = pd.read_csv(PUBLISHED / "tianshou.csv")
+    names = {
+        "TD3: TD3 paper": "TD3",
+        "DDPG: TD3 paper (DDPG)": "DDPG",
+        "DDPG: TD3 paper (OurDDPG)": "Our DDPG",
+    }
+    quoted = quoted[quoted.algorithm.isin(names)].assign(name=lambda rows: rows.algorithm.map(names))
+    both = quoted.merge(
+        made.assign(environment=made.environment.map(paper.base)),
+        left_on=["name", "environment"],
+        right_on=["algorithm", "environment"],
+    )
+    assert len(both) == len(quoted) == 21
+    other = both[(both.value_x - both.value_y).abs() > 0.051]
+    columns = ["name", "environment", "value_x", "value_y"]
+    assert other[columns].to_numpy().tolist() == [["DDPG", "Walker2d", 1843.6, 1843.85]]
+    assert not set(paper.published(PUBLISHED).algorithm) & set(names)
 
 
 def test_every_named_algorithm_is_in_a_published_file():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ def facts(folder: Folder) -> list[tuple[str, str]]:
         ("Commit", join(commits(folder), 3) if folder.runs else NONE),
         ("Environments", join(plan["environments"])),
         ("Seeds", seeds_each(folder)),
+        ("Device", join(devices(folder), 3)),
         ("Margin", f"{percent(plan.get('margin'))}, stated before the run"),
         ("References", references.get(plan.get("references", ""), NONE)),
     ]
@@ -36,6 +38,25 @@ def commits(folder: Folder) -> list[str]:
         if name not in seen:
             seen.append(name)
     return seen
+
+
+def devices(folder: Folder) -> list[str]:
+    """What the cells ran on: `cpu (Intel Xeon, 2 cores)`, `cuda (NVIDIA H200)`; before a run, the plan."""
+    seen = [_machine(run["cell"], run.get("hardware") or {}) for run in folder.runs]
+    seen = seen or [_device(cell) for cell in folder.plan.get("cells", [])]
+    return list(dict.fromkeys(seen)) or [NONE]
+
+
+def _machine(cell: Mapping[str, Any], hardware: Mapping[str, Any]) -> str:
+    cores = f"{hardware['cores']} cores" if hardware.get("cores") else ""
+    parts = [hardware.get("gpu")] if _device(cell) == "cuda" else [hardware.get("cpu"), cores]
+    text = ", ".join(str(part) for part in parts if part)
+    return f"{_device(cell)} ({text})" if text else _device(cell)
+
+
+def _device(cell: Mapping[str, Any]) -> str:
+    """The device of a cell; one from before there was a choice ran on the processor."""
+    return str(cell.get("device", "cpu"))
 
 
 def dates(folder: Folder) -> str:
@@ -97,7 +118,7 @@ def provenance(folder: Folder) -> dict[str, Any]:
                 versions[package].append(str(version))
         machine = run.get("hardware") or {}
         parts = [machine.get("cpu"), machine.get("gpu"), machine.get("machine")]
-        text = ", ".join(str(part) for part in parts if part)
+        text = f"{_device(run['cell'])}: " + ", ".join(str(part) for part in parts if part)
         text += f", {machine.get('cores', '?')} cores, {machine.get('threads', '?')} thread(s) per cell"
         if text not in hardware:
             hardware.append(text)

@@ -4,7 +4,7 @@ REPLICATED if the published value lies within the margin of our 95 % interval, N
 NOT COMPARABLE where environment version, budget or evaluation protocol differ or cannot be told from the
 source, and where we have no random agent, or fewer than five seeds: a wide interval would replicate
 anything. The published value is the reference: the margin is the suite's fraction of its distance from the
-random agent.
+random agent. What the sources' protocols are: docs/protocols.md.
 """
 
 from __future__ import annotations
@@ -38,23 +38,29 @@ NEEDED = (  # columns of a file of published numbers that are read here
     "reference",
     "provenance",
 )
-METRIC = "mean episode return"
+AT_THE_END = (
+    "mean episode return"  # of one agent; ours too, if the protocol says that it acts deterministically
+)
+BEST = "max average return"  # best of the evaluations during training, of the mean over seeds
+METRICS = (AT_THE_END, BEST, "final average return", "average return")  # returns; other metrics are left out
 
 
 def published(folder: Path) -> pd.DataFrame:
     """Published returns of the algorithms that have a named configuration, with that in `configuration`.
 
+    A spread written as an interval ("3664..6574") stands in `low` and `high`, and `spread` is missing.
     Raises UserError where a file of `folder` lacks a column or a number.
     """
     names = _read(folder / NAMES, ("source_id", "algorithm", "configuration"))
     files = [file for file in sorted(folder.glob("*.csv")) if file.name != NAMES]
-    rows = [_read(file, NEEDED)[list(NEEDED)] for file in files]
-    known = pd.concat(rows) if rows else pd.DataFrame(columns=list(NEEDED))
-    return known[known.metric == METRIC].merge(names, on=["source_id", "algorithm"])
+    columns = [*NEEDED, "low", "high"]
+    rows = [_read(file, NEEDED)[columns] for file in files]
+    known = pd.concat(rows) if rows else pd.DataFrame(columns=columns)
+    return known[known.metric.isin(METRICS)].merge(names, on=["source_id", "algorithm"])
 
 
 def _read(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    numbers = ("value", "spread", "seeds", "frames_or_steps")
+    numbers = ("value", "spread", "low", "high", "seeds", "frames_or_steps")
     if not file.is_file():
         raise UserError(f"{file}: missing")
     try:
@@ -62,44 +68,62 @@ def _read(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
         missing = [name for name in columns if name not in rows.columns]
         if missing:
             raise UserError(f"{file}: lacks the column {', '.join(missing)}")
-        return rows.astype({name: float for name in numbers if name in columns})
+        if "spread" in columns:
+            ends = rows["spread"].str.split("..", n=1, regex=False, expand=True).reindex(columns=[0, 1])
+            whole = ends[1].notna()
+            rows["spread"], rows["low"], rows["high"] = ends[0].mask(whole), ends[0].where(whole), ends[1]
+        return rows.astype({name: float for name in numbers if name in rows.columns})
     except ValueError as error:
         raise UserError(f"{file}: not a table of published numbers ({error})") from None
 
 
-def paper(scores: pd.DataFrame, plan: Mapping[str, Any], known: pd.DataFrame) -> pd.DataFrame:
+def paper(
+    scores: pd.DataFrame,
+    plan: Mapping[str, Any],
+    known: pd.DataFrame,
+    curves: pd.DataFrame | None = None,
+) -> pd.DataFrame:
     """Table `paper`: every published row about an environment and a configuration of the suite, against each
-    implementation that is not itself a reference. `known` is what `published` read.
+    implementation that is not itself a reference. `known` is what `published` read; with the table `curves`,
+    ours also stands as a "max average return" beside the published ones.
     """
     arms, random = Scores(scores), random_agent(plan)
-    budgets = {(c["environment"], c["implementation"], c["algorithm"]): c["budget"] for c in plan["cells"]}
-    modes = {
-        (c["environment"], c["implementation"], c["algorithm"]): c["evaluation"]["modes"]
-        for c in plan["cells"]
-    }
+    cells = {(c["environment"], c["implementation"], c["algorithm"]): c for c in plan["cells"]}
     rows = []
     for environment, task in plan["environments"].items():
         here = known[known.environment.map(base) == base(environment)]
+        chance = arms(environment, "scratch", random, "final") if random else np.array([])
         for algorithm in task["algorithms"]:
-            chance = arms(environment, "scratch", random, "final") if random else np.array([])
             for row in here[here.configuration == algorithm].to_dict("records"):
                 for implementation in arms.implementations(environment, algorithm):
                     if implementation == REFERENCE:
                         continue
                     arm = (environment, implementation, algorithm)
+                    budget, modes = cells[arm]["budget"], cells[arm]["evaluation"]["modes"]
+                    differs = differences(row, environment, budget, modes)
                     ours = {
                         "algorithm": algorithm,
                         "environment": environment,
                         "implementation": implementation,
-                        "budget": budgets[arm],
+                        "budget": budget,
                         "failed_seeds": arms.failed(*arm, "final"),
+                        "ours_same_protocol": best(curves, *arm) if row["metric"] == BEST else np.nan,
                     }
-                    differs = differences(row, environment, budgets[arm], modes[arm])
-                    scored = arms(*arm, "final")
-                    rows.append(
-                        {**_source(row), **ours, **judge(row, scored, chance, plan["margin"], differs)}
-                    )
+                    judged = judge(row, arms(*arm, "final"), chance, plan["margin"], differs)
+                    rows.append({**_source(row), **ours, **judged})
     return table.frame("paper", rows)
+
+
+def best(curves: pd.DataFrame | None, environment: str, implementation: str, algorithm: str) -> float:
+    """The "max average return" of an arm: the largest mean over seeds of a deterministic evaluation.
+
+    NaN without such evaluations, and where seeds failed: the mean of those that are left is another quantity.
+    """
+    if curves is None:
+        return float("nan")
+    arm = (curves.environment == environment) & (curves.implementation == implementation)
+    points = curves[arm & (curves.algorithm == algorithm) & (curves.protocol == "deterministic")]
+    return float(points["mean"].max()) if points["seeds"].nunique() == 1 else float("nan")
 
 
 def base(environment: str) -> str:
@@ -113,8 +137,8 @@ def differences(row: Mapping[str, Any], environment: str, budget: int, modes: li
     Our protocol is that of the agent at the end of its budget, acting deterministically over whole episodes;
     how many episodes and seeds were averaged is a matter of precision, not of protocol.
     """
-    text = str(row["protocol"])
-    same = "deterministic policy" in text and "deterministic" in modes
+    at_the_end = row["metric"] == AT_THE_END and "deterministic policy" in str(row["protocol"])
+    same = at_the_end and "deterministic" in modes
     return [
         *(["environment version"] if row["environment"] != environment else []),
         *(["budget"] if row["frames_or_steps"] != budget else []),
@@ -149,7 +173,10 @@ def _source(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "source": row["source_id"],
         "published": row["value"],
+        "published_metric": row["metric"],
         "published_spread": row["spread"],
+        "published_low": row["low"],
+        "published_high": row["high"],
         "published_algorithm": row["algorithm"],
         "published_environment": row["environment"],
         "published_budget": row["frames_or_steps"],

@@ -9,6 +9,7 @@ import pandas as pd
 
 from rlparity.folder import ENDPOINTS, Folder
 from rlparity.page import Badge, Table
+from rlparity.published import Published, section
 from rlparity.wording import NONE, interval, label, number, p_value, percent, seconds, setting, whole
 
 SHORT = {"auc": "area", "final": "final"}  # endpoints in the columns of a table
@@ -99,26 +100,9 @@ def improvement(folder: Folder) -> Table:
     return Table(head.split(", "), rows, "improvement.csv", frozenset({3}))
 
 
-def paper(folder: Folder) -> Table:
+def paper(folder: Folder) -> Published:
     """Published numbers beside ours."""
-    rows = []
-    for row in ordered(folder, "paper").to_dict("records"):
-        spread = row["published_spread"]
-        published = number(row["published"]) + ("" if pd.isna(spread) else f" ± {number(spread)}")
-        differs = NONE if pd.isna(row["differs_in"]) else str(row["differs_in"])
-        cells = [row["environment"], row["algorithm"], Badge(row["verdict"]), published]
-        cells += [interval(row["ours"], row["ci_low"], row["ci_high"]), differs]
-        rows.append([*cells, _source(row)])
-    head = ["environment", "algorithm", "verdict", "published", "ours [95 % CI]", "differs in", "source"]
-    return Table(head, rows, "paper.csv", frozenset({3, 4}))
-
-
-def _source(row: Mapping[str, Any]) -> str:
-    """Where a published number stands, and under which name."""
-    named = [row.get("published_algorithm"), row.get("published_environment"), row.get("citation")]
-    algorithm, environment, citation = (name if isinstance(name, str) else "" for name in named)
-    name = " on ".join(part for part in (algorithm, environment) if part)
-    return f"{name}: {citation}" if name and citation else citation or str(row["source"])
+    return section(ordered(folder, "paper").to_dict("records"))
 
 
 def cost(folder: Folder) -> Table:

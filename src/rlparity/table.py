@@ -162,6 +162,10 @@ TABLES: dict[str, dict[str, Column]] = {
         spread_kind str sd, se, ci95, none or unstated
         citation str document and address
         provenance str primary: seen where the number was made; secondary: in a transcription
+        published_metric str mean episode return, max average return, ...: which return it is
+        published_low float lower end of its spread where that is an interval, return
+        published_high float upper end
+        ours_same_protocol float where it is a max average return: ours as one, over our evaluations
     """),
     "curves": ARM
     | _columns("""
