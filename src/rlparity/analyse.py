@@ -33,13 +33,13 @@ def analyse(tables: Path, published_numbers: Path, into: Path) -> None:
     plan = _plan(tables / "plan.json")
     evaluations, runs = (table.read(tables / f"{name}.parquet") for name in ("evaluations", "runs"))
     points = evaluation_points(evaluations, plan)
-    scores = score(points, runs, plan)
+    scores, curve = score(points, runs, plan), curves(points)
     made = {
         "scores": scores,
         "summary": summary(scores),
         "verdicts": verdicts(scores, plan),
-        "paper": paper(scores, plan, published(published_numbers)),
-        "curves": curves(points),
+        "paper": paper(scores, plan, published(published_numbers), curve),
+        "curves": curve,
         "seed_curves": table.frame("seed_curves", points[list(table.TABLES["seed_curves"])]),
         "profiles": profiles(scores),
         "improvement": improvement(scores, plan),

@@ -27,6 +27,7 @@ from rlparity.wording import NONE, interval, join, label, number, setting, whole
 
 SETTING = ["environment", "device", "threads", "hardware"]
 LOOKS = tuple(zip((COLOURS["scratch"], *SPARE), "os^D", strict=True))  # of algorithms, in turn
+TUNED = "hyperparameters.yaml"  # what `settings` says of most rows; others are named beside the algorithm
 BLOCK = 10  # the size of a block that the headline speaks of
 TIMES = "\N{MULTIPLICATION SIGN}"
 DASHED, DOTTED = (0, (4, 1.6)), (0, (1.2, 1.8))
@@ -41,6 +42,8 @@ def render(folder: Path) -> str:
     rows = table.read(file)
     if rows.empty:
         raise UserError(f"{file}: holds no measurement; run rlparity bench")
+    named = rows.settings.isna() | (rows.settings == TUNED)
+    rows["algorithm"] = rows.algorithm.where(named, rows.algorithm + ", " + rows.settings)
     rows = rows.assign(cost=_cost(rows))
     figure = folder / "figures" / "scaling.svg"
     figure.parent.mkdir(parents=True, exist_ok=True)
@@ -203,13 +206,16 @@ def _measurements(rows: pd.DataFrame) -> Table:
     """All rows; the reference before the blocks, which grow."""
     head = ["environment", "algorithm", "implementation", "seeds", "steps/s", f"{TIMES} reference [min, max]"]
     head += ["time of the block, 1 seed = 1", "peak memory", "rounds", "steps per seed"]
+    counted = bool(rows.gflops.notna().any())
+    head += ["GFLOP/s (machine's best)"] * counted
     cells = []
     for name, algorithm, own in _arms(rows):
         for row in own.sort_values(["implementation", "seeds"]).itertuples():
             line = [name, algorithm, label(str(row.implementation)), whole(row.seeds)]
             line += [number(row.steps_per_second), NONE if row.implementation == "sb3" else _ratio(row)]
             line += [number(row.cost), f"{number(row.peak_memory_mib)} MiB"]
-            cells.append([*line, whole(row.rounds), whole(row.budget)])
+            achieved = [f"{number(row.gflops)} ({number(row.machine_gflops)})"] if row.gflops > 0 else [NONE]
+            cells.append([*line, whole(row.rounds), whole(row.budget), *achieved * counted])
     return Table(head, cells, "throughput.csv", frozenset(range(3, len(head))))
 
 

@@ -221,6 +221,7 @@ TABLES: dict[str, dict[str, Column]] = {
     "throughput": _columns("""
         algorithm str named configuration
         environment str Gymnasium id
+        settings str hyperparameters.yaml, or SB3's defaults
         implementation str scratch or sb3
         seeds int seeds trained at once
         threads int threads of the processor
@@ -233,6 +234,8 @@ TABLES: dict[str, dict[str, Column]] = {
         ratio_max float largest ratio of a round
         rounds int times it was measured
         budget int environment steps per seed
+        gflops float matrix products that the updates need, 10^9 operations per second; missing if not counted
+        machine_gflops float best rate of a large matrix product on one thread in the same runs
         configuration str hyper-parameters as JSON
         versions str packages and their versions
         commit str git commit that was measured
