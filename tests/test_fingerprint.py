@@ -67,7 +67,7 @@ def test_what_all_share_concerns_all(edit: Edit, name: str) -> None:
     assert not set(before) & set(after)
 
 
-@pytest.mark.parametrize("name", ["train.py", "checkpoint.py", "networks.py"])
+@pytest.mark.parametrize("name", ["train.py", "memory.py", "networks.py"])
 def test_the_reference_does_not_depend_on_our_loop(edit: Edit, name: str) -> None:
     before = [fingerprint.of(cell) for cell in (PPO, A2C, SB3)]
     edit(name, append="\nADDED = 1\n")

@@ -26,6 +26,17 @@ def test_a_rollout_is_full_after_n_steps_and_empty_after_pop():
     assert [memory.add(step_of(t)) for t in range(3)] == [False, False, True]
 
 
+def test_a_rollout_goes_on_from_its_snapshot():
+    memory, copy = Rollout(3), Rollout(3)
+    for t in (0, 1):
+        memory.add(step_of(t))
+    copy.resume(memory.snapshot())
+    assert [memory.add(step_of(2)), copy.add(step_of(2))] == [True, True]
+    assert all(torch.equal(a, b) for a, b in zip(memory.pop(), copy.pop(), strict=True))
+    copy.resume(memory.snapshot())  # empty
+    assert [copy.add(step_of(t)) for t in range(3)] == [False, False, True]
+
+
 def test_a_flattened_rollout_is_ordered_by_world_and_then_by_time_as_in_stable_baselines3():
     memory = Rollout(4)
     steps = [step_of(t) for t in range(4)]
@@ -51,6 +62,24 @@ def test_replay_keeps_the_last_transitions_across_its_seam():
     assert memory.size == 6
     assert everything.reward[0].tolist() == [200, 201, 202, 100, 101, 102]
     assert everything.reward[1].tolist() == [210, 211, 212, 110, 111, 112]
+
+
+def test_replay_reads_and_writes_by_number_across_its_seam():
+    """Capacity 6; transitions 0 to 8 came in, 3 to 8 are there, 6 to 8 at the front."""
+    memory, copy = Replay(6, n_seeds=2, n_envs=3), Replay(6, n_seeds=2, n_envs=3)
+    for t in range(3):
+        memory.add(step_of(t))
+    assert (memory.added, memory.size) == (9, 6)
+    part = memory.read(5, 8)
+    assert part.reward.tolist() == [[102, 200, 201], [112, 210, 211]]
+    assert part.obs.shape == (2, 3, 1)
+    for first, last in ((3, 5), (5, 8), (8, 9)):
+        copy.write(first, memory.read(first, last))
+    copy.resume(memory.snapshot())
+    everything = (torch.arange(6) + 0.5).expand(2, 6) / 6
+    assert copy.sample(everything).reward[0].tolist() == [200, 201, 202, 100, 101, 102]
+    copy.add(step_of(3))
+    assert copy.sample(everything).reward[0].tolist() == [200, 201, 202, 300, 301, 302]
 
 
 def test_fields_of_a_sample_belong_together():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,20 @@ def test_what_cannot_be_played_is_one_line(tmp_path: Path, spoil: Any, message: 
     spoil(tmp_path)
     with pytest.raises(UserError, match=message):
         play.play(tmp_path, tmp_path / "game.gif")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda state: {"theta": state["theta"][:1]}, r"theta is of shape \(1, \d+\), not \(2, \d+\)"),
+        (lambda state: {"other": state["theta"]}, "'theta'"),
+    ],
+)
+def test_parameters_of_another_shape_are_refused(folder: Path, tmp_path: Path, spoil: Any, reason: str):
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    checkpoint.save(copy / "checkpoint", spoil(checkpoint.load(folder / "checkpoint")))
+    with pytest.raises(UserError, match=rf"checkpoint: does not fit the cell \({reason}"):
+        play.play(copy, tmp_path / "game.gif")
 
 
 def test_a_seed_that_was_not_trained_is_refused(folder: Path, tmp_path: Path):

@@ -217,7 +217,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 def test_a_heartbeat_says_once_a_second_where_a_cell_is(tmp_path: Path, clock: SimpleNamespace):
     path = tmp_path / "heartbeat.json"
     display = progress.Display(cell("ppo", (3, 4), budget=1000), path)
-    display(50, [Episode(0, 0, 50, 20.0, 20)])
+    display(8, [Episode(0, 0, 8, 20.0, 8)])
     assert not path.exists()
     clock.now += 2
     display(100, [Episode(1, 2, 100, 30.0, 30)])
@@ -236,6 +236,7 @@ def test_a_heartbeat_says_once_a_second_where_a_cell_is(tmp_path: Path, clock: S
 
 def test_a_log_gets_a_line_at_intervals(clock: SimpleNamespace, capsys: pytest.CaptureFixture[str]):
     display = progress.Display(cell("ppo", (3, 4), budget=1000))
+    display(8, [])
     for clock.now, env_step in ((103, 100), (104, 150), (109, 200), (113, 400)):
         display(env_step, [Episode(0, 0, 400, 20.0, 20)] if env_step == 400 else [])
     assert capsys.readouterr().err.splitlines() == [
@@ -249,12 +250,44 @@ def test_a_terminal_gets_a_bar(
 ):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     display = progress.Display(cell("ppo", (3, 4), budget=1000))
+    display(8, [])
     clock.now += 2
     display(500, [])
     display.close()
     bar = capsys.readouterr().err
     assert "[###############               ]  50%" in bar and "ETA 2 s" in bar
     assert bar.startswith("\r") and bar.endswith("\n")
+
+
+def test_a_resumed_cell_shows_its_own_rate_and_what_is_left(
+    tmp_path: Path, clock: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+):
+    """Of 1,000 steps 600 were done before; 192 in 16 s leave 208 for 17 s."""
+    path = tmp_path / "heartbeat.json"
+    display = progress.Display(cell("ppo", (3, 4), budget=1000), path)
+    display(608, [])
+    clock.now += 16
+    display(792, [])
+    assert capsys.readouterr().err.splitlines() == [
+        "CartPole-v1 scratch/ppo  792 of 1,000  24 steps/s over 2 seeds  ETA 17 s  return -"
+    ]
+    beat = json.loads(path.read_text())
+    assert beat["steps_per_second"] == 24
+    assert beat["updated"] - beat["started"] == pytest.approx(66)  # as if all of it had gone that fast
+
+
+def test_a_heartbeat_that_cannot_be_written_ends_nothing(
+    tmp_path: Path, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(path: Path, content: bytes) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(progress, "write_bytes", refuse)
+    display = progress.Display(cell("ppo", (3, 4), budget=1000), tmp_path / "heartbeat.json")
+    display(8, [])
+    clock.now += 2
+    display(16, [])
+    display.close()
 
 
 def test_event_files_for_tensorboard_on_request(tmp_path: Path):
@@ -276,3 +309,19 @@ def test_tensorboard_files_hold_games_evaluations_and_metrics(tmp_path: Path) ->
     scalars = events.Scalars("seed-3/evaluation/deterministic")
     assert scalars[0].value == pytest.approx(sum(first) / len(first))
     assert {"seed-3/episode_return", "seed-3/value_loss"} <= set(events.Tags()["scalars"])
+
+
+def test_tensorboard_files_of_a_resumed_cell_say_nothing_twice(tmp_path: Path) -> None:
+    """Killed after step 24 with a checkpoint at step 8: steps 16 and 24 come again."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    for first in (8, 16):
+        display = progress.Display(cell("ppo", (3,)), None, tmp_path / "tensorboard")
+        for env_step in range(first, 25, 8):
+            display(env_step, [Episode(0, 0, env_step, 100 * first + env_step, 8)])
+        display.close()
+        time.sleep(1.1)  # files are named by the second
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    returns = [(event.step, event.value) for event in events.Scalars("seed-3/episode_return")]
+    assert returns == [(8, 808), (16, 1616), (24, 1624)]

@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
         return int(chosen.run(chosen, rest) or 0)
     except UserError as error:
         print(f"rlparity: {error}", file=sys.stderr)
-        return 2
+        return error.status
     except KeyboardInterrupt:
         print("rlparity: interrupted", file=sys.stderr)
         return 130

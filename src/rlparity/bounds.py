@@ -12,10 +12,12 @@ from rlparity.tasks import TaskSpec
 class Bounds:
     """The box of actions of a continuous task; UserError if a side of it is infinite."""
 
-    def __init__(self, task: TaskSpec, device: str | torch.device = "cpu"):
-        low, high = torch.tensor([task.action_low, task.action_high], device=device)
+    def __init__(self, task: TaskSpec):
+        low, high = torch.tensor([task.action_low, task.action_high])
         if not (low.isfinite().all() and high.isfinite().all()):
-            raise UserError("actions without finite bounds cannot be scaled to [-1, 1]; choose an on-policy agent")
+            raise UserError(
+                "actions without finite bounds cannot be scaled to [-1, 1]; choose an on-policy agent"
+            )
         self.low, self.high = low.view(task.action_shape), high.view(task.action_shape)
 
     def to_unit(self, action: Tensor) -> Tensor:

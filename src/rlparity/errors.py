@@ -7,7 +7,17 @@ from difflib import get_close_matches
 
 
 class UserError(Exception):
-    """Printed as one line without a traceback; the exit status is 2."""
+    """Printed as one line without a traceback; `status` is what the process exits with."""
+
+    status = 2
+
+
+class Interrupted(UserError):
+    """Somebody asked for an end, and training has been saved."""
+
+    def __init__(self, message: str, status: int):
+        super().__init__(message)
+        self.status = status
 
 
 def unknown(what: str, name: object, allowed: Iterable[str], where: str) -> UserError:

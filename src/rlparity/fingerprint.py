@@ -98,7 +98,7 @@ def version(package: str) -> str | None:
 
 def _modules(cell: Cell) -> tuple[str, ...]:
     """Where the search for a cell's sources begins."""
-    ours = (registry.AGENTS[cell.agent].module, "rlparity.train", "rlparity.checkpoint")
+    ours = (registry.AGENTS[cell.agent].module, "rlparity.train")
     learner = ours if cell.implementation == "scratch" else ("rlparity.reference",)
     return (*learner, registry.family(cell.environment), *(f"rlparity.{name}" for name in LOOP))
 

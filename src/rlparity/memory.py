@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -27,33 +28,76 @@ class Rollout:
         steps, self._steps = self._steps, []
         return Step(*(torch.stack(field, 2) for field in zip(*steps, strict=True)))
 
+    def snapshot(self) -> dict[str, Any]:
+        """The steps so far, each field in one piece (T, S, N, ...)."""
+        return {"steps": [torch.stack(field) for field in zip(*self._steps, strict=True)]}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `snapshot`."""
+        fields = (field.unbind() for field in state["steps"])
+        self._steps = [Step(*step) for step in zip(*fields, strict=True)]
+
 
 class Replay:
-    """A ring of the last `capacity` transitions of each seed (Lin 1992; Mnih et al. 2013, Algorithm 1)."""
+    """A ring of the last `capacity` transitions of each seed (Lin 1992; Mnih et al. 2013, Algorithm 1).
+
+    Transitions are numbered in the order they came in, so that a checkpoint can write the new ones only.
+    """
 
     def __init__(self, capacity: int, n_seeds: int, n_envs: int):
         self.capacity = max(capacity // n_envs, 1) * n_envs  # whole rows of worlds, as SB3 counts it
-        self.size = 0
-        self._next = 0
+        self.added = 0  # transitions of each seed ever
         self._shape = (n_seeds, self.capacity)
         self._fields: Step | None = None
         self._seed = torch.arange(n_seeds)[:, None]
 
+    @property
+    def size(self) -> int:
+        """Transitions of each seed that it holds."""
+        return min(self.added, self.capacity)
+
     def add(self, step: Step) -> None:
         """Remember one step of all worlds (S, N)."""
+        n, start = step.reward.shape[1], self.added % self.capacity
+        for ring, x in zip(self._rings(step), step, strict=True):
+            ring[:, start : start + n] = x
+        self.added += n
+
+    def _rings(self, like: Sequence[Tensor]) -> Step:
+        """Room for transitions of that kind, made when the first arrive."""
         if self._fields is None:
-            self._fields = Step(*(torch.empty(*self._shape, *x.shape[2:], dtype=x.dtype) for x in step))
-        n = step.reward.shape[1]
-        for ring, x in zip(self._fields, step, strict=True):
-            ring[:, self._next : self._next + n] = x
-        self._next = (self._next + n) % self.capacity
-        self.size = min(self.size + n, self.capacity)
+            self._fields = Step(*(x.new_empty(*self._shape, *x.shape[2:]) for x in like))
+        return self._fields
 
     def sample(self, uniform: Tensor) -> Step:
         """Transitions drawn with replacement: uniform (S, B) in [0, 1) -> fields (S, B, ...)."""
         assert self._fields is not None
         index = (uniform.double() * self.size).long()
         return Step(*(ring[self._seed, index] for ring in self._fields))
+
+    def read(self, first: int, last: int) -> Step:
+        """Transitions number `first` to `last` - 1, which it must still hold: (S, last - first, ...)."""
+        assert self._fields is not None and self.added - self.size <= first <= last <= self.added
+        index = torch.arange(first, last) % self.capacity
+        return Step(*(ring[:, index] for ring in self._fields))
+
+    def write(self, first: int, content: Sequence[Tensor]) -> None:
+        """Put back what `read` gave, as transitions number `first` and on."""
+        shape = (self._shape[0], content[0].shape[1])
+        for ring, x in zip(self._rings(content), content, strict=True):
+            if x.shape != (*shape, *ring.shape[2:]) or x.dtype != ring.dtype:
+                raise ValueError(
+                    f"transitions of shape {tuple(x.shape)}, expected {(*shape, *ring.shape[2:])}"
+                )
+            ring[:, torch.arange(first, first + shape[1]) % self.capacity] = x
+
+    def snapshot(self) -> dict[str, Any]:
+        """How many transitions came in; they themselves go through `read` and `write`."""
+        return {"added": self.added}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `snapshot`, once the transitions are put back."""
+        self.added = state["added"]
 
 
 class Trajectory(NamedTuple):

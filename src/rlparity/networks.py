@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from torch.optim.adam import adam
 from torch.optim.rmsprop import rmsprop
 
+from rlparity import wide
+
 PAD = 32  # floats in two of the widest vector registers: kernels take two at a time, the rest one by one
-WIDE = 128  # from this width on oneDNN's products are quicker than `baddbmm`
+LARGE = 2**22  # from that many multiplications on oneDNN's products are quicker than `bmm`
 
 
 class _Tanh(torch.autograd.Function):
@@ -82,23 +84,23 @@ class Network:
         self.n_parameters = n_parameters + sum(self._lengths.values())
         width = math.ceil(self.n_parameters / PAD) * PAD
         start = torch.zeros(len(generators), width, device="cpu")  # drawn alike for every device
-        laid, plain = self._lay(start)
+        laid, plain = self.lay(start)
         for k, generator in enumerate(generators):
             for name, layers in self._layers.items():
                 for layer, (weight, bias) in zip(layers, laid[name], strict=True):
                     _initialise(layer, weight[k], bias[k], generator)
         for name, values in (vectors or {}).items():
-            plain[name].copy_(torch.tensor(values))
+            plain[name].copy_(torch.tensor(values, device="cpu"))
         self._bind(start.to(torch.get_default_device()))
 
     def _bind(self, theta: Tensor) -> None:
         """Make the rows of theta (S, P) the parameters."""
         self.theta, self.grad = theta, torch.zeros_like(theta)
-        self.stacks, self.vectors = self._lay(theta)
+        self.stacks, self.vectors = self.lay(theta)
         for leaf in self._leaves():
             leaf.requires_grad_()
 
-    def _lay(self, theta: Tensor) -> tuple[dict[str, list[tuple[Tensor, Tensor]]], dict[str, Tensor]]:
+    def lay(self, theta: Tensor) -> tuple[dict[str, list[tuple[Tensor, Tensor]]], dict[str, Tensor]]:
         """The rows of theta (S, P) as weights and biases of every stack, and as vectors."""
         stacks: dict[str, list[tuple[Tensor, Tensor]]] = {}
         start = 0
@@ -116,12 +118,20 @@ class Network:
         layers = [leaf for stack in self.stacks.values() for pair in stack for leaf in pair]
         return [*layers, *self.vectors.values()]
 
-    def __call__(self, name: str, x: Tensor) -> Tensor:
-        """Run one stack: x (S, B, fan_in) -> (S, B, fan_out); a single output drops its axis: (S, B)."""
+    def __call__(self, name: str, x: Tensor, constant: bool = False) -> Tensor:
+        """Run one stack: x (S, B, fan_in) -> (S, B, fan_out); a single output drops its axis: (S, B).
+
+        The parameters of a `constant` stack get no gradient, which saves its cost where only x needs one.
+        """
         layers = self.stacks[name]
-        for weight, bias in layers[:-1]:
-            x = self._activation(dense(x, weight, bias))
-        y = dense(x, *layers[-1])
+        if constant:
+            layers = [(weight.detach(), bias.detach()) for weight, bias in layers]
+        if wide.pays(x, layers):
+            y = wide.stack(x, layers, self.activation)
+        else:
+            for weight, bias in layers[:-1]:
+                x = self._activation(dense(x, weight, bias))
+            y = dense(x, *layers[-1])
         return y.squeeze(-1) if y.shape[-1] == 1 else y
 
     @property
@@ -162,7 +172,7 @@ def _initialise(layer: Layer, weight: Tensor, bias: Tensor, generator: torch.Gen
         weight.uniform_(-bound, bound, generator=generator)
         bias.uniform_(-bound, bound, generator=generator)
     else:  # as torch.nn.Linear holds it, (fan_out, fan_in), so that rows or columns are orthogonal alike
-        start = torch.empty(layer.fan_out, layer.fan_in)
+        start = torch.empty(layer.fan_out, layer.fan_in, device="cpu")
         weight.copy_(nn.init.orthogonal_(start, layer.gain, generator=generator).T)
 
 
@@ -170,39 +180,16 @@ def dense(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """x W + b; a single output is a sum of products, because one-column `baddbmm` rounds by neighbours."""
     if weight.shape[-1] == 1:
         return (x * weight.transpose(1, 2)).sum(-1, keepdim=True) + bias
-    if min(x.shape[1] * 4, *weight.shape[1:]) >= WIDE and _onednn(x):
-        wide: Tensor = _WideDense.apply(x, weight, bias)
-        return wide
     return torch.baddbmm(bias, x, weight)
 
 
-def _onednn(x: Tensor) -> bool:
-    return x.dtype == torch.float32 and x.device.type == "cpu" and torch.backends.mkldnn.is_available()
-
-
-class _WideDense(torch.autograd.Function):
-    """The same product through oneDNN, one call per seed: half the time of `baddbmm` for wide layers on
-    processors where MKL keeps to older instructions."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        return torch.stack([_product(*row) for row in zip(x, weight.mT, bias.squeeze(1), strict=True)])
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
-        (x, weight), (grad,) = ctx.saved_tensors, grads
-        grad_x = None
-        if ctx.needs_input_grad[0]:
-            grad_x = torch.stack([_product(g, w) for g, w in zip(grad, weight, strict=True)])
-        grad_weight = torch.stack([_product(a, g) for a, g in zip(x.mT, grad.mT, strict=True)])
-        return grad_x, grad_weight, grad.sum(1, keepdim=True)
-
-
-def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x (B, fan_in) times the transpose of weight (fan_out, fan_in), plus bias (fan_out,)."""
-    out: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-    return out
+def product(x: Tensor, weight: Tensor) -> Tensor:
+    """x W for each seed, (S, M, K) and (S, K, N) -> (S, M, N), without a graph; large ones through oneDNN."""
+    if weight.shape[-1] == 1:
+        return (x * weight.mT).sum(-1, keepdim=True)
+    if x.shape[1] * weight.shape[1] * weight.shape[2] >= LARGE and wide.supports(x):
+        return torch.stack([wide.product(*row) for row in zip(x, weight.mT, strict=True)])
+    return torch.bmm(x, weight)
 
 
 class Optimizer:
@@ -291,3 +278,13 @@ def linear_schedule(value: float, schedule: str, remaining: float) -> float:
     The last round of N worlds may end a little beyond the budget; nothing remains then.
     """
     return value * max(remaining, 0.0) if schedule == "linear" else value
+
+
+def polyak(target: Network, online: Network, tau: float, due: Tensor | None = None) -> None:
+    """target <- (1 - tau) target + tau online, for the seeds that are due, (S,) bool; for all if None."""
+    slow, fast = target.theta.detach(), online.theta.detach()
+    if due is None or due.all():
+        slow.lerp_(fast, tau)
+        return
+    for k in torch.nonzero(due).flatten().tolist():
+        slow[k].lerp_(fast[k], tau)

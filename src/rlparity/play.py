@@ -26,7 +26,11 @@ def play(folder: Path, gif: Path | None = None, seed: int | None = None, max_ste
     cell = _cell(folder)
     index = 0 if seed is None else _index(cell, seed, folder)
     state = checkpoint.load(folder / "checkpoint")
-    policy, rows = _policy(cell, state), len(cell.seeds)
+    try:
+        policy, rows = _policy(cell, state), len(cell.seeds)
+    except (KeyError, ValueError, RuntimeError) as error:
+        reason = checkpoint.first_line(error)
+        raise UserError(f"{folder / 'checkpoint'}: does not fit the cell ({reason})") from None
     sampled, rng = "deterministic" not in cell.evaluation.modes, torch.Generator().manual_seed(index)
     env = gym.make(cell.environment, render_mode="human" if gif is None else "rgb_array")
     obs, _ = env.reset(seed=cell.seeds[index])
@@ -75,6 +79,9 @@ def _policy(cell: Cell, state: dict[str, Tensor]) -> Policy:
     task: Any = tasks.make(cell.environment, random.environments("play", 1))
     agent = agents.build(cell.agent, task.spec, dict(cell.hyperparameters), random, cell.budget)
     task.close()
+    for name, wanted in agent.state_dict().items():
+        if state[name].shape != wanted.shape:  # a copy would spread a single seed over all
+            raise ValueError(f"{name} is of shape {tuple(state[name].shape)}, not {tuple(wanted.shape)}")
     agent.load_state_dict(state)
     return agent
 

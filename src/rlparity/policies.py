@@ -6,11 +6,14 @@ One interface for both, so that an on-policy agent is one file for discrete and 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from torch import Tensor
 
-from rlparity.distributions import categorical, gaussian
+from rlparity.distributions import categorical, divergence, gaussian
+from rlparity.jacobian import Jacobian
 from rlparity.networks import Network
 from rlparity.tasks import TaskSpec
 
@@ -33,6 +36,13 @@ class Policy(Protocol):
 
     def log_prob_and_entropy(self, network: Network, obs: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """log pi(a|s) and the entropy of pi(.|s) in nats, each (S, B)."""
+
+    def divergence(self, network: Network, old: Network, obs: Tensor) -> Tensor:
+        """KL(pi || pi of the old network) in nats, (S, B)."""
+
+    def fisher(self, network: Network, obs: Tensor) -> Callable[[Tensor], Tensor]:
+        """v -> F v, (S, P) -> (S, P): F is the Fisher information of the policy, mean over the batch, and the
+        Hessian of its mean divergence from the same policy by the parameters."""
 
 
 def build(task: TaskSpec, log_std_init: float) -> Policy:
@@ -64,6 +74,19 @@ class Categorical:
     def log_prob_and_entropy(self, network: Network, obs: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """log pi(a|s) and entropy."""
         return categorical.log_prob_and_entropy(network("actor", obs), action)
+
+    def divergence(self, network: Network, old: Network, obs: Tensor) -> Tensor:
+        """KL(pi || pi of the old network)."""
+        return divergence.categorical(network("actor", obs), old("actor", obs))
+
+    def fisher(self, network: Network, obs: Tensor) -> Callable[[Tensor], Tensor]:
+        """v -> F v."""
+        return partial(self._fisher_product, Jacobian(network, "actor", obs))
+
+    def _fisher_product(self, jacobian: Jacobian, v: Tensor) -> Tensor:
+        """J^T H J v, H by the logits."""
+        change = divergence.categorical_fisher(jacobian.y, jacobian.push(v))
+        return jacobian.pull(change / change.shape[1])
 
 
 class Gaussian:
@@ -97,3 +120,21 @@ class Gaussian:
         """log pi(a|s) and entropy, which is the same in every state."""
         log_prob = self.log_prob(network, obs, action)
         return log_prob, gaussian.entropy(network.vectors["log_std"]).expand_as(log_prob)
+
+    def divergence(self, network: Network, old: Network, obs: Tensor) -> Tensor:
+        """KL(pi || pi of the old network)."""
+        log_std, old_log_std = (n.vectors["log_std"] for n in (network, old))
+        return divergence.gaussian(self._mean(network, obs), log_std, self._mean(old, obs), old_log_std)
+
+    def fisher(self, network: Network, obs: Tensor) -> Callable[[Tensor], Tensor]:
+        """v -> F v."""
+        return partial(self._fisher_product, Jacobian(network, "actor", obs))
+
+    def _fisher_product(self, jacobian: Jacobian, v: Tensor) -> Tensor:
+        """J^T H J v, H by the means, and 2 v by log sigma."""
+        network = jacobian.network
+        log_std = network.vectors["log_std"].detach()
+        change = divergence.gaussian_fisher(log_std, jacobian.push(v))
+        rows = jacobian.pull(change / change.shape[1])
+        network.lay(rows)[1]["log_std"].copy_(2 * network.lay(v)[1]["log_std"])
+        return rows

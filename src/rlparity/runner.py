@@ -9,21 +9,20 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
 
-from rlparity import agents, checkpoint, provenance, records
+from rlparity import agents, checkpoint, provenance, records, train
 from rlparity.cell import Cell
 from rlparity.errors import UserError
 from rlparity.fingerprint import source_hash
+from rlparity.keeper import Keeper
 from rlparity.progress import Display
 from rlparity.registry import AGENTS
-from rlparity.train import Rows
+from rlparity.rows import Rows
 
 HASHED = ("episodes.parquet", "evaluations.parquet")
 
@@ -33,36 +32,52 @@ def run_cell(cell: Cell, folder: Path, process_started: float | None = None) -> 
 
     `process_started` is `time.time()` at the start of the process, for the cost of getting ready. The last
     file written is run.json: a folder without one holds nothing finished. A seed whose loss became NaN is a
-    result, not an error: it is named in run.json.
+    result, not an error: it is named in run.json. What was interrupted goes on from its last checkpoint.
     """
-    began = time.time()
+    began = process_started or time.time()
     torch.set_num_threads(1)
-    started = datetime.now(UTC).isoformat(timespec="seconds")
-    trainer = import_module("rlparity.reference" if cell.implementation == "sb3" else "rlparity.train")
-    tensorboard = folder / "tensorboard" if cell.tensorboard else None
     with locked(folder):
+        keeper = Keeper(cell, folder / "checkpoint", began)
         ready = time.time()
-        display = Display(cell, folder / "heartbeat.json", tensorboard)
+        rows = _train(cell, folder, keeper)
         try:
-            rows: Rows = trainer.run(cell, display)
-            display.summarise(rows)
-        finally:
-            display.close()
-        (folder / "run.json").unlink(missing_ok=True)  # an earlier run's; its records are about to go
-        checkpoint.save(folder / "checkpoint", rows.state)
-        for kind in records.SCHEMAS:
-            records.write(folder, kind, getattr(rows, kind))
-        run = _describe(cell, folder, rows, trainer)
-        run["started"] = started
-        run["startup_time_s"] = ready - (process_started or began)
-        run["wall_time_s"] = time.time() - (process_started or began)
-        records.write_bytes(folder / "run.json", json.dumps(run, indent=1, sort_keys=True).encode())
+            (folder / "run.json").unlink(missing_ok=True)  # an earlier run's; its records are about to go
+            checkpoint.save(folder / "checkpoint", rows.state)
+            for kind in records.SCHEMAS:
+                records.write(folder, kind, getattr(rows, kind))
+            run = _describe(cell, folder, rows)
+            run["started"], run["times_resumed"] = keeper.started, keeper.times_resumed
+            run["startup_time_s"], run["wall_time_s"] = ready - began, keeper.wall_time_s
+            records.write_bytes(folder / "run.json", json.dumps(run, indent=1, sort_keys=True).encode())
+        except OSError as error:
+            reason = error.strerror or error
+            raise UserError(
+                f"{folder}: the records cannot be written ({reason}); run again to finish"
+            ) from None
+        checkpoint.clear(folder / "checkpoint")
     return run
 
 
-def _describe(cell: Cell, folder: Path, rows: Rows, trainer: ModuleType) -> dict[str, Any]:
+def _train(cell: Cell, folder: Path, keeper: Keeper) -> Rows:
+    display = Display(cell, folder / "heartbeat.json", folder / "tensorboard" if cell.tensorboard else None)
+    try:
+        if cell.implementation == "sb3":
+            rows: Rows = import_module("rlparity.reference").run(cell, display)
+        elif cell.checkpoint_every:
+            with keeper.heeding_signals():
+                rows = train.run(cell, display, keeper=keeper)
+        else:
+            rows = train.run(cell, display)
+        display.summarise(rows)
+    finally:
+        display.close()
+    return rows
+
+
+def _describe(cell: Cell, folder: Path, rows: Rows) -> dict[str, Any]:
     hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in HASHED}
-    room = trainer if cell.implementation == "sb3" else agents.module(cell.agent)
+    sb3 = cell.implementation == "sb3"
+    room = import_module("rlparity.reference") if sb3 else agents.module(cell.agent)
     steps = cell.budget * len(cell.seeds)
     return {
         "status": "failed" if rows.failed else "done",
@@ -79,7 +94,6 @@ def _describe(cell: Cell, folder: Path, rows: Rows, trainer: ModuleType) -> dict
         "evaluation_time_s": rows.evaluation_time_s,
         "steps_per_second": steps / rows.training_time_s,
         "peak_memory_mib": provenance.peak_memory_mib(),
-        "times_resumed": 0,
         "hashes": hashes,
     }
 

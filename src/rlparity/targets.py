@@ -55,3 +55,15 @@ def explained_variance(prediction: Tensor, truth: Tensor) -> Tensor:
     """1 - Var[truth - prediction] / Var[truth] for each seed, (S, B) -> (S,); NaN if truth is constant."""
     spread = truth.var(1)
     return torch.where(spread > 0, 1 - (truth - prediction).var(1) / spread, torch.nan)
+
+
+def one_step(reward: Tensor, discount: Tensor, next_value: Tensor, gamma: float) -> Tensor:
+    """y = r + gamma * discount * V(s'), V(s') being what the critics say of the next action. All (S, B)."""
+    assert reward.shape == discount.shape == next_value.shape
+    return reward + gamma * discount * next_value
+
+
+def squared_error(q: Tensor, y: Tensor) -> Tensor:
+    """Mean square of Q(s, a) - y over each seed's minibatch: (S, B), (S, B) -> (S,)."""
+    assert q.shape == y.shape
+    return (q - y).square().mean(1)

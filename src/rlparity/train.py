@@ -3,31 +3,53 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from rlparity import agents, tasks
+from rlparity import accelerator, agents, tasks
 from rlparity.cell import Cell
 from rlparity.evaluate import Evaluator
 from rlparity.rows import Rows, Watch, unwatched
 from rlparity.seeding import Streams, Uniforms
 from rlparity.tasks.normalise import Normalised
 
+if TYPE_CHECKING:
+    from rlparity.keeper import Keeper
 
-def run(cell: Cell, watch: Watch = unwatched, evaluate: bool = True) -> Rows:
-    """Train the agent of a cell on all its seeds at once."""
+if TYPE_CHECKING:
+    
+
+@dataclass
+class Training:
+    """A cell in training, between two steps: all that going on from here depends on."""
+
+    agent: agents.Agent
+    env: Any  # a task, or a Normalised one
+    explore: Uniforms
+    rows: Rows
+    env_step: int = 0  # environment steps of each seed
+    point: int = 0  # the next of the protocol's evaluations
+    metrics: dict[str, Tensor] = field(default_factory=dict)  # of the last update, each (S,)
+
+
+def run(cell: Cell, watch: Watch = unwatched, evaluate: bool = True, keeper: Keeper | None = None) -> Rows:
+    """Train the agent of a cell on all its seeds at once; a keeper lets it survive interruptions."""
     random = Streams(cell)
-    task = tasks.make(cell.environment, random.environments("training", cell.n_envs))
-    env: Any = task
+    env: Any = tasks.make(cell.environment, random.environments("training", cell.n_envs))
     if cell.normalize:
-        env = Normalised(task, cell.hyperparameters.get("gamma", 0.99))
-    agent = agents.build(cell.agent, env.spec, dict(cell.hyperparameters), random, cell.budget)
+        env = Normalised(env, cell.hyperparameters.get("gamma", 0.99))
+    with torch.device(cell.device):
+        learner = agents.build(cell.agent, env.spec, dict(cell.hyperparameters), random, cell.budget)
+    agent = accelerator.place(learner, cell.device)
     explore = Uniforms(random.generators("explore"), cell.n_envs, agent.uniforms)
     evaluator, rows = Evaluator(cell, random), Rows(cell)
-    loop(agent, env, explore, rows, evaluator if evaluate else None, watch)
+    training = Training(agent, env, explore, rows)
+    if keeper:
+        keeper.restore(training)
+    loop(training, evaluator if evaluate else None, watch, keeper)
     evaluator.close()
     env.close()
     rows.state = dict(agent.state_dict())
@@ -37,53 +59,57 @@ def run(cell: Cell, watch: Watch = unwatched, evaluate: bool = True) -> Rows:
 
 
 def loop(
-    agent: agents.Agent,
-    env: Any,
-    explore: Uniforms,
-    rows: Rows,
-    evaluator: Evaluator | None,
+    training: Training,
+    evaluator: Evaluator | None = None,
     watch: Watch = unwatched,
+    keeper: Keeper | None = None,
 ) -> None:
     """Act, observe, evaluate whenever a point is crossed, and once more at the end."""
-    budget, n_points = rows.cell.budget, rows.cell.evaluation.points
-    metrics: dict[str, Tensor] = {}
-    point = 0
-    rows.start()
-    for env_step in range(0, budget, rows.cell.n_envs):
-        if evaluator and env_step * n_points >= point * budget:
-            point = env_step * n_points // budget
-            _evaluate(agent, env, rows, evaluator, point, env_step, metrics)
-            point += 1
+    agent, env, rows = training.agent, training.env, training.rows
+    budget, n_envs, n_points = rows.cell.budget, rows.cell.n_envs, rows.cell.evaluation.points
+    while training.env_step < budget:
+        if keeper:
+            keeper(training)
+        if evaluator and training.env_step * n_points >= training.point * budget:
+            training.point = training.env_step * n_points // budget
+            _evaluate(training, evaluator, keeper)
+            training.point += 1
             if not agent.alive.any():
                 break
-        action = agent.act(env.obs, explore.next())
-        metrics = agent.observe(env.step(action)) or metrics
+        action = agent.act(env.obs, training.explore.next())
+        training.metrics = agent.observe(env.step(action)) or training.metrics
+        training.env_step += n_envs
         ended = env.pop_episodes()
         if not agent.alive.all():
-            _freeze(agent, rows, env_step + rows.cell.n_envs)
+            _freeze(training)
         rows.ended(ended)
-        watch(env_step + rows.cell.n_envs, ended)
-    if evaluator and agent.alive.any():
-        _evaluate(agent, env, rows, evaluator, n_points, budget, metrics)
+        watch(training.env_step, ended)
+    if agent.alive.any():
+        if keeper:
+            keeper(training)
+        if evaluator:
+            training.point = n_points
+            _evaluate(training, evaluator, keeper)
     rows.finish()
 
 
-def _evaluate(
-    agent: agents.Agent,
-    env: Any,
-    rows: Rows,
-    evaluator: Evaluator,
-    point: int,
-    env_step: int,
-    metrics: Mapping[str, Tensor],
-) -> None:
+def _evaluate(training: Training, evaluator: Evaluator, keeper: Keeper | None) -> None:
+    """Evaluate at `training.point`."""
     started = time.perf_counter()
-    view = env.view if isinstance(env, Normalised) else torch.Tensor.float
-    outcomes = evaluator(agent, view, point)
+    env, rows = training.env, training.rows
+    seen = env.view if isinstance(env, Normalised) else torch.Tensor.float
+
+    def view(obs: Tensor) -> Tensor:
+        if keeper and keeper.asked is not None:
+            keeper.end(training, keeper.asked)
+        return seen(obs)
+
+    outcomes = evaluator(training.agent, view, training.point)
     rows.evaluation_time_s += time.perf_counter() - started
-    rows.evaluated(env_step, outcomes, metrics)
+    rows.evaluated(min(training.env_step, rows.cell.budget), outcomes, training.metrics)
 
 
-def _freeze(agent: agents.Agent, rows: Rows, env_step: int) -> None:
-    for s in torch.nonzero(~agent.alive).flatten().tolist():
-        rows.fail(s, env_step, "the loss was not finite")
+def _freeze(training: Training) -> None:
+    rows = training.rows
+    for s in torch.nonzero(~training.agent.alive).flatten().tolist():
+        rows.fail(s, training.env_step, "the loss was not finite")

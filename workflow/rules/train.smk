@@ -1,4 +1,7 @@
-"""Cells: a block of seeds each, trained or taken from the records that the reports carry."""
+"""Cells: a block of seeds each, trained or taken from the records that the reports carry.
+
+What is interrupted goes on from its checkpoint folder, which is no output: Snakemake removes those of failed jobs.
+"""
 
 
 rule train:

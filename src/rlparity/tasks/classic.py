@@ -6,7 +6,8 @@ neighbours; here each world has the generator that `gymnasium.make` would give i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -100,6 +101,26 @@ class CartPole:
     def pop_episodes(self) -> list[Episode]:
         """The games that ended since the last call."""
         return self._books.pop()
+
+    def snapshot(self) -> dict[str, Any]:
+        """Generators, the starts drawn from them, and every cart's state and time."""
+        return {
+            "rngs": [rng.bit_generator.state for rng in self._rng],
+            "starts": self._starts,
+            "next_start": self._next_start,
+            "elapsed": self._elapsed,
+            "state": self._state,
+            "books": self._books.snapshot(),
+        }
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `snapshot`."""
+        for rng, content in zip(self._rng, state["rngs"], strict=True):
+            rng.bit_generator.state = content
+        self._starts[:], self._next_start[:] = state["starts"], state["next_start"]
+        self._elapsed[:], self._state[:] = state["elapsed"], state["state"]
+        self._books.resume(state["books"])
+        self.obs = self._observe(self._state)
 
     def close(self) -> None:
         """Nothing is held."""

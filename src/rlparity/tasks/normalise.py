@@ -6,6 +6,9 @@ Clips at 10, epsilon 1e-8, counts start at 1e-4. The books of the task stay raw.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -75,6 +78,22 @@ class Normalised:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Take over saved statistics."""
         self.obs_moments.mean, self.obs_moments.var = state["mean"], state["var"]
+
+    def snapshot(self) -> dict[str, Any]:
+        """The task's own snapshot, all running statistics and the discounted returns under way."""
+        moments = [(m.mean, m.var, m.count) for m in (self.obs_moments, self.return_moments)]
+        return {"task": self._task.snapshot(), "moments": moments, "returns": self._returns}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `snapshot`."""
+        self._task.resume(state["task"])
+        self._returns.copy_(state["returns"])
+        for moments, (mean, var, count) in zip(
+            (self.obs_moments, self.return_moments), state["moments"], strict=True
+        ):
+            moments.mean, moments.var = mean.view_as(moments.mean), var.view_as(moments.var)
+            moments.count = count
+        self.obs = self.view(self._task.obs)
 
     def pop_episodes(self) -> list[Episode]:
         """The games that ended since the last call, with raw returns."""
