@@ -19,8 +19,6 @@ from rlparity.tasks.normalise import Normalised
 if TYPE_CHECKING:
     from rlparity.keeper import Keeper
 
-if TYPE_CHECKING:
-    
 
 @dataclass
 class Training:

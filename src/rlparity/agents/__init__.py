@@ -17,7 +17,10 @@ class Agent(Protocol):
     """S learners of one kind that act and learn at once."""
 
     uniforms: int  # how many uniform numbers one exploring action takes
-    alive: Tensor  # (S,) bool; a seed whose loss became NaN is frozen
+
+    @property
+    def alive(self) -> Tensor:
+        """(S,) bool; a seed whose loss became NaN is frozen."""
 
     def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:
         """obs (S, N, *obs), uniform numbers (S, N, uniforms) -> action (S, N); None: greedily."""

@@ -1,4 +1,4 @@
-"""Diagonal Gaussian policies (..., A), plain or squashed by tanh, from uniform numbers that are handed over."""
+"""Diagonal Gaussian policies (..., A), plain or squashed by tanh. Randomness is handed over as numbers."""
 
 from __future__ import annotations
 
