@@ -69,6 +69,8 @@ class Network:
     given as its start, and is (S, 1, length).
     """
 
+    DERIVED = ("stacks", "vectors", "grad")  # views into theta; what every update computes anew
+
     def __init__(
         self,
         stacks: Mapping[str, Sequence[Layer]],
