@@ -18,9 +18,31 @@ def test_probe(algorithm: str, probe: str):
 
 
 def test_the_table_leaves_out_only_what_has_no_opinion():
-    left_out = {a for a in CONFIGURATIONS for p in PROBES if not applies(a, p)}
-    assert left_out == {"random", "reinforce", "reinforce-togo", "reinforce-discounted", "reinforce-baseline"}
-    assert len(TABLE) == 7 * 6 + 4 * 2
+    without_values = {"reinforce", "reinforce-togo", "reinforce-discounted", "reinforce-baseline"}
+    discrete = [p for p in PROBES if not PROBES[p].continuous]
+    left_out = {a for a in CONFIGURATIONS for p in discrete if not applies(a, p)}
+    assert left_out == {"random", "ddpg", "td3", "sac", *without_values}
+    unheard = {a for a in CONFIGURATIONS for p in PROBES if PROBES[p].continuous and not applies(a, p)}
+    assert {a for a in CONFIGURATIONS if a not in unheard} == {
+        "a2c",
+        "ppo",
+        "trpo",
+        "npg",
+        "ddpg",
+        "td3",
+        "sac",
+    }
+    assert len(TABLE) == 9 * 6 + 4 * 2 + 7 * 6  # discrete values, discrete policies, continuous
+
+
+@pytest.mark.parametrize(("algorithm", "mistaken"), [("td3", 25 / 7), ("ddpg", 25 / 7), ("sac", 25 / 7)])
+def test_a_continuous_learner_that_takes_a_cut_for_an_end_fails_by_as_much_as_it_must(
+    algorithm: str, mistaken: float
+):
+    """Squared errors: Q = 1 + 4/5 * 0.9 Q."""
+    agent = learn(algorithm, "cut, not ended, continuous", cut_is_an_end)
+    for reading in read(agent, algorithm, "cut, not ended, continuous"):
+        assert reading.learned == pytest.approx([mistaken] * 3, abs=0.5)
 
 
 def cut_is_an_end(step: Step) -> Step:
