@@ -34,6 +34,7 @@ wildcard_constraints:
 
 
 cells = suite.columns()
+on_gpu = any(cell.device == "cuda" for cell in suite.cells)
 plan = fingerprint.text_hash(suite.plan())
 
 

@@ -22,6 +22,8 @@ rule train:
     conda:
         "../../environment.yml"
     threads: 1
+    resources:
+        gpu=int(on_gpu),
     shell:
         "exec rlparity cell --cell {input.cell:q} >{log:q} 2>&1"
 
