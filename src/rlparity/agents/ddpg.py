@@ -2,7 +2,7 @@
 
 Departures from the paper (all as in Stable-Baselines3):
 - uncorrelated Gaussian exploration noise instead of an Ornstein-Uhlenbeck process;
-- uniformly random actions before the first update;
+- uniformly random actions before the first update, with exploration noise on top;
 - one learning rate for actor and critic, no weight decay, no batch normalisation, PyTorch's own start;
 - the critic takes the action with its first layer;
 - a time limit does not end a task: its transition bootstraps.
@@ -27,7 +27,7 @@ from rlparity.tasks import TaskSpec
 
 DEPARTURES = [
     "Gaussian exploration noise instead of an Ornstein-Uhlenbeck process",
-    "uniformly random actions before the first update",
+    "uniformly random actions before the first update, with exploration noise on top",
     "one learning rate, no weight decay, no batch normalisation, PyTorch's own start of every layer",
     "the critic takes the action with its first layer",
     "a time limit does not end a task: its transition bootstraps",

@@ -1,8 +1,7 @@
 """Twin Delayed DDPG. Fujimoto, van Hoof and Meger 2018, arXiv:1802.09477, Algorithm 1.
 
-Departures from the paper (all as in Stable-Baselines3):
-- all layers start as PyTorch's own; one learning rate for actor and critics;
-- exploration noise comes on top of the uniformly random actions of the start, too.
+Departures from the paper (as in Stable-Baselines3):
+- exploration noise comes on top of the random actions of the start, too.
 """
 
 from __future__ import annotations
@@ -22,10 +21,7 @@ from rlparity.records import Step
 from rlparity.seeding import Streams, Uniforms
 from rlparity.tasks import TaskSpec
 
-DEPARTURES = [
-    "PyTorch's own start of every layer, one learning rate for actor and critics",
-    "exploration noise on top of the random actions of the start, too",
-]
+DEPARTURES = ["exploration noise on top of the random actions of the start, too"]
 
 
 @dataclass(frozen=True)
