@@ -181,7 +181,8 @@ TUNED: dict[str, dict[str, Any]] = {  # budget: environment steps, or games of a
     **{
         name: {
             "hyperparameters": {
-                "learning_rate": 0.005,
+                "learning_rate": 0.01,
+                "gradient_steps": 2,
                 "learning_rate_schedule": "linear",
                 "buffer_size": 2_000,
                 "learning_starts": 200,
@@ -338,10 +339,7 @@ def applies(algorithm: str, probe: str) -> bool:
 
 
 def tolerance(reading: Reading) -> float:
-    """How far off any seed may be: a twentieth of the reward or of the actions' range, or 1 % of a larger
-    value."""
-    if reading.quantity.startswith("mu"):
-        return 0.1
+    """How far off any seed may be: a twentieth of the reward, or 1 % of a larger value."""
     return max(0.05, 0.01 * abs(reading.truth))
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from rlparity import arithmetic, devices, provenance, suite, worlds
+from rlparity import allocator, arithmetic, devices, provenance, suite, worlds
 from rlparity.cell import Cell
 from rlparity.errors import UserError
 from rlparity.records import SCHEMAS, write, write_bytes
@@ -108,6 +108,7 @@ def timed(cell: Cell) -> dict[str, float]:
     import torch
 
     torch.set_num_threads(1)
+    allocator.keep_freed_memory()
     trainer = import_module("rlparity.reference" if cell.implementation == "sb3" else "rlparity.train")
     trainer.run(replace(cell, budget=cell.budget // WARM_UP), evaluate=False)
     with tempfile.TemporaryDirectory() as folder:

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from rlparity import agents, checkpoint, provenance, records, train
+from rlparity import agents, allocator, checkpoint, provenance, records, train
 from rlparity.cell import Cell
 from rlparity.errors import UserError
 from rlparity.fingerprint import source_hash
@@ -36,6 +36,7 @@ def run_cell(cell: Cell, folder: Path, process_started: float | None = None) -> 
     """
     began = process_started or time.time()
     torch.set_num_threads(1)
+    allocator.keep_freed_memory()
     with locked(folder):
         keeper = Keeper(cell, folder / "checkpoint", began)
         ready = time.time()
