@@ -361,3 +361,11 @@ def test_exploration_cannot_take_no_time():
 def test_all_gradient_steps_is_minus_one_and_none_is_refused():
     assert settings.bad_hyperparameters({"gradient_steps": -1}, "dqn", "here") == []
     assert "or -1" in settings.bad_hyperparameters({"gradient_steps": 0}, "dqn", "here")[0]
+
+
+def test_a_cell_needs_its_replay_memory_and_room_for_the_process() -> None:
+    cell = next(cell for cell in resolve(algorithms=["dqn"]).cells if len(cell.seeds) == 3)
+    world = resolve().environments["CartPole-v1"].world
+    big = replace(cell, budget=10**8, hyperparameters={**cell.hyperparameters, "buffer_size": 2**24})
+    assert grid.needed_mib(big, world) == grid.PROCESS_MIB + 3 * 16 * 52  # 2**24 transitions of 52 bytes
+    assert grid.machine_bytes() > 2**30

@@ -5,7 +5,7 @@ import re
 import sys
 from pathlib import Path
 
-from rlparity import cost, fingerprint, orders
+from rlparity import cost, fingerprint, grid, orders
 from rlparity import suite as suites
 from rlparity.errors import UserError
 from rlparity.settings import library, put_command_on_path
@@ -34,6 +34,12 @@ wildcard_constraints:
 
 
 cells = suite.columns()
+needed = {
+    str(cell.folder): grid.needed_mib(cell, suite.environments[cell.environment].world)
+    for cell in suite.cells
+}
+if "mem_mb" not in workflow.global_resources:
+    workflow.register_resource("mem_mb", grid.machine_bytes() // 2**20)
 on_gpu = any(cell.device == "cuda" for cell in suite.cells)
 plan = fingerprint.text_hash(suite.plan())
 
@@ -42,6 +48,11 @@ def cells_with(*records):
     """The table of cells, once for each of these records."""
     table = {name: values * len(records) for name, values in cells.items()}
     return table | {"record": [record for record in records for _ in suite.cells]}
+
+
+def memory_of(cell):
+    """MiB, so that cells whose replay memories do not fit side by side run one after another."""
+    return needed["/".join(cell)]
 
 
 onsuccess:

@@ -24,6 +24,7 @@ rule train:
     threads: 1
     resources:
         gpu=int(on_gpu),
+        mem_mb=memory_of,
     shell:
         "exec rlparity cell --cell {input.cell:q} >{log:q} 2>&1"
 
