@@ -18,6 +18,7 @@ from rlparity.reference import Recorder
 from rlparity.seeding import Streams
 from rlparity.tasks.generic import make_single
 
+pytestmark = pytest.mark.filterwarnings("ignore:You have specified a mini-batch size")
 QUICK: dict[str, dict[str, Any]] = {"dqn": {"gradient_steps": 2, "train_freq": 16, "net_arch": [16]}}
 
 

@@ -142,6 +142,7 @@ def child(folder: Path, place: str, nth: int) -> None:
     progress.BEAT_S = 1e9  # no writes but those that count
     checkpoint.SEGMENT_BYTES = 3000  # several segments to a checkpoint
     arm(place, nth)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background ignore it
     os._exit(__main__.main(["cell", "--cell", str(folder / "cell.json")]))
 
 

@@ -141,7 +141,7 @@ def test_log_prob_and_entropy_are_torchs():
     generator = torch.Generator().manual_seed(0)
     logits = 3 * torch.randn(2, 5, 4, generator=generator)
     action = torch.randint(4, (2, 5), generator=generator)
-    truth = torch.categorical.Categorical(logits=logits)
+    truth = torch.distributions.Categorical(logits=logits)
     log_prob, entropy = categorical.log_prob_and_entropy(logits, action)
     torch.testing.assert_close(log_prob, truth.log_prob(action))
     torch.testing.assert_close(entropy, truth.entropy())
