@@ -369,3 +369,10 @@ def test_a_cell_needs_its_replay_memory_and_room_for_the_process() -> None:
     big = replace(cell, budget=10**8, hyperparameters={**cell.hyperparameters, "buffer_size": 2**24})
     assert grid.needed_mib(big, world) == grid.PROCESS_MIB + 3 * 16 * 52  # 2**24 transitions of 52 bytes
     assert grid.machine_bytes() > 2**30
+
+
+def test_a_report_says_that_it_covers_a_part_of_its_suite() -> None:
+    whole, part = resolve(description="All."), resolve({"algorithms": ["ppo"]}, description="All.")
+    assert whole.plan()["description"] == "All."
+    assert part.plan()["description"] == "All. Only a part of the suite was run: algorithms ppo."
+    assert resolve({"tensorboard": True}, description="All.").plan()["description"] == "All."

@@ -27,7 +27,7 @@ class Cell:
     environment: str  # Gymnasium id, "module:Id" too
     implementation: str  # "scratch" or "sb3"
     algorithm: str  # named configuration, a key of hyperparameters.yaml
-    agent: str  # what runs it: a name in agents.REGISTRY, or an SB3 class in reference.CLASSES
+    agent: str  # what runs it: a name in registry.AGENTS; its reference is in registry.REFERENCES
     seeds: tuple[int, ...]
     budget: int  # environment steps per seed
     n_envs: int = 1  # sub-environments per seed

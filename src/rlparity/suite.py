@@ -41,7 +41,7 @@ class Suite:
         return {
             "name": self.name,
             "title": self.title,
-            "description": self.description,
+            "description": " ".join(filter(None, (self.description, self.part()))),
             "margin": self.margin,
             "references": self.references,
             "algorithms": {
@@ -67,6 +67,12 @@ class Suite:
             },
             "cells": [asdict(cell) for cell in self.cells],
         }
+
+    def part(self) -> str:
+        """A sentence on what `--config` left of the suite, for the report; empty where it is whole."""
+        chosen = {key: value for key, value in self.narrowed.items() if key != "tensorboard"}
+        named = (f"{key} {', '.join(map(str, _as_list(value)))}" for key, value in chosen.items())
+        return f"Only a part of the suite was run: {'; '.join(named)}." if chosen else ""
 
     def columns(self) -> dict[str, list[str]]:
         """The table of cells by the wildcards of their folders, to be expanded by `zip`."""
