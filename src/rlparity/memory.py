@@ -73,7 +73,8 @@ class Replay:
         """Transitions drawn with replacement: uniform (S, B) in [0, 1) -> fields (S, B, ...)."""
         assert self._fields is not None
         index = (uniform.double() * self.size).long()
-        return Step(*(ring[self._seed, index] for ring in self._fields))
+        flat = (index + self._seed * self.capacity).flatten()
+        return Step(*(_rows(ring, flat).unflatten(0, index.shape) for ring in self._fields))
 
     def read(self, first: int, last: int) -> Step:
         """Transitions number `first` to `last` - 1, which it must still hold: (S, last - first, ...)."""
@@ -136,6 +137,11 @@ class Trajectories:
         """The finished games of one seed, which are forgotten."""
         games, self.finished[seed_index] = self.finished[seed_index], []
         return games
+
+
+def _rows(ring: Tensor, index: Tensor) -> Tensor:
+    """Rows of a ring (S, capacity, ...) by their place in all of it: quicker than by two indices."""
+    return ring.flatten(0, 1).index_select(0, index)
 
 
 def _room(x: Tensor, length: int) -> Tensor:

@@ -128,13 +128,15 @@ class Network:
         layers = self.stacks[name]
         if constant:
             layers = [(weight.detach(), bias.detach()) for weight, bias in layers]
-        if wide.pays(x, layers):
-            y = wide.stack(x, layers, self.activation)
-        else:
-            for weight, bias in layers[:-1]:
-                x = self._activation(dense(x, weight, bias))
-            y = dense(x, *layers[-1])
-        return y.squeeze(-1) if y.shape[-1] == 1 else y
+        through, n = wide.span(x, layers), len(layers)
+        for i in range(n):
+            if i not in through:
+                x = dense(x, *layers[i])
+                x = x if i == n - 1 else self._activation(x)
+            elif i == through.start:
+                last = "none" if through.stop == n else self.activation
+                x = wide.stack(x, layers[i : through.stop], self.activation, last)
+        return x.squeeze(-1) if x.shape[-1] == 1 else x
 
     @property
     def n_seeds(self) -> int:

@@ -25,18 +25,27 @@ def supports(x: Tensor) -> bool:
     return x.dtype == torch.float32 and x.device.type == "cpu" and torch.backends.mkldnn.is_available()
 
 
-def pays(x: Tensor, layers: Sequence[tuple[Tensor, Tensor]]) -> bool:
-    """Whether x (S, B, fan_in) should go through these layers here."""
-    rows = 4 * x.shape[1]
-    return any(min(rows, *weight.shape[1:]) >= WIDE for weight, _ in layers) and supports(x)
+def span(x: Tensor, layers: Sequence[tuple[Tensor, Tensor]]) -> range:
+    """Which of the layers that x (S, B, fan_in) meets should go through here: a stretch, or none.
+
+    With few rows that is from the first to the last wide layer. With many all of them, narrow ones too.
+    """
+    rows = x.shape[1]
+    if 4 * rows < WIDE or not supports(x):
+        return range(0)
+    broad = [i for i, (weight, _) in enumerate(layers) if min(weight.shape[1:]) >= WIDE]
+    if not broad:
+        return range(0)
+    return range(len(layers)) if rows >= WIDE else range(broad[0], broad[-1] + 1)
 
 
-def stack(x: Tensor, layers: Sequence[tuple[Tensor, Tensor]], activation: str) -> Tensor:
+def stack(x: Tensor, layers: Sequence[tuple[Tensor, Tensor]], activation: str, last: str = "none") -> Tensor:
     """Dense layers with an activation (a key of `SLOPES`) between them: x (S, B, fan_in) -> (S, B, fan_out).
 
-    Weights are (S, fan_in, fan_out), biases (S, 1, fan_out). It can be differentiated once.
+    Weights are (S, fan_in, fan_out), biases (S, 1, fan_out); `last` is the activation after the last layer.
+    It can be differentiated once.
     """
-    y: Tensor = _Stack.apply(activation, x, *(leaf for layer in layers for leaf in layer))
+    y: Tensor = _Stack.apply(activation, last, x, *(leaf for layer in layers for leaf in layer))
     return y
 
 
@@ -48,7 +57,7 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, activation: s
 
 class _Stack(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, activation: str, x: Tensor, *leaves: Tensor) -> Tensor:
+    def forward(ctx: Any, activation: str, last: str, x: Tensor, *leaves: Tensor) -> Tensor:
         weights, biases = leaves[::2], leaves[1::2]
         inputs, outputs = [], []
         for k, h in enumerate(x):
@@ -56,17 +65,20 @@ class _Stack(torch.autograd.Function):
                 inputs.append(h)
                 h = product(h, weight[k].T, bias[k, 0], activation)
             inputs.append(h)
-            outputs.append(product(h, weights[-1][k].T, biases[-1][k, 0]))
-        ctx.activation, ctx.n_layers = activation, len(weights)
-        ctx.save_for_backward(*weights, *inputs)
-        return torch.stack(outputs)
+            outputs.append(product(h, weights[-1][k].T, biases[-1][k, 0], last))
+        y = torch.stack(outputs)
+        ctx.activation, ctx.last, ctx.n_layers = activation, last, len(weights)
+        ctx.save_for_backward(*weights, *inputs, y)
+        return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         n, slope = ctx.n_layers, SLOPES[ctx.activation]
-        weights, inputs = ctx.saved_tensors[:n], ctx.saved_tensors[n:]
-        _, x_needed, leaves_needed, *_ = ctx.needs_input_grad
+        weights, inputs, y = ctx.saved_tensors[:n], ctx.saved_tensors[n:-1], ctx.saved_tensors[-1]
+        _, _, x_needed, leaves_needed, *_ = ctx.needs_input_grad
+        if ctx.last != "none":
+            grads = (SLOPES[ctx.last](grads[0], y),)
         leaves: list[Any] = [None] * (2 * n)
         if leaves_needed:
             leaves[::2] = [torch.empty(weight.shape) for weight in weights]
@@ -82,7 +94,7 @@ class _Stack(torch.autograd.Function):
                     grad = slope(product(grad, weight), h)
                 elif x_needed:
                     grad_x.append(product(grad, weight))
-        return None, torch.stack(grad_x) if x_needed else None, *leaves
+        return None, None, torch.stack(grad_x) if x_needed else None, *leaves
 
 
 def _grad_weight(x: Tensor, grad: Tensor) -> Tensor:
