@@ -44,6 +44,45 @@ def test_dqn_variants_look_ahead_differently(algorithm: str, target: float):
     assert agent.update(step)["loss"].tolist() == pytest.approx([loss])
 
 
+def test_dueling_adds_the_value_and_centres_the_advantages():
+    """V = 3, A = (1, 5): Q = 3 + (1 - 3, 5 - 3) = (1, 5). With A = (0, 4), the same."""
+    value = torch.tensor([[3.0]])
+    for advantage in ([1.0, 5.0], [0.0, 4.0]):
+        assert dqn.dueling(value, torch.tensor([[advantage]])).tolist() == [[[1, 5]]]
+    agent = build("dqn", dueling=True)
+    set_output(agent.q, "value", [3.0])
+    set_output(agent.q, "advantage", [1.0, 5.0])
+    assert agent.q_values(agent.q, torch.zeros(1, 1, 2)).tolist() == [[[1, 5]]]
+
+
+def test_dqn_of_n_steps_adds_up_their_rewards():
+    """Rewards 1, 2, 4, gamma 1/2, then Q' = 8: y = 1 + 1 + 1 + 8/8 = 4, Q = 0, Huber 3.5."""
+    agent = build("dqn", gamma=0.5, n_steps=3, learning_starts=0, batch_size=4)
+    set_output(agent.q, "q", [0.0, 0.0])
+    set_output(agent.q_target, "q", [8.0, 8.0])
+    zeros = torch.zeros(1, 1, 2)
+    for reward in (1.0, 2.0, 4.0):
+        agent.memory.add(Step(zeros, torch.tensor([[0]]), row(reward), row(1), row(0), zeros))
+    assert agent.learn(torch.zeros(1, 4))["loss"].tolist() == pytest.approx([3.5])
+
+
+def test_prioritised_dqn_weighs_errors_and_remembers_them():
+    """Errors 2 and 4 drawn as likely as p = 1 and 3 (alpha 1): with beta 1 the rare one counts three times."""
+    agent = build(
+        "dqn", gamma=0.0, prioritized=True, priority_exponent=1.0, priority_correction=1.0, batch_size=2
+    )
+    set_output(agent.q, "q", [0.0, 0.0])
+    zeros = torch.zeros(1, 1, 2)
+    for reward in (2.0, 4.0):
+        agent.memory.add(Step(zeros, torch.tensor([[0]]), row(reward), row(1), row(0), zeros))
+    agent.priorities.cover(0, 2)
+    agent.priorities.update(torch.tensor([[0, 1]]), torch.tensor([[1.0, 3.0]]))
+    metrics = agent.learn(torch.tensor([[0.0, 0.9]]))  # the first quarter of the sum is transition 0
+    assert metrics["loss"].tolist() == pytest.approx([(1 * 1.5 + 3.5 / 3) / 2], rel=1e-5)
+    weights = agent.priorities.weights(torch.tensor([[0, 1]]), 1.0)
+    assert weights.tolist()[0] == pytest.approx([1, 0.5], rel=1e-5)  # the errors are 2 and 4 now
+
+
 def test_dqn_explores_less_and_less():
     """Random until step 50, then on a line from 1 at step 0 to 0.05 at a tenth of 1000 steps."""
     agent = build("dqn", learning_starts=50)

@@ -35,7 +35,14 @@ BUDGETS = {  # environment steps per seed, some seconds of SB3
     **dict.fromkeys(("ddpg", "td3", "sac"), 1_000),
 }
 OTHERWISE = 8_192
+PIXELS = {
+    "ppo": 8_192,
+    "a2c": 4_000,
+    "dqn": 2_000,
+    "qrdqn": 2_000,
+}  # the same where a step costs milliseconds
 EARLY = {"learning_starts": 100}  # off-policy learners with an update per step; the rest is learning
+BRIEF = {**EARLY, "buffer_size": 10_000}  # on images: what is timed is no more than that
 SEEDS = (1, 2, 5, 10, 20, 50)
 WARM_UP = 8  # part of the budget that is run before, untimed: PyTorch imports some of itself at first use
 ONCE = 20  # from this many seeds on, one round has to do
@@ -139,6 +146,8 @@ def cells(
     algorithm: str, environment: str, sizes: Sequence[int], settings: str = TUNED, device: str = "cpu"
 ) -> list[Cell]:
     """The reference's cell with one seed, then ours with each number of seeds."""
+    pixels = environment.startswith("ALE/")
+    agent = algorithm.split("-")[0]
     raw = {
         "name": "bench",
         "title": "Benchmark",
@@ -146,7 +155,7 @@ def cells(
         "algorithms": [algorithm],
         "implementations": ["scratch", "sb3"],
         "seeds": [0],
-        "budgets": {"default": BUDGETS.get(algorithm, OTHERWISE)},
+        "budgets": {"default": (PIXELS if pixels else BUDGETS).get(agent, OTHERWISE)},
         "checkpoint_every": 0,
     }
     found = {cell.implementation: cell for cell in suite.resolve(raw, "bench").cells}
@@ -155,7 +164,9 @@ def cells(
     if settings == DEFAULTS:
         plain: dict[str, Any] = {"n_envs": 1, "normalize": False, "hyperparameters": {}}
         found = {name: replace(cell, **plain) for name, cell in found.items()}
-    early = EARLY if found["sb3"].agent in ("ddpg", "td3", "sac") else {}
+    early: dict[str, Any] = EARLY if agent in ("ddpg", "td3", "sac") else {}
+    if pixels and agent in ("dqn", "qrdqn"):
+        early = BRIEF
     found = {
         name: replace(cell, device=device, hyperparameters={**cell.hyperparameters, **early})
         for name, cell in found.items()
@@ -200,7 +211,7 @@ def _row(cell: Cell, measured: list[dict[str, float]], ratios: list[float]) -> d
     versions = provenance.versions()
     hardware = provenance.hardware()
     gpu = [hardware["gpu"]] if cell.device == "cuda" else []
-    named = ("torch", "stable-baselines3", "sb3-contrib", "gymnasium", "mujoco", "numpy")
+    named = ("torch", "stable-baselines3", "sb3-contrib", "gymnasium", "mujoco", "ale-py", "numpy")
     return {
         "algorithm": cell.algorithm,
         "environment": cell.environment,

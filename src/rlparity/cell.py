@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+EPSILON = "epsilon-"  # and a probability: a mode that is deterministic but for that many random actions
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -16,7 +18,7 @@ class Protocol:
     points: int = 20  # evaluations at 0, 1/points, ... of the budget
     episodes: int = 20  # whole episodes at each of them
     final_episodes: int = 100  # whole episodes once the budget is spent
-    modes: tuple[str, ...] = ("deterministic",)  # of {"deterministic", "sampled"}
+    modes: tuple[str, ...] = ("deterministic",)  # of {"deterministic", "epsilon-0.05", ..., "sampled"}
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,11 @@ class Cell:
         """Where the records go, below the results folder."""
         environment = path_name(self.environment)
         return PurePosixPath(self.suite, environment, self.implementation, self.algorithm, self.block)
+
+    def accepts(self, run: Mapping[str, Any]) -> bool:
+        """Whether a run.json is that of this cell's records: made with its fingerprint, or vouched for it."""
+        entries = (run, *run.get("vouched", ()))
+        return any(entry.get("fingerprint") == self.fingerprint for entry in entries)
 
     def to_json(self) -> str:
         """The cell as one line of JSON; `from_json` reads it back."""

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from rlparity import tasks
-from rlparity.cell import Cell
+from rlparity.cell import EPSILON, Cell
 from rlparity.seeding import Streams, Uniforms
 
 View = Callable[[Tensor], Tensor]
@@ -33,9 +34,24 @@ class Outcome(NamedTuple):
 
     seed_index: int
     episode: int
-    protocol: str  # "deterministic" or "sampled"
+    protocol: str  # a mode of `rlparity.cell.Protocol`
     episode_return: float
     episode_length: int
+
+
+class EpsilonGreedy:
+    """Another policy's deterministic action, or any with probability epsilon (Mnih et al. 2013, 2015)."""
+
+    uniforms = 2  # whether, and which
+
+    def __init__(self, policy: Policy, epsilon: float, n_actions: int):
+        self._policy, self._epsilon, self._n_actions = policy, epsilon, n_actions
+
+    def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:
+        """See `Policy`."""
+        assert explore is not None
+        anything = (explore[..., 1] * self._n_actions).long()
+        return torch.where(explore[..., 0] < self._epsilon, anything, self._policy.act(obs))
 
 
 def play(policy: Policy, task: tasks.Task, view: View, explore: Uniforms | None) -> np.ndarray:
@@ -79,8 +95,11 @@ class Evaluator:
             self._task = tasks.make(self._cell.environment, seeds)
         else:
             self._task.reset(seeds)
-        explore = None
-        if mode == "sampled":
+        explore, n_actions = None, self._task.spec.n_actions
+        if mode.startswith(EPSILON):
+            assert n_actions is not None
+            policy = EpsilonGreedy(policy, float(mode.removeprefix(EPSILON)), n_actions)
+        if mode != "deterministic":
             explore = Uniforms(self._random.generators(f"{name}|explore"), n, policy.uniforms)
         return play(policy, self._task, view, explore)
 

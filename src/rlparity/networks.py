@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from torch.optim.adam import adam
 from torch.optim.rmsprop import rmsprop
 
-from rlparity import wide
+from rlparity import convolutions, wide
+from rlparity.convolutions import Conv
 
+TRUNK = "trunk"  # the stack before all others, where observations are images
 PAD = 32  # floats in two of the widest vector registers: kernels take two at a time, the rest one by one
 LARGE = 2**22  # from that many multiplications on oneDNN's products are quicker than `bmm`
 
@@ -54,36 +56,69 @@ class Layer(NamedTuple):
     fan_out: int
     gain: float | None = None
 
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Of one seed's weight and bias."""
+        return (self.fan_in, self.fan_out), (1, self.fan_out)
 
-def mlp(sizes: Sequence[int], gain: float | None = None) -> list[Layer]:
+
+Stack = Sequence[Layer | Conv]
+
+
+def mlp(sizes: Sequence[int], gain: float | None = None) -> Stack:
     """A stack of layers: hidden gain sqrt(2), the last `gain`; None starts all uniformly."""
     hidden = None if gain is None else math.sqrt(2)
     widths = list(pairwise(sizes))
     return [Layer(i, o, hidden) for i, o in widths[:-1]] + [Layer(*widths[-1], gain)]
 
 
+def inputs(
+    shape: Sequence[int],
+    net_arch: Sequence[int],
+    gain: float | None,
+    cnn: str = "nature",
+    shared_units: bool = True,
+) -> tuple[dict[str, Stack], list[int]]:
+    """What stands before an agent's heads, and the sizes that each head begins with.
+
+    For vectors nothing, and the input with the hidden layers; for images (channels, height, width) a stack
+    `trunk` that all heads share, and the size of its features. Without `shared_units` the dense layer after
+    the convolutions belongs to each head.
+    """
+    if len(shape) != 3:
+        return {}, [*shape, *net_arch]
+    hidden = None if gain is None else math.sqrt(2)
+    convs, n_features = convolutions.filters(shape, cnn, hidden)
+    units = convolutions.UNITS[cnn]
+    if not shared_units:
+        return {TRUNK: convs}, [n_features, units]
+    return {TRUNK: [*convs, Layer(n_features, units, hidden)]}, [units]
+
+
 class Network:
-    """Named stacks of dense layers, and named vectors, with one parameter vector per seed.
+    """Named stacks of layers, and named vectors, with one parameter vector per seed.
 
     `theta` and `grad` are (S, P); the layers are views into `theta`, and `backward` fills `grad`. A vector is
-    given as its start, and is (S, 1, length).
+    given as its start, and is (S, 1, length). A stack `trunk` makes features of images for the other stacks,
+    see `features`; its arithmetic may be bfloat16, all else is float32.
     """
 
     DERIVED = ("stacks", "vectors", "grad")  # views into theta; what every update computes anew
 
     def __init__(
         self,
-        stacks: Mapping[str, Sequence[Layer]],
+        stacks: Mapping[str, Stack],
         generators: Sequence[torch.Generator],
         activation: str = "tanh",
         vectors: Mapping[str, Sequence[float]] | None = None,
+        precision: str = "float32",
     ):
         self._layers = {name: list(layers) for name, layers in stacks.items()}
         self._lengths = {name: len(start) for name, start in (vectors or {}).items()}
         self._activation = ACTIVATIONS[activation]
-        self.activation = activation
-        n_parameters = sum((fan_in + 1) * fan_out for s in self._layers.values() for fan_in, fan_out, _ in s)
-        self.n_parameters = n_parameters + sum(self._lengths.values())
+        self.activation, self._precision = activation, precision
+        shapes = [shape for layers in self._layers.values() for layer in layers for shape in layer.shapes]
+        self.n_parameters = sum(map(math.prod, shapes)) + sum(self._lengths.values())
         width = math.ceil(self.n_parameters / PAD) * PAD
         start = torch.zeros(len(generators), width, device="cpu")  # drawn alike for every device
         laid, plain = self.lay(start)
@@ -113,12 +148,28 @@ class Network:
             return theta[:, start - math.prod(shape) : start].unflatten(1, shape)
 
         for name, layers in self._layers.items():
-            stacks[name] = [(leaf(i, o), leaf(1, o)) for i, o, _ in layers]
+            stacks[name] = [(leaf(*weight), leaf(*bias)) for weight, bias in (each.shapes for each in layers)]
         return stacks, {name: leaf(1, length) for name, length in self._lengths.items()}
 
     def _leaves(self) -> list[Tensor]:
         layers = [leaf for stack in self.stacks.values() for pair in stack for leaf in pair]
         return [*layers, *self.vectors.values()]
+
+    def features(self, obs: Tensor) -> Tensor:
+        """What the heads are given: vectors as they are; of images (S, B, C, H, W) what the trunk sees."""
+        if TRUNK not in self.stacks:
+            return obs
+        layers, leaves = self._layers[TRUNK], self.stacks[TRUNK]
+        convs = [layer for layer in layers if isinstance(layer, Conv)]
+        with torch.autocast(obs.device.type, torch.bfloat16, enabled=self._precision == "bfloat16"):
+            x = convolutions.run(obs, convs, leaves[: len(convs)])
+            dense_leaves = leaves[len(convs) :]
+            if dense_leaves and self._precision == "float32" and wide.span(x, dense_leaves):
+                x = wide.stack(x, dense_leaves, "relu", "relu")
+            else:
+                for weight, bias in dense_leaves:
+                    x = torch.relu(dense(x, weight, bias))
+        return x.float()
 
     def __call__(self, name: str, x: Tensor, constant: bool = False) -> Tensor:
         """Run one stack: x (S, B, fan_in) -> (S, B, fan_out); a single output drops its axis: (S, B).
@@ -170,8 +221,11 @@ class Network:
         return twin
 
 
-def _initialise(layer: Layer, weight: Tensor, bias: Tensor, generator: torch.Generator) -> None:
-    if layer.gain is None:
+def _initialise(layer: Layer | Conv, weight: Tensor, bias: Tensor, generator: torch.Generator) -> None:
+    if isinstance(layer, Conv):
+        flat = Layer(layer.fan_in, layer.channels_out, layer.gain)
+        _initialise(flat, weight.flatten(1).T, bias, generator)
+    elif layer.gain is None:
         bound = 1 / math.sqrt(layer.fan_in)
         weight.uniform_(-bound, bound, generator=generator)
         bias.uniform_(-bound, bound, generator=generator)
@@ -245,11 +299,14 @@ class Adam(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """Tieleman and Hinton 2012, with epsilon outside the root, as PyTorch and SB3's A2C have it."""
+    """Tieleman and Hinton 2012, with epsilon outside the root, as PyTorch and SB3's A2C have it; with `tf`
+    inside, and statistics that start at one, as in TensorFlow and SB3's `RMSpropTFLike`."""
 
-    def __init__(self, network: Network, alpha: float = 0.99, eps: float = 1e-5):
+    def __init__(self, network: Network, alpha: float = 0.99, eps: float = 1e-5, tf: bool = False):
         super().__init__(network, n_moments=1)
-        self._alpha, self._eps = alpha, eps
+        self._alpha, self._eps, self._tf = alpha, eps, tf
+        if tf:
+            self._moments[0].fill_(1)
 
     def step(self, learning_rate: float, due: Tensor | None = None) -> None:
         """Follow the gradients of the seeds that are due, (S,) bool; of all if None."""
@@ -259,6 +316,11 @@ class RMSprop(Optimizer):
         else:
             rows, counts = self._rows(due)
         theta, grad, squares = rows
+        if self._tf:
+            for parameter, g, square in zip(theta, grad, squares, strict=True):
+                square.mul_(self._alpha).addcmul_(g, g, value=1 - self._alpha)
+                parameter.addcdiv_(g, square.add(self._eps).sqrt_(), value=-learning_rate)
+            return
         rmsprop(
             theta,
             grad,

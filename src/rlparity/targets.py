@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import accumulate
 
 import torch
 from torch import Tensor
+
+from rlparity.records import Step
+
+IMAGES = 6  # axes of a rollout (S, N, T, C, H, W)
 
 
 def gae(
@@ -29,6 +34,22 @@ def gae(
     for t in range(len(delta) - 2, -1, -1):
         advantage.append(delta[t] + decay[t] * advantage[-1])
     return torch.stack(advantage[::-1], -1)
+
+
+def next_values(rollout: Step, value: Tensor, critic: Callable[[Tensor], Tensor]) -> Tensor:
+    """V of the true successors of a rollout, (S, N, T); `value` (S, N, T) is V of its observations.
+
+    Images are dear to look at. Where the game went on, the successor is what the next step began with; the
+    others take their turn one by one, so that a seed's batches do not depend on its neighbours.
+    """
+    if rollout.next_obs.dim() < IMAGES:
+        return critic(rollout.next_obs.flatten(1, 2)).view(value.shape)
+    found = torch.cat([value[..., 1:], critic(rollout.next_obs[:, :, -1])[..., None]], 2)
+    stopped = rollout.last[..., :-1] > 0
+    for n, t in torch.nonzero(stopped.any(0)).tolist():
+        alone = critic(rollout.next_obs[:, n : n + 1, t])[:, 0]
+        found[:, n, t] = torch.where(stopped[:, n, t], alone, found[:, n, t])
+    return found
 
 
 def rewards_to_go(reward: Tensor, gamma: float) -> Tensor:

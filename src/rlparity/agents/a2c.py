@@ -2,8 +2,8 @@
 
 Departures from the paper (all as in Stable-Baselines3):
 - one learner steps all worlds together instead of asynchronous workers;
-- separate networks for actor and critic instead of shared features;
-- RMSprop's statistics belong to the one learner, with epsilon outside the root;
+- separate networks for actor and critic instead of shared features, except for images;
+- RMSprop's statistics belong to the one learner, with epsilon outside the root unless `rms_prop_tf`;
 - the episode's time limit bootstraps from V of the observation it cut off.
 
 Off unless asked for: generalised (`gae_lambda` below 1) and normalised advantages, Adam.
@@ -25,8 +25,8 @@ from rlparity.tasks import TaskSpec
 
 DEPARTURES = [
     "synchronous: one learner steps all worlds together",
-    "separate networks for actor and critic",
-    "RMSprop with epsilon outside the root",
+    "separate networks for actor and critic, except for images",
+    "RMSprop with epsilon outside the root, unless rms_prop_tf",
     "a time limit bootstraps from V of the observation it cut off",
 ]
 
@@ -46,10 +46,12 @@ class Config:
     normalize_advantage: bool = False
     use_rms_prop: bool = True  # else Adam
     rms_prop_eps: float = 1e-5
-    net_arch: tuple[int, ...] = (64, 64)  # hidden units
+    rms_prop_tf: bool = False  # epsilon inside the root and a start at one, as in TensorFlow (Nature's too)
+    net_arch: tuple[int, ...] = (64, 64)  # hidden units; images: the shared network of Nature 2015
     activation: Literal["tanh", "relu"] = "tanh"
     log_std_init: float = 0.0  # continuous actions, in the task's units
     ortho_init: bool = True  # else PyTorch's own start
+    precision: Literal["float32", "bfloat16"] = "float32"  # of the network that sees images
 
 
 class Batch(NamedTuple):
@@ -73,18 +75,20 @@ class Agent:
 
     def __init__(self, task: TaskSpec, config: Config, random: Streams, budget: int):
         self.policy = policies.build(task, config.log_std_init)
-        (inputs,) = task.obs_shape
-        hidden = [inputs, *config.net_arch]
         gains = (0.01, 1.0) if config.ortho_init else (None, None)
+        trunk, sizes = networks.inputs(task.obs_shape, config.net_arch, gains[1])
         stacks = {
-            "actor": networks.mlp([*hidden, self.policy.n_outputs], gains[0]),
-            "critic": networks.mlp([*hidden, 1], gains[1]),
+            **trunk,
+            "actor": networks.mlp([*sizes, self.policy.n_outputs], gains[0]),
+            "critic": networks.mlp([*sizes, 1], gains[1]),
         }
         generators = random.torch_generators("network")
-        self.network = networks.Network(stacks, generators, config.activation, self.policy.vectors)
+        self.network = networks.Network(
+            stacks, generators, config.activation, self.policy.vectors, config.precision
+        )
         self.optimizer: networks.RMSprop | networks.Adam
         if config.use_rms_prop:
-            self.optimizer = networks.RMSprop(self.network, eps=config.rms_prop_eps)
+            self.optimizer = networks.RMSprop(self.network, eps=config.rms_prop_eps, tf=config.rms_prop_tf)
         else:
             self.optimizer = networks.Adam(self.network, eps=1e-5)
         self.memory = Rollout(config.n_steps)
@@ -95,9 +99,14 @@ class Agent:
     @torch.no_grad()
     def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:
         """obs (S, N, *obs), uniform numbers (S, N, uniforms) -> action (S, N) or (S, N, *action)."""
+        features = self.network.features(obs)
         if explore is None:
-            return self.policy.mode(self.network, obs)
-        return self.policy.sample(self.network, obs, explore)
+            return self.policy.mode(self.network, features)
+        return self.policy.sample(self.network, features, explore)
+
+    def value(self, obs: Tensor) -> Tensor:
+        """V(s) of observations (S, B, *obs) -> (S, B)."""
+        return self.network("critic", self.network.features(obs))
 
     def observe(self, step: Step) -> dict[str, Tensor]:
         """Remember one step of N worlds; learn when the rollout is full."""
@@ -108,9 +117,9 @@ class Agent:
     def prepare(self, rollout: Step) -> Batch:
         """Advantages and value targets of a rollout (S, N, T, ...)."""
         c = self.config
-        obs, action, next_obs = (x.flatten(1, 2) for x in (rollout.obs, rollout.action, rollout.next_obs))
-        value = self.network("critic", obs).view(rollout.reward.shape)
-        next_value = self.network("critic", next_obs).view(rollout.reward.shape)
+        obs, action = (x.flatten(1, 2) for x in (rollout.obs, rollout.action))
+        value = self.value(obs).view(rollout.reward.shape)
+        next_value = targets.next_values(rollout, value, self.value)
         advantage = targets.gae(
             rollout.reward, value, next_value, rollout.discount, rollout.last, c.gamma, c.gae_lambda
         )
@@ -136,9 +145,10 @@ class Agent:
         if c.normalize_advantage:
             spread = advantage.std(1, keepdim=True) + 1e-8
             advantage = (advantage - advantage.mean(1, keepdim=True)) / spread
-        log_prob, entropy = self.policy.log_prob_and_entropy(self.network, batch.obs, batch.action)
+        features = self.network.features(batch.obs)
+        log_prob, entropy = self.policy.log_prob_and_entropy(self.network, features, batch.action)
         policy_loss = -policy_objective(log_prob, advantage)
-        value = self.network("critic", batch.obs)
+        value = self.network("critic", features)
         assert value.shape == batch.returns.shape
         value_loss = (batch.returns - value).square().mean(1)
         entropy = entropy.mean(1)

@@ -1,7 +1,7 @@
 """Proximal Policy Optimization. Schulman et al. 2017, arXiv:1707.06347, Algorithm 1 and eq. 7 and 9.
 
 Departures from the paper (all as in Stable-Baselines3):
-- separate networks for actor and critic instead of shared features;
+- separate networks for actor and critic instead of shared features, except for images;
 - advantages are normalised over each minibatch;
 - the episode's time limit bootstraps from V of the observation it cut off;
 - gradient norms are clipped at 0.5.
@@ -23,7 +23,7 @@ from rlparity.seeding import Streams
 from rlparity.tasks import TaskSpec
 
 DEPARTURES = [
-    "separate networks for actor and critic",
+    "separate networks for actor and critic, except for images",
     "advantages normalised over each minibatch",
     "a time limit bootstraps from V of the observation it cut off",
     "gradient norms clipped",
@@ -49,10 +49,11 @@ class Config:
     vf_coef: float = 0.5  # c1
     max_grad_norm: float = 0.5
     target_kl: float | None = None  # nats; an update stops above 1.5 times this
-    net_arch: tuple[int, ...] = (64, 64)  # hidden units
+    net_arch: tuple[int, ...] = (64, 64)  # hidden units; images: the shared network of Nature 2015
     activation: Literal["tanh", "relu"] = "tanh"
     log_std_init: float = 0.0  # continuous actions, in the task's units
     ortho_init: bool = True  # else PyTorch's own start
+    precision: Literal["float32", "bfloat16"] = "float32"  # of the network that sees images
 
 
 class Batch(NamedTuple):
@@ -95,15 +96,17 @@ class Agent:
 
     def __init__(self, task: TaskSpec, config: Config, random: Streams, budget: int):
         self.policy = policies.build(task, config.log_std_init)
-        (inputs,) = task.obs_shape
-        hidden = [inputs, *config.net_arch]
         gains = (0.01, 1.0) if config.ortho_init else (None, None)
+        trunk, sizes = networks.inputs(task.obs_shape, config.net_arch, gains[1])
         stacks = {
-            "actor": networks.mlp([*hidden, self.policy.n_outputs], gains[0]),
-            "critic": networks.mlp([*hidden, 1], gains[1]),
+            **trunk,
+            "actor": networks.mlp([*sizes, self.policy.n_outputs], gains[0]),
+            "critic": networks.mlp([*sizes, 1], gains[1]),
         }
         generators = random.torch_generators("network")
-        self.network = networks.Network(stacks, generators, config.activation, self.policy.vectors)
+        self.network = networks.Network(
+            stacks, generators, config.activation, self.policy.vectors, config.precision
+        )
         self.optimizer = networks.Adam(self.network, eps=1e-5)
         self.memory = Rollout(config.n_steps)
         self.config, self.budget, self.env_steps = config, budget, 0
@@ -114,9 +117,14 @@ class Agent:
     @torch.no_grad()
     def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:
         """obs (S, N, *obs), uniform numbers (S, N, uniforms) -> action (S, N) or (S, N, *action)."""
+        features = self.network.features(obs)
         if explore is None:
-            return self.policy.mode(self.network, obs)
-        return self.policy.sample(self.network, obs, explore)
+            return self.policy.mode(self.network, features)
+        return self.policy.sample(self.network, features, explore)
+
+    def value(self, obs: Tensor) -> Tensor:
+        """V(s) of observations (S, B, *obs) -> (S, B)."""
+        return self.network("critic", self.network.features(obs))
 
     def observe(self, step: Step) -> dict[str, Tensor]:
         """Remember one step of N worlds; learn when the rollout is full."""
@@ -134,14 +142,14 @@ class Agent:
     def prepare(self, rollout: Step) -> Batch:
         """Advantages and value targets of a rollout (S, N, T, ...), under the policy that acted."""
         c = self.config
-        obs, action, next_obs = (x.flatten(1, 2) for x in (rollout.obs, rollout.action, rollout.next_obs))
-        shape = rollout.reward.shape
-        value = self.network("critic", obs).view(shape)
-        next_value = self.network("critic", next_obs).view(shape)
+        obs, action = (x.flatten(1, 2) for x in (rollout.obs, rollout.action))
+        features = self.network.features(obs)
+        value = self.network("critic", features).view(rollout.reward.shape)
+        next_value = targets.next_values(rollout, value, self.value)
         advantage = targets.gae(
             rollout.reward, value, next_value, rollout.discount, rollout.last, c.gamma, c.gae_lambda
         )
-        log_prob = self.policy.log_prob(self.network, obs, action)
+        log_prob = self.policy.log_prob(self.network, features, action)
         flat = (x.flatten(1, 2) for x in (value, advantage, advantage + value))
         return Batch(obs, action, log_prob, *flat)
 
@@ -174,11 +182,12 @@ class Agent:
         """Negative of eq. 9 for each seed, (S,), and what it is made of."""
         c = self.config
         advantage = normalised(batch.advantage) if c.normalize_advantage else batch.advantage
-        log_prob, entropy = self.policy.log_prob_and_entropy(self.network, batch.obs, batch.action)
+        features = self.network.features(batch.obs)
+        log_prob, entropy = self.policy.log_prob_and_entropy(self.network, features, batch.action)
         log_ratio = log_prob - batch.log_prob
         ratio = log_ratio.exp()
         policy_loss = -clipped_objective(ratio, advantage, epsilon)
-        value = self.network("critic", batch.obs)
+        value = self.network("critic", features)
         if c.clip_range_vf is not None:
             value = batch.value + (value - batch.value).clamp(-c.clip_range_vf, c.clip_range_vf)
         assert value.shape == batch.returns.shape
