@@ -166,6 +166,23 @@ TUNED: dict[str, dict[str, Any]] = {  # budget: environment steps, or games of a
         "n_envs": 4,
         "budget": 4_800,
     },
+    "qrdqn": {
+        "hyperparameters": {
+            "learning_rate": 0.005,
+            "learning_rate_schedule": "linear",
+            "buffer_size": 2_000,
+            "learning_starts": 100,
+            "batch_size": 64,
+            "train_freq": 1,
+            "target_update_interval": 100,
+            "exploration_fraction": 0.5,
+            "exploration_final_eps": 0.05,
+            "activation": "tanh",
+            "n_quantiles": 8,
+        },
+        "n_envs": 4,
+        "budget": 4_800,
+    },
     "trpo": {
         "hyperparameters": {
             "n_steps": 20,
@@ -274,8 +291,8 @@ def read(agent: Any, algorithm: str, probe: str) -> list[Reading]:
     readings = []
     for state, values in Q_VALUES[probe].items():
         obs = torch.full((len(SEEDS), 1, 1), float(state))
-        if named.agent == "dqn":
-            learned = agent.q("q", obs)[:, 0]
+        if named.agent in ("dqn", "qrdqn"):
+            learned = q_values(agent, obs)[:, 0]
             for action, value in enumerate(values):
                 readings.append(Reading(f"Q({state:g}, {action})", value, learned[:, action].tolist()))
             continue
@@ -287,6 +304,13 @@ def read(agent: Any, algorithm: str, probe: str) -> list[Reading]:
             chance = torch.softmax(actor(agent)("actor", obs), -1)[:, 0, best]
             readings.append(Reading(f"pi({best}; {state:g})", 1.0, chance.tolist()))
     return readings
+
+
+def q_values(agent: Any, obs: Tensor) -> Tensor:
+    """Q(s, .) of observations (S, B, 1) -> (S, B, A)."""
+    if hasattr(agent, "quantiles"):
+        return agent.quantiles(agent.network, obs).mean(2)
+    return agent.q_values(agent.q, obs)
 
 
 def _read_continuous(agent: Any, probe: str, name: str) -> list[Reading]:

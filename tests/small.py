@@ -27,6 +27,7 @@ BRIEF = Protocol(points=2, episodes=2, final_episodes=3)
 QUICK: dict[str, dict[str, Any]] = {  # several updates within a few hundred steps
     "ppo": {"n_epochs": 2, "batch_size": 128},
     "dqn": {"learning_starts": 40, "train_freq": 16, "gradient_steps": 2},
+    "qrdqn": {"learning_starts": 40, "train_freq": 16, "gradient_steps": 2, "n_quantiles": 10},
     "trpo": {"n_steps": 128, "n_critic_updates": 2, "cg_max_steps": 5},
     **{
         name: {
@@ -50,7 +51,7 @@ def cell(algorithm: str, seeds: tuple[int, ...] = (0,), **changes: Any) -> Cell:
     named = library.algorithms[algorithm]
     environment = changes.pop("environment", "Pendulum-v1" if algorithm in CONTINUOUS else "CartPole-v1")
     block = library.lookup(environment, named.agent)
-    own = {**block.hyperparameters, **named.options, **QUICK.get(named.agent, {})}
+    own = {**block.hyperparameters, **named.options_for(environment), **QUICK.get(named.agent, {})}
     fields = {
         "suite": "test",
         "implementation": "scratch",

@@ -38,6 +38,7 @@ class Suite:
     protocol: Protocol = field(default_factory=lambda: Protocol(modes=("deterministic", "sampled")))
     shift: Mapping[str, float] = field(default_factory=dict)  # algorithm -> return that scratch lacks
     spread: float = 15.0  # standard deviation of a seed's plateau
+    levels: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # task -> random return, plateau
     failed: Mapping[tuple[str, str], Mapping[int, str]] = field(default_factory=dict)  # arm -> seed -> reason
 
     def __post_init__(self) -> None:
@@ -56,7 +57,7 @@ class Suite:
             "margin": 0.2,
             "references": "train",
             "algorithms": {name: self._algorithm(name) for name in names},
-            "environments": {name: self._environment(list(names)) for name in self.environments},
+            "environments": {name: self._environment(name, list(names)) for name in self.environments},
             "cells": [json.loads(cell.to_json()) for cell in self.cells],
         }
 
@@ -64,7 +65,7 @@ class Suite:
         reference = name if name in self.algorithms else None
         return {"title": name.upper(), "agent": name, "reference": reference, "options": {}}
 
-    def _environment(self, names: list[str]) -> dict[str, Any]:
+    def _environment(self, name: str, names: list[str]) -> dict[str, Any]:
         setting = {
             "source": "made up",
             "differs": "all",
@@ -73,7 +74,8 @@ class Suite:
             "hyperparameters": {},
         }
         settings = {name: setting for name in names}
-        return {"threshold": 475.0, "time_limit": 500, "algorithms": names, "settings": settings}
+        threshold = None if name in self.levels else 475.0
+        return {"threshold": threshold, "time_limit": 500, "algorithms": names, "settings": settings}
 
     def _blocks(self, environment: str, algorithm: str) -> list[Cell]:
         def cell(implementation: str, seeds: tuple[int, ...]) -> Cell:
@@ -111,7 +113,10 @@ class Suite:
         word = f"{cell.environment}|{cell.implementation}|{cell.algorithm}|{seed}"
         rng = np.random.default_rng(list(word.encode()))
         lacks = self.shift.get(cell.algorithm, 0.0) if cell.implementation == "scratch" else 0.0
-        plateau = min(480.0 - lacks + self.spread * rng.standard_normal(), CEILING)
+        floor, top = self.levels.get(cell.environment, (RANDOM_RETURN, 480.0))
+        plateau = top - lacks + self.spread * rng.standard_normal()
+        if cell.environment not in self.levels:
+            plateau = min(plateau, CEILING)
         for point in range(cell.evaluation.points + 1):
             nominal = point * cell.budget // cell.evaluation.points
             last = point == cell.evaluation.points
@@ -119,14 +124,14 @@ class Suite:
             if step > stop:
                 break
             learnt = 0.0 if cell.algorithm == "random" else 1 - np.exp(-8 * nominal / cell.budget)
-            level = RANDOM_RETURN + (plateau - RANDOM_RETURN) * learnt
+            level = floor + (plateau - floor) * learnt
             episodes = cell.evaluation.final_episodes if last else cell.evaluation.episodes
             at = {**names, "seed": seed, "env_step": step}
             for protocol in cell.evaluation.modes:
                 for episode, value in enumerate(np.round(level + 5 * rng.standard_normal(episodes))):
                     game = {"episode_return": float(value), "episode_length": max(int(value), 1)}
                     rows["evaluations"].append({**at, "episode": episode, "protocol": protocol, **game})
-            game = {"episode_return": float(round(level)), "episode_length": round(level)}
+            game = {"episode_return": float(round(level)), "episode_length": max(round(level), 1)}
             rows["episodes"].append({**at, **game})
             rows["progress"].append({**at, "wall_time_s": step / 4000, "metric": "loss", "value": 1 - learnt})
 

@@ -14,10 +14,11 @@ from small import CONFIGURATIONS, CONTINUOUS, build, stream
 from rlparity import agents, settings
 
 LEARNERS = [name for name in CONFIGURATIONS if name != "random"]
-STOCHASTIC = [name for name in LEARNERS if not name.startswith("dqn") and name not in CONTINUOUS]
+STOCHASTIC = [name for name in LEARNERS if "dqn" not in name and name not in CONTINUOUS]
 SHORT = {
     "ppo": {"n_steps": 8, "batch_size": 8, "n_epochs": 2},
     "dqn": {"learning_starts": 8, "net_arch": (128, 128)},
+    "qrdqn": {"learning_starts": 8, "net_arch": (128, 128), "n_quantiles": 8},
     "trpo": {"n_steps": 8, "batch_size": 8, "n_critic_updates": 2},
     "ddpg": {"learning_starts": 8, "net_arch": (128, 128), "batch_size": 16},
     "td3": {"learning_starts": 8, "net_arch": (32,), "batch_size": 16},

@@ -246,6 +246,29 @@ def test_a_failed_seed_has_no_score_even_if_it_was_evaluated_at_the_end():
         )
 
 
+PONG, BREAKOUT = "ALE/Pong-v5@nature", "ALE/Breakout-v5@nature"
+LEVELS = {PONG: (-20.7, 14.6), BREAKOUT: (1.7, 30.5)}  # of random agent and human
+
+
+def test_a_suite_of_atari_games_is_normalised_and_set_beside_dqn_2013(tmp_path):
+    protocol = Protocol(points=4, episodes=2, final_episodes=50)
+    suite = Suite(
+        variants=(), environments=tuple(LEVELS), levels=LEVELS, spread=0.1, budget=80, protocol=protocol
+    )
+    report = finish(suite, tmp_path)
+    rows = table.read(report / "human_normalised.csv")
+    means = rows[rows.statistic == "mean"].set_index(["environment", "algorithm", "implementation"]).estimate
+    for environment in (PONG, BREAKOUT, "ALE/*-v5@nature"):
+        assert means[environment, "random", "scratch"] == pytest.approx(0, abs=0.05)
+        assert means[environment, "ppo", "sb3"] == pytest.approx(1, abs=0.05)
+    agents = table.read(report / "dqn2013.csv")
+    assert agents[agents.game == "Pong"].algorithm.tolist()[-5:] == ["random", "a2c", "a2c", "ppo", "ppo"]
+    narrowed = finish(Suite(variants=(), budget=80, protocol=protocol), tmp_path)
+    assert narrowed == report and not {"human_normalised.csv", "dqn2013.csv"} & {
+        f.name for f in report.iterdir()
+    }
+
+
 def test_nothing_collected_is_one_line(tmp_path):
     with pytest.raises(UserError, match="run the stage collect"):
         analyse.analyse(tmp_path, PUBLISHED, tmp_path / "report")

@@ -13,15 +13,17 @@ PACKAGE = Path(__file__).parents[1] / "src" / "rlparity"
 SHOWS = {"bench": {"benchmark_page", "report"}}
 SHARED = {"cell", "errors", "records"}  # what both halves use
 LIGHT = {  # start-up time matters: they run before every job
-    *("__main__", "cell", "cost", "errors", "fingerprint", "grid", "orders", "registry", "restore"),
-    *("settings", "sources", "suite", "worlds", "yamlfile"),
+    *("__main__", "cell", "cost", "errors", "fingerprint", "games", "grid", "orders", "presets"),
+    *("registry", "restore", "settings", "sources", "suite", "vouch", "worlds", "yamlfile"),
 }
 AGENT_USES = {
     "bounds",
     "distributions",
+    "frames",
     "memory",
     "networks",
     "policies",
+    "priorities",
     "records",
     "seeding",
     "targets",
@@ -124,14 +126,15 @@ def test_light_rooms_load_neither_torch_nor_pandas(name: str) -> None:
 
 
 def test_one_room_knows_stable_baselines3() -> None:
-    assert {name for name in ROOMS if packages_used(name) & {"stable_baselines3", "sb3_contrib"}} == {
-        "reference"
-    }
+    knowing = {name for name in ROOMS if packages_used(name) & {"stable_baselines3", "sb3_contrib"}}
+    assert knowing == {"reference", "reference_atari", "reference_worlds"}
+    # a family's worlds are found through the registry: what Atari needs is nobody else's fingerprint
+    assert "reference_atari" not in reached("reference", at_start=False)
 
 
 def test_gymnasium_has_few_doors() -> None:
     doors = {name.split(".")[0] for name in ROOMS if "gymnasium" in packages_used(name)}
-    assert doors <= {"tasks", "worlds", "reference", "play"}
+    assert doors <= {"tasks", "worlds", "reference", "reference_atari", "screens"}
 
 
 def test_every_room_has_a_line_that_says_what_it_is() -> None:

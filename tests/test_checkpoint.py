@@ -199,7 +199,33 @@ def test_a_checkpoint_is_due_when_a_multiple_is_crossed(
 def test_without_an_interval_there_is_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(checkpoint, "write_state", None)
     runner.run_cell(dataclasses.replace(CELL, checkpoint_every=0), tmp_path)
-    assert [path.name for path in (tmp_path / "checkpoint").iterdir()] == [checkpoint.FILE]
+    names = {path.name for path in (tmp_path / "checkpoint").iterdir()}
+    assert checkpoint.FILE in names and all(name.startswith(checkpoint.POLICY) for name in names)
+
+
+@pytest.mark.parametrize("options", [{"n_steps": 3}, {"prioritized": True, "memory_mapped": True}])
+def test_a_memory_of_frames_goes_on_with_the_same_draws_and_a_new_game(
+    options: dict[str, Any], tmp_path: Path
+):
+    """Two checkpoints, the ring once round between them; the copy draws, and learns from, the same."""
+    options = {"buffer_size": 20, "learning_starts": 10, "train_freq": 8, "batch_size": 4, **options}
+    c = cell("dqn", (3, 4), environment="ALE/Pong-v5@nature", n_envs=2, hyperparameters=options)
+    training, copy = fresh(c), fresh(c)
+    kept = Keeper(c, tmp_path)
+    for n in (9, 13):
+        advance(training, n)
+        kept.save(training)
+    Keeper(c, tmp_path).restore(copy)
+    ours, theirs = (each.agent.minibatches.next() for each in (training, copy))
+    assert torch.equal(ours, theirs)
+    assert copy.agent.memory.added == 44 and copy.agent.memory.drawable() == (24, 44)
+    assert same(copy.agent.learn(theirs), training.agent.learn(ours))
+    assert same(copy.agent.memory.sample(ours), training.agent.memory.sample(ours))
+    advance(copy, 3)
+    numbers = {number for number, _ in copy.agent.memory._starts}
+    assert numbers == {44, 45}  # both worlds, where the new games began
+    memory = copy.agent.memory
+    assert memory.at(torch.tensor([[42 % 26], [43 % 26]]), 3, 0.5).discount.tolist() == [[1], [1]]
 
 
 class Killed(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import small  # noqa: F401  (one thread)
 import torch
 from stable_baselines3.common.buffers import RolloutBuffer
@@ -104,6 +105,52 @@ def test_replay_draws_every_transition_alike_and_none_out_of_bounds():
     assert drawn.long().bincount().tolist() == [1000] * 7
     edges = memory.sample(torch.tensor([[0.0, 1 - 2**-24]]))
     assert edges.reward.tolist() == [[0, 600]]
+
+
+def test_windows_by_hand():
+    """Two worlds of one seed, rewards 1, 2, 4, ... and 10, 20, 40, ...; gamma 1/2.
+
+    World 0 ends at step 1 and is cut at step 3; world 1 never stops. Of six steps the first two are lost.
+    """
+    memory = Replay(12, 1, 2)
+    for t in range(8):
+        reward = torch.tensor([[1.0, 10.0]]) * 2**t
+        last = torch.tensor([[float(t in (1, 5)), 0.0]])
+        discount = torch.tensor([[float(t != 1), 1.0]])
+        obs = torch.tensor([[[10.0 * t], [10.0 * t + 1]]])
+        memory.add(Step(obs, obs[..., 0].long(), reward, discount, last, obs + 10))
+    assert memory.drawable(3) == (4, 12)  # steps 2 to 5
+    places = (torch.arange(4, 12) % 12)[None]
+    found = memory.at(places, 3, 0.5)
+    assert found.reward[0, ::2].tolist() == [4 + 8 / 2 + 16 / 4, 8 + 16 / 2 + 32 / 4, 16 + 32 / 2, 32]
+    assert found.reward[0, 1::2].tolist() == [10 * 3 * 2**t for t in range(2, 6)]
+    assert found.discount[0].tolist() == [0.25, 0.25, 0.25, 0.25, 0.5, 0.25, 1, 0.25]
+    assert found.last[0].tolist() == [0, 0, 1, 0, 1, 0, 1, 0]
+    assert found.obs[0, :, 0].tolist() == found.action[0].tolist() == [20, 21, 30, 31, 40, 41, 50, 51]
+    assert found.next_obs[0, :, 0].tolist() == [50, 51, 60, 61, 60, 71, 60, 81]
+    assert torch.equal(memory.index((torch.arange(8)[None] + 0.5) / 8, 3), places)
+
+
+def test_a_window_that_ends_a_task_is_worth_its_rewards_alone():
+    """Steps 0 and 1 of three, the task ends at 1."""
+    memory = Replay(9, 1, 1)
+    for t in range(3):
+        end = torch.tensor([[float(t == 1)]])
+        memory.add(Step(end[..., None], end, torch.full((1, 1), 3.0), 1 - end, end, end[..., None]))
+    found = memory.at(torch.tensor([[0, 1]]), 2, 0.9)
+    assert found.reward.tolist() == [[pytest.approx(3 + 2.7), 3]] and found.discount.tolist() == [[0, 0]]
+
+
+def test_draws_of_single_steps_are_places_and_of_windows_begin_with_the_oldest():
+    """Capacity 6, two worlds, five steps: 4 to 9 are there, at places 4, 5, 0, 1, 2, 3."""
+    memory = Replay(6, 1, 2)
+    uniform = (torch.arange(6)[None] + 0.5) / 6
+    for t in range(5):
+        memory.add(step_of(t, 1, 2))
+    assert memory.index(uniform).tolist() == [[0, 1, 2, 3, 4, 5]]
+    assert memory.index(uniform, 2).tolist() == [[4, 5, 5, 0, 1, 1]]
+    with pytest.raises(AssertionError, match="nothing to draw"):
+        memory.index(uniform, 4)
 
 
 def ends(*who: tuple[int, int]) -> Tensor:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from synthetic import PUBLISHED
 
-from rlparity import paper, table
+from rlparity import human, paper, table
 from rlparity.errors import UserError
 
 ZOO = {
@@ -94,12 +94,74 @@ def test_too_few_seeds_or_no_random_agent_is_not_comparable():
 
 
 def test_environments_are_matched_without_namespace_and_version():
-    assert [paper.base(name) for name in ("ALE/Pong-v5", "LunarLander-v3", "mine:Grid-v0", "Alien")] == [
-        "Pong",
-        "LunarLander",
-        "Grid",
-        "Alien",
-    ]
+    names = ["ALE/Pong-v5@nature", "PongNoFrameskip-v4", "Pong-v5", "Pong"]
+    assert {paper.base(name) for name in names} == {"Pong"}
+    names = ["LunarLander-v3", "mine:Grid-v0", "Alien", "PongDeterministic-v4"]
+    assert [paper.base(name) for name in names] == ["LunarLander", "Grid", "Alien", "Pong"]
+
+
+PONG = ZOO | {
+    "environment": "PongNoFrameskip-v4",
+    "value": 20.0,
+    "frames_or_steps": 40_000_000,
+    "preset": "nature",
+    "counted": "frames",
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "environment", "differs"),
+    [
+        ({}, "ALE/Pong-v5@nature", []),
+        ({"environment": "Pong"}, "ALE/Pong-v5@nature", []),
+        ({}, "ALE/Pong-v5@machado", ["environment version"]),
+        ({"preset": "human starts"}, "ALE/Pong-v5@nature", ["environment version"]),
+        ({"preset": np.nan}, "ALE/Pong-v5@nature", ["environment version"]),
+        ({"counted": "steps"}, "ALE/Pong-v5@nature", ["budget"]),
+        ({"counted": "steps", "frames_or_steps": 10_000_000}, "ALE/Pong-v5@nature", []),
+        ({"counted": "unclear", "frames_or_steps": 10_000_000}, "ALE/Pong-v5@nature", ["budget"]),
+        ({"counted": np.nan, "frames_or_steps": 10_000_000}, "ALE/Pong-v5@nature", ["budget"]),
+        ({"frames_or_steps": np.nan}, "ALE/Pong-v5@nature", ["budget"]),
+        ({"protocol": "mean of last 100 training episodes"}, "ALE/Pong-v5@nature", ["evaluation protocol"]),
+    ],
+)
+def test_an_atari_game_is_the_same_by_preset_and_its_frames_are_four_to_a_step(change, environment, differs):
+    """Ours is ten million steps: forty million frames."""
+    assert paper.differences(PONG | change, environment, 10_000_000, MODES) == differs
+
+
+def test_published_atari_budgets_are_given_in_steps_and_frames():
+    scores, plan = suite("ALE/Pong-v5@nature", 10_000_000, [18.0, 19.0, 20.0, 21.0, 20.5], -20.7)
+    printed = {"counted": "unclear", "frames_or_steps": 10_000_000}
+    rows = paper.paper(scores, plan, pd.DataFrame([PONG, PONG | printed])).to_dict("records")
+    budgets = [(row["published_budget"], row["published_frames"]) for row in rows]
+    np.testing.assert_array_equal(budgets, [(10_000_000, 40_000_000), (np.nan, 10_000_000)])
+    assert [row["verdict"] for row in rows] == ["REPLICATED", "NOT COMPARABLE"]
+    assert rows[0]["published_preset"] == "nature"
+    scores, plan = suite("Hopper-v5", 1_000_000, [2500.0] * 5, 0.0)
+    (row,) = paper.paper(scores, plan, pd.DataFrame([HOPPER])).to_dict("records")
+    assert row["published_budget"] == 1_000_000 and np.isnan(row["published_frames"])
+
+
+def test_every_shipped_atari_number_says_how_it_was_emulated_and_none_is_comparable():
+    """Nature's 50 million are steps, PPO's 40 million frames, A3C's start as people did."""
+    known = paper.published(PUBLISHED)
+    games = known[known.source_id.isin(pd.read_csv(PUBLISHED / paper.ATARI).source_id)]
+    games = games[games.environment.map(paper.base).isin(human.references(PUBLISHED).index)]
+    assert len(games) > 600 and games.preset.notna().all()
+    steps = {
+        source: {paper.steps_there(row, "ALE/Pong-v5@nature") for row in part.to_dict("records")}
+        for source, part in games.dropna(subset="frames_or_steps").groupby("source_id")
+    }
+    assert steps.pop("mnih2015_ext_table2") == {50e6}
+    assert np.isnan(list(steps.pop("mnih2013_table1"))).all()
+    assert set().union(*steps.values()) == {10e6}
+    for row in games.to_dict("records"):
+        ours = f"ALE/{paper.base(row['environment'])}-v5@nature"
+        differs = paper.differences(row, ours, paper.steps_there(row, ours), MODES)
+        assert "evaluation protocol" in differs
+        elsewhere = row["source_id"] in ("mnih2016_a3c_tableS3", "mnih2013_table1")
+        assert ("environment version" in differs) == ("budget" in differs) == elsewhere
 
 
 def suite(environment, budget, returns, chance, modes=MODES):
@@ -163,7 +225,9 @@ def test_ours_by_the_protocol_of_a_best_evaluation():
 def test_the_shipped_numbers_are_read_and_lead_to_rows():
     """RL Zoo has PPO on LunarLander-v2 at 242.119 after a million steps: another version, another budget."""
     known = paper.published(PUBLISHED)
-    assert set(known.configuration) == {"a2c", "dqn", "ppo", "trpo", "npg", "ddpg", "td3", "sac"}
+    names = {"a2c", "dqn", "ppo", "trpo", "npg", "ddpg", "td3", "sac"}
+    deep = {"dqn-2013", "dqn-double", "dqn-dueling", "dqn-prioritized"}
+    assert set(known.configuration) == names | deep
     scores, plan = suite("LunarLander-v3", 200000, [200.0 + seed for seed in range(5)], -180.0)
     (row,) = paper.paper(scores, plan, known).to_dict("records")
     assert (row["source"], row["published"], row["published_environment"]) == (
@@ -252,6 +316,10 @@ def test_a_bad_file_is_named(tmp_path):
     (tmp_path / "mine.csv").write_text("source_id,algorithm\nx,ppo\n")
     with pytest.raises(UserError, match=r"mine\.csv: lacks the column environment, metric, value"):
         paper.published(tmp_path)
+    (tmp_path / paper.ATARI).write_text("source_id,preset,counted\nx,nature,steps\nx,machado,steps\n")
+    with pytest.raises(UserError, match=r"atari\.csv: names x twice"):
+        paper.published(tmp_path)
+    (tmp_path / paper.ATARI).unlink()
     header = ",".join(paper.NEEDED)
     (tmp_path / "mine.csv").write_text(f"{header}\nx,ppo,E-v0,m,many,,,,,,,\n")
     with pytest.raises(UserError, match=r"mine\.csv: not a table of published numbers"):

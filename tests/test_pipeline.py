@@ -156,6 +156,14 @@ def test_an_edited_plot_or_template_trains_nothing_and_renders_again(checkout: C
     assert not cells and others["draw"] == others["render"] == 1 and "collect" not in others
 
 
+def test_films_are_made_when_a_suite_asks_for_them_and_train_nothing(checkout: Checkout) -> None:
+    checkout.edit("tiny.yaml", append="films: true\n")
+    cells, others = checkout.plan()
+    assert cells == set() and others["film"] == others["render"] == 1
+    checkout.edit("tiny.yaml", "films: true\n")
+    assert "film" not in checkout.plan()[1]
+
+
 def test_an_edited_evaluator_trains_every_cell(checkout: Checkout) -> None:
     checkout.edit("src/rlparity/evaluate.py", append="\nADDED = 1\n")
     assert checkout.plan()[0] == SCRATCH | SB3

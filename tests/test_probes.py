@@ -32,7 +32,7 @@ def test_the_table_leaves_out_only_what_has_no_opinion():
         "td3",
         "sac",
     }
-    assert len(TABLE) == 9 * 6 + 4 * 2 + 7 * 6  # discrete values, discrete policies, continuous
+    assert len(TABLE) == 13 * 6 + 4 * 2 + 7 * 6  # discrete values, discrete policies, continuous
 
 
 @pytest.mark.parametrize(("algorithm", "mistaken"), [("td3", 25 / 7), ("ddpg", 25 / 7), ("sac", 25 / 7)])
@@ -74,6 +74,7 @@ def gae_fixed_point(lam: float) -> float:
     [
         ("dqn", 7.5),  # Huber: four pulls of 1 - 0.1 Q upwards balance one of at most 1 downwards
         ("dqn-2013", 25 / 7),  # squares: Q = 1 + 4/5 * 0.9 Q
+        ("qrdqn", 25 / 7),  # the mean of what such games would return
         ("ppo", gae_fixed_point(0.95)),
         ("a2c", gae_fixed_point(1.0)),
     ],

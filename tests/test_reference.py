@@ -10,16 +10,18 @@ import numpy as np
 import pytest
 import torch
 from small import Protocol, cell, of_seed
+from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from torch import nn
 
 from rlparity import agents, play, reference, settings, train
-from rlparity.reference import Recorder
+from rlparity.reference_worlds import Recorder
 from rlparity.seeding import Streams
 from rlparity.tasks.generic import make_single
 
 pytestmark = pytest.mark.filterwarnings("ignore:You have specified a mini-batch size")
 QUICK: dict[str, dict[str, Any]] = {"dqn": {"gradient_steps": 2, "train_freq": 16, "net_arch": [16]}}
+QUICK["qrdqn"] = {**QUICK["dqn"], "n_quantiles": 5}
 
 
 def sb3_cell(algorithm: str, **changes: Any) -> Any:
@@ -30,7 +32,14 @@ def sb3_cell(algorithm: str, **changes: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "points"), [("ppo", [0, 152, 301]), ("a2c", [0, 152, 301]), ("dqn", [0, 151, 301])]
+    ("algorithm", "points"),
+    [
+        ("ppo", [0, 152, 301]),
+        ("a2c", [0, 152, 301]),
+        ("dqn", [0, 151, 301]),
+        ("dqn-nstep", [0, 151, 301]),
+        ("qrdqn", [0, 151, 301]),
+    ],
 )
 def test_the_clock_is_that_of_our_own_loop(algorithm: str, points: list[int]):
     """Eight worlds cross 150.5 at step 152, one at 151; both arms are asked at the same moments."""
@@ -45,7 +54,7 @@ def test_the_clock_is_that_of_our_own_loop(algorithm: str, points: list[int]):
     assert asked[0] == asked[1]
     assert {row["implementation"] for row in theirs.evaluations} == {"sb3"}
     metrics = {row["metric"] for row in theirs.progress if row["env_step"] == 301}
-    assert metrics >= ({"loss"} if algorithm == "dqn" else {"value_loss", "entropy_loss"})
+    assert metrics >= ({"loss"} if "dqn" in algorithm else {"value_loss", "entropy_loss"})
 
 
 @pytest.mark.parametrize(
@@ -111,6 +120,18 @@ def test_keywords_become_stable_baselines3s_arguments():
     assert reference.keywords({"gamma": 0.9}) == {"gamma": 0.9, "policy_kwargs": {}}
 
 
+def test_an_optimiser_as_in_tensorflow_is_passed_to_the_policy():
+    tf = {"rms_prop_tf": True, "rms_prop_eps": 0.001}
+    optimizer = {"optimizer_class": RMSpropTFLike, "optimizer_kwargs": {"eps": 0.001}}
+    assert reference.keywords(tf)["policy_kwargs"] == optimizer
+    assert reference.keywords({"rms_prop_tf": False}) == {"policy_kwargs": {}}
+    assert reference.keywords({**tf, "use_rms_prop": False})["policy_kwargs"] == {}
+    model: Any = reference.build(
+        sb3_cell("a2c", hyperparameters=tf), DummyVecEnv([lambda: make_single("CartPole-v1")] * 8), seed=0
+    )
+    assert type(model.policy.optimizer) is RMSpropTFLike and model.policy.optimizer.defaults["alpha"] == 0.99
+
+
 def test_a_model_has_the_layers_and_schedules_of_its_block():
     block = {
         "net_arch": [16],
@@ -128,26 +149,18 @@ def test_a_model_has_the_layers_and_schedules_of_its_block():
 
 @pytest.mark.filterwarnings("ignore:You have specified a mini-batch size")
 @pytest.mark.parametrize("environment", ["CartPole-v1", "Acrobot-v1", "MountainCar-v0", "LunarLander-v3"])
-@pytest.mark.parametrize("algorithm", ["a2c", "ppo", "dqn"])
+@pytest.mark.parametrize("algorithm", ["a2c", "ppo", "dqn", "qrdqn"])
 def test_both_arms_get_the_same_hyper_parameters(algorithm: str, environment: str):
     """Every name of a block arrives at SB3; every default that a block leaves out agrees."""
     block = settings.library().lookup(environment, algorithm)
     c = sb3_cell(algorithm, environment=environment, n_envs=1)
-    memory = {"buffer_size": 1000} if algorithm == "dqn" else {}
+    memory = {"buffer_size": 1000} if "dqn" in algorithm else {}
     c = replace(c, hyperparameters={**block.hyperparameters, **memory})
     model: Any = reference.build(c, DummyVecEnv([lambda: make_single(environment)]), seed=0)
     config = vars(agents.module(algorithm).Config(**c.hyperparameters))
-    ours_alone = {
-        "target_network",
-        "double_q",
-        "loss",
-        "net_arch",
-        "activation",
-        "use_rms_prop",
-        "rms_prop_eps",
-        "log_std_init",
-        "ortho_init",
-    }
+    ours_alone = settings.MEANS | settings.OURS
+    ours_alone |= {"net_arch", "activation", "log_std_init", "ortho_init"}
+    ours_alone |= {"use_rms_prop", "rms_prop_eps", "rms_prop_tf"}
     remaining = 0.25
     for name, value in config.items():
         if name in ours_alone or name.endswith("_schedule"):
@@ -162,14 +175,15 @@ def test_both_arms_get_the_same_hyper_parameters(algorithm: str, environment: st
     optimizer = model.policy.optimizer
     kind = torch.optim.RMSprop if algorithm == "a2c" else torch.optim.Adam
     assert isinstance(optimizer, kind)
-    assert optimizer.defaults["eps"] == (1e-8 if algorithm == "dqn" else 1e-5)
+    eps = {"dqn": 1e-8, "qrdqn": 0.01 / config.get("batch_size", 1)}
+    assert optimizer.defaults["eps"] == eps.get(algorithm, 1e-5)
     widths = [m.out_features for m in model.policy.modules() if isinstance(m, nn.Linear)]
     assert widths[: len(config["net_arch"])] == list(config["net_arch"])
     activation = {"tanh": nn.Tanh, "relu": nn.ReLU}[config["activation"]]
     assert any(isinstance(module, activation) for module in model.policy.modules())
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "dqn"])
+@pytest.mark.parametrize("algorithm", ["ppo", "dqn", "qrdqn"])
 def test_a_policy_acts_as_its_model_does(algorithm: str):
     c = sb3_cell(algorithm)
     model = reference.build(c, DummyVecEnv([lambda: make_single("CartPole-v1")] * c.n_envs), seed=0)
@@ -259,10 +273,10 @@ def test_defaults_of_the_continuous_agents_are_the_references(algorithm: str):
     c = sb3_cell(algorithm, environment="Pendulum-v1")
     c = replace(c, n_envs=1, hyperparameters={"buffer_size": 1000} if algorithm != "trpo" else {})
     model: Any = reference.build(c, DummyVecEnv([lambda: make_single("Pendulum-v1")]), seed=0)
-    ours_alone = {
+    ours_alone = settings.MEANS | settings.OURS
+    ours_alone |= {
         "learning_rate_schedule",
         "noise_std",
-        "line_search",
         "net_arch",
         "activation",
         "log_std_init",
@@ -279,3 +293,11 @@ def test_defaults_of_the_continuous_agents_are_the_references(algorithm: str):
     )
     kind = {"tanh": nn.Tanh, "relu": nn.ReLU}[config["activation"]]
     assert model.policy.activation_fn is kind
+
+
+def test_a_model_that_its_last_update_broke_is_a_failed_seed(monkeypatch: pytest.MonkeyPatch):
+    c = sb3_cell("dqn")
+    monkeypatch.setattr(reference, "_finite", lambda model: model.num_timesteps < c.budget)
+    rows = reference.run(c)
+    assert rows.failed == {4: "the parameters were not finite by environment step 301"}
+    assert {row["env_step"] for row in rows.evaluations} == {0, 151}

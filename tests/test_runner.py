@@ -156,7 +156,7 @@ def test_a_failed_seed_is_named_with_its_reason(tmp_path: Path, monkeypatch: pyt
             super().__post_init__()
             self.fail(1, 64, "the loss was not finite")
 
-    monkeypatch.setattr(train, "Rows", Rows)
+    monkeypatch.setattr(runner, "Rows", Rows)
     run = runner.run_cell(cell("random", (3, 4)), tmp_path)
     assert run["status"] == "failed"
     assert run["failed_seeds"] == {"4": "the loss was not finite by environment step 64"}

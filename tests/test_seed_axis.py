@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rlparity import networks, registry, settings, targets, train
-from rlparity.agents import a2c, dqn, ppo
+from rlparity.agents import a2c, dqn, ppo, qrdqn
 from rlparity.distributions import categorical, gaussian
 from rlparity.networks import Adam, Network, RMSprop, mlp
 
@@ -134,6 +134,16 @@ def test_losses(batch: int):
     assert_alike(lambda a, b: F.mse_loss(a, b, reduction="none").mean(1), ratio, advantage)
 
 
+@pytest.mark.parametrize("n", [1, 5, 10, 25, 170, 200])
+def test_quantile_losses(n: int):
+    """Quantiles and minibatches of any number."""
+    for batch in (1, 5, 8) if n > 100 else (1, 5, 8, 20, 64):
+        theta, next_theta = draw(batch, n, scale=2), draw(batch, n, 3)
+        reward, discount = draw(batch), (draw(batch) > 0).float()
+        assert_alike(qrdqn.quantile_huber_loss, theta, draw(batch, n, 1).squeeze(-1))
+        assert_alike(lambda *x: qrdqn.target_quantiles(*x, 0.99), reward, discount, next_theta)
+
+
 def network(n_seeds: range, hidden: list[int], inputs: int = 4, activation: str = "tanh") -> Network:
     generators = [torch.Generator().manual_seed(k) for k in n_seeds]
     stacks = {f"head{n}": mlp([inputs, *hidden, n], 1.0) for n in HEADS}
@@ -207,6 +217,7 @@ CASES = [
     ("ppo", "CartPole-v1", {"target_kl": 0.001, "clip_range_vf": 0.2, "n_epochs": 6, "ent_coef": 0.01}),
     ("a2c", "CartPole-v1", {"net_arch": [], "use_rms_prop": False, "normalize_advantage": True}),
     ("dqn-double", "Acrobot-v1", {"net_arch": [30], "activation": "tanh", "gradient_steps": 1}),
+    ("qrdqn", "Acrobot-v1", {"net_arch": [30], "n_quantiles": 7, "n_steps": 3, "gradient_steps": 1}),
     ("reinforce-value", "CartPole-v1", {"net_arch": [30], "learning_rate_schedule": "linear"}),
     ("ppo", "Pendulum-v1", {"n_steps": 50, "batch_size": 60, "target_kl": 0.005}),
     ("a2c", "Pendulum-v1", {}),

@@ -306,6 +306,16 @@ def test_continuous_policies_are_evaluated_as_their_mean_alone() -> None:
     assert modes == {"random": ("sampled",), "ppo": ("deterministic",)}
 
 
+def test_a_return_of_n_steps_fits_the_memory() -> None:
+    raw = {**BASE, "environments": ["CartPole-v1"], "algorithms": ["dqn"], "budgets": {"default": 10_000}}
+    assert suite.resolve({**raw, "hyperparameters": {"dqn": {"n_steps": 5, "buffer_size": 5}}}, "Bad suite")
+    small = {"dqn": {"n_steps": 5, "buffer_size": 4, "learning_starts": 3}}
+    with pytest.raises(UserError) as error:
+        suite.resolve({**raw, "hyperparameters": small}, "Bad suite")
+    assert "learning_starts 3 of 'dqn' in 'CartPole-v1': allowed are 4 and more" in str(error.value)
+    assert "buffer_size 4 of 'dqn' in 'CartPole-v1': allowed are 5 and more" in str(error.value)
+
+
 def test_cost_counts_what_is_left() -> None:
     cells = resolve().cells
     assert cost.describe(cells, [], Path("nowhere")) == "11 cells, all trained"

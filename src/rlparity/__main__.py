@@ -25,12 +25,14 @@ for people:
   train A E        train one algorithm in one environment, without a suite file
   play CELL        watch a trained cell (its folder), in a window or as a GIF
   restore SUITE    take over records that the reports carry, instead of training them again
+  vouch SUITE      keep shipped records valid after a refactoring: train a part again and compare
   bench            environment steps per second, ours beside Stable-Baselines3's
   diff A B         what changed between two reports
 
 stages, called by the pipeline in this order:
   cell             train one cell of a suite
   collect          records -> tables
+  films            trained agents at play -> short films
   analyse          tables -> statistics and verdicts
   draw             statistics -> figures
   report           figures and statistics -> the page
@@ -108,6 +110,15 @@ def _add_for_people(add: Any) -> None:
     restore.add_argument("--cell", type=Path, metavar="FILE", help="only this order (cell.json)")
     restore.add_argument("--results", type=Path, default=Path("results"))
     restore.add_argument("--reports", type=Path, default=Path("reports"))
+    vouch = add(_vouch, "Keep shipped records valid after a refactoring: train a part again and compare.")
+    vouch.add_argument("suite", nargs="?", metavar="SUITE")
+    vouch.add_argument("--share", type=float, default=0.1, help="of the budget, at least; default 0.1")
+    vouch.add_argument("--environments", nargs="+", default=[], metavar="ID")
+    vouch.add_argument("--algorithms", nargs="+", default=[], metavar="NAME")
+    vouch.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time; default 1")
+    vouch.add_argument("--reports", type=Path, default=Path("reports"))
+    for inner in ("--again", "--record"):  # how it calls itself: for one seed, and the folder of its record
+        vouch.add_argument(inner, help=argparse.SUPPRESS)
     bench = add(_bench, "Environment steps per second. Arguments: rlparity bench --help")
     bench.set_defaults(passes_on=True)
     add(_diff, "What changed between two reports.", "REPORT_A", "REPORT_B")
@@ -120,13 +131,13 @@ def _add_stages(add: Any) -> None:
     collect = add(_collect, "Records -> tables.", "SUITE")
     collect.add_argument("--narrow", type=json.loads, default={}, metavar="JSON")
     stages = [collect]
-    for stage in (_analyse, _draw, _report, _check):
+    for stage in (_films, _analyse, _draw, _report, _check):
         stages.append(add(stage, f"Stage {stage.__name__[1:]}, for the suite of that name.", "SUITE"))
     stages.append(add(_index, "The page of all suites."))
     for command in stages:
         command.add_argument("--results", type=Path, default=Path("results"))
         command.add_argument("--reports", type=Path, default=Path("reports"))
-    stages[3].add_argument(
+    stages[4].add_argument(
         "--summary", type=Path, metavar="FILE", help="write what is printed to a file, too"
     )
 
@@ -206,6 +217,31 @@ def _restore(chosen: argparse.Namespace, rest: list[str]) -> int:
     return 0
 
 
+def _vouch(chosen: argparse.Namespace, rest: list[str]) -> int:
+    if chosen.again is not None:
+        _end_with_parent()
+        from rlparity import again
+        from rlparity.cell import Cell
+
+        finding = again.train_again(Cell.from_json(chosen.again), Path(chosen.record), chosen.share)
+        print(json.dumps(finding._asdict()))
+        return 0
+    from rlparity import suite, vouch
+
+    if chosen.suite is None:
+        raise UserError("vouch: name a suite")
+    if not 0 < chosen.share <= 1 or chosen.jobs < 1:
+        raise UserError(f"vouch: --share {chosen.share:g} --jobs {chosen.jobs}; above 0 up to 1, at least 1")
+    checked = suite.load(suite.find(chosen.suite))
+    asked = vouch.cells(checked, chosen.environments, chosen.algorithms)
+    valid = vouch.vouch(checked, asked, chosen.reports, chosen.share, chosen.jobs, _say)
+    return 0 if valid else 1
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
 def _bench(chosen: argparse.Namespace, rest: list[str]) -> int:
     from rlparity import bench
 
@@ -242,6 +278,13 @@ def _collect(chosen: argparse.Namespace, rest: list[str]) -> None:
 
     checked = suite.load(suite.find(chosen.suite), chosen.narrow)
     table.collect(list(checked.cells), chosen.results, chosen.reports, checked.plan())
+
+
+def _films(chosen: argparse.Namespace, rest: list[str]) -> None:
+    _end_with_parent()
+    from rlparity import films
+
+    print(films.make(chosen.suite, chosen.results, chosen.reports))
 
 
 def _analyse(chosen: argparse.Namespace, rest: list[str]) -> None:

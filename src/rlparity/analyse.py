@@ -15,17 +15,21 @@ import numpy as np
 import pandas as pd
 
 from rlparity import stats, table
+from rlparity.arcade import games
+from rlparity.dqn2013 import dqn2013, printed
 from rlparity.errors import UserError
+from rlparity.human import human_normalised, references
 from rlparity.paper import paper, published
 from rlparity.verdict import ENDPOINTS, REFERENCE, Scores, pairs, verdicts
 
 ARM = list(table.ARM)
 TAUS = 51  # points of a performance profile
+ATARI = ("human_normalised", "dqn2013")  # tables that a suite without Atari games does not have
 PHASES = ("training", "evaluation", "wall")  # what a cell spends time on
 
 
 def analyse(tables: Path, published_numbers: Path, into: Path) -> None:
-    """Write the CSVs of a report.
+    """Write the CSVs of a report; those about Atari games only where the suite has any.
 
     Reads `tables/{evaluations,runs}.parquet` and `tables/plan.json`, and the folder of published numbers.
     Raises UserError where one of them is missing or damaged.
@@ -46,6 +50,11 @@ def analyse(tables: Path, published_numbers: Path, into: Path) -> None:
         "thresholds": thresholds(scores, runs, plan),
         "cost": cost(runs),
     }
+    if games(plan["environments"]):
+        made["human_normalised"] = human_normalised(scores, plan, references(published_numbers))
+        made["dqn2013"] = dqn2013(scores, plan, printed(published_numbers))
+    for name in set(ATARI) - made.keys():
+        (into / f"{name}.csv").unlink(missing_ok=True)
     for name, rows in made.items():
         table.write_csv(into, name, rows)
 
@@ -83,11 +92,11 @@ def evaluation_points(evaluations: pd.DataFrame, plan: dict[str, Any]) -> pd.Dat
 def score(points: pd.DataFrame, runs: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
     """Table `scores`: one row for each seed and endpoint; failed and censored ones have no value."""
     curves = {key: curve for key, curve in points.groupby([*ARM, "seed", "protocol"])}
-    deterministic = {key[:3] for key in curves if key[-1] == "deterministic"}
+    main = {key[:3]: key[-1] for key in curves if key[-1] != "sampled"}
     rows = []
     for run in runs.sort_values([*ARM, "seed"]).to_dict("records"):
         arm = tuple(run[key] for key in ARM)
-        protocol = "deterministic" if arm in deterministic else "sampled"
+        protocol = main.get(arm, "sampled")
         curve = curves.get((*arm, run["seed"], protocol), points.iloc[:0])
         threshold = plan["environments"][run["environment"]]["threshold"]
         at_end = curve["value"][curve["clock"] == run["budget"]]

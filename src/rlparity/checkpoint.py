@@ -24,17 +24,21 @@ from rlparity.memory import Replay
 from rlparity.records import write_bytes
 
 FILE, STATE, SEGMENT = "agent.pt", "state.pt", "replay-"
+POLICY = "agent"  # how the names of all files of parameters begin
 SEGMENT_BYTES = 64 * 2**20  # of one file of replay memory
 
 
-def save(folder: Path, state: dict[str, Tensor]) -> None:
-    """Write the named parameters of a finished cell."""
-    write_bytes(folder / FILE, _packed({name: value.contiguous().clone() for name, value in state.items()}))
+def save(folder: Path, state: dict[str, Tensor], name: str = FILE) -> None:
+    """Write named parameters: of a finished cell, or under another name of one in training."""
+    kept: dict[Any, Tensor] = {}  # what goes by several names is written once
+    for value in state.values():
+        kept.setdefault(_place(value), value.contiguous().clone())
+    write_bytes(folder / name, _packed({key: kept[_place(value)] for key, value in state.items()}))
 
 
-def load(folder: Path) -> dict[str, Tensor]:
+def load(folder: Path, name: str = FILE) -> dict[str, Tensor]:
     """Read named parameters; nothing but tensors is unpickled."""
-    path = folder / FILE
+    path = folder / name
     try:
         state: dict[str, Tensor] = torch.load(path, weights_only=True)
     except FileNotFoundError:
@@ -109,7 +113,7 @@ def sweep(folder: Path, segments: Collection[Segment]) -> None:
     with suppress(OSError):
         _synchronise(folder)
         for path in list(folder.iterdir()):
-            half = path.name.startswith((f".{STATE}.", f".{FILE}.", f".{SEGMENT}"))
+            half = path.name.startswith((f".{STATE}.", f".{POLICY}", f".{SEGMENT}"))
             if half or (path.name.startswith(SEGMENT) and path.name not in listed):
                 path.unlink(missing_ok=True)
 
@@ -125,6 +129,10 @@ def first_line(error: Exception) -> str:
     """What an exception says, in one line."""
     lines = str(error).splitlines()
     return lines[0] if lines else type(error).__name__
+
+
+def _place(value: Tensor) -> tuple[Any, ...]:
+    return value.data_ptr(), value.shape, value.stride(), value.dtype
 
 
 def _packed(value: Any) -> bytes:

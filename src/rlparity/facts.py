@@ -40,6 +40,24 @@ def commits(folder: Folder) -> list[str]:
     return seen
 
 
+def vouched(folder: Folder) -> list[str]:
+    """For which records later sources were shown to make the same rows, by which commit, and how far."""
+    found: dict[str, list[int]] = {}
+    for run in folder.runs:
+        if entries := run.get("vouched"):
+            reached = 100 * entries[-1]["env_step"] // run["cell"]["budget"]
+            found.setdefault(str(entries[-1]["git"]["commit"])[:12], []).append(reached)
+    lines = []
+    for commit, reached in found.items():
+        low, high = min(reached), max(reached)
+        part = f"{low} %" if low == high else f"{low} % to {high} %"
+        lines.append(
+            f"{len(reached)} of {len(folder.runs)} records, by commit {commit}: "
+            f"of each kind one seed was trained again, to the same rows over the first {part} of its budget"
+        )
+    return lines
+
+
 def devices(folder: Folder) -> list[str]:
     """What the cells ran on: `cpu (Intel Xeon, 2 cores)`, `cuda (NVIDIA H200)`; before a run, the plan."""
     seen = [_machine(run["cell"], run.get("hardware") or {}) for run in folder.runs]
@@ -134,6 +152,7 @@ def provenance(folder: Folder) -> dict[str, Any]:
     files = [(f"{name}.csv", sha256(folder.path / f"{name}.csv")) for name in COLUMNS]
     return {
         "commits": commits(folder),
+        "vouched": vouched(folder),
         "versions": Table(
             ["package", "version"], [[name, ", ".join(seen)] for name, seen in sorted(versions.items())]
         ),

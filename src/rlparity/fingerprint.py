@@ -26,6 +26,7 @@ NEUTRAL = {  # they make no number
 STAGES = {
     "collect": (("table",), ("pandas", "pyarrow")),
     "analyse": (("analyse",), ("pandas", "scipy", "numpy")),
+    "films": (("films",), ("torch", "gymnasium", "pillow")),
     "draw": (("figures",), ("pandas", "matplotlib", "seaborn")),
     "report": (("report",), ("pandas", "jinja2")),
 }
@@ -99,7 +100,8 @@ def version(package: str) -> str | None:
 def _modules(cell: Cell) -> tuple[str, ...]:
     """Where the search for a cell's sources begins."""
     ours = (registry.AGENTS[cell.agent].module, "rlparity.train")
-    learner = ours if cell.implementation == "scratch" else ("rlparity.reference",)
+    theirs = ("rlparity.reference", registry.reference_worlds(cell.environment))
+    learner = ours if cell.implementation == "scratch" else theirs
     return (*learner, registry.family(cell.environment), *(f"rlparity.{name}" for name in LOOP))
 
 
@@ -191,16 +193,22 @@ def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
 
 def differences(cell: Cell, now: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
     """Why records are not those of this cell: what `parts` says `now` against what their `run.json` says."""
-    data = {key: value for key, value in json.loads(cell.to_json()).items() if key not in UNRELATED}
-    found = _changed(data, {**data, **run.get("cell", {})})
-    versions = {_plain(name): str(value).split("+")[0] for name, value in run.get("versions", {}).items()}
-    wanted = {name: value for name, value in now["versions"].items() if _plain(name) in versions}
-    found += _changed(wanted, {name: versions[_plain(name)] for name in wanted})
+    found = besides_sources(cell, now, run)
     if not found and run.get("source_hash") != source_hash(cell):
         before = run.get("sources", {})
         edited = [name for name, value in now["sources"].items() if before.get(name, value) != value]
         found.append(f"the sources changed{': ' + ', '.join(edited) if edited else ''}")
     return found or ["its fingerprint"]
+
+
+def besides_sources(cell: Cell, now: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
+    """As `differences`, of the cell's own data and the versions of packages that compute alone."""
+    blank = json.loads(
+        Cell("", "", "", "", "", (), 0).to_json()
+    )  # what a field that is newer than they stood for
+    found = _changed(json.loads(cell.to_json()), {**blank, **run.get("cell", {})})
+    versions = {_plain(name): str(value).split("+")[0] for name, value in run.get("versions", {}).items()}
+    return found + _changed(now["versions"], {name: versions.get(_plain(name)) for name in now["versions"]})
 
 
 def _changed(now: Mapping[str, Any], then: Mapping[str, Any], prefix: str = "") -> list[str]:

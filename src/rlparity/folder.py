@@ -22,6 +22,10 @@ COLUMNS = {  # what each table must have to be drawn; a table that a suite does 
     "summary": "implementation algorithm environment endpoint statistic estimate ci_low ci_high seeds",
     "scores": "implementation algorithm environment seed endpoint value",
     "paper": "algorithm environment source published published_spread ours ci_low ci_high verdict differs_in",
+    "human_normalised": "implementation algorithm environment statistic estimate ci_low ci_high games seeds "
+    "failed_seeds budget random human citation",
+    "dqn2013": "implementation algorithm environment game metric value ci_low ci_high seeds failed_seeds "
+    "budget published_frames citation",
     "curves": "implementation algorithm environment protocol env_step iqm ci_low ci_high mean seeds",
     "seed_curves": "implementation algorithm environment protocol seed env_step value",
     "profiles": "implementation algorithm environment tau fraction ci_low ci_high",
@@ -150,10 +154,10 @@ class Folder:
         return rows
 
     def evaluated(self, table: str, environment: str, arm: Arm) -> pd.DataFrame:
-        """Rows of the deterministic policy; of the sampled one where there is no other (the random agent)."""
+        """Rows of the deterministic or epsilon-greedy policy; of the sampled one where there is no other."""
         rows = self.rows(table, environment, arm)
-        deterministic = rows[rows.protocol == "deterministic"]
-        return rows if deterministic.empty else deterministic
+        chosen = rows[rows.protocol != "sampled"]
+        return rows if chosen.empty else chosen
 
     def random_return(self, environment: str) -> float:
         """Mean final return of the random agent; NaN where the suite has none."""

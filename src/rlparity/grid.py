@@ -11,13 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rlparity import devices, registry, settings, worlds
-from rlparity.cell import Cell, Protocol, path_name
+from rlparity import devices, games, registry, settings, worlds
+from rlparity.cell import EPSILON, Cell, Protocol, path_name
 from rlparity.errors import UserError, unknown
 from rlparity.settings import Algorithm, Settings
 from rlparity.worlds import World
 
 PROCESS_MIB = 600  # of a trainer besides its replay memory: measured 330 to 450 with small networks
+STEPS_PER_START = 100  # steps of the shortest games that replay memory of frames makes room for
 
 
 @dataclass(frozen=True)
@@ -64,32 +65,38 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def environments(raw: Mapping[str, Any], found: list[str]) -> list[Environment]:
-    """The environments of a suite, made once each; what is wrong is added to `found`."""
+    """The environments of a suite, lists of games written out; what is wrong is added to `found`."""
     seen: set[str] = set()
     made = []
     for i, item in enumerate(raw["environments"]):
         own: Mapping[str, Any] = {"id": item} if isinstance(item, str) else item
         where = f"environments[{i}]"
-        if path_name(own["id"]) in seen:
-            found.append(f"{where}: {own['id']!r} is there twice")
-        seen.add(path_name(own["id"]))
         seeds, place = (own["seeds"], f"{where}.seeds") if "seeds" in own else (raw["seeds"], "seeds")
         blocks = tuple(_blocks(seeds, place, found))
         try:
-            world = worlds.probe(own["id"])
+            names = games.expand(own["id"])
         except UserError as error:
             found.append(f"{where}: {error}")
             continue
-        made.append(
-            Environment(
-                id=own["id"],
-                world=world,
-                algorithms=tuple(own.get("algorithms", raw["algorithms"])),
-                blocks=blocks,
-                budgets={**raw["budgets"], **own.get("budgets", {})},
-                threshold=own.get("threshold", world.threshold),
+        for name in names:
+            if path_name(name) in seen:
+                found.append(f"{where}: {name!r} is there twice")
+            seen.add(path_name(name))
+            try:
+                world = worlds.probe(name)
+            except UserError as error:
+                found.append(f"{where}: {error}")
+                continue
+            made.append(
+                Environment(
+                    id=name,
+                    world=world,
+                    algorithms=tuple(own.get("algorithms", raw["algorithms"])),
+                    blocks=blocks,
+                    budgets={**raw["budgets"], **own.get("budgets", {})},
+                    threshold=own.get("threshold", world.threshold),
+                )
             )
-        )
     return made
 
 
@@ -146,11 +153,14 @@ def _arm(
         return []
     budget = environment.budget(algorithm)
     assert budget is not None
-    options = algorithm.options if implementation == "scratch" else {}
     device = devices.resolve(raw.get("device", "cpu"))
-    overrides = raw.get("hyperparameters", {}).get(algorithm.name, {})
     blocks, ours = environment.blocks, implementation == "scratch"
+    overrides = raw.get("hyperparameters", {}).get(algorithm.name, {})
+    values = {**chosen.hyperparameters, **algorithm.options_for(environment.id), **overrides}
     if not ours:
+        problems = settings.beyond_reference(values, algorithm.agent, f"hyperparameters.{algorithm.name}")
+        found += [problem for problem in problems if problem not in found]
+        values = settings.for_reference(values, algorithm.agent)
         blocks = tuple((seed,) for block in blocks for seed in block)
     block_cells = [
         Cell(
@@ -163,8 +173,8 @@ def _arm(
             budget=budget,
             n_envs=chosen.n_envs,
             normalize=chosen.normalize,
-            hyperparameters={**chosen.hyperparameters, **options, **overrides},
-            evaluation=Protocol(**raw.get("evaluation", {}), modes=_modes(algorithm, environment.world)),
+            hyperparameters=values,
+            evaluation=_protocol(raw.get("evaluation", {}), algorithm, environment.world),
             tensorboard=raw.get("tensorboard", False),
             device=device,
             checkpoint_every=raw.get("checkpoint_every", max(budget // 20, 1)) if ours else 0,
@@ -172,15 +182,20 @@ def _arm(
         for block in blocks
     ]
     for cell in block_cells:
-        problems = [*_bad_budget(cell), *_bad_memory(cell, environment.world)]
+        problems = [*_bad_budget(cell), *_bad_replay(cell), *_bad_memory(cell, environment.world)]
         found += [problem for problem in problems if problem not in found]
     return block_cells
 
 
-def _modes(algorithm: Algorithm, world: World) -> tuple[str, ...]:
-    """A continuous policy is evaluated as its mean alone, if it has one."""
-    only = world.actions == "continuous" and "deterministic" in algorithm.modes
-    return ("deterministic",) if only else algorithm.modes
+def _protocol(asked: Mapping[str, Any], algorithm: Algorithm, world: World) -> Protocol:
+    """A continuous policy is evaluated as its mean alone, if it has one; `epsilon` disturbs the deterministic
+    choice of a discrete one."""
+    modes = algorithm.modes
+    if world.actions == "continuous" and "deterministic" in modes:
+        modes = ("deterministic",)
+    elif epsilon := asked.get("epsilon"):
+        modes = tuple(f"{EPSILON}{epsilon:g}" if mode == "deterministic" else mode for mode in modes)
+    return Protocol(**{key: value for key, value in asked.items() if key != "epsilon"}, modes=modes)
 
 
 def _bad_choice(
@@ -198,14 +213,11 @@ def _bad_choice(
         found.append(
             f"budgets: nothing for {algorithm.name!r} in {environment.id!r}; name it, or add 'default'"
         )
-    block = (
-        environment.id
-        if algorithm.agent in settings.library().settings.get(environment.id, {})
-        else "default"
-    )
+    block = settings.library().block(environment.id, algorithm.agent)
+    options = algorithm.options_for(environment.id)
     tables = {
         f"{settings.RESOURCES}: settings.{block}.{algorithm.agent}": chosen.hyperparameters,
-        f"{settings.RESOURCES}: algorithms.{algorithm.name}.options": algorithm.options,
+        f"{settings.RESOURCES}: algorithms.{algorithm.name}.options": options,
         f"hyperparameters.{algorithm.name}": raw.get("hyperparameters", {}).get(algorithm.name, {}),
     }
     for where, values in tables.items():
@@ -220,9 +232,9 @@ def _value(cell: Cell, name: str) -> Any:
 
 
 def _bad_budget(cell: Cell) -> list[str]:
-    length, what = _value(cell, "n_steps"), "n_steps"
+    length, what = _value(cell, "train_freq"), "train_freq"
     if not isinstance(length, int):
-        length, what = _value(cell, "train_freq"), "train_freq"
+        length, what = _value(cell, "n_steps"), "n_steps"
     least = length * cell.n_envs if isinstance(length, int) else 1
     where = f"budgets: {cell.budget} steps for {cell.algorithm!r} in {cell.environment!r}"
     if cell.budget < least:
@@ -232,21 +244,46 @@ def _bad_budget(cell: Cell) -> list[str]:
     return []
 
 
-def memory_bytes(cell: Cell, world: World) -> int:
-    """Size of a replay memory at the end of the budget, 0 without one.
+def _bad_replay(cell: Cell) -> list[str]:
+    """A return of n steps needs as many in the memory before the first update."""
+    if _value(cell, "buffer_size") is None:
+        return []
+    window = (_value(cell, "n_steps") or 1) * cell.n_envs
+    least = {"learning_starts": window - 1, "buffer_size": window}
+    return [
+        f"{name} {_value(cell, name)} of {cell.algorithm!r} in {cell.environment!r}: "
+        f"allowed are {number} and more (n_steps x n_envs)"
+        for name, number in least.items()
+        if _value(cell, name) < number
+    ]
 
-    A transition is two observations, an action and three numbers: ours as float32 (images as bytes), SB3's
-    observations as the environment gives them.
-    """
+
+def memory_bytes(cell: Cell, world: World) -> int:
+    """Size of a replay memory in RAM at the end of the budget, 0 without one."""
     size = _value(cell, "buffer_size")
     if not isinstance(size, int):
         return 0
-    observation = world.observation_bytes
-    if cell.implementation == "scratch":
-        observation = world.observation_size * min(4, world.observation_bytes // world.observation_size)
+    return min(size, cell.budget) * len(cell.seeds) * _transition_bytes(cell, world)
+
+
+def _transition_bytes(cell: Cell, world: World) -> int:
+    """RAM for one transition: two observations, an action and three numbers.
+
+    Observations of ours are float32 or bytes, SB3's as the environment gives them. A stack of frames is, with
+    ours, its newest frame, unless that lies on the disk, its age and a share of the frames at a game's start.
+    """
     action = 8 if world.actions == "discrete" else 4 * world.action_size
-    per_transition = 2 * observation + action + 12
-    return min(size, cell.budget) * len(cell.seeds) * per_transition
+    numbers = action + 12
+    if cell.implementation != "scratch":
+        observations = 1 if _value(cell, "optimize_memory_usage") else 2
+        return observations * world.observation_bytes + numbers
+    if _value(cell, "prioritized"):
+        numbers += 32  # two to four nodes of a sum tree
+    if world.frame_bytes is None:
+        width = min(4, world.observation_bytes // world.observation_size)
+        return 2 * world.observation_size * width + numbers
+    ring = 0 if _value(cell, "memory_mapped") else world.frame_bytes
+    return ring + numbers + 1 + world.observation_bytes // STEPS_PER_START
 
 
 def needed_mib(cell: Cell, world: World) -> int:
@@ -264,8 +301,10 @@ def _bad_memory(cell: Cell, world: World) -> list[str]:
     machine = machine_bytes()
     if needed <= machine:
         return []
+    room = machine // (len(cell.seeds) * _transition_bytes(cell, world))
+    can_map = cell.implementation == "scratch" and world.frame_bytes and not _value(cell, "memory_mapped")
     where = f"buffer_size {_value(cell, 'buffer_size'):,} of {cell.algorithm!r} in {cell.environment!r}"
     return [
-        f"{where}: the replay memory of a block of "
-        f"{len(cell.seeds)} seeds needs {needed / 2**30:,.1f} GiB, the machine has {machine / 2**30:,.1f}"
+        f"{where}: the replay memory of a block of {len(cell.seeds)} seeds needs {needed / 2**30:,.1f} GiB, the "
+        f"machine has {machine / 2**30:,.1f}; {room:,} would fit{', or memory_mapped: true' if can_map else ''}"
     ]

@@ -33,7 +33,7 @@ def place(cells: Iterable[Cell], results: Path) -> list[Cell]:
 def up_to_date(cell: Cell, folder: Path) -> bool:
     """Whether a folder holds the records that a cell asks for."""
     run = finished(folder)
-    return run is not None and run.get("fingerprint") == cell.fingerprint
+    return run is not None and cell.accepts(run)
 
 
 def read(path: Path) -> Cell:
@@ -85,7 +85,7 @@ def _place(cell: Cell, folder: Path) -> bool:
             _write(cell, order)
         return False
     oldest = min((folder / name).stat().st_mtime_ns for name in OUTPUTS)
-    if run.get("fingerprint") == cell.fingerprint:
+    if cell.accepts(run):
         if there != json.loads(cell.to_json()):
             _write(cell, order)
         if order.stat().st_mtime_ns > oldest:

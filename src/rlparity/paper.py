@@ -5,6 +5,9 @@ NOT COMPARABLE where environment version, budget or evaluation protocol differ o
 source, and where we have no random agent, or fewer than five seeds: a wide interval would replicate
 anything. The published value is the reference: the margin is the suite's fraction of its distance from the
 random agent. What the sources' protocols are: docs/protocols.md.
+
+Atari games agree in version where the source emulates them as our preset does, whatever it calls them; that,
+and whether it counts steps or frames, stands in `atari.csv`.
 """
 
 from __future__ import annotations
@@ -18,12 +21,14 @@ import numpy as np
 import pandas as pd
 
 from rlparity import stats, table
+from rlparity.arcade import FRAMES, game
 from rlparity.errors import UserError
 from rlparity.verdict import FEWEST, REFERENCE, Scores, random_agent
 
 NAMES = (
     "configurations.csv"  # which named configuration a published algorithm is; the other files hold numbers
 )
+ATARI = "atari.csv"  # how a source emulates Atari games, and what it counts
 NEEDED = (  # columns of a file of published numbers that are read here
     "source_id",
     "algorithm",
@@ -42,24 +47,37 @@ AT_THE_END = (
     "mean episode return"  # of one agent; ours too, if the protocol says that it acts deterministically
 )
 BEST = "max average return"  # best of the evaluations during training, of the mean over seeds
-METRICS = (AT_THE_END, BEST, "final average return", "average return")  # returns; other metrics are left out
+METRICS = (  # returns; other metrics are left out
+    AT_THE_END,
+    BEST,
+    "final average return",
+    "average return",
+    "average total reward",
+)
 
 
 def published(folder: Path) -> pd.DataFrame:
     """Published returns of the algorithms that have a named configuration, with that in `configuration`.
 
     A spread written as an interval ("3664..6574") stands in `low` and `high`, and `spread` is missing.
+    `preset` and `counted` are what `atari.csv`, if there is one, says of the source.
     Raises UserError where a file of `folder` lacks a column or a number.
     """
-    names = _read(folder / NAMES, ("source_id", "algorithm", "configuration"))
-    files = [file for file in sorted(folder.glob("*.csv")) if file.name != NAMES]
+    names = read(folder / NAMES, ("source_id", "algorithm", "configuration"))
+    about = ("source_id", "preset", "counted")
+    atari = read(folder / ATARI, about) if (folder / ATARI).is_file() else pd.DataFrame(columns=about)
+    if twice := sorted(atari.source_id[atari.source_id.duplicated()]):
+        raise UserError(f"{folder / ATARI}: names {twice[0]} twice")
+    files = [file for file in sorted(folder.glob("*.csv")) if file.name not in (NAMES, ATARI)]
     columns = [*NEEDED, "low", "high"]
-    rows = [_read(file, NEEDED)[columns] for file in files]
+    rows = [read(file, NEEDED)[columns] for file in files]
     known = pd.concat(rows) if rows else pd.DataFrame(columns=columns)
-    return known[known.metric.isin(METRICS)].merge(names, on=["source_id", "algorithm"])
+    known = known[known.metric.isin(METRICS)].merge(names, on=["source_id", "algorithm"])
+    return known.merge(atari[list(about)], on="source_id", how="left")
 
 
-def _read(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+def read(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """A file of published numbers, as text but for its numbers. Raises UserError where it lacks `columns`."""
     numbers = ("value", "spread", "low", "high", "seeds", "frames_or_steps")
     if not file.is_file():
         raise UserError(f"{file}: missing")
@@ -110,7 +128,7 @@ def paper(
                         "ours_same_protocol": best(curves, *arm) if row["metric"] == BEST else np.nan,
                     }
                     judged = judge(row, arms(*arm, "final"), chance, plan["margin"], differs)
-                    rows.append({**_source(row), **ours, **judged})
+                    rows.append({**_source(row, environment), **ours, **judged})
     return table.frame("paper", rows)
 
 
@@ -127,8 +145,18 @@ def best(curves: pd.DataFrame | None, environment: str, implementation: str, alg
 
 
 def base(environment: str) -> str:
-    """An environment id without namespace and version: "ALE/Pong-v5" becomes "Pong"."""
-    return re.sub(r"-v\d+$", "", re.split(r"[/:]", environment)[-1])
+    """An environment id without namespace, version and preset.
+
+    "ALE/Pong-v5@nature" becomes "Pong", and so does Gym's "PongNoFrameskip-v4".
+    """
+    return re.sub(r"((NoFrameskip|Deterministic)?-v\d+)(@\w+)?$", "", re.split(r"[/:]", environment)[-1])
+
+
+def steps_there(row: Mapping[str, Any], environment: str) -> float:
+    """The budget of a published row in environment steps; NaN where it is not told."""
+    if game(environment) is None or row.get("counted") == "steps":
+        return float(row["frames_or_steps"])
+    return float(row["frames_or_steps"]) / FRAMES if row.get("counted") == "frames" else float("nan")
 
 
 def differences(row: Mapping[str, Any], environment: str, budget: int, modes: list[str]) -> list[str]:
@@ -139,9 +167,11 @@ def differences(row: Mapping[str, Any], environment: str, budget: int, modes: li
     """
     at_the_end = row["metric"] == AT_THE_END and "deterministic policy" in str(row["protocol"])
     same = at_the_end and "deterministic" in modes
+    atari = game(environment)
+    here, there = (atari.preset, row.get("preset")) if atari else (environment, row["environment"])
     return [
-        *(["environment version"] if row["environment"] != environment else []),
-        *(["budget"] if row["frames_or_steps"] != budget else []),
+        *(["environment version"] if there != here else []),
+        *(["budget"] if steps_there(row, environment) != budget else []),
         *([] if same else ["evaluation protocol"]),
     ]
 
@@ -169,7 +199,12 @@ def judge(
     }
 
 
-def _source(row: Mapping[str, Any]) -> dict[str, Any]:
+def _source(row: Mapping[str, Any], environment: str) -> dict[str, Any]:
+    steps = steps_there(row, environment)
+    atari = {
+        "published_preset": row.get("preset"),
+        "published_frames": row["frames_or_steps"] if np.isnan(steps) else FRAMES * steps,
+    }
     return {
         "source": row["source_id"],
         "published": row["value"],
@@ -179,10 +214,11 @@ def _source(row: Mapping[str, Any]) -> dict[str, Any]:
         "published_high": row["high"],
         "published_algorithm": row["algorithm"],
         "published_environment": row["environment"],
-        "published_budget": row["frames_or_steps"],
+        "published_budget": steps,
         "published_protocol": row["protocol"],
         "published_seeds": row["seeds"],
         "spread_kind": row["spread_kind"],
         "citation": row["reference"],
         "provenance": row["provenance"],
+        **(atari if game(environment) else {}),
     }

@@ -1,7 +1,8 @@
 """Published numbers as the reader of a report sees them: few that can be judged, and per task the others.
 
 A suite of many tasks meets hundreds of published numbers, most of other versions, budgets or protocols. What
-was judged stands open; the rest is grouped by task, and each source's protocol is told once.
+was judged stands open; the rest is grouped by task, and each source's protocol is told once. Budgets of Atari
+games are given in environment steps and in frames of the emulator, which are what papers count.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any
 
 import pandas as pd
 
+from rlparity.arcade import game
+from rlparity.budgets import PRESETS, as_printed, budget
 from rlparity.page import Badge, Table
 from rlparity.wording import NONE, interval, join, number, whole
 
@@ -21,6 +24,9 @@ CSV = "paper.csv"
 UNJUDGED = "NOT COMPARABLE"
 ASPECTS = ("environment version", "budget", "evaluation protocol")  # as in the column `differs_in`
 SAME = "same"
+UNKNOWN = "not stated"
+PLAIN = ("nan", "None", "mean episode return", "average return", "average total reward")  # metrics
+WIDE = ("source", "evaluation there", "further")  # columns of running text
 FEW = 8  # rows that a task may have without being folded
 SPREADS = {
     "sd": "standard deviation",
@@ -47,7 +53,7 @@ class Group:
     @property
     def wide(self) -> list[int]:
         """The columns of running text."""
-        text = ("evaluation there", "further", "source")
+        text = {*WIDE, *["budget there"] * (game(self.environment) is not None)}
         return [place for place, name in enumerate(self.table.head) if name in text]
 
 
@@ -95,28 +101,33 @@ def _rank(item: tuple[str, int]) -> tuple[bool, str]:
 
 
 def _judged(rows: Sequence[Row], several: bool) -> Table:
-    table = []
+    table, atari = [], any(game(row["environment"]) for row in rows)
     for row in rows:
         cells = [row["environment"], _name(row, several), Badge(str(row["verdict"]))]
-        table.append([*cells, _value(row), _ours(row), _source(row)])
+        table.append([*cells, _value(row), _ours(row), _source(row), *[_budget(row)] * atari])
     head = ["environment", "algorithm", "verdict", "published", "ours [95 % CI]", "source"]
-    return Table(head, table, CSV, frozenset({3, 4}))
+    return Table(head + ["budget"] * atari, table, CSV, frozenset({3, 4}))
 
 
 def _others(rows: Sequence[Row], several: bool) -> Table:
     """One task's numbers; ours by the published protocol stands beside them where that can be had."""
     best = any(pd.notna(row.get("ours_same_protocol")) for row in rows)
     also = any(_further(row) for row in rows)
-    head = ["algorithm", "published", "ours [95 % CI]", *["ours, best evaluation"] * best]
-    head += ["source", "version there", "budget there", "evaluation there", *["further"] * also]
+    atari = game(rows[0]["environment"]) is not None
     table = []
     for row in rows:
-        cells = [_name(row, several), _value(row), _ours(row)]
-        cells += [number(row.get("ours_same_protocol"))] * best
-        cells += [_source(row, link=False), *_there(row)]
-        table.append([*cells, *[_further(row) or NONE] * also])
-    numeric = frozenset({*range(1, 3 + best), 5 + best})
-    return Table(head, table, CSV, numeric)
+        version, there, evaluation = _there(row)
+        source = {"source": _source(row, link=False), "version there": version}
+        budgets = {"our budget": _budget(row), "budget there": there}
+        cells = {"algorithm": _name(row, several), "published": _value(row), "ours [95 % CI]": _ours(row)}
+        cells |= {"ours, best evaluation": number(row.get("ours_same_protocol"))} if best else {}
+        cells |= {**budgets, **source} if atari else {**source, "budget there": there}
+        cells["evaluation there"] = evaluation
+        table.append(cells | ({"further": _further(row) or NONE} if also else {}))
+    head = list(table[0])
+    text = {"algorithm", "our budget", "version there", *WIDE, *["budget there"] * atari}
+    numeric = frozenset(place for place, name in enumerate(head) if name not in text)
+    return Table(head, [list(cells.values()) for cells in table], CSV, numeric)
 
 
 def _name(row: Row, several: bool) -> str:
@@ -142,15 +153,33 @@ def _reasons(row: Row) -> list[str]:
 
 def _there(row: Row) -> list[str]:
     """Version, budget and protocol of a published number; "same" where they are ours."""
-    version = re.search(r"-(v\d+)$", str(row.get("published_environment")))
-    budget = row.get("published_budget")
-    values = (
-        version[1] if version else "not stated",
-        "not stated" if pd.isna(budget) else whole(budget),
-        _clause(row),
-    )
+    values = (_version(row), _budget_there(row), _clause(row))
     reasons = _reasons(row)
     return [value if name in reasons else SAME for name, value in zip(ASPECTS, values, strict=True)]
+
+
+def _version(row: Row) -> str:
+    if game(row["environment"]):
+        preset = row.get("published_preset")
+        return PRESETS.get(preset, preset) if isinstance(preset, str) else UNKNOWN
+    version = re.search(r"-(v\d+)$", str(row.get("published_environment")))
+    return version[1] if version else UNKNOWN
+
+
+def _budget(row: Row) -> str:
+    """Ours."""
+    return (budget if game(row["environment"]) else whole)(row.get("budget"))
+
+
+def _budget_there(row: Row) -> str:
+    """Steps; of Atari games frames, too, and how many times ours it is."""
+    steps, frames = row.get("published_budget"), row.get("published_frames")
+    if not game(row["environment"]):
+        return UNKNOWN if pd.isna(steps) else whole(steps)
+    if pd.isna(steps):
+        printed = as_printed(frames)
+        return UNKNOWN if printed == NONE else f"{printed}, the emulator's or the agent's"
+    return f"{budget(steps)}, {number(steps / row['budget'])} \N{MULTIPLICATION SIGN} ours"
 
 
 def _further(row: Row) -> str:
@@ -160,13 +189,16 @@ def _further(row: Row) -> str:
 
 def _protocol(row: Row) -> str:
     text = row.get("published_protocol")
-    return text if isinstance(text, str) else "not stated"
+    return text if isinstance(text, str) else UNKNOWN
 
 
 def _clause(row: Row) -> str:
     """The protocol in few words: its first clause, after the metric if that says more than "mean"."""
-    clause, metric = re.split(r"[,;:(]", _protocol(row))[0].strip(), str(row.get("published_metric"))
-    plain = metric in ("nan", "None", "mean episode return", "average return") or metric in clause
+    if stochastic := re.search(r"stochastic policy", _protocol(row)):
+        return stochastic[0]
+    clauses, metric = re.split(r"[,;:(]", _protocol(row)), str(row.get("published_metric"))
+    clause = clauses[metric == "average total reward" == clauses[0]].strip()
+    plain = metric in PLAIN or metric in clause
     return clause if plain else f"{metric}, {clause}"
 
 
@@ -197,7 +229,7 @@ def _sources(rows: Iterable[Row]) -> Table:
     table = []
     for (citation, metric, spread, _), part in groups.items():
         cells = [citation, metric, _alike([_protocol(row) for row in part]), spread]
-        ranges = [_range(part, "published_seeds"), _range(part, "published_budget")]
+        ranges = [_range(part, "published_seeds"), _budgets(part)]
         table.append([*cells, *ranges, str(len(part))])
     return Table(head, table, numeric=frozenset({4, 5, 6}))
 
@@ -208,9 +240,14 @@ def _alike(texts: Sequence[str]) -> str:
     return "".join(words[0] if len(set(words)) == 1 else "…" for words in zip(*parts, strict=True))
 
 
+def _budgets(rows: Sequence[Row]) -> str:
+    steps, frames = _range(rows, "published_budget"), _range(rows, "published_frames")
+    return steps if frames == UNKNOWN else f"{steps} ({frames} frames)"
+
+
 def _range(rows: Sequence[Row], column: str) -> str:
     values = [row[column] for row in rows if pd.notna(row.get(column))]
     if not values:
-        return "not stated"
+        return UNKNOWN
     low, high = min(values), max(values)
     return whole(low) if low == high else f"{whole(low)} to {whole(high)}"

@@ -49,7 +49,7 @@ SCHEMAS = {
         [
             *KEYS,
             ("episode", pa.int64()),
-            ("protocol", pa.string()),  # "deterministic" or "sampled"
+            ("protocol", pa.string()),  # a mode of `rlparity.cell.Protocol`
             ("episode_return", pa.float64()),
             ("episode_length", pa.int64()),
         ]

@@ -1,14 +1,16 @@
 """Stable-Baselines3 (sb3-contrib included) under the same books: same worlds, evaluator, records and
 hyper-parameter block.
 
-The only room that imports Stable-Baselines3. Time limits, normalisation and seeds are SB3's own, except
-that every sub-environment gets an independent seed (SB3's seed + i overlaps between runs).
+Time limits, normalisation and seeds are SB3's own, except that every sub-environment gets an independent seed
+(SB3's seed + i overlaps between runs). Only this room and `reference_worlds`, `reference_atari` import SB3.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -17,62 +19,31 @@ from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.noise import NormalActionNoise
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper, VecNormalize
+from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from torch import Tensor, nn
 
 from rlparity import registry
 from rlparity.cell import Cell
 from rlparity.distributions import categorical
 from rlparity.evaluate import Evaluator
-from rlparity.rows import Rows, Watch, unwatched
+from rlparity.reference_worlds import Recorder
+from rlparity.rows import Rows, State, Watch, unwatched
 from rlparity.seeding import Streams
-from rlparity.tasks.books import Books
-from rlparity.tasks.generic import make_single
 
 DEPARTURES = ["sub-environments are seeded independently, not seed + i"]
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
-POLICY_KEYWORDS = ("log_std_init", "ortho_init")
+POLICY_KEYWORDS = ("log_std_init", "ortho_init", "n_quantiles")
+
+
+def departures(cell: Cell) -> list[str]:
+    """In what a reference's cell differs from plain SB3, and its worlds from ours."""
+    family = import_module(registry.reference_worlds(cell.environment))
+    return [*DEPARTURES, *family.DEPARTURES]
 
 
 class BudgetSpent(Exception):
     """The next environment step would be one too many."""
-
-
-class Recorder(VecEnvWrapper):
-    """Keeps the books between SB3 and its worlds, and stops the clock exactly where our own loop does:
-    an evaluation comes after any update and before the step that would follow it."""
-
-    def __init__(self, venv: VecEnv, before_step: Callable[[int], None], rows: Rows, watch: Watch):
-        super().__init__(venv)
-        self._books, self._before_step, self._rows, self._watch = (
-            Books(1, venv.num_envs),
-            before_step,
-            rows,
-            watch,
-        )
-
-    @property
-    def env_step(self) -> int:
-        """Environment steps so far."""
-        return self._books.env_step
-
-    def reset(self) -> Any:
-        """Start all worlds anew."""
-        return self.venv.reset()
-
-    def step_async(self, actions: np.ndarray) -> None:
-        """Pass the actions on, after an evaluation that is due."""
-        self._before_step(self._books.env_step)
-        self.venv.step_async(actions)
-
-    def step_wait(self) -> Any:
-        """Book what the worlds pay."""
-        obs, rewards, dones, infos = self.venv.step_wait()
-        self._books.add(rewards[None].astype(np.float64), dones[None])
-        ended = self._books.pop()
-        self._rows.ended(ended)
-        self._watch(self._books.env_step, ended)
-        return obs, rewards, dones, infos
 
 
 class Policy:
@@ -83,7 +54,7 @@ class Policy:
     def __init__(self, model: BaseAlgorithm):
         self._policy: Any = model.policy
         self._device = model.device
-        self._q_values = hasattr(self._policy, "q_net")
+        self._q_values = _q_values(self._policy)
         self._continuous = isinstance(model.action_space, spaces.Box)
 
     @torch.no_grad()
@@ -94,8 +65,8 @@ class Policy:
         if self._continuous:
             assert explore is None, "continuous policies are evaluated deterministically"
             return self._continuous_action(seen).cpu()[None]
-        if self._q_values:
-            scores = self._policy.q_net(seen).cpu()
+        if self._q_values is not None:
+            scores = self._q_values(seen).cpu()
         else:
             scores = self._policy.get_distribution(seen).distribution.logits.cpu()
         if explore is None:
@@ -110,6 +81,13 @@ class Policy:
         return torch.as_tensor(self._policy.unscale_action(action.cpu().numpy()))
 
 
+def _q_values(policy: Any) -> Callable[[Tensor], Tensor] | None:
+    """What the policy takes the best of: Q of observations (E, *obs) -> (E, A), if it has one."""
+    if hasattr(policy, "quantile_net"):
+        return lambda obs: policy.quantile_net(obs).mean(1)
+    return getattr(policy, "q_net", None)
+
+
 def keywords(hyperparameters: dict[str, Any]) -> dict[str, Any]:
     """The plain block of hyperparameters.yaml as SB3's arguments: schedules and networks become objects."""
     values = dict(hyperparameters)
@@ -121,6 +99,9 @@ def keywords(hyperparameters: dict[str, Any]) -> dict[str, Any]:
         policy["net_arch"] = list(values.pop("net_arch"))
     if "activation" in values:
         policy["activation_fn"] = ACTIVATIONS[values.pop("activation")]
+    if values.pop("rms_prop_tf", False) and values.get("use_rms_prop", True):
+        policy["optimizer_class"] = RMSpropTFLike
+        policy["optimizer_kwargs"] = {"eps": values.get("rms_prop_eps", 1e-5)}
     return {**values, "policy_kwargs": policy}
 
 
@@ -135,16 +116,19 @@ def build(cell: Cell, env: VecEnv, seed: int) -> BaseAlgorithm:
     if noise is not None:
         shape = env.action_space.shape
         arguments["action_noise"] = NormalActionNoise(np.zeros(shape), np.full(shape, noise))  # type: ignore[arg-type]
+    images = len(env.observation_space.shape or ()) == 3
+    if images:  # Nature's network, whatever stands before the heads elsewhere; so it is with our agents
+        arguments["policy_kwargs"].pop("net_arch", None)
     model: BaseAlgorithm = registry.reference(cell.agent)(
-        "MlpPolicy", env, seed=seed, device=cell.device, **arguments
+        "CnnPolicy" if images else "MlpPolicy", env, seed=seed, device=cell.device, **arguments
     )
     return model
 
 
-def run(cell: Cell, watch: Watch = unwatched, evaluate: bool = True) -> Rows:
-    """Train SB3 on the one seed of a cell."""
+def run(cell: Cell, watch: Watch = unwatched, evaluate: bool = True, rows: Rows | None = None) -> Rows:
+    """Train SB3 on the one seed of a cell; `rows` as in `train.run`."""
     assert len(cell.seeds) == 1, "SB3 has no axis of seeds"
-    random, rows = Streams(cell), Rows(cell)
+    random, rows = Streams(cell), rows or Rows(cell)
     evaluator = Evaluator(cell, random)
     point = 0
 
@@ -158,8 +142,9 @@ def run(cell: Cell, watch: Watch = unwatched, evaluate: bool = True) -> Rows:
             _evaluate(model, env, rows, evaluator, point, env_step)
             point += 1
 
-    worlds = DummyVecEnv([lambda: make_single(cell.environment) for _ in range(cell.n_envs)])
-    env: Any = Recorder(worlds, before_step, rows, watch)
+    family = import_module(registry.reference_worlds(cell.environment))
+    worlds = family.make(cell.environment, cell.n_envs)
+    env: Any = family.present(Recorder(worlds, before_step, rows, watch, family.paid))
     if cell.normalize:
         env = VecNormalize(env, gamma=cell.hyperparameters.get("gamma", 0.99))
     model = build(cell, env, random.integers("model")[0])
@@ -167,24 +152,37 @@ def run(cell: Cell, watch: Watch = unwatched, evaluate: bool = True) -> Rows:
     worlds._seeds = list(random.environments("training", cell.n_envs)[0])
     rows.start()
     try:
-        model.learn(cell.budget, log_interval=cell.budget)
+        _learn(model, rows)
+        if evaluate and not rows.failed:
+            with suppress(BudgetSpent):  # the last update broke it
+                _evaluate(model, env, rows, evaluator, cell.evaluation.points, cell.budget)
+        rows.finish()
+    finally:
+        evaluator.close()
+        env.close()
+    rows.state = _state(model, env)
+    return rows
+
+
+def _state(model: BaseAlgorithm, env: VecEnv) -> State:
+    """What the policy acts with, by now."""
+    state = {f"policy.{name}": value.cpu() for name, value in model.policy.state_dict().items()}
+    if isinstance(env, VecNormalize):
+        moments: Any = env.obs_rms
+        state |= {"normaliser.mean": torch.from_numpy(moments.mean)}
+        state |= {"normaliser.var": torch.from_numpy(moments.var)}
+    return state
+
+
+def _learn(model: BaseAlgorithm, rows: Rows) -> None:
+    try:
+        model.learn(rows.cell.budget, log_interval=rows.cell.budget)
     except BudgetSpent:
         pass
     except ValueError as error:  # SB3's distributions refuse NaN
         if _finite(model):
             raise
         rows.fail(0, model.num_timesteps, f"SB3 stopped: {str(error).splitlines()[0]}")
-    if evaluate and not rows.failed:
-        _evaluate(model, env, rows, evaluator, cell.evaluation.points, cell.budget)
-    rows.finish()
-    evaluator.close()
-    env.close()
-    rows.state = {f"policy.{name}": value.cpu() for name, value in model.policy.state_dict().items()}
-    if isinstance(env, VecNormalize):
-        moments: Any = env.obs_rms
-        rows.state |= {"normaliser.mean": torch.from_numpy(moments.mean)}
-        rows.state |= {"normaliser.var": torch.from_numpy(moments.var)}
-    return rows
 
 
 def _finite(model: BaseAlgorithm) -> bool:
@@ -206,6 +204,7 @@ def _evaluate(
         if name.startswith("train/") and value is not None
     }
     rows.evaluated(env_step, outcomes, metrics)
+    rows.keep(env_step, lambda: _state(model, env))
 
 
 def view(env: VecEnv) -> Callable[[Tensor], Tensor]:

@@ -25,6 +25,7 @@ AGENTS = {
     "ppo": Entry("rlparity.agents.ppo", ("discrete", "continuous")),
     "trpo": Entry("rlparity.agents.trpo", ("discrete", "continuous")),
     "dqn": Entry("rlparity.agents.dqn"),
+    "qrdqn": Entry("rlparity.agents.qrdqn"),
     "ddpg": Entry("rlparity.agents.ddpg", ("continuous",)),
     "td3": Entry("rlparity.agents.td3", ("continuous",)),
     "sac": Entry("rlparity.agents.sac", ("continuous",)),
@@ -33,21 +34,30 @@ REFERENCES = {
     "a2c": "stable_baselines3:A2C",
     "ppo": "stable_baselines3:PPO",
     "dqn": "stable_baselines3:DQN",
+    "qrdqn": "sb3_contrib:QRDQN",
     "trpo": "sb3_contrib:TRPO",
     "ddpg": "stable_baselines3:DDPG",
     "td3": "stable_baselines3:TD3",
     "sac": "stable_baselines3:SAC",
 }
 FAMILIES = {"CartPole-v1": "rlparity.tasks.classic"}  # all others: GENERIC
+NAMESPACES = {"ALE": "rlparity.tasks.atari"}  # families of ids such as "ALE/Pong-v5@nature"
 GENERIC = "rlparity.tasks.generic"
+REFERENCE_WORLDS = {"rlparity.tasks.atari": "rlparity.reference_atari"}  # by family; all others: plain ones
 
 
 def family(environment: str) -> str:
     """The module that steps this environment."""
-    return FAMILIES.get(environment, GENERIC)
+    namespace = environment.partition("/")[0]
+    return FAMILIES.get(environment) or NAMESPACES.get(namespace, GENERIC)
 
 
 def reference(name: str) -> Any:
     """The class of a reference."""
     module, attribute = REFERENCES[name].split(":")
     return getattr(import_module(module), attribute)
+
+
+def reference_worlds(environment: str) -> str:
+    """The module that makes this environment for a reference."""
+    return REFERENCE_WORLDS.get(family(environment), "rlparity.reference_worlds")

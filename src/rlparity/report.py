@@ -14,10 +14,11 @@ from typing import Any
 
 import pandas as pd
 
-from rlparity import sections
+from rlparity import atari_page, sections
 from rlparity.errors import UserError
 from rlparity.facts import commits, dates, facts, failed_seeds, missing_cells, provenance, seeds_each
 from rlparity.folder import ENDPOINTS, Folder, slug
+from rlparity.gallery import gallery
 from rlparity.page import BADGES, Badge, Picture, Table, prose, take_apart, templates, write
 from rlparity.palette import PAINT
 from rlparity.sections import badge, ordered
@@ -78,10 +79,13 @@ def _view(folder: Folder) -> dict[str, Any]:
         "definitions": [(term, bind(meaning)) for term, meaning in prose().definitions],
         "pictures": _pictures(folder),
         "environments": [{"id": name, "slug": slug(name)} for name in plan["environments"]],
+        "films": gallery(folder),
         "estimates": {name: sections.estimates(folder, name) for name in plan["environments"]},
+        "human": atari_page.human(folder),
         "thresholds": sections.thresholds(folder),
         "improvement": sections.improvement(folder),
         "paper": sections.paper(folder),
+        "dqn2013": atari_page.dqn2013(folder),
         "cost": sections.cost(folder),
         "settings": {name: sections.settings(folder, name) for name in plan["environments"]},
         "provenance": provenance(folder),

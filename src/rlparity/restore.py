@@ -105,11 +105,14 @@ def shipped(reports: Path) -> list[Shipped]:
 def choose(
     cell: Cell, catalogue: Iterable[Shipped], parts: Mapping[str, Any]
 ) -> tuple[Shipped | None, str | None]:
-    """The record that a cell may take over, else why those of the same name may not; neither if none is."""
+    """The record that a cell may take over, else why those of the same name may not; neither if none is.
+
+    One that its own fingerprint made comes before one that was vouched for.
+    """
     mine = _who(json.loads(cell.to_json()))
     reasons: list[list[str]] = []
-    for candidate in catalogue:
-        if candidate.run.get("fingerprint") == cell.fingerprint:
+    for candidate in sorted(catalogue, key=lambda one: one.run.get("fingerprint") != cell.fingerprint):
+        if cell.accepts(candidate.run):
             damaged = candidate.damaged()
             if damaged is None:
                 return candidate, None

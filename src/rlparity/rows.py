@@ -14,10 +14,16 @@ from rlparity.evaluate import Outcome
 from rlparity.records import Episode
 
 Watch = Callable[[int, Iterable[Episode]], None]  # environment steps so far, games that just ended
+State = dict[str, Tensor]  # what a policy acts with: its parameters, and statistics that normalise
+Keep = Callable[[int, Callable[[], State]], None]  # environment steps so far, the policy just evaluated
 
 
 def unwatched(env_step: int, ended: Iterable[Episode]) -> None:
     """Nobody looks."""
+
+
+def unkept(env_step: int, state: Callable[[], State]) -> None:
+    """Nobody wants the policy."""
 
 
 @dataclass
@@ -25,13 +31,14 @@ class Rows:
     """All that a cell has to say, in the columns of `records.SCHEMAS`."""
 
     cell: Cell
+    keep: Keep = unkept
     episodes: list[dict[str, Any]] = field(default_factory=list)
     evaluations: list[dict[str, Any]] = field(default_factory=list)
     progress: list[dict[str, Any]] = field(default_factory=list)
     failed: dict[int, str] = field(default_factory=dict)  # seed -> reason
     evaluation_time_s: float = 0.0
     training_time_s: float = 0.0
-    state: dict[str, Tensor] = field(default_factory=dict)  # what `play` needs
+    state: State = field(default_factory=dict)  # of the policy at the end
 
     def __post_init__(self) -> None:
         self.start()

@@ -15,13 +15,12 @@ from typing import Any
 
 import torch
 
-from rlparity import agents, allocator, checkpoint, provenance, records, train
+from rlparity import agents, album, allocator, checkpoint, provenance, records, registry, train
 from rlparity.cell import Cell
 from rlparity.errors import UserError
 from rlparity.fingerprint import source_hash
 from rlparity.keeper import Keeper
 from rlparity.progress import Display
-from rlparity.registry import AGENTS
 from rlparity.rows import Rows
 
 HASHED = ("episodes.parquet", "evaluations.parquet")
@@ -48,6 +47,8 @@ def run_cell(cell: Cell, folder: Path, process_started: float | None = None) -> 
                 records.write(folder, kind, getattr(rows, kind))
             run = _describe(cell, folder, rows)
             run["started"], run["times_resumed"] = keeper.started, keeper.times_resumed
+            task = import_module(registry.family(cell.environment))
+            run["resumes_exactly"] = getattr(task, "RESUMES_EXACTLY", True)
             run["startup_time_s"], run["wall_time_s"] = ready - began, keeper.wall_time_s
             records.write_bytes(folder / "run.json", json.dumps(run, indent=1, sort_keys=True).encode())
         except OSError as error:
@@ -60,15 +61,16 @@ def run_cell(cell: Cell, folder: Path, process_started: float | None = None) -> 
 
 
 def _train(cell: Cell, folder: Path, keeper: Keeper) -> Rows:
+    rows = Rows(cell, album.Album(cell, folder / "checkpoint"))
     display = Display(cell, folder / "heartbeat.json", folder / "tensorboard" if cell.tensorboard else None)
     try:
         if cell.implementation == "sb3":
-            rows: Rows = import_module("rlparity.reference").run(cell, display)
+            rows = import_module("rlparity.reference").run(cell, display, rows=rows)
         elif cell.checkpoint_every:
             with keeper.heeding_signals():
-                rows = train.run(cell, display, keeper=keeper)
+                rows = train.run(cell, display, keeper=keeper, rows=rows)
         else:
-            rows = train.run(cell, display)
+            rows = train.run(cell, display, rows=rows)
         display.summarise(rows)
     finally:
         display.close()
@@ -85,7 +87,7 @@ def _describe(cell: Cell, folder: Path, rows: Rows) -> dict[str, Any]:
         "failed_seeds": {str(seed): reason for seed, reason in rows.failed.items()},
         "cell": dataclasses.asdict(cell),
         "config": configuration(cell),
-        "departures": list(room.DEPARTURES),
+        "departures": room.departures(cell) if sb3 else list(room.DEPARTURES),
         "versions": provenance.versions(),
         "hardware": provenance.hardware(),
         "git": provenance.git(),
@@ -96,6 +98,7 @@ def _describe(cell: Cell, folder: Path, rows: Rows) -> dict[str, Any]:
         "steps_per_second": steps / rows.training_time_s,
         "peak_memory_mib": provenance.peak_memory_mib(),
         "hashes": hashes,
+        "policies": album.describe(cell, folder / "checkpoint"),
     }
 
 
@@ -103,7 +106,7 @@ def configuration(cell: Cell) -> dict[str, Any]:
     """Every hyper-parameter that the cell ran with, defaults included where the agent is ours."""
     values = dict(cell.hyperparameters)
     if cell.implementation != "sb3":
-        values = dataclasses.asdict(import_module(AGENTS[cell.agent].module).Config(**values))
+        values = dataclasses.asdict(import_module(registry.AGENTS[cell.agent].module).Config(**values))
     return {**values, "n_envs": cell.n_envs, "normalize": cell.normalize}
 
 

@@ -33,7 +33,12 @@ class Algorithm:
     agent: str
     modes: tuple[str, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
+    options_in: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # namespace -> further ones
     reference: str | None = None
+
+    def options_for(self, environment: str) -> dict[str, Any]:
+        """The hyper-parameters that make the agent this variant in an environment."""
+        return {**self.options, **self.options_in.get(namespace(environment), {})}
 
 
 @dataclass(frozen=True)
@@ -54,10 +59,19 @@ class Library:
     algorithms: Mapping[str, Algorithm]
     settings: Mapping[str, Mapping[str, Settings]]
 
+    def block(self, environment: str, agent: str) -> str:
+        """Whose settings serve an environment: its own, else its namespace's, else the default ones."""
+        names = (environment, namespace(environment))
+        return next((name for name in names if agent in self.settings.get(name, {})), "default")
+
     def lookup(self, environment: str, agent: str) -> Settings:
-        """The environment's own block, else the default one."""
-        own = self.settings.get(environment, {}).get(agent)
-        return own or self.settings["default"].get(agent) or Settings()
+        """The settings of an agent in an environment."""
+        return self.settings[self.block(environment, agent)].get(agent) or Settings()
+
+
+def namespace(environment: str) -> str:
+    """What stands before the name in a Gymnasium id: "ALE" of "ALE/Pong-v5@nature", nothing of most."""
+    return environment.rpartition(":")[2].rpartition("/")[0]
 
 
 @cache
@@ -125,6 +139,7 @@ COUNTS = {
     "n_critic_updates",
     "line_search_max_iter",
     "sub_sampling_factor",
+    "n_quantiles",
 }
 SHARES = {
     "gamma",
@@ -136,6 +151,21 @@ SHARES = {
 }
 
 ANY_SIGN = {"log_std_init", "target_entropy"}
+
+# What no reference has. These say how our arm computes, and are not for the reference to know ...
+MEANS = {"memory_mapped", "precision"}
+# ... and these what it computes: only their defaults are what Stable-Baselines3 does.
+OURS = {
+    "target_network",
+    "double_q",
+    "loss",
+    "cnn",
+    "dueling",
+    "prioritized",
+    "priority_exponent",
+    "priority_correction",
+    "line_search",
+}
 
 
 def config(agent: str) -> dict[str, sources.Field]:
@@ -156,6 +186,24 @@ def bad_hyperparameters(values: Mapping[str, Any], agent: str, where: str) -> li
         elif (allowed := out_of_range(name, value)) is not None:
             found.append(f"{where}.{name}: {value!r} is out of range; allowed is {allowed}")
     return found
+
+
+def for_reference(values: Mapping[str, Any], agent: str) -> dict[str, Any]:
+    """Hyper-parameters as a reference gets them: without those that only say how our arm computes, and
+    without defaults of ours that are what it does anyway."""
+    fields = config(agent)
+    same = {name for name in OURS & values.keys() & fields.keys() if values[name] == fields[name].default}
+    return {name: value for name, value in values.items() if name not in MEANS | same}
+
+
+def beyond_reference(values: Mapping[str, Any], agent: str, where: str) -> list[str]:
+    """One line for every hyper-parameter that asks of a reference what it cannot do."""
+    return [
+        f"{where}.{name}: Stable-Baselines3 has no {name} = {value!r}; leave it out, or leave sb3 out of "
+        "'implementations'"
+        for name, value in for_reference(values, agent).items()
+        if name in OURS
+    ]
 
 
 def out_of_range(name: str, value: Any) -> str | None:

@@ -29,6 +29,7 @@ class Suite:
     description: str
     margin: float
     references: str
+    films: bool
     algorithms: Mapping[str, Algorithm]
     environments: Mapping[str, Environment]
     cells: tuple[Cell, ...]
@@ -44,6 +45,7 @@ class Suite:
             "description": " ".join(filter(None, (self.description, self.part()))),
             "margin": self.margin,
             "references": self.references,
+            "films": self.films,
             "algorithms": {
                 name: {
                     "title": algorithm.title,
@@ -129,6 +131,7 @@ def resolve(raw: Mapping[str, Any], heading: str, narrow: Mapping[str, Any] | No
         description=raw.get("description", ""),
         margin=raw.get("margin", 0.2),
         references=raw.get("references", "train"),
+        films=raw.get("films", False),
         algorithms=used,
         environments={each.id: each for each in environments},
         cells=tuple(cells),

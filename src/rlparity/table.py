@@ -161,11 +161,44 @@ TABLES: dict[str, dict[str, Column]] = {
         published_seeds float seeds there
         spread_kind str sd, se, ci95, none or unstated
         citation str document and address
-        provenance str primary: seen where the number was made; secondary: in a transcription
+        provenance str primary: seen where made; transcribed: in copies of that; secondary: quoted
         published_metric str mean episode return, max average return, ...: which return it is
         published_low float lower end of its spread where that is an interval, return
         published_high float upper end
         ours_same_protocol float where it is a max average return: ours as one, over our evaluations
+        published_preset str Atari: the preset that emulates games as there, or how it differs from any
+        published_frames float Atari: emulator frames there; as printed where published_budget is missing
+    """),
+    "human_normalised": ARM
+    | _columns("""
+        statistic str iqm, mean or median: over the seeds of a game, or over games and seeds
+        estimate float final return as (x - random) / (human - random): 0 is random, 1 is human
+    """)
+    | INTERVAL
+    | _columns("""
+        games int games behind the estimate; over games, environment is ALE/*-v5@ and the preset
+        seeds int seeds that have a score, of the game that has the fewest
+        failed_seeds str seeds that have none, by number
+        budget float environment steps per seed; missing where games differ
+        random float return of the random agent that 0 stands for
+        human float return of the human that 1 stands for
+        citation str document and address of these two
+    """),
+    "dqn2013": _columns("""
+        implementation str published, or whose score it is
+        algorithm str its name in the paper, or named configuration
+        environment str Gymnasium id; of a published row, the game
+        game str column of the paper's Table 1
+        metric str which return it is
+        value float return; ours is the mean final return over the seeds
+    """)
+    | INTERVAL
+    | _columns("""
+        seeds float seeds that have a score
+        failed_seeds str seeds that have none, by number
+        budget float environment steps per seed, ours
+        published_frames float frames there as printed, whether the emulator's or the agent's is not told
+        citation str document and address
     """),
     "curves": ARM
     | _columns("""
@@ -337,14 +370,14 @@ def read_run(folder: Path, cell: Cell) -> dict[str, Any]:
         raise UserError(f"{file}: missing; cell {cell.folder} has not been run to its end")
     try:
         run: dict[str, Any] = json.loads(file.read_bytes())
-        made, hashes, status = run["fingerprint"], run["hashes"], run["status"]
-    except (ValueError, KeyError, TypeError) as error:
+        made, hashes, status, accepted = run["fingerprint"], run["hashes"], run["status"], cell.accepts(run)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{file}: not the record of a run ({_line(error)})") from None
     if not isinstance(hashes, dict) or status not in ("done", "failed"):
         raise UserError(
             f"{file}: not the record of a run (status is {status!r}, allowed are 'done' and 'failed')"
         )
-    if made != cell.fingerprint:
+    if not accepted:
         raise UserError(
             f"{file}: cell {cell.folder} was trained with fingerprint {made}, the suite now asks for "
             f"{cell.fingerprint}; train it again"

@@ -12,7 +12,7 @@ from torch import Tensor
 from rlparity import accelerator, agents, tasks
 from rlparity.cell import Cell
 from rlparity.evaluate import Evaluator
-from rlparity.rows import Rows, Watch, unwatched
+from rlparity.rows import Rows, State, Watch, unwatched
 from rlparity.seeding import Streams, Uniforms
 from rlparity.tasks.normalise import Normalised
 
@@ -33,8 +33,17 @@ class Training:
     metrics: dict[str, Tensor] = field(default_factory=dict)  # of the last update, each (S,)
 
 
-def run(cell: Cell, watch: Watch = unwatched, evaluate: bool = True, keeper: Keeper | None = None) -> Rows:
-    """Train the agent of a cell on all its seeds at once; a keeper lets it survive interruptions."""
+def run(
+    cell: Cell,
+    watch: Watch = unwatched,
+    evaluate: bool = True,
+    keeper: Keeper | None = None,
+    rows: Rows | None = None,
+) -> Rows:
+    """Train the agent of a cell on all its seeds at once; a keeper lets it survive interruptions.
+
+    Who hands in empty `rows` has those of every step so far when `watch` ends the training by an exception.
+    """
     random = Streams(cell)
     env: Any = tasks.make(cell.environment, random.environments("training", cell.n_envs))
     if cell.normalize:
@@ -43,17 +52,26 @@ def run(cell: Cell, watch: Watch = unwatched, evaluate: bool = True, keeper: Kee
         learner = agents.build(cell.agent, env.spec, dict(cell.hyperparameters), random, cell.budget)
     agent = accelerator.place(learner, cell.device)
     explore = Uniforms(random.generators("explore"), cell.n_envs, agent.uniforms)
-    evaluator, rows = Evaluator(cell, random), Rows(cell)
+    evaluator, rows = Evaluator(cell, random), rows or Rows(cell)
     training = Training(agent, env, explore, rows)
+    rows.start()
     if keeper:
         keeper.restore(training)
-    loop(training, evaluator if evaluate else None, watch, keeper)
-    evaluator.close()
-    env.close()
-    rows.state = dict(agent.state_dict())
-    if cell.normalize:
-        rows.state |= {f"normaliser.{name}": value for name, value in env.state_dict().items()}
+    try:
+        loop(training, evaluator if evaluate else None, watch, keeper)
+    finally:
+        evaluator.close()
+        env.close()
+    rows.state = _state(training)
     return rows
+
+
+def _state(training: Training) -> State:
+    """What the policy acts with, by now."""
+    state, env = dict(training.agent.state_dict()), training.env
+    if isinstance(env, Normalised):
+        state |= {f"normaliser.{name}": value for name, value in env.state_dict().items()}
+    return state
 
 
 def loop(
@@ -105,6 +123,7 @@ def _evaluate(training: Training, evaluator: Evaluator, keeper: Keeper | None) -
     outcomes = evaluator(training.agent, view, training.point)
     rows.evaluation_time_s += time.perf_counter() - started
     rows.evaluated(min(training.env_step, rows.cell.budget), outcomes, training.metrics)
+    rows.keep(training.env_step, lambda: _state(training))
 
 
 def _freeze(training: Training) -> None:

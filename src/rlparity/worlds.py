@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
+from rlparity import presets
 from rlparity.errors import UserError
 
 SIMULATORS = {"box2d": "box2d", "mujoco": "mujoco"}  # family of Gymnasium's environments -> distribution
@@ -26,13 +28,19 @@ class World:
     time_limit: int | None  # steps
     simulator: str | None  # distribution whose version matters besides Gymnasium's
     module: str | None  # the user's module that defines it
+    frame_bytes: int | None = None  # of the newest frame, where an observation is a stack of the last ones
 
 
 @cache
 def probe(environment: str) -> World:
-    """Make the environment once and look at it. `module:Id` imports the module first, as Gymnasium does."""
+    """Make the environment once and look at it. `module:Id` imports the module first, as Gymnasium does.
+
+    Of an Atari game ("ALE/Pong-v5@nature") the registry and the ROM's file say enough.
+    """
     import gymnasium
 
+    if environment.startswith("ALE/"):
+        return _atari(environment)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -40,13 +48,48 @@ def probe(environment: str) -> World:
     except gymnasium.error.DependencyNotInstalled as error:
         raise UserError(f"environment {environment!r} needs a package: {error}") from None
     except gymnasium.error.Error:
-        raise UserError(_unknown(environment, gymnasium.registry)) from None
+        known = "any id of gymnasium.registry, or 'module:Id'"
+        raise UserError(_unknown(environment, gymnasium.registry, known)) from None
     except ImportError as error:
         raise UserError(f"environment {environment!r} cannot be imported: {error}") from None
     try:
         return _look(env, environment)
     finally:
         env.close()
+
+
+def _atari(environment: str) -> World:
+    """A game under a preset."""
+    import gymnasium
+
+    game = environment.partition("@")[0]
+    try:
+        import ale_py.roms
+
+        gymnasium.register_envs(ale_py)
+        rom = gymnasium.spec(game).kwargs["game"]
+        _, preset = presets.parse(environment)
+        ale_py.roms.get_rom_path(rom)
+    except ImportError as error:
+        raise UserError(f"environment {environment!r} needs a package, ale-py: {error}") from None
+    except gymnasium.error.Error:
+        known = [name for name in gymnasium.registry if name.startswith("ALE/")]
+        raise UserError(_unknown(game, known, "a game of ale_py, such as 'ALE/Pong-v5'", 0.8)) from None
+    except OSError as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"environment {environment!r}: ale_py's {rom}.bin cannot be read: {reason}") from None
+    size = presets.STACK * presets.SIZE**2
+    return World(
+        actions="discrete",
+        observation_bytes=size,
+        observation_size=size,
+        action_size=1,
+        threshold=None,
+        time_limit=preset.max_frames // presets.FRAME_SKIP,
+        simulator="ale-py",
+        module=None,
+        frame_bytes=presets.SIZE**2,
+    )
 
 
 def _look(env: Any, environment: str) -> World:
@@ -61,6 +104,8 @@ def _look(env: Any, environment: str) -> World:
         )
     entry = env.spec.entry_point
     maker = entry.split(":")[0] if isinstance(entry, str) else entry.__module__
+    if maker.startswith("ale_py."):
+        raise UserError(f"environment {environment!r}: Atari games are named as in 'ALE/Pong-v5@nature'")
     own = maker.startswith("gymnasium.envs.")
     return World(
         actions=action,
@@ -79,7 +124,7 @@ def _size(space: Any) -> int:
     return math.prod(space.shape or ()) * space.dtype.itemsize if space.dtype is not None else 8
 
 
-def _unknown(environment: str, registry: Any) -> str:
-    close = get_close_matches(environment, list(registry), n=1, cutoff=0.4)
+def _unknown(environment: str, known: Iterable[str], allowed: str, cutoff: float = 0.4) -> str:
+    close = get_close_matches(environment, list(known), n=1, cutoff=cutoff)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
-    return f"unknown environment {environment!r}; choose any id of gymnasium.registry, or 'module:Id'{hint}"
+    return f"unknown environment {environment!r}; choose {allowed}{hint}"

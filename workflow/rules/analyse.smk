@@ -88,6 +88,14 @@ rule analyse:
             caption="../report/cost.rst",
             category="Tables",
         ),
+        atari=[
+            report(
+                f"reports/{{suite}}/{name}.csv",
+                caption=f"../report/{name}.rst",
+                category="Tables",
+            )
+            for name in (["human_normalised", "dqn2013"] if has_atari else [])
+        ],
     log:
         "results/{suite}/tables/analyse.log",
     benchmark:

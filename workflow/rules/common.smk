@@ -5,7 +5,7 @@ import re
 import sys
 from pathlib import Path
 
-from rlparity import cost, fingerprint, grid, orders
+from rlparity import arcade, cost, fingerprint, grid, orders
 from rlparity import suite as suites
 from rlparity.errors import UserError
 from rlparity.settings import library, put_command_on_path
@@ -40,6 +40,7 @@ needed = {
 }
 if "mem_mb" not in workflow.global_resources:
     workflow.register_resource("mem_mb", grid.machine_bytes() // 2**20)
+has_atari = bool(arcade.games(suite.environments))
 on_gpu = any(cell.device == "cuda" for cell in suite.cells)
 plan = fingerprint.text_hash(suite.plan())
 

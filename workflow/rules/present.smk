@@ -1,5 +1,24 @@
 """Tables -> figures -> the page, and a last word on the seeds that failed."""
 
+if suite.films:
+
+    rule film:
+        input:
+            plan="results/{suite}/tables/plan.json",
+            runs="results/{suite}/tables/runs.parquet",
+        output:
+            manifest=update("reports/{suite}/films/films.json"),
+        log:
+            "results/{suite}/tables/film.log",
+        benchmark:
+            "results/{suite}/tables/film.tsv"
+        conda:
+            "../../environment.yml"
+        params:
+            code=fingerprint.stage("films"),
+        shell:
+            "exec rlparity films {wildcards.suite} >{log:q} 2>&1"
+
 
 rule draw:
     input:
@@ -35,6 +54,7 @@ rule draw:
 rule render:
     input:
         figures="reports/{suite}/figures",
+        films=["reports/{suite}/films/films.json"] if suite.films else [],
         verdicts="reports/{suite}/verdicts.csv",
         runs="results/{suite}/tables/runs.parquet",
     output:
