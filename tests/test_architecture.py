@@ -127,7 +127,7 @@ def test_light_rooms_load_neither_torch_nor_pandas(name: str) -> None:
 
 def test_one_room_knows_stable_baselines3() -> None:
     knowing = {name for name in ROOMS if packages_used(name) & {"stable_baselines3", "sb3_contrib"}}
-    assert knowing == {"reference", "reference_atari", "reference_worlds"}
+    assert knowing == {"reference", "reference_atari", "reference_checkpoint", "reference_worlds"}
     # a family's worlds are found through the registry: what Atari needs is nobody else's fingerprint
     assert "reference_atari" not in reached("reference", at_start=False)
 

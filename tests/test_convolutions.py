@@ -96,13 +96,14 @@ def test_filters_start_as_pytorch_starts_them():
 
 
 def test_half_precision_is_close_and_not_the_same():
-    x = images(2)
+    x = images(2, networks.MANY)
     exact, rough = build(range(2)), build(range(2), precision="bfloat16")
     assert torch.equal(exact.theta, rough.theta)
     features = rough.features(x)
     assert features.dtype == torch.float32
     difference = (features - exact.features(x)).abs().max() / exact.features(x).abs().max()
     assert 0 < difference < 0.03
+    assert torch.equal(rough.features(x[:, :1]), exact.features(x[:, :1]))  # too few to be worth it
     g, r = learn(exact, x), learn(rough, x)
     assert 0 < (g - r).norm() / g.norm() < 0.1
 

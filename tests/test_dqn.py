@@ -67,7 +67,7 @@ def test_dqn_of_n_steps_adds_up_their_rewards():
 
 
 def test_prioritised_dqn_weighs_errors_and_remembers_them():
-    """Errors 2 and 4 drawn as likely as p = 1 and 3 (alpha 1): with beta 1 the rare one counts three times."""
+    """Errors 2 and 4, drawn as likely as p = 1 and 3 (alpha 1): with beta 1 the first counts three times."""
     agent = build(
         "dqn", gamma=0.0, prioritized=True, priority_exponent=1.0, priority_correction=1.0, batch_size=2
     )

@@ -229,6 +229,7 @@ def test_each_arm_has_three_films_of_its_first_seed(trained: Path):
     who = [(e["implementation"], e["algorithm"], e["seed"], e["point"]) for e in manifest["films"]]
     points = ("first", "middle", "last")
     assert who == [(arm, "ppo", 3, point) for arm in ("scratch", "sb3") for point in points]
+    assert len({entry["world_seed"] for entry in manifest["films"]}) == 1  # all from the same start
     assert [entry["env_step"] for entry in manifest["films"]] == [0, 128, 256] * 2
     for entry in manifest["films"]:
         film = Image.open(trained / "reports" / SUITE / "films" / entry["file"])

@@ -91,8 +91,8 @@ def flat(array: np.ndarray) -> Tensor:
 
 @pytest.mark.parametrize("algorithm", ["ppo", "a2c"])
 def test_actor_critics_with_shared_convolutions(algorithm: str):
-    """Three updates, each from the same weights (a rectifier at its kink amplifies rounding); A2C with RMSprop
-    as TensorFlow has it."""
+    """Three updates, each from the same weights: a rectifier at its kink amplifies rounding. A2C has RMSprop
+    as in TensorFlow."""
     shared: dict[str, Any] = {
         "n_steps": 8,
         "gamma": 0.97,

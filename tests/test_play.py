@@ -218,16 +218,20 @@ def test_an_atari_cell_plays_its_own_game(
 
 
 def test_mujoco_is_drawn_where_there_is_opengl_again_and_again():
-    """Screens come and go in one process, and none of them is black."""
+    """Screens come and go in one process, and none of them is black once an earlier one is forgotten."""
     try:
         screens.choose_opengl()
     except UserError as error:
         pytest.skip(str(error))
+    closed: list[screens.Screen] = []
     for environment in ("InvertedPendulum-v5", "Hopper-v5", "InvertedPendulum-v5"):
         screen = screens.make(environment)
         screen.reset(0)
         assert screen.picture().std() > 10
+        closed.clear()
+        assert screen.picture().std() > 10
         screen.close()
+        closed.append(screen)
 
 
 def test_no_opengl_is_one_line(monkeypatch: pytest.MonkeyPatch):

@@ -306,6 +306,14 @@ def test_continuous_policies_are_evaluated_as_their_mean_alone() -> None:
     assert modes == {"random": ("sampled",), "ppo": ("deterministic",)}
 
 
+def test_only_some_agents_learn_from_images() -> None:
+    raw = {**BASE, "environments": ["ALE/Pong-v5@nature"], "algorithms": ["ppo", "trpo"]}
+    with pytest.raises(UserError) as error:
+        suite.resolve({**raw, "budgets": {"default": 10_000}}, "Bad suite")
+    (line,) = str(error.value).splitlines()[1:]
+    assert "'trpo' cannot learn from the images of 'ALE/Pong-v5@nature'; agents that can: random, a2c" in line
+
+
 def test_a_return_of_n_steps_fits_the_memory() -> None:
     raw = {**BASE, "environments": ["CartPole-v1"], "algorithms": ["dqn"], "budgets": {"default": 10_000}}
     assert suite.resolve({**raw, "hyperparameters": {"dqn": {"n_steps": 5, "buffer_size": 5}}}, "Bad suite")

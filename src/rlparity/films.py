@@ -7,6 +7,7 @@ a film of other records is never shown, and one whose policy is not at hand stay
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -124,7 +125,8 @@ def _film(cell: Cell, source: Path, point: str, screen: Screen, folder: Path, sh
         player = play.Player(cell, album.load(cell, source, point), seed)
     except ValueError as error:
         raise UserError(f"its policy does not fit the cell ({error})") from None
-    start = Streams(cell).environments("film", 1)[0][0]  # the same for all three policies
+    everybody = dataclasses.replace(cell, implementation="any", algorithm="any")
+    start = Streams(everybody).environments("film", 1)[0][0]
     every = max(1, round(screen.steps_per_s / FRAMES_PER_S))
     delay_cs = max(2, round(100 * every / screen.steps_per_s))
     game = play.watch(player, screen, start, every, _most(LADDER[0].seconds, delay_cs))
@@ -136,6 +138,7 @@ def _film(cell: Cell, source: Path, point: str, screen: Screen, folder: Path, sh
     return {
         **_who(cell, point),
         "env_step": album.steps(cell)[point],
+        "world_seed": start,  # the same for everybody in this environment
         "episode_return": game.episode_return,
         "episode_length": game.episode_length,
         **names,

@@ -203,9 +203,7 @@ def differences(cell: Cell, now: Mapping[str, Any], run: Mapping[str, Any]) -> l
 
 def besides_sources(cell: Cell, now: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
     """As `differences`, of the cell's own data and the versions of packages that compute alone."""
-    blank = json.loads(
-        Cell("", "", "", "", "", (), 0).to_json()
-    )  # what a field that is newer than they stood for
+    blank = json.loads(Cell("", "", "", "", "", (), 0).to_json())  # fields newer than the records: defaults
     found = _changed(json.loads(cell.to_json()), {**blank, **run.get("cell", {})})
     versions = {_plain(name): str(value).split("+")[0] for name, value in run.get("versions", {}).items()}
     return found + _changed(now["versions"], {name: versions.get(_plain(name)) for name in now["versions"]})

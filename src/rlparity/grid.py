@@ -162,6 +162,7 @@ def _arm(
         found += [problem for problem in problems if problem not in found]
         values = settings.for_reference(values, algorithm.agent)
         blocks = tuple((seed,) for block in blocks for seed in block)
+    resumed = ours or _reference_resumes(environment, algorithm, chosen)
     block_cells = [
         Cell(
             suite=raw["name"],
@@ -177,7 +178,7 @@ def _arm(
             evaluation=_protocol(raw.get("evaluation", {}), algorithm, environment.world),
             tensorboard=raw.get("tensorboard", False),
             device=device,
-            checkpoint_every=raw.get("checkpoint_every", max(budget // 20, 1)) if ours else 0,
+            checkpoint_every=raw.get("checkpoint_every", max(budget // 20, 1)) if resumed else 0,
         )
         for block in blocks
     ]
@@ -185,6 +186,13 @@ def _arm(
         problems = [*_bad_budget(cell), *_bad_replay(cell), *_bad_memory(cell, environment.world)]
         found += [problem for problem in problems if problem not in found]
     return block_cells
+
+
+def _reference_resumes(environment: Environment, algorithm: Algorithm, chosen: Settings) -> bool:
+    """As `reference_checkpoint.resumable`: without replay memory, and in Atari, which promises no identical
+    records."""
+    atari = registry.family(environment.id) == registry.NAMESPACES["ALE"]
+    return atari and not chosen.normalize and "buffer_size" not in settings.config(algorithm.agent)
 
 
 def _protocol(asked: Mapping[str, Any], algorithm: Algorithm, world: World) -> Protocol:
@@ -208,6 +216,12 @@ def _bad_choice(
         found.append(
             f"algorithm {algorithm.name!r} cannot act in {environment.id!r}: its actions are "
             f"{environment.world.actions}, agent {algorithm.agent!r} knows {', '.join(known)}"
+        )
+    if environment.world.frame_bytes and not registry.AGENTS[algorithm.agent].images:
+        seeing = ", ".join(name for name, entry in registry.AGENTS.items() if entry.images)
+        found.append(
+            f"algorithm {algorithm.name!r} cannot learn from the images of {environment.id!r}; agents that "
+            f"can: {seeing}"
         )
     if environment.budget(algorithm) is None:
         found.append(
@@ -304,7 +318,8 @@ def _bad_memory(cell: Cell, world: World) -> list[str]:
     room = machine // (len(cell.seeds) * _transition_bytes(cell, world))
     can_map = cell.implementation == "scratch" and world.frame_bytes and not _value(cell, "memory_mapped")
     where = f"buffer_size {_value(cell, 'buffer_size'):,} of {cell.algorithm!r} in {cell.environment!r}"
+    mapped = ", or memory_mapped: true" if can_map else ""
     return [
-        f"{where}: the replay memory of a block of {len(cell.seeds)} seeds needs {needed / 2**30:,.1f} GiB, the "
-        f"machine has {machine / 2**30:,.1f}; {room:,} would fit{', or memory_mapped: true' if can_map else ''}"
+        f"{where}: the replay memory of a block of {len(cell.seeds)} seeds needs {needed / 2**30:,.1f} GiB, "
+        f"the machine has {machine / 2**30:,.1f}; {room:,} would fit{mapped}"
     ]

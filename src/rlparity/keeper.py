@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from rlparity import checkpoint, snapshot
 from rlparity.cell import Cell
@@ -24,12 +24,17 @@ from rlparity.checkpoint import Segment
 from rlparity.errors import Interrupted, UserError
 from rlparity.memory import Replay
 
-if TYPE_CHECKING:
-    from rlparity.train import Training
-
 FORMAT = 1  # of the state
 WHO = ("environment", "implementation", "algorithm", "seeds")
 UNRELATED = ("suite", "tensorboard", "checkpoint_every")  # fields of a cell that leave its training as it is
+
+
+class Training(Protocol):
+    """What is saved: `train.Training` or `reference_checkpoint.Training`, as `snapshot` takes it."""
+
+    @property
+    def env_step(self) -> int:
+        """Environment steps of each seed so far."""
 
 
 class Keeper:
@@ -53,7 +58,7 @@ class Keeper:
         return self._spent_s + time.time() - self._began
 
     def __call__(self, training: Training) -> None:
-        """Between two steps: save when an interval or the budget has passed, end the training if asked to."""
+        """Between two steps, or rollouts: save when an interval or the budget has passed, end if asked to."""
         step, every, budget = training.env_step, self.cell.checkpoint_every, self.cell.budget
         if step // every > self._due // every or step >= budget > self._due:
             self._due = step
@@ -151,7 +156,7 @@ class Keeper:
 
     @contextmanager
     def heeding_signals(self) -> Iterator[None]:
-        """Let Ctrl-C and SIGTERM end training at its next step; a second Ctrl-C ends it at once.
+        """Let Ctrl-C and SIGTERM end training at its next call; a second Ctrl-C ends it at once.
 
         A second SIGTERM does not: a parent that dies sends one for each of its threads (PR_SET_PDEATHSIG).
         """

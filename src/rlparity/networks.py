@@ -22,6 +22,7 @@ from rlparity.convolutions import Conv
 
 TRUNK = "trunk"  # the stack before all others, where observations are images
 PAD = 32  # floats in two of the widest vector registers: kernels take two at a time, the rest one by one
+MANY = 16  # rows, from which on converting weights to bfloat16 pays
 LARGE = 2**22  # from that many multiplications on oneDNN's products are quicker than `bmm`
 
 
@@ -100,7 +101,7 @@ class Network:
 
     `theta` and `grad` are (S, P); the layers are views into `theta`, and `backward` fills `grad`. A vector is
     given as its start, and is (S, 1, length). A stack `trunk` makes features of images for the other stacks,
-    see `features`; its arithmetic may be bfloat16, all else is float32.
+    see `features`; it may calculate in bfloat16, all else does in float32.
     """
 
     DERIVED = ("stacks", "vectors", "grad")  # views into theta; what every update computes anew
@@ -161,14 +162,13 @@ class Network:
             return obs
         layers, leaves = self._layers[TRUNK], self.stacks[TRUNK]
         convs = [layer for layer in layers if isinstance(layer, Conv)]
-        with torch.autocast(obs.device.type, torch.bfloat16, enabled=self._precision == "bfloat16"):
-            x = convolutions.run(obs, convs, leaves[: len(convs)])
-            dense_leaves = leaves[len(convs) :]
-            if dense_leaves and self._precision == "float32" and wide.span(x, dense_leaves):
-                x = wide.stack(x, dense_leaves, "relu", "relu")
-            else:
-                for weight, bias in dense_leaves:
-                    x = torch.relu(dense(x, weight, bias))
+        half = self._precision == "bfloat16" and obs.shape[1] >= MANY
+        with torch.autocast(obs.device.type, torch.bfloat16, enabled=half):
+            x, units = convolutions.run(obs, convs, leaves[: len(convs)]), leaves[len(convs) :]
+            if units and not half and wide.span(x, units):
+                return wide.stack(x, units, "relu", "relu")
+            for weight, bias in units:
+                x = torch.relu(dense(x, weight, bias))
         return x.float()
 
     def __call__(self, name: str, x: Tensor, constant: bool = False) -> Tensor:

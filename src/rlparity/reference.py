@@ -2,7 +2,8 @@
 hyper-parameter block.
 
 Time limits, normalisation and seeds are SB3's own, except that every sub-environment gets an independent seed
-(SB3's seed + i overlaps between runs). Only this room and `reference_worlds`, `reference_atari` import SB3.
+(SB3's seed + i overlaps between runs). Only this room and those named after
+it import SB3.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -27,9 +28,13 @@ from rlparity import registry
 from rlparity.cell import Cell
 from rlparity.distributions import categorical
 from rlparity.evaluate import Evaluator
+from rlparity.reference_checkpoint import BeforeRollout, Training, resumable
 from rlparity.reference_worlds import Recorder
 from rlparity.rows import Rows, State, Watch, unwatched
 from rlparity.seeding import Streams
+
+if TYPE_CHECKING:
+    from rlparity.keeper import Keeper
 
 DEPARTURES = ["sub-environments are seeded independently, not seed + i"]
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
@@ -125,37 +130,52 @@ def build(cell: Cell, env: VecEnv, seed: int) -> BaseAlgorithm:
     return model
 
 
-def run(cell: Cell, watch: Watch = unwatched, evaluate: bool = True, rows: Rows | None = None) -> Rows:
-    """Train SB3 on the one seed of a cell; `rows` as in `train.run`."""
+def run(
+    cell: Cell,
+    watch: Watch = unwatched,
+    evaluate: bool = True,
+    keeper: Keeper | None = None,
+    rows: Rows | None = None,
+) -> Rows:
+    """Train SB3 on the one seed of a cell; `keeper`, for a `resumable` cell alone, and `rows` as in
+    `train.run`."""
     assert len(cell.seeds) == 1, "SB3 has no axis of seeds"
+    assert keeper is None or resumable(cell), "what goes on with new games would pass for exact"
     random, rows = Streams(cell), rows or Rows(cell)
     evaluator = Evaluator(cell, random)
-    point = 0
 
     def before_step(env_step: int) -> None:
-        nonlocal point
         if env_step >= cell.budget:
             raise BudgetSpent
         n_points = cell.evaluation.points
-        if evaluate and env_step * n_points >= point * cell.budget:
-            point = env_step * n_points // cell.budget
-            _evaluate(model, env, rows, evaluator, point, env_step)
-            point += 1
+        if evaluate and env_step * n_points >= training.point * cell.budget:
+            training.point = env_step * n_points // cell.budget
+            _evaluate(training, env, evaluator, env_step, keeper)
+            training.point += 1
 
     family = import_module(registry.reference_worlds(cell.environment))
     worlds = family.make(cell.environment, cell.n_envs)
-    env: Any = family.present(Recorder(worlds, before_step, rows, watch, family.paid))
+    recorder = Recorder(worlds, before_step, rows, watch, family.paid)
+    env: Any = family.present(recorder)
     if cell.normalize:
         env = VecNormalize(env, gamma=cell.hyperparameters.get("gamma", 0.99))
     model = build(cell, env, random.integers("model")[0])
     model.set_logger(Logger(folder=None, output_formats=[]))
-    worlds._seeds = list(random.environments("training", cell.n_envs)[0])
+    training = Training(model, recorder, rows)
     rows.start()
+    again = ""
+    if keeper:
+        keeper.restore(training)
+        again = f"|resumed {keeper.times_resumed}" if keeper.times_resumed else ""
+    if again:
+        model.set_random_seed(random.integers(f"model{again}")[0])
+    worlds._seeds = list(random.environments(f"training{again}", cell.n_envs)[0])
     try:
-        _learn(model, rows)
+        _learn(training, keeper)
         if evaluate and not rows.failed:
+            training.point = cell.evaluation.points
             with suppress(BudgetSpent):  # the last update broke it
-                _evaluate(model, env, rows, evaluator, cell.evaluation.points, cell.budget)
+                _evaluate(training, env, evaluator, cell.budget, keeper)
         rows.finish()
     finally:
         evaluator.close()
@@ -174,15 +194,31 @@ def _state(model: BaseAlgorithm, env: VecEnv) -> State:
     return state
 
 
-def _learn(model: BaseAlgorithm, rows: Rows) -> None:
+def _learn(training: Training, keeper: Keeper | None) -> None:
+    """Train until the budget is spent; save and end between rollouts."""
+    model, rows = training.model, training.rows
+    budget = rows.cell.budget
+
+    def between_rollouts() -> None:
+        training.reach_boundary()
+        if keeper:
+            keeper(training)
+
     try:
-        model.learn(rows.cell.budget, log_interval=rows.cell.budget)
+        model.learn(
+            budget - model.num_timesteps,
+            BeforeRollout(between_rollouts),
+            log_interval=budget,
+            reset_num_timesteps=model.num_timesteps == 0,
+        )
     except BudgetSpent:
         pass
     except ValueError as error:  # SB3's distributions refuse NaN
         if _finite(model):
             raise
         rows.fail(0, model.num_timesteps, f"SB3 stopped: {str(error).splitlines()[0]}")
+    if not rows.failed:
+        between_rollouts()
 
 
 def _finite(model: BaseAlgorithm) -> bool:
@@ -190,13 +226,22 @@ def _finite(model: BaseAlgorithm) -> bool:
 
 
 def _evaluate(
-    model: BaseAlgorithm, env: VecEnv, rows: Rows, evaluator: Evaluator, point: int, env_step: int
+    training: Training, env: VecEnv, evaluator: Evaluator, env_step: int, keeper: Keeper | None
 ) -> None:
+    """Evaluate at `training.point`."""
+    model, rows = training.model, training.rows
     if not _finite(model):
         rows.fail(0, env_step, "the parameters were not finite")
         raise BudgetSpent
+    seen = view(env)
+
+    def watched(obs: Tensor) -> Tensor:
+        if keeper and keeper.asked is not None and training.between_rollouts:
+            keeper.end(training, keeper.asked)
+        return seen(obs)
+
     started = time.perf_counter()
-    outcomes = evaluator(Policy(model), view(env), point)
+    outcomes = evaluator(Policy(model), watched, training.point)
     rows.evaluation_time_s += time.perf_counter() - started
     metrics = {
         name.removeprefix("train/"): torch.tensor([float(value)])

@@ -58,6 +58,10 @@ class Recorder(VecEnvWrapper):
         """Environment steps so far."""
         return self._books.env_step
 
+    @env_step.setter
+    def env_step(self, value: int) -> None:
+        self._books.env_step = value
+
     def reset(self) -> Any:
         """Start all worlds anew."""
         return self.venv.reset()

@@ -11,21 +11,22 @@ from typing import Any, NamedTuple
 
 
 class Entry(NamedTuple):
-    """Where an agent lives, and the kinds of action it can choose."""
+    """Where an agent lives, the kinds of action it can choose, and whether it can learn from images."""
 
     module: str
     actions: tuple[str, ...] = ("discrete",)
+    images: bool = False
 
 
 AGENTS = {
-    "random": Entry("rlparity.agents.random", ("discrete", "continuous")),
+    "random": Entry("rlparity.agents.random", ("discrete", "continuous"), images=True),
     "reinforce": Entry("rlparity.agents.reinforce"),
     "actor_critic": Entry("rlparity.agents.actor_critic"),
-    "a2c": Entry("rlparity.agents.a2c", ("discrete", "continuous")),
-    "ppo": Entry("rlparity.agents.ppo", ("discrete", "continuous")),
+    "a2c": Entry("rlparity.agents.a2c", ("discrete", "continuous"), images=True),
+    "ppo": Entry("rlparity.agents.ppo", ("discrete", "continuous"), images=True),
     "trpo": Entry("rlparity.agents.trpo", ("discrete", "continuous")),
-    "dqn": Entry("rlparity.agents.dqn"),
-    "qrdqn": Entry("rlparity.agents.qrdqn"),
+    "dqn": Entry("rlparity.agents.dqn", images=True),
+    "qrdqn": Entry("rlparity.agents.qrdqn", images=True),
     "ddpg": Entry("rlparity.agents.ddpg", ("continuous",)),
     "td3": Entry("rlparity.agents.td3", ("continuous",)),
     "sac": Entry("rlparity.agents.sac", ("continuous",)),

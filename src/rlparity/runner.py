@@ -64,13 +64,13 @@ def _train(cell: Cell, folder: Path, keeper: Keeper) -> Rows:
     rows = Rows(cell, album.Album(cell, folder / "checkpoint"))
     display = Display(cell, folder / "heartbeat.json", folder / "tensorboard" if cell.tensorboard else None)
     try:
-        if cell.implementation == "sb3":
-            rows = import_module("rlparity.reference").run(cell, display, rows=rows)
-        elif cell.checkpoint_every:
+        sb3 = cell.implementation == "sb3"
+        learn = import_module("rlparity.reference").run if sb3 else train.run
+        if cell.checkpoint_every:
             with keeper.heeding_signals():
-                rows = train.run(cell, display, keeper=keeper, rows=rows)
+                rows = learn(cell, display, keeper=keeper, rows=rows)
         else:
-            rows = train.run(cell, display, rows=rows)
+            rows = learn(cell, display, rows=rows)
         display.summarise(rows)
     finally:
         display.close()

@@ -56,7 +56,8 @@ def make(environment: str, window: bool = False) -> Screen:
     if registry.family(environment) == registry.NAMESPACES["ALE"]:
         from rlparity.screen_atari import AtariScreen
 
-        return AtariScreen(environment, window)
+        with drawing(environment):
+            return AtariScreen(environment, window)
     with drawing(environment):
         mujoco = worlds.probe(environment).simulator == "mujoco"
     if mujoco and not window:

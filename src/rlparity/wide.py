@@ -98,5 +98,5 @@ class _Stack(torch.autograd.Function):
 
 
 def _grad_weight(x: Tensor, grad: Tensor) -> Tensor:
-    """x^T grad: (B, fan_in), (B, fan_out) -> (fan_in, fan_out); oneDNN likes the fewer rows on the left."""
-    return product(grad.T, x.T).T if grad.shape[1] < x.shape[1] else product(x.T, grad.T)
+    """x^T grad: (B, fan_in), (B, fan_out) -> (fan_in, fan_out); oneDNN likes a narrow factor on the left."""
+    return product(grad.T, x.T).T if grad.shape[1] < min(x.shape[1], WIDE) else product(x.T, grad.T)

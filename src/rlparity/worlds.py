@@ -102,6 +102,11 @@ def _look(env: Any, environment: str) -> World:
         raise UserError(
             f"environment {environment!r}: observations are a {name} space; only Box can be learned from"
         )
+    if len(env.observation_space.shape) != 1:
+        raise UserError(
+            f"environment {environment!r}: observations are of shape {env.observation_space.shape}; "
+            "only vectors can be learned from, and the images of Atari games (ALE/Pong-v5@nature)"
+        )
     entry = env.spec.entry_point
     maker = entry.split(":")[0] if isinstance(entry, str) else entry.__module__
     if maker.startswith("ale_py."):

@@ -51,7 +51,7 @@ class Config:
     activation: Literal["tanh", "relu"] = "tanh"
     log_std_init: float = 0.0  # continuous actions, in the task's units
     ortho_init: bool = True  # else PyTorch's own start
-    precision: Literal["float32", "bfloat16"] = "float32"  # of the network that sees images
+    precision: Literal["float32", "bfloat16"] = "float32"  # of learning from images
 
 
 class Batch(NamedTuple):

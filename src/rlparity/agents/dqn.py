@@ -58,7 +58,7 @@ class Config:
     net_arch: tuple[int, ...] = (64, 64)  # hidden units; images: `cnn`
     activation: Literal["tanh", "relu"] = "relu"
     cnn: Literal["nature", "2013"] = "nature"  # the network that sees images
-    precision: Literal["float32", "bfloat16"] = "float32"  # of that network
+    precision: Literal["float32", "bfloat16"] = "float32"  # of learning from images
     memory_mapped: bool = False  # images in a file instead of memory
     target_network: bool = True  # False: Q itself gives the targets (2013)
     double_q: bool = False  # Q chooses the action that the target network values

@@ -47,7 +47,7 @@ class Config:
     n_quantiles: int = 200  # N
     net_arch: tuple[int, ...] = (64, 64)  # hidden units; images: the network of Nature 2015
     activation: Literal["tanh", "relu"] = "relu"
-    precision: Literal["float32", "bfloat16"] = "float32"  # of the network that sees images
+    precision: Literal["float32", "bfloat16"] = "float32"  # of learning from images
     memory_mapped: bool = False  # images in a file instead of memory
 
 
