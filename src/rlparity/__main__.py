@@ -25,6 +25,7 @@ for people:
   train A E        train one algorithm in one environment, without a suite file
   play CELL        watch a trained cell (its folder), in a window or as a GIF
   restore SUITE    take over records that the reports carry, instead of training them again
+  interim SUITE    report a suite that is still in training, as far as its checkpoints go
   vouch SUITE      keep shipped records valid after a refactoring: train a part again and compare
   bench            environment steps per second, ours beside Stable-Baselines3's
   diff A B         what changed between two reports
@@ -110,6 +111,9 @@ def _add_for_people(add: Any) -> None:
     restore.add_argument("--cell", type=Path, metavar="FILE", help="only this order (cell.json)")
     restore.add_argument("--results", type=Path, default=Path("results"))
     restore.add_argument("--reports", type=Path, default=Path("reports"))
+    interim = add(_interim, "Report a suite that is still in training, headlined as unfinished.", "SUITE")
+    interim.add_argument("--results", type=Path, default=Path("results"))
+    interim.add_argument("--reports", type=Path, default=Path("reports"))
     vouch = add(_vouch, "Keep shipped records valid after a refactoring: train a part again and compare.")
     vouch.add_argument("suite", nargs="?", metavar="SUITE")
     vouch.add_argument("--share", type=float, default=0.1, help="of the budget, at least; default 0.1")
@@ -215,6 +219,17 @@ def _restore(chosen: argparse.Namespace, rest: list[str]) -> int:
         raise UserError("restore: name a suite, or an order with --cell")
     print(restore.restore(suite.load(suite.find(chosen.suite)), chosen.results, chosen.reports))
     return 0
+
+
+def _interim(chosen: argparse.Namespace, rest: list[str]) -> None:
+    from rlparity import interim, suite
+
+    asked = suite.load(suite.find(chosen.suite))
+    for line in interim.collect(asked, chosen.results, chosen.reports):
+        print(line)
+    chosen.suite, chosen.summary = asked.name, None
+    for stage in (_analyse, _draw, _report, _index):
+        stage(chosen, rest)
 
 
 def _vouch(chosen: argparse.Namespace, rest: list[str]) -> int:

@@ -185,9 +185,7 @@ def improvement(scores: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
 
 def thresholds(scores: pd.DataFrame, runs: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
     """Table `thresholds`: how many seeds reached the task's threshold, and when; the others are censored."""
-    failed = {
-        tuple(run[key] for key in table.SEED) for run in runs[runs.status == "failed"].to_dict("records")
-    }
+    failed = {tuple(run[key] for key in table.SEED) for run in runs[runs.status != "done"].to_dict("records")}
     budgets = runs.groupby(ARM)["budget"].max()
     rows = []
     for key, part in scores[scores["endpoint"] == "time_to_threshold"].groupby(ARM):

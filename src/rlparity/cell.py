@@ -53,7 +53,11 @@ class Cell:
         return PurePosixPath(self.suite, environment, self.implementation, self.algorithm, self.block)
 
     def accepts(self, run: Mapping[str, Any]) -> bool:
-        """Whether a run.json is that of this cell's records: made with its fingerprint, or vouched for it."""
+        """Whether the records beside a run.json are all that this cell asks for."""
+        return run.get("status") != "unfinished" and self.made(run)
+
+    def made(self, run: Mapping[str, Any]) -> bool:
+        """Whether this cell made the records beside a run.json: with its fingerprint, or vouched for it."""
         entries = (run, *run.get("vouched", ()))
         return any(entry.get("fingerprint") == self.fingerprint for entry in entries)
 

@@ -96,10 +96,12 @@ def seeds_each(folder: Folder, environment: str | None = None) -> str:
     return f"{low} seed{'s' * (low != 1)} each" if low == high else f"{low} to {high} seeds each"
 
 
-def failed_seeds(folder: Folder) -> list[str]:
-    """Seeds that broke, with the reason."""
+def failed_seeds(folder: Folder, unfinished: bool = False) -> list[str]:
+    """Seeds that broke, with the reason; or those that had not come to their end when the report was made."""
     lines = []
     for run in folder.runs:
+        if (run.get("status") == "unfinished") != unfinished:
+            continue
         cell, broken = run["cell"], run.get("failed_seeds", {})
         name = f"{cell['implementation']} {cell['algorithm']} on {cell['environment']}"
         lines += [f"{name}, seed {seed}: {broken[seed]}" for seed in sorted(broken, key=int)]

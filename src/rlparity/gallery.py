@@ -111,8 +111,8 @@ def _reel(folder: Folder, entries: list[Mapping[str, Any]]) -> Reel:
     return Reel(
         title,
         tuple(strips),
-        f"{entries[0]['environment']}, {join(strip.label for strip in strips)}, seed {seeds}: one game each of "
-        f"the policy at the first, the middle and the last evaluation, {rates} frames per second.",
+        f"{entries[0]['environment']}, {join(strip.label for strip in strips)}, seed {seeds}: one game each "
+        f"of the policy at the first, the middle and the last evaluation, {rates} frames per second.",
     )
 
 

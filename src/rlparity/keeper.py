@@ -102,7 +102,7 @@ class Keeper:
     def _state(self, training: Training, segments: list[Segment]) -> dict[str, Any]:
         return {
             "format": FORMAT,
-            "cell": _identity(self.cell),
+            "cell": identity(self.cell),
             "env_step": training.env_step,
             "training": snapshot.capture(training),
             "segments": [list(segment) for segment in segments],
@@ -131,7 +131,7 @@ class Keeper:
     def _is_ours(self, state: dict[str, Any]) -> bool:
         if state["format"] != FORMAT:
             raise ValueError(f"format {state['format']}, expected {FORMAT}")
-        found, cell = state["cell"], _identity(self.cell)
+        found, cell = state["cell"], identity(self.cell)
         if any(found[name] != cell[name] for name in WHO):
             whose = " ".join(found[name] for name in WHO[:-1])
             seeds = ", ".join(map(str, found["seeds"]))
@@ -180,7 +180,7 @@ class Keeper:
                 signal.signal(number, before[number])
 
 
-def _identity(cell: Cell) -> dict[str, Any]:
+def identity(cell: Cell) -> dict[str, Any]:
     """All of a cell that its training depends on, as JSON holds it."""
     values = {name: value for name, value in asdict(cell).items() if name not in UNRELATED}
     identity: dict[str, Any] = json.loads(json.dumps(values))

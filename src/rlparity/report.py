@@ -65,10 +65,11 @@ def _title(page: Path) -> str:
 
 def _view(folder: Folder) -> dict[str, Any]:
     """All that the templates show."""
-    plan = folder.plan
+    plan, unfinished = folder.plan, failed_seeds(folder, unfinished=True)
     return {
         "plan": plan,
-        "title": plan.get("title") or plan["name"],
+        "title": (plan.get("title") or plan["name"]) + " (unfinished)" * bool(unfinished),
+        "unfinished": unfinished,
         "margin": percent(plan.get("margin")),
         "answer": bind(" ".join(_answer(folder))),
         "counts": _counts(folder),

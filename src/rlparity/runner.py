@@ -45,7 +45,7 @@ def run_cell(cell: Cell, folder: Path, process_started: float | None = None) -> 
             checkpoint.save(folder / "checkpoint", rows.state)
             for kind in records.SCHEMAS:
                 records.write(folder, kind, getattr(rows, kind))
-            run = _describe(cell, folder, rows)
+            run = describe(cell, folder, rows)
             run["started"], run["times_resumed"] = keeper.started, keeper.times_resumed
             task = import_module(registry.family(cell.environment))
             run["resumes_exactly"] = getattr(task, "RESUMES_EXACTLY", True)
@@ -77,7 +77,7 @@ def _train(cell: Cell, folder: Path, keeper: Keeper) -> Rows:
     return rows
 
 
-def _describe(cell: Cell, folder: Path, rows: Rows) -> dict[str, Any]:
+def describe(cell: Cell, folder: Path, rows: Rows) -> dict[str, Any]:
     hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in HASHED}
     sb3 = cell.implementation == "sb3"
     room = import_module("rlparity.reference") if sb3 else agents.module(cell.agent)

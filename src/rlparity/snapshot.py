@@ -38,6 +38,16 @@ def restore(thing: Any, state: Any) -> None:
     _put(thing, state, type(thing).__name__, set())
 
 
+def part(state: Any, name: str) -> Any:
+    """What a captured state holds as one attribute of its object, or one key of what the object was asked."""
+    match state:
+        case ("asked", dict(parts)) | ("object", _, dict(parts)):
+            inner = parts[name]
+            asked = isinstance(inner, tuple) and inner[0] == "asked"
+            return _rebuild(inner[1] if asked else inner, name)
+    raise Mismatch(f"{name}: not the state of an object")
+
+
 def find(thing: Any, kind: type) -> list[Any]:
     """The objects of a kind within live state, each once, in the order of attributes."""
     seen: set[int] = set()

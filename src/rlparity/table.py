@@ -83,7 +83,7 @@ TABLES: dict[str, dict[str, Column]] = {
     """),
     "runs": SEED
     | _columns("""
-        status str done, or failed
+        status str done, failed, or unfinished: a report of a suite still in training
         reason str why the seed failed
         budget int environment steps per seed
         n_envs int sub-environments per seed
@@ -280,6 +280,7 @@ ORDER = {  # what a table of records is sorted by; rows that agree keep their or
     "progress": [*(name for name, _ in KEYS), "metric"],
     "runs": [name for name, _ in KEYS[:4]],
 }
+STATUS = ("done", "failed", "unfinished")
 SHIPPED = ("episodes.parquet", "evaluations.parquet")  # what a report carries of a cell, beside run.json
 
 
@@ -324,18 +325,25 @@ def write_csv(folder: Path, name: str, table: pd.DataFrame) -> None:
     write_bytes(folder / f"{name}.csv", text.encode())
 
 
-def collect(cells: list[Cell], results: Path, reports: Path, plan: Mapping[str, Any]) -> None:
+def collect(
+    cells: list[Cell],
+    results: Path,
+    reports: Path,
+    plan: Mapping[str, Any],
+    places: Mapping[str, Path] | None = None,
+) -> None:
     """Records of all cells -> `results/<suite>/tables/`; what a report ships -> `reports/<suite>/records/`.
 
     A failed cell contributes the rows it has, and its reason to the table of runs. A cell restored from a
     report has no `progress.parquet` and contributes none. Raises UserError, naming the file, for records
     that are missing, damaged, of another cell, or made by other code or settings than the suite asks for.
+    `places` says, by cell folder, where records lie that are not there.
     """
     parts: dict[str, list[pa.Table]] = {kind: [schema.empty_table()] for kind, schema in SCHEMAS.items()}
     runs: list[dict[str, Any]] = []
     shipped: dict[Path, bytes] = {}
     for cell in cells:
-        folder = results / cell.folder
+        folder = (places or {}).get(str(cell.folder), results / cell.folder)
         run, shelf = read_run(folder, cell), reports / plan["name"] / "records" / Path(*cell.folder.parts[1:])
         for kind in SCHEMAS:
             file = folder / f"{kind}.parquet"
@@ -370,12 +378,12 @@ def read_run(folder: Path, cell: Cell) -> dict[str, Any]:
         raise UserError(f"{file}: missing; cell {cell.folder} has not been run to its end")
     try:
         run: dict[str, Any] = json.loads(file.read_bytes())
-        made, hashes, status, accepted = run["fingerprint"], run["hashes"], run["status"], cell.accepts(run)
+        made, hashes, status, accepted = run["fingerprint"], run["hashes"], run["status"], cell.made(run)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{file}: not the record of a run ({_line(error)})") from None
-    if not isinstance(hashes, dict) or status not in ("done", "failed"):
+    if not isinstance(hashes, dict) or status not in STATUS:
         raise UserError(
-            f"{file}: not the record of a run (status is {status!r}, allowed are 'done' and 'failed')"
+            f"{file}: not the record of a run (status is {status!r}, allowed are {', '.join(STATUS)})"
         )
     if not accepted:
         raise UserError(
@@ -426,7 +434,8 @@ def _runs(cell: Cell, run: Mapping[str, Any]) -> list[dict[str, Any]]:
     git = run.get("git") or {}
     whole |= {"commit": git.get("commit"), "dirty": git.get("dirty")}
     whole |= {"seeds_in_cell": len(cell.seeds), "cell": str(cell.folder)}
-    status = {seed: "failed" if seed in reasons else "done" for seed in cell.seeds}
+    broken = "failed" if run["status"] == "done" else run["status"]
+    status = {seed: broken if seed in reasons else "done" for seed in cell.seeds}
     return [
         {**whole, "seed": seed, "status": status[seed], "reason": reasons.get(seed)} for seed in cell.seeds
     ]

@@ -1,0 +1,75 @@
+"""A report of a suite that is still in training: finished cells as ever, the others as far as their last
+checkpoint, headlined as unfinished. They have learning curves and no scores, so no verdict rests on them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from rlparity import checkpoint, keeper, orders, records, runner, snapshot, table
+from rlparity.cell import Cell
+from rlparity.errors import UserError
+from rlparity.rows import Rows
+from rlparity.suite import Suite
+
+UNFINISHED = "unfinished"  # a status of run.json
+
+
+def collect(suite: Suite, results: Path, reports: Path) -> list[str]:
+    """The stage `collect` with what there is; returns a line for every unfinished cell that has a checkpoint.
+
+    Nothing in the cells' own folders is touched: their training goes on. UserError if there is nothing yet.
+    """
+    shelf = results / suite.name / "tables" / "interim"
+    shutil.rmtree(shelf, ignore_errors=True)
+    cells, places, lines = [], dict[str, Path](), []
+    for cell in suite.cells:
+        folder = results / cell.folder
+        if orders.up_to_date(cell, folder):
+            cells.append(cell)
+        elif (state := _state(cell, folder / "checkpoint")) is not None:
+            cells.append(cell)
+            places[str(cell.folder)] = shelf / cell.folder
+            lines.append(_write(cell, state, shelf / cell.folder))
+    if not cells:
+        raise UserError(f"{results / suite.name}: no finished cell and no checkpoint of this suite yet")
+    table.collect(cells, results, reports, suite.plan(), places)
+    return lines
+
+
+def _state(cell: Cell, folder: Path) -> dict[str, Any] | None:
+    """The cell's last checkpoint, None if it has none."""
+    if not (folder / checkpoint.STATE).exists():
+        return None
+    try:
+        state = checkpoint.read_state(folder)
+        return state if state["cell"] == keeper.identity(cell) else None
+    except Exception as error:  # whatever damage leads to
+        raise UserError(
+            f"{folder / checkpoint.STATE}: not a readable checkpoint ({checkpoint.first_line(error)})"
+        ) from error
+
+
+def _write(cell: Cell, state: dict[str, Any], folder: Path) -> str:
+    """The records up to a checkpoint."""
+    rows = Rows(cell)
+    rows.resume(snapshot.part(state["training"], "rows"))
+    rows.finish()
+    step, seconds = state["env_step"], rows.training_time_s
+    for kind in records.SCHEMAS:
+        records.write(folder, kind, getattr(rows, kind))
+    reached = f"{UNFINISHED}: environment step {step:,} of {cell.budget:,}"
+    run = {
+        **runner.describe(cell, folder, rows),
+        "status": UNFINISHED,
+        "failed_seeds": {str(seed): rows.failed.get(seed, reached) for seed in cell.seeds},
+        "env_step": step,
+        "steps_per_second": step * len(cell.seeds) / seconds if seconds else None,
+        "wall_time_s": state["wall_time_s"],
+        **{name: state[name] for name in ("started", "times_resumed")},
+    }
+    records.write_bytes(folder / "run.json", json.dumps(run, indent=1, sort_keys=True).encode())
+    return f"{cell.folder}: {reached}"
