@@ -17,7 +17,9 @@ from rlparity.train import Rows
 
 torch.set_num_threads(1)
 
-CONFIGURATIONS = tuple(settings.library().algorithms)
+CONFIGURATIONS = tuple(  # `precision` changes nothing without images
+    name for name, named in settings.library().algorithms.items() if "precision" not in named.options
+)
 CONTINUOUS = tuple(
     name
     for name, named in settings.library().algorithms.items()

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from rlparity import analyse, figures, interim, orders, report, runner, suite, train
+from rlparity import analyse, figures, interim, orders, report, runner, suite, table, train
 from rlparity.cell import Cell
 from rlparity.errors import UserError
 from rlparity.keeper import Keeper
@@ -45,6 +45,12 @@ def cell_of(asked: Suite, algorithm: str) -> Cell:
     return found
 
 
+def collect(asked: Suite, results: Path, reports: Path) -> list[str]:
+    found = interim.gather(asked, results)
+    table.collect(found.cells, results, reports, asked.plan(), found.places)
+    return found.lines
+
+
 def interrupted(cell: Cell, folder: Path, at: int) -> None:
     def watch(env_step: int, ended: Iterable[Any]) -> None:
         if env_step >= at:
@@ -66,9 +72,7 @@ def results(asked: Suite, tmp_path: Path) -> Path:
 def test_what_there_is_makes_a_report_that_says_how_far_it_came(asked: Suite, results: Path, tmp_path: Path):
     ppo, reports = cell_of(asked, "ppo"), tmp_path / "reports"
     before = {path: path.read_bytes() for path in (results / ppo.folder).rglob("*") if path.is_file()}
-    assert interim.collect(asked, results, reports) == [
-        f"{ppo.folder}: unfinished: environment step 768 of 1,024"
-    ]
+    assert collect(asked, results, reports) == [f"{ppo.folder}: unfinished: environment step 768 of 1,024"]
     analyse.analyse(results / "part" / "tables", PUBLISHED, reports / "part")
     figures.draw(reports / "part")
     said = report.render(reports / "part")
@@ -87,7 +91,7 @@ def test_what_there_is_makes_a_report_that_says_how_far_it_came(asked: Suite, re
 
 def test_unfinished_records_are_taken_for_nothing_else(asked: Suite, results: Path, tmp_path: Path):
     ppo, reports = cell_of(asked, "ppo"), tmp_path / "reports"
-    interim.collect(asked, results, reports)
+    collect(asked, results, reports)
     folder = reports / "part" / "records" / Path(*ppo.folder.parts[1:])
     run = json.loads((folder / "run.json").read_text())
     assert run["status"] == "unfinished" and run["env_step"] == 768
@@ -96,16 +100,16 @@ def test_unfinished_records_are_taken_for_nothing_else(asked: Suite, results: Pa
     assert source is None
     whole = runner.run_cell(ppo, results / ppo.folder)
     assert whole["status"] == "done" and whole["times_resumed"] == 1
-    assert [line for line in interim.collect(asked, results, reports) if "ppo" in line] == []
+    assert [line for line in collect(asked, results, reports) if "ppo" in line] == []
 
 
 def test_nothing_yet_is_one_line(asked: Suite, tmp_path: Path):
     with pytest.raises(UserError, match="no finished cell and no checkpoint of this suite yet"):
-        interim.collect(asked, tmp_path / "results", tmp_path / "reports")
+        collect(asked, tmp_path / "results", tmp_path / "reports")
 
 
 def test_a_damaged_checkpoint_is_one_line(asked: Suite, results: Path, tmp_path: Path):
     state = results / cell_of(asked, "ppo").folder / "checkpoint" / "state.pt"
     state.write_bytes(state.read_bytes()[:1000])
     with pytest.raises(UserError, match=r"state\.pt: not a readable checkpoint"):
-        interim.collect(asked, results, tmp_path / "reports")
+        collect(asked, results, tmp_path / "reports")

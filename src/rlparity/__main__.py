@@ -222,11 +222,12 @@ def _restore(chosen: argparse.Namespace, rest: list[str]) -> int:
 
 
 def _interim(chosen: argparse.Namespace, rest: list[str]) -> None:
-    from rlparity import interim, suite
+    from rlparity import interim, suite, table
 
     asked = suite.load(suite.find(chosen.suite))
-    for line in interim.collect(asked, chosen.results, chosen.reports):
-        print(line)
+    found = interim.gather(asked, chosen.results)
+    table.collect(found.cells, chosen.results, chosen.reports, asked.plan(), found.places)
+    print("\n".join(found.lines))
     chosen.suite, chosen.summary = asked.name, None
     for stage in (_analyse, _draw, _report, _index):
         stage(chosen, rest)

@@ -7,9 +7,9 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from rlparity import checkpoint, keeper, orders, records, runner, snapshot, table
+from rlparity import checkpoint, keeper, orders, records, runner, snapshot
 from rlparity.cell import Cell
 from rlparity.errors import UserError
 from rlparity.rows import Rows
@@ -18,26 +18,31 @@ from rlparity.suite import Suite
 UNFINISHED = "unfinished"  # a status of run.json
 
 
-def collect(suite: Suite, results: Path, reports: Path) -> list[str]:
-    """The stage `collect` with what there is; returns a line for every unfinished cell that has a checkpoint.
+class Gathered(NamedTuple):
+    """What there is of a suite, as the stage `collect` takes it."""
 
-    Nothing in the cells' own folders is touched: their training goes on. UserError if there is nothing yet.
-    """
+    cells: list[Cell]  # finished, or with a checkpoint
+    places: dict[str, Path]  # by cell folder, where the records of the unfinished lie
+    lines: list[str]  # one for each of them
+
+
+def gather(suite: Suite, results: Path) -> Gathered:
+    """Write down what the checkpoints hold. Nothing in the cells' own folders is touched: their training goes
+    on. UserError if there is nothing yet."""
     shelf = results / suite.name / "tables" / "interim"
     shutil.rmtree(shelf, ignore_errors=True)
-    cells, places, lines = [], dict[str, Path](), []
+    found = Gathered([], {}, [])
     for cell in suite.cells:
         folder = results / cell.folder
         if orders.up_to_date(cell, folder):
-            cells.append(cell)
+            found.cells.append(cell)
         elif (state := _state(cell, folder / "checkpoint")) is not None:
-            cells.append(cell)
-            places[str(cell.folder)] = shelf / cell.folder
-            lines.append(_write(cell, state, shelf / cell.folder))
-    if not cells:
+            found.cells.append(cell)
+            found.places[str(cell.folder)] = shelf / cell.folder
+            found.lines.append(_write(cell, state, shelf / cell.folder))
+    if not found.cells:
         raise UserError(f"{results / suite.name}: no finished cell and no checkpoint of this suite yet")
-    table.collect(cells, results, reports, suite.plan(), places)
-    return lines
+    return found
 
 
 def _state(cell: Cell, folder: Path) -> dict[str, Any] | None:
