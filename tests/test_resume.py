@@ -23,7 +23,7 @@ import gymnasium.envs.mujoco  # noqa: F401
 import pytest
 from small import Protocol, cell
 
-from rlparity import __main__, checkpoint, evaluate, progress, records, snapshot
+from rlparity import __main__, album, checkpoint, evaluate, progress, records, snapshot
 from rlparity.cell import Cell
 
 SERVER = multiprocessing.get_context("forkserver")
@@ -216,7 +216,8 @@ def test_a_cell_that_was_killed_goes_on_as_if_it_had_not_been(
     assert start(CELLS[name], tmp_path) == 0, (tmp_path / "log").read_text()
     assert left_by(tmp_path) == undisturbed(name)
     assert run_of(tmp_path)["times_resumed"] > 0
-    assert [path.name for path in (tmp_path / "checkpoint").iterdir()] == [checkpoint.FILE]
+    kept = {album.FILES[policy] for policy in album.steps(CELLS[name])}
+    assert {path.name for path in (tmp_path / "checkpoint").iterdir()} == kept
 
 
 @pytest.mark.parametrize(
@@ -254,7 +255,8 @@ def test_a_full_disk_costs_a_line_and_the_checkpoint_before_stays(tmp_path: Path
     assert start(CELLS[name], tmp_path, "disk full", 300) == -signal.SIGKILL  # several due, none written
     assert (tmp_path / "log").read_text().splitlines() == [
         f"rlparity: {tmp_path / 'checkpoint'}: cannot be written (No space left on device); training goes on "
-        "with a checkpoint at environment step 60 of 400"
+        "with a checkpoint at environment step 60 of 400",
+        f"rlparity: {tmp_path / 'checkpoint'}: no film of the middle policy (No space left on device)",
     ]
     assert {path.name: path.read_bytes() for path in (tmp_path / "checkpoint").iterdir()} == before
     assert start(CELLS[name], tmp_path) == 0

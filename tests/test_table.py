@@ -192,7 +192,7 @@ def test_records_without_a_hash_are_refused(suite, tmp_path):
 
 def test_another_status_is_refused(suite, tmp_path):
     amend(cell_folder(suite, tmp_path, "sb3"), status="perhaps")
-    refused(suite, tmp_path, "run.json", "'perhaps'", "'done'")
+    refused(suite, tmp_path, "run.json", "'perhaps'", "done, failed")
 
 
 def test_a_foreign_table_is_refused(suite, tmp_path):
