@@ -14,7 +14,7 @@ from rlparity import analyse, figures, interim, orders, report, runner, suite, t
 from rlparity.cell import Cell
 from rlparity.errors import UserError
 from rlparity.keeper import Keeper
-from rlparity.restore import Shipped, choose
+from rlparity.restore import Shipped, choose, shipped
 from rlparity.suite import Suite
 
 PUBLISHED = Path(__file__).parents[1] / "workflow" / "resources" / "published"
@@ -96,6 +96,7 @@ def test_unfinished_records_are_taken_for_nothing_else(asked: Suite, results: Pa
     run = json.loads((folder / "run.json").read_text())
     assert run["status"] == "unfinished" and run["env_step"] == 768
     assert not orders.up_to_date(ppo, results / ppo.folder)
+    assert [one.run["cell"]["algorithm"] for one in shipped(reports)] == ["random"]
     source, _ = choose(ppo, [Shipped(folder, run)], asked.parts(ppo))
     assert source is None
     whole = runner.run_cell(ppo, results / ppo.folder)

@@ -2,8 +2,7 @@
 hyper-parameter block.
 
 Time limits, normalisation and seeds are SB3's own, except that every sub-environment gets an independent seed
-(SB3's seed + i overlaps between runs). Only this room and those named after
-it import SB3.
+(SB3's seed + i overlaps between runs). Only this room and those named after it import SB3.
 """
 
 from __future__ import annotations

@@ -90,14 +90,14 @@ def one(order: Path, reports: Path) -> None:
 
 
 def shipped(reports: Path) -> list[Shipped]:
-    """All records that the reports carry."""
+    """All finished records that the reports carry."""
     found = []
     for path in sorted(reports.glob("*/records/**/run.json")):
         try:
             run = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
             continue
-        if isinstance(run, dict):
+        if isinstance(run, dict) and run.get("status") != "unfinished":
             found.append(Shipped(path.parent, run))
     return found
 
