@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from rlparity import analyse, table
+from rlparity import analyse, columns, table
 from rlparity.cell import Cell, Protocol
 from rlparity.records import write, write_bytes
 
@@ -109,7 +109,7 @@ class Suite:
         write_bytes(folder / "run.json", json.dumps(run_json(cell, failed, hashes)).encode())
 
     def _seed(self, cell: Cell, seed: int, rows: dict[str, list[dict[str, Any]]], stop: int) -> None:
-        names = {key: getattr(cell, key) for key in table.ARM}
+        names = {key: getattr(cell, key) for key in columns.ARM}
         word = f"{cell.environment}|{cell.implementation}|{cell.algorithm}|{seed}"
         rng = np.random.default_rng(list(word.encode()))
         lacks = self.shift.get(cell.algorithm, 0.0) if cell.implementation == "scratch" else 0.0

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from test_report import Page
 
-from rlparity import bench, benchmark_page, report, table
+from rlparity import bench, benchmark_page, columns, report, table
 from rlparity.errors import UserError
 from rlparity.wording import NONE
 
@@ -58,7 +58,7 @@ def words(page: str) -> str:
 
 
 def test_the_measuring_half_writes_the_columns_that_this_half_declares() -> None:
-    assert list(bench.COLUMNS) == list(table.TABLES["throughput"])
+    assert list(bench.COLUMNS) == list(columns.TABLES["throughput"])
 
 
 def test_headline_is_the_ratios_of_one_seed_and_of_ten(folder: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rlparity import table, verdict
+from rlparity import columns, table, verdict
 
 RANDOM = [20.0, 22.0, 18.0, 20.0, 20.0]
 TIGHT = [-2.0, -1.0, 0.0, 1.0, 2.0]  # variance 2.5
@@ -181,4 +181,4 @@ def test_false_equivalence_at_the_margin_is_at_most_nominal():
 def test_empty_suite_gives_an_empty_table():
     plan = {"margin": 0.2, "algorithms": {}, "environments": {}}
     made = verdict.verdicts(table.frame("scores", []), plan)
-    assert isinstance(made, pd.DataFrame) and made.empty and list(made) == list(table.TABLES["verdicts"])
+    assert isinstance(made, pd.DataFrame) and made.empty and list(made) == list(columns.TABLES["verdicts"])

@@ -14,15 +14,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rlparity import stats, table
+from rlparity import columns, stats, table
 from rlparity.arcade import games
+from rlparity.columns import SEED, TABLES
 from rlparity.dqn2013 import dqn2013, printed
 from rlparity.errors import UserError
 from rlparity.human import human_normalised, references
 from rlparity.paper import paper, published
 from rlparity.verdict import ENDPOINTS, REFERENCE, Scores, pairs, verdicts
 
-ARM = list(table.ARM)
+ARM = list(columns.ARM)
 TAUS = 51  # points of a performance profile
 ATARI = ("human_normalised", "dqn2013")  # tables that a suite without Atari games does not have
 PHASES = ("training", "evaluation", "wall")  # what a cell spends time on
@@ -44,7 +45,7 @@ def analyse(tables: Path, published_numbers: Path, into: Path) -> None:
         "verdicts": verdicts(scores, plan),
         "paper": paper(scores, plan, published(published_numbers), curve),
         "curves": curve,
-        "seed_curves": table.frame("seed_curves", points[list(table.TABLES["seed_curves"])]),
+        "seed_curves": table.frame("seed_curves", points[list(TABLES["seed_curves"])]),
         "profiles": profiles(scores),
         "improvement": improvement(scores, plan),
         "thresholds": thresholds(scores, runs, plan),
@@ -107,7 +108,7 @@ def score(points: pd.DataFrame, runs: pd.DataFrame, plan: dict[str, Any]) -> pd.
         }
         if threshold is not None:
             values["time_to_threshold"] = stats.time_to_threshold(curve["clock"], curve["value"], threshold)
-        who = {key: run[key] for key in table.SEED}
+        who = {key: run[key] for key in SEED}
         rows += [{**who, "endpoint": endpoint, "value": value} for endpoint, value in values.items()]
     return table.frame("scores", rows)
 
@@ -185,7 +186,7 @@ def improvement(scores: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
 
 def thresholds(scores: pd.DataFrame, runs: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
     """Table `thresholds`: how many seeds reached the task's threshold, and when; the others are censored."""
-    failed = {tuple(run[key] for key in table.SEED) for run in runs[runs.status != "done"].to_dict("records")}
+    failed = {tuple(run[key] for key in SEED) for run in runs[runs.status != "done"].to_dict("records")}
     budgets = runs.groupby(ARM)["budget"].max()
     rows = []
     for key, part in scores[scores["endpoint"] == "time_to_threshold"].groupby(ARM):
