@@ -29,6 +29,7 @@ for people:
   vouch SUITE      keep shipped records valid after a refactoring: train a part again and compare
   bench            environment steps per second, ours beside Stable-Baselines3's
   diff A B         what changed between two reports
+  calibrate        how often verdicts err, on seeds of one reference
 
 stages, called by the pipeline in this order:
   cell             train one cell of a suite
@@ -126,6 +127,9 @@ def _add_for_people(add: Any) -> None:
     bench = add(_bench, "Environment steps per second. Arguments: rlparity bench --help")
     bench.set_defaults(passes_on=True)
     add(_diff, "What changed between two reports.", "REPORT_A", "REPORT_B")
+    calibrate = add(_calibrate, "How often verdicts err: a reference's own seeds against each other.")
+    calibrate.add_argument("suite", nargs="?", default="pool", metavar="SUITE", help="default pool")
+    calibrate.add_argument("--reports", type=Path, default=Path("reports"))
 
 
 def _add_stages(add: Any) -> None:
@@ -268,6 +272,13 @@ def _diff(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity import diff
 
     print(diff.compare(Path(chosen.report_a), Path(chosen.report_b)))
+
+
+def _calibrate(chosen: argparse.Namespace, rest: list[str]) -> None:
+    from rlparity import calibration_page
+
+    print(calibration_page.render(chosen.reports / chosen.suite, chosen.reports / "calibration"))
+    _index(chosen, rest)
 
 
 def _cell(chosen: argparse.Namespace, rest: list[str]) -> None:

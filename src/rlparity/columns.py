@@ -257,4 +257,31 @@ TABLES: dict[str, dict[str, Column]] = {
         versions str packages and their versions
         commit str git commit that was measured
     """),
+    "false_differences": _columns("""
+        algorithm str configuration of the reference whose seeds were drawn
+        environment str Gymnasium id
+        seeds int seeds in each of the two disjoint draws
+        draws int pairs of draws
+        endpoint str auc, final, or either: at least one of the two
+        different float share of pairs that the verdict called WORSE or BETTER
+        ci_low float lower end of Wilson's 95 % interval of that share
+        ci_high float its upper end
+        unadjusted float share with p below 0.05 in Welch's test alone
+        equivalent float share that the verdict called EQUIVALENT
+        pool int seeds that were drawn from
+    """),
+    "power": _columns("""
+        algorithm str configuration of the reference whose seeds were drawn
+        environment str Gymnasium id
+        endpoint str auc or final
+        margin float share of the distance from random to reference
+        seeds int seeds in each of the two disjoint draws
+        draws int pairs of draws
+        equivalent float share called EQUIVALENT where the true difference is zero
+        planned float power of the same by the formula behind seeds_needed
+        equivalent_at_margin float share called EQUIVALENT where one arm lies a whole margin lower
+        worse_at_margin float share of those called WORSE, by one verdict alone
+        worse_at_twice float share called WORSE where it lies two margins lower
+        pool int seeds that were drawn from
+    """),
 }

@@ -106,15 +106,20 @@ def compare(x: stats.Array, y: stats.Array, random: stats.Array, margin: float) 
 
     `margin` and `smallest_margin` are fractions of the distance |mean(reference) - mean(random)|.
     """
+    row = tested(x, y, random, margin)
+    distance, sds = row["distance"], [float(arm.std(ddof=1)) if len(arm) > 1 else np.nan for arm in (x, y)]
+    known = np.isfinite([distance, *sds]).all()
+    needed = stats.seeds_needed(margin * distance, sds[0], sds[1]) if known else 0
+    return row | {"seeds_needed": ">1000" if needed is None else str(needed or "")}
+
+
+def tested(x: stats.Array, y: stats.Array, random: stats.Array, margin: float) -> dict[str, Any]:
+    """The part of `compare` that decides: means, intervals, p values, and what stands in the way."""
     welch = stats.welch(x, y)
     low, high = welch.interval(1 - 2 * ALPHA)
+    ci95_low, ci95_high = welch.interval(0.95)
     means = [float(arm.mean()) if len(arm) else np.nan for arm in (x, y, random)]
     distance = abs(means[1] - means[2])
-    sds = [float(arm.std(ddof=1)) if len(arm) > 1 else np.nan for arm in (x, y)]
-    needed = (
-        stats.seeds_needed(margin * distance, sds[0], sds[1]) if np.isfinite([distance, *sds]).all() else 0
-    )
-    ci95_low, ci95_high = welch.interval(0.95)
     return {
         "difference": welch.difference,
         "ci90_low": low,
@@ -127,7 +132,6 @@ def compare(x: stats.Array, y: stats.Array, random: stats.Array, margin: float) 
         "p_equivalence": welch.p_equivalence(margin * distance),
         "seeds_implementation": len(x),
         "seeds_reference": len(y),
-        "seeds_needed": ">1000" if needed is None else str(needed or ""),
         "distance": distance,
         "mean_implementation": means[0],
         "mean_reference": means[1],
