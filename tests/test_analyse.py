@@ -194,7 +194,7 @@ def test_a_worse_implementation_is_found(tmp_path):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"implementations": ("scratch",)}, "no runs of the reference"),
+        ({"implementations": ("scratch",)}, "no finished run of the reference"),
         ({"random": False}, "no random agent in the suite"),
         ({"seeds": 1}, "fewer than 5 seeds"),
     ],

@@ -135,7 +135,8 @@ def test_one_room_knows_stable_baselines3() -> None:
 
 def test_gymnasium_has_few_doors() -> None:
     doors = {name.split(".")[0] for name in ROOMS if "gymnasium" in packages_used(name)}
-    assert doors <= {"tasks", "worlds", "reference", "reference_atari", "screens", "candidate", "validation"}
+    doors = {name for name in doors if not name.startswith("candidate")}  # theirs are Gymnasium's own
+    assert doors <= {"tasks", "worlds", "reference", "reference_atari", "screens", "validation"}
 
 
 def test_every_room_has_a_line_that_says_what_it_is() -> None:

@@ -122,7 +122,7 @@ def test_a_suite_without_random_agent_or_reference_says_so():
     assert (row.verdict, row.reason) == ("INCONCLUSIVE", "no random agent in the suite")
     assert (row.difference, math.isnan(row.smallest_margin), row.seeds_needed) == (0.0, True, "")
     row = judge(around(120), [])
-    assert (row.verdict, row.reason) == ("INCONCLUSIVE", "no runs of the reference")
+    assert (row.verdict, row.reason) == ("INCONCLUSIVE", "no finished run of the reference")
     assert math.isnan(row.difference)
 
 

@@ -143,7 +143,7 @@ def tested(x: stats.Array, y: stats.Array, random: stats.Array, margin: float) -
 def _obstacle(x: stats.Array, y: stats.Array, random: stats.Array) -> str:
     """Why nothing can be decided; empty where something can."""
     if not len(y):
-        return "no runs of the reference"
+        return "no finished run of the reference"
     if not len(random):
         return "no random agent in the suite"
     if min(len(x), len(y)) < FEWEST:
