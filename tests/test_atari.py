@@ -16,7 +16,7 @@ from stable_baselines3.common.atari_wrappers import AtariWrapper, MaxAndSkipEnv
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack
 
-from rlparity import fingerprint, games, grid, registry, settings, suite, tasks, worlds
+from rlparity import fingerprint, games, needs, registry, settings, suite, tasks, worlds
 from rlparity.errors import UserError
 from rlparity.presets import PRESETS, Preset
 from rlparity.records import Episode, Step
@@ -331,14 +331,14 @@ def test_a_million_frames_take_less_than_7_gib_here_and_a_machine_without_them_i
 ) -> None:
     raw = {**BASE, "environments": ["ALE/Pong-v5@nature"], "hyperparameters": {"dqn": {"buffer_size": 10**6}}}
     world = worlds.probe("ALE/Pong-v5@nature")
-    monkeypatch.setattr(grid, "machine_bytes", lambda: 64 * 2**30)
+    monkeypatch.setattr(needs, "machine_bytes", lambda: 64 * 2**30)
     sizes = {
-        cell.implementation: grid.memory_bytes(cell, world) / 2**30
+        cell.implementation: needs.memory_bytes(cell, world) / 2**30
         for cell in suite.resolve(raw, "test").cells
         if cell.agent == "dqn"
     }
     assert sizes["scratch"] == pytest.approx(6.85, abs=0.05) and sizes["sb3"] == pytest.approx(52.6, abs=0.05)
-    monkeypatch.setattr(grid, "machine_bytes", lambda: 4 * 2**30)
+    monkeypatch.setattr(needs, "machine_bytes", lambda: 4 * 2**30)
     with pytest.raises(
         UserError, match=r"buffer_size 1,000,000 of 'dqn' in 'ALE/Pong-v5@nature': .* 6\.9 GiB"
     ):

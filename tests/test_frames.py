@@ -14,7 +14,7 @@ import small
 import torch
 from torch import Tensor
 
-from rlparity import checkpoint, frames, grid, snapshot, worlds
+from rlparity import checkpoint, frames, needs, snapshot, worlds
 from rlparity.errors import UserError
 from rlparity.frames import FrameReplay
 from rlparity.memory import Replay
@@ -204,7 +204,7 @@ def counted(**changes: Any) -> int:
     options = {"buffer_size": 1_000_000, **changes.pop("options", {})}
     environment = changes.pop("environment", PONG)
     c = small.cell("dqn", environment=environment, budget=10**7, hyperparameters=options, **changes)
-    return grid.memory_bytes(c, worlds.probe(c.environment)) // 10**6
+    return needs.memory_bytes(c, worlds.probe(c.environment)) // 10**6
 
 
 def test_the_suite_counts_what_the_memory_takes():

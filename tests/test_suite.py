@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rlparity import cost, fingerprint, grid, settings, suite, worlds, yamlfile
+from rlparity import cost, fingerprint, needs, settings, suite, worlds, yamlfile
 from rlparity.errors import UserError
 from rlparity.registry import AGENTS, REFERENCES
 
@@ -240,7 +240,7 @@ def test_unwritable_results_folder(tmp_path: Path) -> None:
 
 
 def test_every_committed_suite_resolves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(grid.os, "sysconf", lambda name: 2**20)  # a terabyte of memory
+    monkeypatch.setattr(needs.os, "sysconf", lambda name: 2**20)  # a terabyte of memory
     for path in (ROOT / suite.SUITES).glob("*.yaml"):
         assert suite.load(path).cells, path
 
@@ -263,8 +263,8 @@ def test_memory_is_counted_over_all_seeds_of_a_block() -> None:
     cell = next(cell for cell in resolve(algorithms=["dqn"]).cells if len(cell.seeds) == 3)
     world = resolve().environments["CartPole-v1"].world
     transition = 2 * 4 * 4 + 8 + 12  # two observations of four floats, an action, three numbers
-    assert grid.memory_bytes(replace(cell, budget=10**6), world) == 100_000 * 3 * transition
-    assert grid.memory_bytes(replace(cell, budget=5000), world) == 5000 * 3 * transition
+    assert needs.memory_bytes(replace(cell, budget=10**6), world) == 100_000 * 3 * transition
+    assert needs.memory_bytes(replace(cell, budget=5000), world) == 5000 * 3 * transition
 
 
 def test_humanoid_with_ten_seeds_and_a_million_transitions_needs_28_gb(
@@ -277,15 +277,15 @@ def test_humanoid_with_ten_seeds_and_a_million_transitions_needs_28_gb(
         "seeds": ["0-9"],
         "budgets": {"default": 10**6},
     }
-    monkeypatch.setattr(grid.os, "sysconf", lambda name: 2**20)
+    monkeypatch.setattr(needs.os, "sysconf", lambda name: 2**20)
     ours, theirs = (
         next(cell for cell in suite.resolve(raw, "test").cells if cell.implementation == arm)
         for arm in ("scratch", "sb3")
     )
     world = worlds.probe("Humanoid-v5")
-    assert grid.memory_bytes(ours, world) / 1e9 == pytest.approx(28, abs=0.8)  # 348 numbers, float32
-    assert grid.memory_bytes(theirs, world) / 1e9 == pytest.approx(5.6, abs=0.1)  # one seed, float64
-    monkeypatch.setattr(grid.os, "sysconf", lambda name: {"SC_PAGE_SIZE": 4096}.get(name, 24 * 2**18))
+    assert needs.memory_bytes(ours, world) / 1e9 == pytest.approx(28, abs=0.8)  # 348 numbers, float32
+    assert needs.memory_bytes(theirs, world) / 1e9 == pytest.approx(5.6, abs=0.1)  # one seed, float64
+    monkeypatch.setattr(needs.os, "sysconf", lambda name: {"SC_PAGE_SIZE": 4096}.get(name, 24 * 2**18))
     with pytest.raises(UserError, match=r"of a block of 10 seeds needs 26.7 GiB, the machine has 24.0"):
         suite.resolve(raw, "test")
 
@@ -385,8 +385,8 @@ def test_a_cell_needs_its_replay_memory_and_room_for_the_process() -> None:
     cell = next(cell for cell in resolve(algorithms=["dqn"]).cells if len(cell.seeds) == 3)
     world = resolve().environments["CartPole-v1"].world
     big = replace(cell, budget=10**8, hyperparameters={**cell.hyperparameters, "buffer_size": 2**24})
-    assert grid.needed_mib(big, world) == grid.PROCESS_MIB + 3 * 16 * 52  # 2**24 transitions of 52 bytes
-    assert grid.machine_bytes() > 2**30
+    assert needs.needed_mib(big, world) == needs.PROCESS_MIB + 3 * 16 * 52  # 2**24 transitions of 52 bytes
+    assert needs.machine_bytes() > 2**30
 
 
 def test_a_report_says_that_it_covers_a_part_of_its_suite() -> None:

@@ -28,6 +28,7 @@ for people:
   interim SUITE    report a suite that is still in training, as far as its checkpoints go
   vouch SUITE      keep shipped records valid after a refactoring: train a part again and compare
   bench            environment steps per second, ours beside Stable-Baselines3's
+  sensitivity S    plant bugs, and see which layer of validation catches them
   diff A B         what changed between two reports
   calibrate        how often verdicts err, on seeds of one reference
 
@@ -136,18 +137,39 @@ def _add_stages(add: Any) -> None:
     cell = add(_cell, "Train one cell.")
     cell.add_argument("--cell", required=True, help="the cell as JSON, or the file that holds it (cell.json)")
     cell.add_argument("--into", type=Path, metavar="FOLDER", help="default: the folder of the file")
+    attempt = add(_attempt, "Train a Python candidate: the cell in FOLDER/cell.json, its rows left there.")
+    attempt.add_argument("--into", type=Path, required=True, metavar="FOLDER")
+    attempt.add_argument("--heartbeat", type=Path, required=True, metavar="FILE")
     collect = add(_collect, "Records -> tables.", "SUITE")
     collect.add_argument("--narrow", type=json.loads, default={}, metavar="JSON")
     stages = [collect]
     for stage in (_films, _analyse, _draw, _report, _check):
         stages.append(add(stage, f"Stage {stage.__name__[1:]}, for the suite of that name.", "SUITE"))
     stages.append(add(_index, "The page of all suites."))
+    stages.append(_add_sensitivity(add))
     for command in stages:
         command.add_argument("--results", type=Path, default=Path("results"))
         command.add_argument("--reports", type=Path, default=Path("reports"))
     stages[4].add_argument(
         "--summary", type=Path, metavar="FILE", help="write what is printed to a file, too"
     )
+
+
+def _add_sensitivity(add: Any) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = add(
+        _sensitivity, "Try every planted bug on every layer of validation."
+    )
+    command.add_argument("suite", nargs="?", metavar="SUITE")
+    command.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time; default 1")
+    command.add_argument("--page", action="store_true", help="only the page, of the outcomes there are")
+    command.add_argument("--judge", action="store_true", help=argparse.SUPPRESS)  # how it calls itself
+    for inner in (
+        "--trial",
+        "--into",
+        "--case",
+    ):  # for one trial: what, where its outcome goes, what is trained
+        command.add_argument(inner, help=argparse.SUPPRESS)
+    return command
 
 
 def _run(chosen: argparse.Namespace, rest: list[str]) -> int:
@@ -268,6 +290,31 @@ def _bench(chosen: argparse.Namespace, rest: list[str]) -> int:
     return int(bench.main(rest) or 0)
 
 
+def _sensitivity(chosen: argparse.Namespace, rest: list[str]) -> None:
+    if chosen.judge:
+        from rlparity import looks
+
+        looks.serve(sys.stdin, sys.stdout)
+    elif chosen.trial is not None:
+        _end_with_parent()
+        from rlparity.validation import sensitivity_trial
+
+        sensitivity_trial.main(json.loads(chosen.trial), Path(chosen.into), chosen.case and Path(chosen.case))
+    elif chosen.suite is None or chosen.jobs < 1:
+        raise UserError("sensitivity: name a suite, and at least 1 for --jobs")
+    elif chosen.page:
+        from rlparity import sensitivity_page
+
+        print(sensitivity_page.render(chosen.results / chosen.suite, chosen.reports / chosen.suite))
+    else:
+        from rlparity import suite
+        from rlparity.validation import sensitivity, sensitivity_plan
+
+        plan = sensitivity_plan.load(suite.find(chosen.suite))
+        suite.check_writable(chosen.results, chosen.reports)
+        sensitivity.Runner(plan, chosen.results, chosen.reports).run(chosen.jobs, _say)
+
+
 def _diff(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity import diff
 
@@ -292,6 +339,13 @@ def _cell(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity.runner import run_cell
 
     run_cell(cell, chosen.into or Path(chosen.cell).parent, STARTED)
+
+
+def _attempt(chosen: argparse.Namespace, rest: list[str]) -> None:
+    _end_with_parent()
+    from rlparity import candidate_process
+
+    candidate_process.train(chosen.into, chosen.heartbeat)
 
 
 def _end_with_parent() -> None:

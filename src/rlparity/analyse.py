@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rlparity import columns, stats, table
+from rlparity import columns, comparable, stats, table
 from rlparity.arcade import games
 from rlparity.columns import SEED, TABLES
 from rlparity.dqn2013 import dqn2013, printed
 from rlparity.errors import UserError
 from rlparity.human import human_normalised, references
 from rlparity.paper import paper, published
-from rlparity.verdict import ENDPOINTS, REFERENCE, Scores, pairs, verdicts
+from rlparity.verdict import ENDPOINTS, REFERENCE, TRAINING, Scores, pairs, verdicts
 
 ARM = list(columns.ARM)
 TAUS = 51  # points of a performance profile
@@ -39,15 +39,18 @@ def analyse(tables: Path, published_numbers: Path, into: Path) -> None:
     evaluations, runs = (table.read(tables / f"{name}.parquet") for name in ("evaluations", "runs"))
     points = evaluation_points(evaluations, plan)
     scores, curve = score(points, runs, plan), curves(points)
+    equal = comparable.score(points, tables / "episodes.parquet", runs, plan)
+    own = equal[equal["terms"] == equal["implementation"]]
+    scores = pd.concat([scores, own[list(TABLES["scores"])]], ignore_index=True)
     made = {
         "scores": scores,
         "summary": summary(scores),
-        "verdicts": verdicts(scores, plan),
+        "verdicts": verdicts(scores, plan, equal),
         "paper": paper(scores, plan, published(published_numbers), curve),
         "curves": curve,
         "seed_curves": table.frame("seed_curves", points[list(TABLES["seed_curves"])]),
         "profiles": profiles(scores),
-        "improvement": improvement(scores, plan),
+        "improvement": improvement(scores, plan, equal),
         "thresholds": thresholds(scores, runs, plan),
         "cost": cost(runs),
     }
@@ -84,9 +87,9 @@ def evaluation_points(evaluations: pd.DataFrame, plan: dict[str, Any]) -> pd.Dat
     )
     points = points.merge(known, on=ARM, how="inner")
     points["clock"] = points["env_step"]
-    points["env_step"] = (
-        points["clock"] * points["points"] // points["budget"] * points["budget"] // points["points"]
-    )
+    nominal = points["clock"] * points["points"] // points["budget"] * points["budget"] // points["points"]
+    elsewhere = pd.MultiIndex.from_frame(points[ARM]).isin([one.candidate for one in comparable.logged(plan)])
+    points["env_step"] = nominal.where(~elsewhere, points["clock"])
     return points.sort_values(keys, kind="stable").reset_index(drop=True)
 
 
@@ -94,9 +97,11 @@ def score(points: pd.DataFrame, runs: pd.DataFrame, plan: dict[str, Any]) -> pd.
     """Table `scores`: one row for each seed and endpoint; failed and censored ones have no value."""
     curves = {key: curve for key, curve in points.groupby([*ARM, "seed", "protocol"])}
     main = {key[:3]: key[-1] for key in curves if key[-1] != "sampled"}
-    rows = []
+    rows, elsewhere = [], {one.candidate for one in comparable.logged(plan)}
     for run in runs.sort_values([*ARM, "seed"]).to_dict("records"):
         arm = tuple(run[key] for key in ARM)
+        if arm in elsewhere:
+            continue
         protocol = main.get(arm, "sampled")
         curve = curves.get((*arm, run["seed"], protocol), points.iloc[:0])
         threshold = plan["environments"][run["environment"]]["threshold"]
@@ -123,7 +128,7 @@ def _arms(scores: pd.DataFrame, *keys: str) -> Iterator[tuple[dict[str, Any], st
 def summary(scores: pd.DataFrame) -> pd.DataFrame:
     """Table `summary`: IQM, mean and median over seeds, with bootstrap intervals."""
     rows = []
-    for who, x, failed in _arms(scores[scores["endpoint"].isin(ENDPOINTS)], "endpoint"):
+    for who, x, failed in _arms(scores[scores["endpoint"].isin((*ENDPOINTS, *TRAINING))], "endpoint"):
         for name, statistic in stats.STATISTICS.items():
             low, high = stats.bootstrap_interval(statistic, x) if len(x) else (np.nan, np.nan)
             estimate = statistic(x) if len(x) else np.nan
@@ -169,14 +174,16 @@ def profiles(scores: pd.DataFrame) -> pd.DataFrame:
     return table.frame("profiles", rows)
 
 
-def improvement(scores: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
+def improvement(
+    scores: pd.DataFrame, plan: dict[str, Any], equal: pd.DataFrame | None = None
+) -> pd.DataFrame:
     """Table `improvement`: probability that a seed scores above one of the reference's."""
-    arms, rows = Scores(scores), []
+    arms, rows = Scores(scores, equal), []
     chance: Callable[..., stats.Array] = stats.probability_of_improvement
     for pair in pairs(plan, arms):
-        for endpoint in ENDPOINTS:
-            x = arms(pair.environment, pair.implementation, pair.algorithm, endpoint)
-            y = arms(pair.environment, REFERENCE, pair.reference, endpoint)
+        for endpoint, terms in arms.judged(pair):
+            x = arms(pair.environment, pair.implementation, pair.algorithm, endpoint, terms)
+            y = arms(pair.environment, REFERENCE, pair.reference, endpoint, terms)
             if len(x) and len(y):
                 low, high = stats.bootstrap_interval(chance, x, y)
                 who = {**pair._asdict(), "reference": f"{REFERENCE}/{pair.reference}", "endpoint": endpoint}

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+KINDS = ("entry", "command", "logs")  # a Python entry point, a program, or what one has left
 EPSILON = "epsilon-"  # and a probability: a mode that is deterministic but for that many random actions
 
 
@@ -27,8 +28,8 @@ class Cell:
 
     suite: str
     environment: str  # Gymnasium id, "module:Id" too
-    implementation: str  # "scratch" or "sb3"
-    algorithm: str  # named configuration, a key of hyperparameters.yaml
+    implementation: str  # "scratch", "sb3" or the name of a candidate
+    algorithm: str  # named configuration, a key of hyperparameters.yaml; what a candidate claims to be
     agent: str  # what runs it: a name in registry.AGENTS; its reference is in registry.REFERENCES
     seeds: tuple[int, ...]
     budget: int  # environment steps per seed
@@ -40,6 +41,12 @@ class Cell:
     device: str = "cpu"  # or "cuda"
     checkpoint_every: int = 0  # environment steps per seed between checkpoints; 0: none
     fingerprint: str = ""  # hash of all that the records depend on, see fingerprint.py
+    candidate: Mapping[str, Any] = field(default_factory=dict)  # how it is brought, see KINDS; empty if ours
+
+    @property
+    def kind(self) -> str:
+        """How a candidate is brought, of KINDS; empty for our own agents and references."""
+        return next((kind for kind in KINDS if kind in self.candidate), "")
 
     @property
     def block(self) -> str:
@@ -62,8 +69,11 @@ class Cell:
         return any(entry.get("fingerprint") == self.fingerprint for entry in entries)
 
     def to_json(self) -> str:
-        """The cell as one line of JSON; `from_json` reads it back."""
-        return json.dumps(asdict(self), sort_keys=True)
+        """The cell as one line of JSON; `from_json` reads it back. Only a candidate's has a `candidate`."""
+        values = asdict(self)
+        if not self.candidate:
+            del values["candidate"]
+        return json.dumps(values, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Cell:

@@ -16,7 +16,7 @@ from functools import cache
 from importlib import metadata
 from typing import Any
 
-from rlparity import registry, sources
+from rlparity import candidate_sources, registry, sources
 from rlparity.cell import Cell
 
 LOOP = ("evaluate", "seeding", "records")
@@ -32,10 +32,12 @@ STAGES = {
 }
 # Fields of a cell that leave its records as they are.
 UNRELATED = {"suite", "tensorboard", "checkpoint_every", "fingerprint"}
+PLACES = {"folder", "time_limit_s"}  # of a candidate: where it lies and how long it may take
 
 
 def parts(cell: Cell, simulator: str | None = None, module: str | None = None) -> dict[str, Any]:
-    """All that a cell's records depend on: {"sources": {module: hash}, "reference", "versions", "cell"}.
+    """All that a cell's records depend on: {"sources": {module: hash}, "reference", "versions", "cell"}, and
+    of a candidate {"files": {path: hash}}.
 
     `simulator` is the distribution that steps the environment if Gymnasium does not, `module` the user's own
     module that defines it.
@@ -49,16 +51,22 @@ def parts(cell: Cell, simulator: str | None = None, module: str | None = None) -
     packages += [simulator] if simulator is not None else []
     defaults = {field.name: field.default for field in fields(cell)}  # a new field leaves old records valid
     defaults.pop("evaluation")  # other defaults of the protocol do not
+    defaults["candidate"] = {}
     data = {
         key: value
         for key, value in asdict(cell).items()
         if key not in UNRELATED and not (key in defaults and getattr(cell, key) == defaults[key])
     }
+    files = {}
+    if cell.candidate:
+        data["candidate"] = {key: cell.candidate[key] for key in cell.candidate.keys() - PLACES}
+        files = {"files": candidate_sources.digests(cell)}
     return {
         "sources": hashes,
         "reference": registry.REFERENCES[cell.agent] if cell.implementation == "sb3" else None,
         "versions": {name: version(name) for name in packages},
         "cell": json.loads(json.dumps(data)),
+        **files,
     }
 
 
@@ -101,7 +109,9 @@ def _modules(cell: Cell) -> tuple[str, ...]:
     """Where the search for a cell's sources begins."""
     ours = (registry.AGENTS[cell.agent].module, "rlparity.train")
     theirs = ("rlparity.reference", registry.reference_worlds(cell.environment))
-    learner = ours if cell.implementation == "scratch" else theirs
+    learner: tuple[str, ...] = ours if cell.implementation == "scratch" else theirs
+    if cell.candidate:
+        learner = (registry.CANDIDATES[cell.kind],)
     return (*learner, registry.family(cell.environment), *(f"rlparity.{name}" for name in LOOP))
 
 
@@ -206,12 +216,13 @@ def besides_sources(cell: Cell, now: Mapping[str, Any], run: Mapping[str, Any]) 
     blank = json.loads(Cell("", "", "", "", "", (), 0).to_json())  # fields newer than the records: defaults
     found = _changed(json.loads(cell.to_json()), {**blank, **run.get("cell", {})})
     versions = {_plain(name): str(value).split("+")[0] for name, value in run.get("versions", {}).items()}
+    found += _changed(now.get("files", {}), run.get("files", {}))
     return found + _changed(now["versions"], {name: versions.get(_plain(name)) for name in now["versions"]})
 
 
 def _changed(now: Mapping[str, Any], then: Mapping[str, Any], prefix: str = "") -> list[str]:
     found: list[str] = []
-    for key in sorted({*now, *then} - UNRELATED):
+    for key in sorted({*now, *then} - UNRELATED - PLACES):
         new, old = now.get(key), then.get(key)
         if isinstance(new, Mapping) and isinstance(old, Mapping):
             found += _changed(new, old, f"{prefix}{key}.")

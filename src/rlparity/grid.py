@@ -5,20 +5,20 @@ Functions add what they find wrong to `found`, one line each with the key it con
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rlparity import devices, games, registry, settings, worlds
+from rlparity import candidates, devices, games, registry, settings, worlds
+from rlparity.candidates import Candidate
 from rlparity.cell import EPSILON, Cell, Protocol, path_name
 from rlparity.errors import UserError, unknown
+from rlparity.needs import bad_memory, value
 from rlparity.settings import Algorithm, Settings
 from rlparity.worlds import World
 
-PROCESS_MIB = 600  # of a trainer besides its replay memory: measured 330 to 450 with small networks
-STEPS_PER_START = 100  # steps of the shortest games that replay memory of frames makes room for
+Arm = str | Candidate  # "scratch", "sb3", or one that is brought
 
 
 @dataclass(frozen=True)
@@ -124,17 +124,21 @@ def _blocks(seeds: Sequence[str | int], where: str, found: list[str]) -> list[tu
     return blocks
 
 
-def cells(raw: Mapping[str, Any], places: Iterable[Environment], found: list[str]) -> list[Cell]:
-    """All cells: per environment and algorithm the blocks of ours, then the single seeds of the reference."""
+def cells(raw: Mapping[str, Any], places: Sequence[Environment], found: list[str]) -> list[Cell]:
+    """All cells: per environment and algorithm the blocks of ours, then the single seeds of the reference and
+    of every candidate that claims to be the algorithm."""
     table: dict[str, Cell] = {}
+    brought = candidates.read(raw, [(each.id, each.algorithms) for each in places], found)
     for environment in places:
         for name in environment.algorithms:
             algorithm = settings.library().algorithms[name]
-            arms = {"scratch": algorithm}
+            arms: list[tuple[Algorithm, Arm]] = [(algorithm, "scratch")]
             if algorithm.reference is not None:
-                arms["sb3"] = settings.library().algorithms[algorithm.reference]
-            for implementation in (arm for arm in arms if arm in raw["implementations"]):
-                for cell in _arm(raw, environment, arms[implementation], implementation, found):
+                arms.append((settings.library().algorithms[algorithm.reference], "sb3"))
+            chosen = [(one, arm) for one, arm in arms if arm in raw["implementations"]]
+            chosen += [(algorithm, one) for one in brought if one.claims(name, environment.id)]
+            for configuration, arm in chosen:
+                for cell in _arm(raw, environment, configuration, arm, found):
                     table.setdefault(str(cell.folder), cell)
     return list(table.values())
 
@@ -143,7 +147,7 @@ def _arm(
     raw: Mapping[str, Any],
     environment: Environment,
     algorithm: Algorithm,
-    implementation: str,
+    arm: Arm,
     found: list[str],
 ) -> list[Cell]:
     chosen = settings.library().lookup(environment.id, algorithm.agent)
@@ -154,7 +158,7 @@ def _arm(
     budget = environment.budget(algorithm)
     assert budget is not None
     device = devices.resolve(raw.get("device", "cpu"))
-    blocks, ours = environment.blocks, implementation == "scratch"
+    blocks, ours = environment.blocks, arm == "scratch"
     overrides = raw.get("hyperparameters", {}).get(algorithm.name, {})
     values = {**chosen.hyperparameters, **algorithm.options_for(environment.id), **overrides}
     if not ours:
@@ -162,12 +166,14 @@ def _arm(
         found += [problem for problem in problems if problem not in found]
         values = settings.for_reference(values, algorithm.agent)
         blocks = tuple((seed,) for block in blocks for seed in block)
-    resumed = ours or _reference_resumes(environment, algorithm, chosen)
+    if isinstance(arm, Candidate):
+        blocks = arm.blocks(environment.id, blocks, found)
+    resumed = ours or (arm == "sb3" and _reference_resumes(environment, algorithm, chosen))
     block_cells = [
         Cell(
             suite=raw["name"],
             environment=environment.id,
-            implementation=implementation,
+            implementation=arm.name if isinstance(arm, Candidate) else arm,
             algorithm=algorithm.name,
             agent=algorithm.agent,
             seeds=block,
@@ -179,11 +185,12 @@ def _arm(
             tensorboard=raw.get("tensorboard", False),
             device=device,
             checkpoint_every=raw.get("checkpoint_every", max(budget // 20, 1)) if resumed else 0,
+            candidate=arm.candidate if isinstance(arm, Candidate) else {},
         )
         for block in blocks
     ]
     for cell in block_cells:
-        problems = [*_bad_budget(cell), *_bad_replay(cell), *_bad_memory(cell, environment.world)]
+        problems = [*_bad_budget(cell), *_bad_replay(cell), *bad_memory(cell, environment.world)]
         found += [problem for problem in problems if problem not in found]
     return block_cells
 
@@ -239,16 +246,10 @@ def _bad_choice(
     return found
 
 
-def _value(cell: Cell, name: str) -> Any:
-    """A hyper-parameter as the cell has it, else the agent's default; None where the agent has none."""
-    field = settings.config(cell.agent).get(name)
-    return cell.hyperparameters.get(name, field.default if field else None)
-
-
 def _bad_budget(cell: Cell) -> list[str]:
-    length, what = _value(cell, "train_freq"), "train_freq"
+    length, what = value(cell, "train_freq"), "train_freq"
     if not isinstance(length, int):
-        length, what = _value(cell, "n_steps"), "n_steps"
+        length, what = value(cell, "n_steps"), "n_steps"
     least = length * cell.n_envs if isinstance(length, int) else 1
     where = f"budgets: {cell.budget} steps for {cell.algorithm!r} in {cell.environment!r}"
     if cell.budget < least:
@@ -260,66 +261,13 @@ def _bad_budget(cell: Cell) -> list[str]:
 
 def _bad_replay(cell: Cell) -> list[str]:
     """A return of n steps needs as many in the memory before the first update."""
-    if _value(cell, "buffer_size") is None:
+    if value(cell, "buffer_size") is None:
         return []
-    window = (_value(cell, "n_steps") or 1) * cell.n_envs
+    window = (value(cell, "n_steps") or 1) * cell.n_envs
     least = {"learning_starts": window - 1, "buffer_size": window}
     return [
-        f"{name} {_value(cell, name)} of {cell.algorithm!r} in {cell.environment!r}: "
+        f"{name} {value(cell, name)} of {cell.algorithm!r} in {cell.environment!r}: "
         f"allowed are {number} and more (n_steps x n_envs)"
         for name, number in least.items()
-        if _value(cell, name) < number
-    ]
-
-
-def memory_bytes(cell: Cell, world: World) -> int:
-    """Size of a replay memory in RAM at the end of the budget, 0 without one."""
-    size = _value(cell, "buffer_size")
-    if not isinstance(size, int):
-        return 0
-    return min(size, cell.budget) * len(cell.seeds) * _transition_bytes(cell, world)
-
-
-def _transition_bytes(cell: Cell, world: World) -> int:
-    """RAM for one transition: two observations, an action and three numbers.
-
-    Observations of ours are float32 or bytes, SB3's as the environment gives them. A stack of frames is, with
-    ours, its newest frame, unless that lies on the disk, its age and a share of the frames at a game's start.
-    """
-    action = 8 if world.actions == "discrete" else 4 * world.action_size
-    numbers = action + 12
-    if cell.implementation != "scratch":
-        observations = 1 if _value(cell, "optimize_memory_usage") else 2
-        return observations * world.observation_bytes + numbers
-    if _value(cell, "prioritized"):
-        numbers += 32  # two to four nodes of a sum tree
-    if world.frame_bytes is None:
-        width = min(4, world.observation_bytes // world.observation_size)
-        return 2 * world.observation_size * width + numbers
-    ring = 0 if _value(cell, "memory_mapped") else world.frame_bytes
-    return ring + numbers + 1 + world.observation_bytes // STEPS_PER_START
-
-
-def needed_mib(cell: Cell, world: World) -> int:
-    """Memory that the process of a cell needs, MiB."""
-    return PROCESS_MIB + memory_bytes(cell, world) // 2**20
-
-
-def machine_bytes() -> int:
-    """Memory of this machine."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def _bad_memory(cell: Cell, world: World) -> list[str]:
-    needed = memory_bytes(cell, world)
-    machine = machine_bytes()
-    if needed <= machine:
-        return []
-    room = machine // (len(cell.seeds) * _transition_bytes(cell, world))
-    can_map = cell.implementation == "scratch" and world.frame_bytes and not _value(cell, "memory_mapped")
-    where = f"buffer_size {_value(cell, 'buffer_size'):,} of {cell.algorithm!r} in {cell.environment!r}"
-    mapped = ", or memory_mapped: true" if can_map else ""
-    return [
-        f"{where}: the replay memory of a block of {len(cell.seeds)} seeds needs {needed / 2**30:,.1f} GiB, "
-        f"the machine has {machine / 2**30:,.1f}; {room:,} would fit{mapped}"
+        if value(cell, name) < number
     ]

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -182,9 +181,7 @@ class Keeper:
 
 def identity(cell: Cell) -> dict[str, Any]:
     """All of a cell that its training depends on, as JSON holds it."""
-    values = {name: value for name, value in asdict(cell).items() if name not in UNRELATED}
-    identity: dict[str, Any] = json.loads(json.dumps(values))
-    return identity
+    return {name: value for name, value in json.loads(cell.to_json()).items() if name not in UNRELATED}
 
 
 def _say(line: str) -> None:

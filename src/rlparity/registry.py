@@ -41,6 +41,11 @@ REFERENCES = {
     "td3": "stable_baselines3:TD3",
     "sac": "stable_baselines3:SAC",
 }
+CANDIDATES = {  # what trains a candidate, by `cell.KINDS`
+    "entry": "rlparity.candidate_process",
+    "command": "rlparity.candidate_command",
+    "logs": "rlparity.candidate_logs",
+}
 FAMILIES = {"CartPole-v1": "rlparity.tasks.classic"}  # all others: GENERIC
 NAMESPACES = {"ALE": "rlparity.tasks.atari"}  # families of ids such as "ALE/Pong-v5@nature"
 GENERIC = "rlparity.tasks.generic"

@@ -6,6 +6,7 @@ import dataclasses
 import fcntl
 import hashlib
 import json
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,17 @@ from typing import Any
 
 import torch
 
-from rlparity import agents, album, allocator, checkpoint, provenance, records, registry, train
+from rlparity import (
+    agents,
+    album,
+    allocator,
+    candidate_sources,
+    checkpoint,
+    provenance,
+    records,
+    registry,
+    train,
+)
 from rlparity.cell import Cell
 from rlparity.errors import UserError
 from rlparity.fingerprint import source_hash
@@ -23,6 +34,7 @@ from rlparity.keeper import Keeper
 from rlparity.progress import Display
 from rlparity.rows import Rows
 
+ELSEWHERE = {"cpu": "not told by the logs", "gpu": None, "cores": None, "threads": None, "machine": None}
 HASHED = ("episodes.parquet", "evaluations.parquet")
 
 
@@ -39,13 +51,13 @@ def run_cell(cell: Cell, folder: Path, process_started: float | None = None) -> 
     with locked(folder):
         keeper = Keeper(cell, folder / "checkpoint", began)
         ready = time.time()
-        rows = _train(cell, folder, keeper)
+        rows, notes = _train(cell, folder, keeper)
         try:
             (folder / "run.json").unlink(missing_ok=True)  # an earlier run's; its records are about to go
             checkpoint.save(folder / "checkpoint", rows.state)
             for kind in records.SCHEMAS:
                 records.write(folder, kind, getattr(rows, kind))
-            run = describe(cell, folder, rows)
+            run = describe(cell, folder, rows, notes)
             run["started"], run["times_resumed"] = keeper.started, keeper.times_resumed
             task = import_module(registry.family(cell.environment))
             run["resumes_exactly"] = getattr(task, "RESUMES_EXACTLY", True)
@@ -60,8 +72,14 @@ def run_cell(cell: Cell, folder: Path, process_started: float | None = None) -> 
     return run
 
 
-def _train(cell: Cell, folder: Path, keeper: Keeper) -> Rows:
+def _train(cell: Cell, folder: Path, keeper: Keeper) -> tuple[Rows, tuple[str, ...]]:
+    """The rows of a cell, and what had to be assumed to have those of a candidate."""
     rows = Rows(cell, album.Album(cell, folder / "checkpoint"))
+    if cell.candidate:
+        notes: tuple[str, ...] = import_module(registry.CANDIDATES[cell.kind]).run(cell, folder, rows)
+        for line in (*rows.failed.values(), *notes):
+            print(f"{cell.implementation} seed {cell.seeds[0]}: {line}", file=sys.stderr)
+        return rows, notes
     display = Display(cell, folder / "heartbeat.json", folder / "tensorboard" if cell.tensorboard else None)
     try:
         sb3 = cell.implementation == "sb3"
@@ -74,38 +92,47 @@ def _train(cell: Cell, folder: Path, keeper: Keeper) -> Rows:
         display.summarise(rows)
     finally:
         display.close()
-    return rows
+    return rows, ()
 
 
-def describe(cell: Cell, folder: Path, rows: Rows) -> dict[str, Any]:
+def describe(cell: Cell, folder: Path, rows: Rows, notes: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What run.json says; `notes`, of a candidate, are assumptions and repairs."""
     hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in HASHED}
-    sb3 = cell.implementation == "sb3"
-    room = import_module("rlparity.reference") if sb3 else agents.module(cell.agent)
     steps = cell.budget * len(cell.seeds)
     return {
         "status": "failed" if rows.failed else "done",
         "failed_seeds": {str(seed): reason for seed, reason in rows.failed.items()},
-        "cell": dataclasses.asdict(cell),
+        "cell": json.loads(cell.to_json()),
         "config": configuration(cell),
-        "departures": room.departures(cell) if sb3 else list(room.DEPARTURES),
+        "departures": _departures(cell),
         "versions": provenance.versions(),
-        "hardware": provenance.hardware(),
+        "hardware": ELSEWHERE if cell.kind == "logs" else provenance.hardware(),
         "git": provenance.git(),
         "source_hash": source_hash(cell),
         "fingerprint": cell.fingerprint,
         "training_time_s": rows.training_time_s,
         "evaluation_time_s": rows.evaluation_time_s,
-        "steps_per_second": steps / rows.training_time_s,
+        "steps_per_second": None if cell.kind == "logs" else steps / rows.training_time_s,
         "peak_memory_mib": provenance.peak_memory_mib(),
         "hashes": hashes,
         "policies": album.describe(cell, folder / "checkpoint"),
+        **({"notes": list(notes), "files": candidate_sources.digests(cell)} if cell.candidate else {}),
     }
+
+
+def _departures(cell: Cell) -> list[str]:
+    if cell.candidate:
+        return []
+    if cell.implementation == "sb3":
+        departures: list[str] = import_module("rlparity.reference").departures(cell)
+        return departures
+    return list(agents.module(cell.agent).DEPARTURES)
 
 
 def configuration(cell: Cell) -> dict[str, Any]:
     """Every hyper-parameter that the cell ran with, defaults included where the agent is ours."""
     values = dict(cell.hyperparameters)
-    if cell.implementation != "sb3":
+    if cell.implementation == "scratch":
         values = dataclasses.asdict(import_module(registry.AGENTS[cell.agent].module).Config(**values))
     return {**values, "n_envs": cell.n_envs, "normalize": cell.normalize}
 

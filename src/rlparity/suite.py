@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -67,7 +68,7 @@ class Suite:
                 }
                 for name, environment in self.environments.items()
             },
-            "cells": [asdict(cell) for cell in self.cells],
+            "cells": [json.loads(cell.to_json()) for cell in self.cells],
         }
 
     def part(self) -> str:
@@ -75,6 +76,11 @@ class Suite:
         chosen = {key: value for key, value in self.narrowed.items() if key != "tensorboard"}
         named = (f"{key} {', '.join(map(str, _as_list(value)))}" for key, value in chosen.items())
         return f"Only a part of the suite was run: {'; '.join(named)}." if chosen else ""
+
+    @property
+    def implementations(self) -> list[str]:
+        """Those of the arms, candidates by their own names."""
+        return sorted({cell.implementation for cell in self.cells})
 
     def columns(self) -> dict[str, list[str]]:
         """The table of cells by the wildcards of their folders, to be expanded by `zip`."""
@@ -173,7 +179,7 @@ def _narrow(suite: Suite, narrow: Mapping[str, Any]) -> Suite:
     there = {
         "algorithms": list(suite.algorithms),
         "environments": list(suite.environments),
-        "implementations": sorted({cell.implementation for cell in suite.cells}),
+        "implementations": suite.implementations,
         "seeds": list(blocks),
     }
     for key, values in wanted.items():
@@ -190,8 +196,8 @@ def _narrow(suite: Suite, narrow: Mapping[str, Any]) -> Suite:
         for cell in suite.cells
         if cell.environment in environments
         and cell.implementation in wanted.get("implementations", there["implementations"])
-        and cell.algorithm in (algorithms if cell.implementation == "scratch" else references)
-        and seeds.issuperset(cell.seeds)
+        and cell.algorithm in (references if cell.implementation == "sb3" else algorithms)
+        and ("seeds" not in wanted or seeds.issuperset(cell.seeds))
     ]
     if not cells:
         raise UserError(f"--config: no cell of suite {suite.name!r} is left by {dict(narrow)}")

@@ -22,6 +22,7 @@ import pandas as pd
 from rlparity import stats, table
 
 ENDPOINTS = ("auc", "final")  # the primary one first
+TRAINING = ("training_auc", "training_final")  # the same of returns in training, where a candidate logs them
 REFERENCE = "sb3"  # the implementation that references are of
 FEWEST = 5  # seeds per arm below which nothing is decided
 ALPHA = 0.05
@@ -38,28 +39,43 @@ class Pair(NamedTuple):
 
 
 class Scores:
-    """The scores of every arm, by endpoint. Failed seeds have NaN."""
+    """The scores of every arm, by endpoint. Failed seeds have NaN.
 
-    def __init__(self, scores: pd.DataFrame):
-        keys = ["environment", "implementation", "algorithm", "endpoint"]
-        self._arms = {key: part.set_index("seed")["value"] for key, part in scores.groupby(keys)}
+    `equal` are scores on the terms of a candidate whose returns were logged elsewhere, its own and those of the
+    arms that it meets, as `comparable.score` makes them: the same columns, and `terms`, the candidate's name.
+    """
+
+    def __init__(self, scores: pd.DataFrame, equal: pd.DataFrame | None = None):
+        keys = ["terms", "environment", "implementation", "algorithm", "endpoint"]
+        rows = pd.concat([scores.assign(terms=""), *([] if equal is None else [equal])], ignore_index=True)
+        self._arms = {key: part.set_index("seed")["value"] for key, part in rows.groupby(keys)}
         self._none = pd.Series([], dtype=float)
 
-    def __call__(self, environment: str, implementation: str, algorithm: str, endpoint: str) -> stats.Array:
+    def __call__(
+        self, environment: str, implementation: str, algorithm: str, endpoint: str, terms: str = ""
+    ) -> stats.Array:
         """Scores of the seeds that have one, (n,)."""
-        return self._arm(environment, implementation, algorithm, endpoint).dropna().to_numpy()
+        return self._arm(terms, environment, implementation, algorithm, endpoint).dropna().to_numpy()
 
-    def failed(self, environment: str, implementation: str, algorithm: str, endpoint: str) -> str:
+    def failed(
+        self, environment: str, implementation: str, algorithm: str, endpoint: str, terms: str = ""
+    ) -> str:
         """The seeds that have none, as "3, 7"."""
-        arm = self._arm(environment, implementation, algorithm, endpoint)
+        arm = self._arm(terms, environment, implementation, algorithm, endpoint)
         return ", ".join(str(seed) for seed in arm.index[arm.isna()])
 
     def _arm(self, *key: str) -> pd.Series:
         return self._arms.get(key, self._none)
 
+    def judged(self, pair: Pair) -> Iterator[tuple[str, str]]:
+        """The endpoints that a pair is judged by, and on whose terms."""
+        here = (pair.environment, pair.implementation, pair.algorithm)
+        own = [name for name in (*ENDPOINTS, *TRAINING) if (pair.implementation, *here, name) in self._arms]
+        yield from ((name, pair.implementation if own else "") for name in own or ENDPOINTS)
+
     def implementations(self, environment: str, algorithm: str) -> list[str]:
         """Those with scores of a configuration in an environment, by name."""
-        return sorted({key[1] for key in self._arms if (key[0], key[2]) == (environment, algorithm)})
+        return sorted({key[2] for key in self._arms if (key[1], key[3]) == (environment, algorithm)})
 
 
 def random_agent(plan: Mapping[str, Any]) -> str | None:
@@ -77,19 +93,21 @@ def pairs(plan: Mapping[str, Any], scores: Scores) -> Iterator[Pair]:
                     yield Pair(environment, algorithm, implementation, reference)
 
 
-def verdicts(scores: pd.DataFrame, plan: Mapping[str, Any]) -> pd.DataFrame:
-    """Table of verdicts from the table of scores."""
-    arms, random = Scores(scores), random_agent(plan)
+def verdicts(
+    scores: pd.DataFrame, plan: Mapping[str, Any], equal: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Table of verdicts from the table of scores, and those on the terms of candidates; see `Scores`."""
+    arms, random = Scores(scores, equal), random_agent(plan)
     rows = []
     for pair in pairs(plan, arms):
-        for endpoint in ENDPOINTS:
-            here = pair.environment
-            x = arms(here, pair.implementation, pair.algorithm, endpoint)
-            y = arms(here, REFERENCE, pair.reference, endpoint)
-            z = arms(here, "scratch", random, endpoint) if random else np.array([])
+        here = pair.environment
+        for endpoint, terms in arms.judged(pair):
+            x = arms(here, pair.implementation, pair.algorithm, endpoint, terms)
+            y = arms(here, REFERENCE, pair.reference, endpoint, terms)
+            z = arms(here, "scratch", random, endpoint, terms) if random else np.array([])
             lost = {
-                pair.implementation: arms.failed(here, pair.implementation, pair.algorithm, endpoint),
-                REFERENCE: arms.failed(here, REFERENCE, pair.reference, endpoint),
+                pair.implementation: arms.failed(here, pair.implementation, pair.algorithm, endpoint, terms),
+                REFERENCE: arms.failed(here, REFERENCE, pair.reference, endpoint, terms),
             }
             names = {"algorithm": pair.algorithm, "environment": here, "endpoint": endpoint}
             names |= {"implementation": pair.implementation, "reference": f"{REFERENCE}/{pair.reference}"}

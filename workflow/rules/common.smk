@@ -5,7 +5,7 @@ import re
 import sys
 from pathlib import Path
 
-from rlparity import arcade, cost, fingerprint, grid, orders
+from rlparity import arcade, cost, fingerprint, needs, orders
 from rlparity import suite as suites
 from rlparity.errors import UserError
 from rlparity.settings import library, put_command_on_path
@@ -28,18 +28,20 @@ report: "../report/methods.rst"
 wildcard_constraints:
     suite=suite.name,
     environment="|".join(sorted(map(re.escape, set(suite.columns()["environment"])))),
-    implementation="scratch|sb3",
+    implementation="|".join(suite.implementations),
     algorithm="|".join(sorted(library().algorithms)),
     seeds=r"seeds-\d+-\d+",
 
 
 cells = suite.columns()
+restored = {"sb3"} if suite.references == "shipped" else set()
+trained = [name for name in suite.implementations if name not in restored]
 needed = {
-    str(cell.folder): grid.needed_mib(cell, suite.environments[cell.environment].world)
+    str(cell.folder): needs.needed_mib(cell, suite.environments[cell.environment].world)
     for cell in suite.cells
 }
 if "mem_mb" not in workflow.global_resources:
-    workflow.register_resource("mem_mb", grid.machine_bytes() // 2**20)
+    workflow.register_resource("mem_mb", needs.machine_bytes() // 2**20)
 has_atari = bool(arcade.games(suite.environments))
 on_gpu = any(cell.device == "cuda" for cell in suite.cells)
 plan = fingerprint.text_hash(suite.plan())

@@ -17,7 +17,7 @@ rule train:
     benchmark:
         "results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/cost.tsv"
     wildcard_constraints:
-        implementation="scratch" if suite.references == "shipped" else "scratch|sb3",
+        implementation="|".join(trained),
     retries: 1
     conda:
         "../../environment.yml"

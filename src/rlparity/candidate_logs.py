@@ -1,0 +1,31 @@
+"""A candidate that comes as finished logs: nothing is run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rlparity import logs
+from rlparity.candidate_command import expected, fill
+from rlparity.cell import Cell
+from rlparity.logs import seeds
+from rlparity.logs.series import Reading, Refused
+from rlparity.rows import Rows
+
+
+def run(cell: Cell, folder: Path, rows: Rows) -> tuple[str, ...]:
+    """Fill `rows` with what the logs say of the one seed of a cell; returns notes. What cannot be used is the
+    reason why the seed failed."""
+    assert len(cell.seeds) == 1, "logs are read seed by seed"
+    seed, base = cell.seeds[0], Path(cell.candidate.get("folder", ".")).resolve()
+    how = Reading.of(cell.candidate.get("returns", {}))
+    rows.finish()
+    try:
+        found = seeds.of(cell.candidate, cell.environment, base)
+        if seed not in found.files:
+            raise Refused(f"{cell.candidate['logs']}: no run of seed {seed}")
+        logged = logs.read(found.files[seed], how, expected(cell, how), cell.evaluation.modes, seed)
+    except Refused as refused:
+        rows.failed[seed] = str(refused)
+        return ()
+    fill(rows, logged)
+    return (*found.notes, *logged.notes)

@@ -1,0 +1,130 @@
+"""Returns that others wrote down -> our own rows.
+
+Readers: Stable-Baselines3's `monitor.csv` and `evaluations.npz`, TensorBoard, Dopamine, CSV and Parquet.
+
+What cannot be compared is refused with the reason; what can be repaired is, and a note says so. Nothing is
+unpickled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rlparity.logs import dopamine, evaluations, events, monitor, tables
+from rlparity.logs.checked import Checked, Expected, check
+from rlparity.logs.series import EVALUATION, TRAINING, Reading, Refused, Series
+
+READERS: dict[str, Callable[[Sequence[Path], Reading], list[Series]]] = {
+    "monitor": monitor.read,
+    "evaluations": evaluations.read,
+    "tensorboard": events.read,
+    "dopamine": dopamine.read,
+    "table": tables.read,
+}
+NAMES = {  # file names, the first that fits; a training log that comes earlier makes later ones unnecessary
+    "*monitor.csv": "monitor",
+    "*.npz": "evaluations",
+    "*tfevents*": "tensorboard",
+    "*.json": "dopamine",
+    "*.csv": "table",
+    "*.parquet": "table",
+}
+
+
+class Logged(NamedTuple):
+    """The returns of one run in the columns of `records.SCHEMAS`, without who made them."""
+
+    episodes: list[dict[str, Any]]
+    evaluations: list[dict[str, Any]]
+    notes: tuple[str, ...]  # assumed, repaired or left out
+
+
+def runs(files: Sequence[Path], how: Reading) -> tuple[list[Series], list[str]]:
+    """All that the files of one place say, unchecked, and why some of them cannot be read. Raises Refused if
+    none can."""
+    formats: dict[str, list[Path]] = {}
+    for path in files:
+        name = how.format or next((kind for end, kind in NAMES.items() if fnmatch(path.name, end)), None)
+        if name is None:
+            raise Refused(f"{path}: of no known format; name one of {', '.join(READERS)} with `format`")
+        formats.setdefault(name, []).append(path)
+    found: list[Series] = []
+    refused: list[str] = []
+    for name in READERS:
+        if name in formats and (name == "evaluations" or not any(s.measure == TRAINING for s in found)):
+            try:
+                found += READERS[name](formats[name], how)
+            except Refused as error:
+                refused.append(str(error))
+            except (OSError, UnicodeDecodeError) as error:
+                refused.append(f"{formats[name][0]}: cannot be read ({error})")
+    if not found:
+        raise Refused("; ".join(refused) or "no log files")
+    return found, refused
+
+
+def read(files: Sequence[Path], how: Reading, expected: Expected, modes: Sequence[str], seed: int) -> Logged:
+    """The rows of one seed. `modes` are those that the reference was evaluated in.
+
+    Raises Refused if nothing can be compared; where some of it can, the rest is left out with a note.
+    """
+    found, refused = runs(files, how)
+    here = [series for series in found if series.seed in (None, seed)]
+    if not here:
+        raise Refused(f"{files[0]}: no rows of seed {seed}")
+    checked = []
+    for series in here:
+        try:
+            if series.measure == EVALUATION:
+                _same_policy(series, how, modes)
+            checked.append(check(series, expected))
+        except Refused as error:
+            refused.append(str(error))
+    for measure in (TRAINING, EVALUATION):
+        if len(several := [one for one in checked if one.series.measure == measure]) > 1:
+            names = ", ".join(one.series.source for one in several[:3])
+            raise Refused(f"several runs of seed {seed}: {names}; name one with `files`")
+    if not checked:
+        raise Refused("; ".join(refused))
+    notes = [note for one in checked for note in one.notes]
+    notes += [f"left out: {reason}" for reason in refused]
+    return Logged(*_rows(checked, mode(how)), tuple(notes))
+
+
+def mode(how: Reading) -> str:
+    """How the policy acted in logged evaluations."""
+    return "sampled" if how.deterministic is False else "deterministic"
+
+
+def _same_policy(series: Series, how: Reading, modes: Sequence[str]) -> None:
+    if mode(how) not in modes:
+        raise Refused(
+            f"{series.source}: evaluations of the {mode(how)} policy, the reference's are {', '.join(modes)}"
+        )
+
+
+def _rows(checked: Sequence[Checked], protocol: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    episodes: list[dict[str, Any]] = []
+    evaluated: list[dict[str, Any]] = []
+    for series, _ in checked:
+        step, length = series.env_step.astype(int).tolist(), series.episode_length.astype(int).tolist()
+        games = [
+            {"episode_return": value, "episode_length": steps}
+            for value, steps in zip(series.episode_return.tolist(), length, strict=True)
+        ]
+        if series.measure == TRAINING:
+            episodes = [{"env_step": at, **game} for at, game in zip(step, games, strict=True)]
+        else:
+            first = np.unique(series.env_step, return_index=True)[1]
+            starts = first[np.searchsorted(series.env_step[first], series.env_step)]
+            number = (np.arange(len(step)) - starts).tolist()
+            evaluated = [
+                {"env_step": at, "episode": i, "protocol": protocol, **game}
+                for at, i, game in zip(step, number, games, strict=True)
+            ]
+    return episodes, evaluated

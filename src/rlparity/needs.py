@@ -1,0 +1,73 @@
+"""What a cell asks of the machine: the size of its replay memory, and of its process."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from rlparity import settings
+from rlparity.cell import Cell
+from rlparity.worlds import World
+
+PROCESS_MIB = 600  # of a trainer besides its replay memory: measured 330 to 450 with small networks
+STEPS_PER_START = 100  # steps of the shortest games that replay memory of frames makes room for
+
+
+def value(cell: Cell, name: str) -> Any:
+    """A hyper-parameter as the cell has it, else the agent's default; None where the agent has none."""
+    field = settings.config(cell.agent).get(name)
+    return cell.hyperparameters.get(name, field.default if field else None)
+
+
+def memory_bytes(cell: Cell, world: World) -> int:
+    """Size of a replay memory in RAM at the end of the budget, 0 without one."""
+    size = value(cell, "buffer_size")
+    if not isinstance(size, int):
+        return 0
+    return min(size, cell.budget) * len(cell.seeds) * _transition_bytes(cell, world)
+
+
+def _transition_bytes(cell: Cell, world: World) -> int:
+    """RAM for one transition: two observations, an action and three numbers.
+
+    Observations of ours are float32 or bytes, SB3's as the environment gives them. A stack of frames is, with
+    ours, its newest frame, unless that lies on the disk, its age and a share of the frames at a game's start.
+    """
+    action = 8 if world.actions == "discrete" else 4 * world.action_size
+    numbers = action + 12
+    if cell.implementation != "scratch":
+        observations = 1 if value(cell, "optimize_memory_usage") else 2
+        return observations * world.observation_bytes + numbers
+    if value(cell, "prioritized"):
+        numbers += 32  # two to four nodes of a sum tree
+    if world.frame_bytes is None:
+        width = min(4, world.observation_bytes // world.observation_size)
+        return 2 * world.observation_size * width + numbers
+    ring = 0 if value(cell, "memory_mapped") else world.frame_bytes
+    return ring + numbers + 1 + world.observation_bytes // STEPS_PER_START
+
+
+def needed_mib(cell: Cell, world: World) -> int:
+    """Memory that the process of a cell needs, MiB."""
+    return PROCESS_MIB + memory_bytes(cell, world) // 2**20
+
+
+def machine_bytes() -> int:
+    """Memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def bad_memory(cell: Cell, world: World) -> list[str]:
+    """A line if the replay memory of the cell's block is larger than the machine's."""
+    needed = memory_bytes(cell, world)
+    machine = machine_bytes()
+    if needed <= machine:
+        return []
+    room = machine // (len(cell.seeds) * _transition_bytes(cell, world))
+    can_map = cell.implementation == "scratch" and world.frame_bytes and not value(cell, "memory_mapped")
+    where = f"buffer_size {value(cell, 'buffer_size'):,} of {cell.algorithm!r} in {cell.environment!r}"
+    mapped = ", or memory_mapped: true" if can_map else ""
+    return [
+        f"{where}: the replay memory of a block of {len(cell.seeds)} seeds needs {needed / 2**30:,.1f} GiB, "
+        f"the machine has {machine / 2**30:,.1f}; {room:,} would fit{mapped}"
+    ]

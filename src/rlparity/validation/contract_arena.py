@@ -1,0 +1,53 @@
+"""A world made to show faults in seconds.
+
+Games end soon, at a time limit, truly, or both at once; every observation is new, its components are of
+different sizes; continuous actions have bounds that are not -1 and 1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+
+DISCRETE, CONTINUOUS = "Arena/Discrete-v0", "Arena/Continuous-v0"
+TIME_LIMIT = 9  # steps
+END = 0.08  # probability that a step ends the game
+LOW, HIGH = np.array([[-3.0, 1.0], [1.0, 5.0]], np.float32)
+CENTRE, SCALE = np.array([[0.0, 5.0, -1.0], [1.0, 10.0, 0.1]], np.float32)
+
+
+class Arena(gym.Env):
+    """Observations are noise, rewards favour one action in each state."""
+
+    def __init__(self, continuous: bool):
+        self.observation_space = spaces.Box(-np.inf, np.inf, (3,), np.float32)
+        self.action_space = spaces.Box(LOW, HIGH) if continuous else spaces.Discrete(3)
+        self._continuous = continuous
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Begin a game."""
+        super().reset(seed=seed)
+        return self._look(), {}
+
+    def _look(self) -> np.ndarray:
+        self._obs = CENTRE + SCALE * self.np_random.standard_normal(3).astype(np.float32)
+        return self._obs
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """One step of the game."""
+        right = float(self._obs[0] > 0)
+        if self._continuous:
+            reward = 2.0 - abs(float(action[0]) - right) - 0.3 * float(action[1])
+        else:
+            reward = 3.0 * (int(action) == right) - 1.0
+        reward += float(self.np_random.normal())
+        return self._look(), reward, bool(self.np_random.random() < END), False, {}
+
+
+for name, continuous in ((DISCRETE, False), (CONTINUOUS, True)):
+    gym.register(name, f"{__name__}:Arena", max_episode_steps=TIME_LIMIT, kwargs={"continuous": continuous})

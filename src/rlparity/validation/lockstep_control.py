@@ -1,0 +1,44 @@
+"""How far rounding alone carries a learner: our agent beside itself, its start off in the last digit.
+
+Some learners magnify every rounding error from update to update, as a chaotic system does, so that no two
+programs that add in different orders stay together for long. Whether two that part differ in more than rounding
+is told by how fast a learner parts from itself.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import torch
+
+from rlparity.networks import Network
+from rlparity.records import Step
+from rlparity.validation.lockstep_draws import Draws, hand_over
+from rlparity.validation.twins import Twins, difference
+
+
+class Nudged:
+    """A copy of our agent that gets the same steps and draws, each parameter one unit in the last place off."""
+
+    def __init__(self, twins: Twins):
+        self._twins, self._agent, self._draws = twins, deepcopy(twins.agent), Draws()
+        hand_over(self._agent, self._draws)
+        for network in vars(self._agent).values():
+            if isinstance(network, Network):
+                theta = network.theta.detach()
+                theta.copy_(torch.nextafter(theta, torch.full_like(theta, torch.inf)))
+
+    def observe(self, step: Step, draws: Draws) -> Any:
+        """Take a step with the draws that the agent itself is about to use up."""
+        self._draws.copy(draws)
+        return self._agent.observe(step)
+
+    def distance(self) -> float:
+        """The largest relative difference of a parameter from the agent's own."""
+        zero, found = self._twins.from_zero, []
+        for network in {leaf.network: None for leaf in self._twins.leaves}:
+            nudged = self._twins.lay(network, getattr(self._agent, network).theta)
+            for (name, ours), (_, other) in zip(self._twins.lay(network), nudged, strict=True):
+                found.append(difference(other, ours, name in zero))
+        return max(found)

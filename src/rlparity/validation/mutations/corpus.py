@@ -1,0 +1,36 @@
+"""All mutations, in the order of docs/mutations.md."""
+
+from __future__ import annotations
+
+from rlparity.errors import unknown
+from rlparity.validation.mutations import (
+    a2c_and_trpo,
+    continuous,
+    dqn,
+    harmless,
+    own,
+    refactorings,
+    rollout_and_ppo,
+    tasks_and_evaluation,
+)
+from rlparity.validation.mutations.mutation import Mutation
+
+ROOMS = (
+    rollout_and_ppo,
+    a2c_and_trpo,
+    dqn,
+    continuous,
+    tasks_and_evaluation,
+    own,
+    harmless,
+    refactorings,
+)
+CORPUS: tuple[Mutation, ...] = tuple(mutation for room in ROOMS for mutation in room.MUTATIONS)
+
+
+def find(id: str) -> Mutation:
+    """The mutation of that id; UserError if there is none."""
+    for mutation in CORPUS:
+        if mutation.id == id:
+            return mutation
+    raise unknown("mutation", id, [mutation.id for mutation in CORPUS], "sensitivity")

@@ -1,0 +1,235 @@
+"""On-policy learning recorded: Stable-Baselines3's rollouts, the orders in which it goes through them, and what
+it computed; and our agents handed the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from copy import copy
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize
+from torch import Tensor
+
+from rlparity import agents
+from rlparity.records import Step
+from rlparity.tasks.normalise import Normalised
+from rlparity.validation.parity_floor import Beside
+from rlparity.validation.parity_handed import STEPWISE, Enough, Handed, Raw, Recording
+from rlparity.validation.parity_readers import agent_read, reference_read
+from rlparity.validation.parity_trace import Trace
+from rlparity.validation.twins import Twins
+
+COLUMNS = {"values": "value", "log_probs": "log_prob", "advantages": "advantage", "returns": "returns"}
+LINE_SEARCH = {  # our metrics, and what sb3-contrib logs them as
+    "policy_objective": "policy_objective",
+    "kl_divergence": "kl_divergence_loss",
+    "line_search_success": "is_line_search_success",
+}
+
+
+class Transcript(VecEnvWrapper):
+    """Writes down what the worlds tell SB3's collector, step by step."""
+
+    def __init__(self, worlds: VecEnv):
+        super().__init__(worlds)
+        self.steps: list[tuple[np.ndarray, ...]] = []  # obs, reward, ended, stopped, successor, next obs
+
+    def reset(self) -> Any:
+        """Start anew."""
+        self._obs = self.venv.reset()
+        return self._obs
+
+    def step_wait(self) -> Any:
+        """One step of all worlds."""
+        obs, rewards, dones, infos = self.venv.step_wait()
+        cut = np.array([info.get("TimeLimit.truncated", False) for info in infos])
+        after = obs.copy()
+        for n in np.flatnonzero(dones):
+            after[n] = infos[n]["terminal_observation"]
+        self.steps.append((self._obs, rewards.copy(), dones & ~cut, dones.copy(), after, obs))
+        self._obs = obs
+        return obs, rewards, dones, infos
+
+    def pop(self, actions: np.ndarray, dtype: torch.dtype) -> Raw:
+        """The steps since the last call, with actions (T, N, ...) as the policy drew them."""
+        columns = [np.stack(column) for column in zip(*self.steps, strict=True)]
+        self.steps = []
+        obs, reward, ended, stopped, after, seen = (
+            torch.from_numpy(column).transpose(0, 1)[None].to(dtype) for column in columns
+        )
+        action = torch.from_numpy(actions).transpose(0, 1)[None]
+        return Raw(Step(obs, action, reward, 1 - ended, stopped, after), seen)
+
+
+def record(twins: Twins, recording: Recording, updates: int, beside: Beside | None = None) -> None:
+    """Let SB3 learn until it has made that many updates, or spent its budget; `beside` learns the same."""
+    model, trace, train = twins.model, recording.trace, twins.model.train
+    normaliser = model.env if isinstance(model.env, VecNormalize) else None
+    raw: Transcript | None = None
+    if normaliser:
+        raw = normaliser.venv = Transcript(normaliser.venv)
+    model.env = transcript = Transcript(model.env)
+
+    def watched() -> None:
+        before = trace.update
+        columns, action = _columns(model), _drawn(model.rollout_buffer.actions, model)
+        handed = Handed(
+            columns,
+            {"progress_remaining": model._current_progress_remaining},
+            model.num_timesteps,
+            rollout=transcript.pop(action, twins.dtype).rollout,
+            raw=raw and raw.pop(action, torch.float64),
+        )
+        if normaliser:
+            _note_normalised(trace, handed.rollout, normaliser.obs_rms, normaliser.ret_rms)
+        for name in COLUMNS:
+            trace.note("targets", f"rollout's {name}", columns[name])
+        with (
+            _permutations() as drawn,
+            from_zero(),
+            reference_read(twins, trace, twins.algorithm in STEPWISE),
+        ):
+            train()
+        if twins.algorithm not in STEPWISE:
+            logged = model.logger.name_to_value
+            _note_line_search(
+                trace, {ours: logged[f"train/{theirs}"] for ours, theirs in LINE_SEARCH.items()}
+            )
+            trace.close(twins.theirs())
+        recording.handed.append(_in_order(twins, handed, drawn)._replace(n_updates=trace.update - before))
+        if trace.update > updates:
+            raise Enough
+
+    model.train = watched
+    with suppress(Enough):
+        model.learn(twins.agent.budget, log_interval=twins.agent.budget)
+
+
+def _drawn(actions: np.ndarray, model: Any) -> np.ndarray:
+    """SB3's column of actions (T, N, A); without the last axis where an action is one number."""
+    return actions.copy() if model.action_space.shape else actions[..., 0].copy()
+
+
+def _columns(model: Any) -> dict[str, Tensor]:
+    """The rollout as its minibatches have it, in its own order (N T, ...). SB3 hands on actions in float32."""
+    buffer = model.rollout_buffer
+
+    def flat(array: np.ndarray) -> Tensor:
+        found: Tensor = buffer.to_torch(buffer.swap_and_flatten(array))
+        return found
+
+    actions = flat(buffer.actions)
+    found = {name: flat(getattr(buffer, name)).flatten() for name in COLUMNS}
+    found["observations"] = flat(buffer.observations)
+    found["actions"] = actions.float().to(actions.dtype) if model.action_space.shape else actions.flatten()
+    return found
+
+
+def _in_order(twins: Twins, handed: Handed, drawn: list[np.ndarray]) -> Handed:
+    """With the permutations; where SB3 takes the whole rollout in one piece, in the order that it has there."""
+    orders = torch.from_numpy(np.stack(drawn))
+    if twins.algorithm == "ppo":
+        return handed._replace(draws={**handed.draws, "permutations": orders})
+    batch = {name: column[orders[0]] for name, column in handed.batch.items()}
+    draws = dict(handed.draws)
+    if twins.algorithm == "trpo":
+        draws["permutations"] = orders[0].argsort()[orders]
+    return handed._replace(batch=batch, draws=draws)
+
+
+@contextmanager
+def _permutations() -> Iterator[list[np.ndarray]]:
+    """Write down the orders in which SB3 goes through a rollout."""
+    drawn: list[np.ndarray] = []
+    permutation = np.random.permutation
+
+    def written(n: int) -> np.ndarray:
+        drawn.append(permutation(n))
+        return drawn[-1]
+
+    with mock.patch.object(np.random, "permutation", written):
+        yield drawn
+
+
+@contextmanager
+def from_zero() -> Iterator[None]:
+    """sb3-contrib starts its conjugate gradient at 1e-4 times normal numbers; here at zero, as in the paper."""
+    with mock.patch.object(torch, "randn_like", torch.zeros_like):
+        yield
+
+
+def _note_line_search(trace: Trace, metrics: Mapping[str, Any]) -> None:
+    for name in LINE_SEARCH:
+        trace.note("losses", f"line search: {name}", torch.as_tensor(metrics[name], dtype=torch.float64))
+
+
+def _note_normalised(trace: Trace, rollout: Any, obs_moments: Any, return_moments: Any) -> None:
+    """What running statistics have become, and what the agent saw through them."""
+    for name, moments in (("observations", obs_moments), ("returns", return_moments)):
+        trace.note("targets", f"running mean of {name}", torch.as_tensor(moments.mean))
+        trace.note("targets", f"running variance of {name}", torch.as_tensor(moments.var))
+    for name in ("obs", "reward", "next_obs"):
+        trace.note("targets", f"normalised {name}", getattr(rollout, name))
+
+
+def replay(twins: Twins, recording: Recording, trace: Trace) -> None:
+    """Our agent, handed the same: advantages and returns from the transitions, then updates of SB3's batches."""
+    agent, room = twins.agent, agents.module(twins.algorithm)
+    normaliser = _Normaliser(twins, recording.handed[0].raw) if recording.handed[0].raw else None
+    with agent_read(twins, trace, twins.algorithm in STEPWISE):
+        for handed in recording.handed:
+            assert handed.rollout is not None
+            agent.env_steps = handed.env_steps
+            if normaliser:
+                rollout = normaliser.normalise(handed.raw)
+                _note_normalised(trace, rollout, *normaliser.moments)
+            own = agent.prepare(handed.rollout)
+            for theirs, ours in COLUMNS.items():
+                if ours in own._fields:
+                    trace.note("targets", f"rollout's {theirs}", getattr(own, ours))
+            columns = {ours: handed.batch[theirs] for theirs, ours in COLUMNS.items()}
+            columns |= {"obs": handed.batch["observations"], "action": handed.batch["actions"]}
+            batch = room.Batch(**{name: columns[name][None] for name in room.Batch._fields})
+            metrics = agent.update(batch, *_orders(agent, handed))
+            if twins.algorithm not in STEPWISE:
+                _note_line_search(trace, {name: metrics[name][0] for name in LINE_SEARCH})
+                trace.close(twins.ours())
+
+
+def _orders(agent: Any, handed: Handed) -> list[Tensor]:
+    """Orders (K, 1, B) of all epochs, if there are: SB3 draws no more after an early stop, ours looks at no more."""
+    orders = handed.draws.get("permutations")
+    if orders is None:
+        return []
+    missing = max(getattr(agent.config, "n_epochs", 0) - len(orders), 0)
+    return [torch.cat([orders, orders[-1:].expand(missing, -1)])[:, None]]
+
+
+class _Normaliser:
+    """Our running normalisation, shown what SB3's was shown: the task that it wraps repeats what happened."""
+
+    def __init__(self, twins: Twins, first: Raw):
+        self.obs, self.spec = first.rollout.obs[:, :, 0], twins.spec
+        self._waiting: list[tuple[Step, Tensor]] = []
+        self._normalised = Normalised(self, twins.model.gamma)  # type: ignore[arg-type]
+
+    @property
+    def moments(self) -> tuple[Any, Any]:
+        """Of observations and of returns."""
+        return self._normalised.obs_moments, self._normalised.return_moments
+
+    def step(self, action: Tensor, live: Any = None) -> Step:
+        """As a task does: the next that happened."""
+        step, self.obs = self._waiting.pop(0)
+        return step
+
+    def normalise(self, raw: Raw) -> Step:
+        """A whole rollout."""
+        fields = [field.unbind(2) for field in (*raw.rollout, raw.seen)]
+        self._waiting = [(Step(*row[:-1]), row[-1]) for row in zip(*fields, strict=True)]
+        steps = [self._normalised.step(step.action) for step, _ in list(self._waiting)]
+        return Step(*(torch.stack(field, 2) for field in zip(*steps, strict=True)))
