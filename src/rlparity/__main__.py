@@ -28,9 +28,12 @@ for people:
   interim SUITE    report a suite that is still in training, as far as its checkpoints go
   vouch SUITE      keep shipped records valid after a refactoring: train a part again and compare
   bench            environment steps per second, ours beside Stable-Baselines3's
+  validate ...     an implementation of yours, through all layers, against its reference
   sensitivity S    plant bugs, and see which layer of validation catches them
+  parity [A ...]   updates beside Stable-Baselines3's: same weights, batches and draws
   diff A B         what changed between two reports
   calibrate        how often verdicts err, on seeds of one reference
+  lockstep         our agents beside Stable-Baselines3's, environment step by environment step
 
 stages, called by the pipeline in this order:
   cell             train one cell of a suite
@@ -127,13 +130,62 @@ def _add_for_people(add: Any) -> None:
         vouch.add_argument(inner, help=argparse.SUPPRESS)
     bench = add(_bench, "Environment steps per second. Arguments: rlparity bench --help")
     bench.set_defaults(passes_on=True)
+    _add_validate(add)
+    _add_parity(add)
     add(_diff, "What changed between two reports.", "REPORT_A", "REPORT_B")
     calibrate = add(_calibrate, "How often verdicts err: a reference's own seeds against each other.")
     calibrate.add_argument("suite", nargs="?", default="pool", metavar="SUITE", help="default pool")
     calibrate.add_argument("--reports", type=Path, default=Path("reports"))
+    lockstep = add(_lockstep, "Real runs of Stable-Baselines3, and our agents beside them, step by step.")
+    lockstep.add_argument("algorithms", nargs="*", metavar="ALGORITHM", help="default: all it knows")
+    lockstep.add_argument("--steps", type=int, default=20_000, help="environment steps; default 20000")
+    lockstep.add_argument("--reports", type=Path, default=Path("reports"))
+
+
+def _add_validate(add: Any) -> None:
+    validate = add(
+        _validate,
+        "An implementation through all layers, against its reference. Exit status: 3 if the contract could "
+        "not be run, 1 if it fails or the statistics say WORSE, 0 if they say EQUIVALENT or BETTER, else 2.",
+    )
+    brought = validate.add_mutually_exclusive_group(required=True)
+    brought.add_argument("entry", nargs="?", metavar="MODULE:FACTORY", help="a Python entry point")
+    brought.add_argument("--command", help="a program; {environment}, {seed} and {budget} are filled in")
+    brought.add_argument(
+        "--logs", metavar="PATH", help="finished logs; {seed} and {environment} in it are known"
+    )
+    validate.add_argument("--against", required=True, metavar="REFERENCE", help="such as sb3/ppo")
+    validate.add_argument("--suite", required=True, help="its name, or a path")
+    validate.add_argument("--name", default="", help="of the candidate; default: told by what is brought")
+    validate.add_argument("--environments", nargs="+", default=[], metavar="ID", help="default: all")
+    validate.add_argument("--seeds", nargs="+", default=[], metavar="RANGE", help="default: the suite's")
+    returns = validate.add_argument("--returns", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
+    returns.help = "how logs are read, such as tag=charts/return or columns.env_step=step"
+    validate.add_argument("--folder", default=".", help="where all of that is found; default: here")
+    validate.add_argument("--time-limit", type=float, metavar="SECONDS")
+    validate.add_argument("--references", choices=["shipped", "train"], default="shipped")
+    validate.add_argument("--strict", action="store_true", help="a difference in parity fails, too")
+    validate.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML")
+    jobs = validate.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), metavar="N")
+    jobs.help = "processes at a time; default: one for each core"
+    validate.add_argument("--results", type=Path, default=Path("results"))
+    validate.add_argument("--reports", type=Path, default=Path("reports"))
+
+
+def _add_parity(add: Any) -> None:
+    parity = add(_parity, "Our agents' updates beside Stable-Baselines3's: same weights, batches and draws.")
+    parity.add_argument(
+        "algorithms", nargs="*", metavar="ALGORITHM", help="default: all that have a reference"
+    )
+    dtypes = ["float64", "float32"]
+    parity.add_argument("--dtype", nargs="+", choices=dtypes, default=dtypes[:1], help="default: float64")
+    parity.add_argument("--reports", type=Path, default=Path("reports"))
 
 
 def _add_stages(add: Any) -> None:
+    layer = add(_layer, "Look at a Python candidate: one layer, its checks left in a file.")
+    layer.add_argument("--asked", type=json.loads, required=True, metavar="JSON")
+    layer.add_argument("--into", type=Path, required=True, metavar="FILE")
     cell = add(_cell, "Train one cell.")
     cell.add_argument("--cell", required=True, help="the cell as JSON, or the file that holds it (cell.json)")
     cell.add_argument("--into", type=Path, metavar="FOLDER", help="default: the folder of the file")
@@ -163,12 +215,8 @@ def _add_sensitivity(add: Any) -> argparse.ArgumentParser:
     command.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time; default 1")
     command.add_argument("--page", action="store_true", help="only the page, of the outcomes there are")
     command.add_argument("--judge", action="store_true", help=argparse.SUPPRESS)  # how it calls itself
-    for inner in (
-        "--trial",
-        "--into",
-        "--case",
-    ):  # for one trial: what, where its outcome goes, what is trained
-        command.add_argument(inner, help=argparse.SUPPRESS)
+    for inner, kind in (("--trial", str), ("--into", Path), ("--limit", int), ("--case", Path)):
+        command.add_argument(inner, type=kind, help=argparse.SUPPRESS)  # what, where to, how long, on what
     return command
 
 
@@ -299,7 +347,7 @@ def _sensitivity(chosen: argparse.Namespace, rest: list[str]) -> None:
         _end_with_parent()
         from rlparity.validation import sensitivity_trial
 
-        sensitivity_trial.main(json.loads(chosen.trial), Path(chosen.into), chosen.case and Path(chosen.case))
+        sensitivity_trial.main(json.loads(chosen.trial), chosen.into, chosen.limit, chosen.case)
     elif chosen.suite is None or chosen.jobs < 1:
         raise UserError("sensitivity: name a suite, and at least 1 for --jobs")
     elif chosen.page:
@@ -315,6 +363,45 @@ def _sensitivity(chosen: argparse.Namespace, rest: list[str]) -> None:
         sensitivity.Runner(plan, chosen.results, chosen.reports).run(chosen.jobs, _say)
 
 
+def _validate(chosen: argparse.Namespace, rest: list[str]) -> int:
+    from rlparity import suite, table
+    from rlparity.validation import asked, junit, statistics, validate
+
+    question = asked.from_options(vars(chosen), suite.find(chosen.suite))
+    suite.check_writable(chosen.results, chosen.reports)
+    found = validate.run(question, chosen.results, chosen.reports, max(chosen.jobs, 1), _say)
+    report = chosen.reports / found.plan.name
+    if found.cells:
+        table.collect(found.cells, chosen.results, chosen.reports, found.plan.plan())
+        chosen.suite, chosen.summary = found.plan.name, None
+        _analyse(chosen, rest)
+        found.verdicts = statistics.verdicts(report, question.called)
+    _say(validate.line("statistics", found))
+    validate.record(found, chosen.strict, report)
+    if found.cells:
+        for stage in (_draw, _report):
+            stage(chosen, rest)
+    else:
+        from rlparity import validation_page
+
+        validation_page.render(report, found.plan.title)
+    _index(chosen, rest)
+    if chosen.junit is not None:
+        junit.write(found, chosen.strict, chosen.junit)
+    _say(validate.conclusion(found, chosen.strict))
+    return found.status(chosen.strict)
+
+
+def _parity(chosen: argparse.Namespace, rest: list[str]) -> int:
+    from rlparity import parity_page
+    from rlparity.validation import parity_table
+
+    folder = chosen.reports / "parity"
+    passed = parity_table.make(chosen.algorithms, chosen.dtype, folder, _say)
+    print(parity_page.render(folder))
+    return 0 if passed else 1
+
+
 def _diff(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity import diff
 
@@ -328,6 +415,22 @@ def _calibrate(chosen: argparse.Namespace, rest: list[str]) -> None:
     _index(chosen, rest)
 
 
+def _lockstep(chosen: argparse.Namespace, rest: list[str]) -> int:
+    if chosen.steps < 1:
+        raise UserError(f"lockstep: --steps {chosen.steps}; at least 1")
+    from rlparity import suite
+    from rlparity.validation import lockstep_cases, lockstep_table
+
+    suite.check_writable(chosen.reports)
+    algorithms, folder = chosen.algorithms or lockstep_cases.ALGORITHMS, chosen.reports / "lockstep"
+    well = lockstep_table.record(algorithms, chosen.steps, folder, _say)
+    from rlparity import lockstep_page
+
+    print(lockstep_page.render(folder))
+    _index(chosen, rest)
+    return 0 if well else 1
+
+
 def _cell(chosen: argparse.Namespace, rest: list[str]) -> None:
     _end_with_parent()
     from rlparity import orders
@@ -339,6 +442,13 @@ def _cell(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity.runner import run_cell
 
     run_cell(cell, chosen.into or Path(chosen.cell).parent, STARTED)
+
+
+def _layer(chosen: argparse.Namespace, rest: list[str]) -> None:
+    _end_with_parent()
+    from rlparity.validation import layers
+
+    layers.look(**chosen.asked, into=chosen.into)
 
 
 def _attempt(chosen: argparse.Namespace, rest: list[str]) -> None:

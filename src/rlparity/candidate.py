@@ -19,7 +19,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from rlparity import registry, settings, sources
+from rlparity import candidate_worlds, registry, settings, sources
 from rlparity.candidate_clock import Patience
 from rlparity.candidate_entry import bad_signature, load, told
 from rlparity.candidate_worlds import BudgetSpent, Ended, Ledger, Misbehaved, bad_actions
@@ -27,7 +27,6 @@ from rlparity.cell import Cell
 from rlparity.evaluate import Evaluator
 from rlparity.rows import Rows, Watch, unwatched
 from rlparity.seeding import Streams
-from rlparity.tasks.generic import make_single
 
 if TYPE_CHECKING:
     from rlparity.keeper import Keeper
@@ -72,7 +71,7 @@ def hyperparameters(cell: Cell) -> dict[str, Any]:
 
 def build(cell: Cell, factory: Factory) -> Candidate:
     """An untrained candidate for the cell; Misbehaved if there is none."""
-    env = make_single(cell.environment)
+    env = candidate_worlds.make(cell.environment)
     try:
         with blamed("the factory"):
             made: Candidate = factory(env.observation_space, env.action_space, hyperparameters(cell))
@@ -101,7 +100,7 @@ class Policy:
     uniforms = 1
 
     def __init__(self, candidate: Candidate, environment: str, moved: Callable[[], None]):
-        env = make_single(environment)
+        env = candidate_worlds.make(environment)
         self._space, self._dtype = env.action_space, env.observation_space.dtype
         env.close()
         self._candidate, self._moved = candidate, moved
@@ -112,7 +111,7 @@ class Policy:
         with blamed("act"):
             action = self._candidate.act(seen, explore is None)
         self._moved()
-        if problem := bad_actions(action, self._space, len(seen)):
+        if problem := bad_actions(action, self._space, (len(seen),)):
             raise Misbehaved(f"act gave {problem}")
         dtype = np.int64 if isinstance(self._space, spaces.Discrete) else np.float32
         return torch.from_numpy(action.astype(dtype))[None]
@@ -150,9 +149,11 @@ def run(
     keeper: Keeper | None = None,
     rows: Rows | None = None,
 ) -> Rows:
-    """Train the one seed of a cell whose `candidate["entry"]` names a factory; `watch`, `evaluate` and `rows`
-    as in `train.run`. Whatever the candidate does wrong is the reason why its seed failed; UserError if there is
-    no such factory."""
+    """Train the one seed of a cell whose `candidate["entry"]` names a factory.
+
+    `watch`, `evaluate` and `rows` are as in `train.run`. Whatever the candidate does wrong is the reason why
+    its seed failed. UserError if there is no such factory.
+    """
     assert keeper is None, "a candidate's training cannot be saved"
     return train(cell, load(cell.candidate["entry"]), watch, evaluate, rows)
 

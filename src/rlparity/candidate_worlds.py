@@ -1,20 +1,25 @@
 """The environments that a candidate trains in, and the books kept between the two.
 
-Each is what `gymnasium.make` gives, one sub-environment at a time, below whatever wrappers the candidate puts
-on top. So the books hold raw rewards of whole games however the candidate scales, clips or counts them.
+Each is what `gymnasium.make` gives, or the reference's wrappers around an Atari game, below whatever the
+candidate puts on top. So the books hold raw rewards of whole games however it scales, clips or counts them.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from importlib import import_module
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
+from gymnasium.wrappers import FrameStackObservation, TransformObservation
 
+from rlparity import registry
 from rlparity.cell import Cell
+from rlparity.presets import SIZE, STACK
 from rlparity.records import Episode
 from rlparity.rows import Rows, Watch
 from rlparity.seeding import Streams
@@ -33,6 +38,23 @@ class BudgetSpent(Ended):
 
 class Misbehaved(Ended):
     """What a candidate did that it must not do, in one line."""
+
+
+def make(environment: str) -> gym.Env:
+    """One sub-environment. An Atari game shows (4, 84, 84) bytes, the newest frame last."""
+    if not environment.startswith("ALE/"):
+        return make_single(environment)
+    room: Any = import_module(registry.reference_worlds(environment))
+    stacked = FrameStackObservation(room.make_single(environment), STACK, padding_type="zero")
+    shown = spaces.Box(0, 255, (STACK, SIZE, SIZE), np.uint8)
+    return TransformObservation(stacked, lambda frames: frames[..., 0], shown)
+
+
+def _paid(env: gym.Env, stopped: bool) -> tuple[float, bool]:
+    """What an Atari game paid in a step, raw, and whether it is over: a lost life ends nothing here."""
+    room: Any = import_module("rlparity.reference_atari")
+    raw, over = room.paid(SimpleNamespace(envs=[env]), np.zeros(1), np.array([stopped]))
+    return float(raw[0]), bool(over[0])
 
 
 class Ledger:
@@ -62,7 +84,7 @@ class Ledger:
     def make_env(self, i: int) -> gym.Env:
         """Sub-environment i, 0 and up; its first `reset()` without a seed has a stream of its own."""
         seed = self._streams.environments("training", i + 1)[0][i]
-        env = Booked(make_single(self._cell.environment), i, seed, self)
+        env = Booked(make(self._cell.environment), i, seed, self, self._cell.environment.startswith("ALE/"))
         self._made.append(env)
         return env
 
@@ -106,11 +128,13 @@ class Ledger:
 class Booked(gym.Wrapper):
     """One sub-environment with its running game."""
 
-    def __init__(self, env: gym.Env, index: int, seed: int, ledger: Ledger):
+    def __init__(self, env: gym.Env, index: int, seed: int, ledger: Ledger, lives: bool):
         super().__init__(env)
         self._index, self._ledger = index, ledger
         self._seed: int | None = seed
-        self._return, self._length, self._running = 0.0, 0, False
+        self._lives = lives  # what stops for the learner may go on
+        self._return, self._length, self._over = 0.0, 0, True  # of the whole game
+        self._running = False  # since a reset, for the learner
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -118,7 +142,9 @@ class Booked(gym.Wrapper):
         """Begin a game; the first one from our own stream, unless the candidate brings a seed."""
         chosen, self._seed = self._seed if seed is None else seed, None
         begun = self.env.reset(seed=chosen, options=options)
-        self._return, self._length, self._running = 0.0, 0, True
+        if self._over or not self._lives:
+            self._return, self._length, self._over = 0.0, 0, False
+        self._running = True
         self._ledger.moved()
         return begun
 
@@ -128,29 +154,27 @@ class Booked(gym.Wrapper):
         who = f"sub-environment {self._index}"
         if not self._running:
             self._ledger.refuse(f"{who} was stepped before a reset, or after its game had ended")
-        if problem := bad_action(action, self.env.action_space):
+        if problem := bad_actions(np.asarray(action), self.env.action_space, bounded=True):
             self._ledger.refuse(f"{who} was given {problem}")
         obs, reward, ended, cut, info = self.env.step(action)
-        self._return += float(reward)
-        self._length += 1
         self._running = not (ended or cut)
-        self._ledger.after(self._index, None if self._running else (self._return, self._length))
+        paid, self._over = (float(reward), ended or cut) if not self._lives else _paid(self.env, ended or cut)
+        self._return += paid
+        self._length += 1
+        self._ledger.after(self._index, (self._return, self._length) if self._over else None)
         return obs, reward, ended, cut, info
 
 
-def bad_action(action: Any, space: gym.Space) -> str | None:
-    """What is wrong with one action, in words; None if it is one of the space's."""
-    return bad_actions(np.asarray(action)[None], space, 1, bounded=True)
-
-
-def bad_actions(actions: Any, space: gym.Space, n: int, bounded: bool = False) -> str | None:
-    """What is wrong with n actions, (n,) or (n, *action); components outside of their bounds are
-    only wrong where `bounded`."""
+def bad_actions(
+    actions: Any, space: gym.Space, batch: tuple[int, ...] = (), bounded: bool = False
+) -> str | None:
+    """What is wrong with actions of shape (*batch, *action), in words; None if they are of the space.
+    Components outside of their bounds are only wrong where `bounded`."""
     discrete = isinstance(space, spaces.Discrete)
-    shape = (n, *(space.shape or ()))
-    expected = f"{'integers' if discrete else 'floats'} of shape {shape}"
+    shape = (*batch, *(space.shape or ()))
+    expected = f"{'integers' if discrete else 'floats'} of shape {shape}" if shape else "an integer"
     if not isinstance(actions, np.ndarray):
-        return f"{type(actions).__name__} for actions; expected a numpy array, {expected}"
+        return f"a {type(actions).__name__} for actions; expected a numpy array, {expected}"
     if actions.dtype.kind not in ("iu" if discrete else "fiu") or actions.shape != shape:
         return f"{actions.dtype} of shape {actions.shape} for actions; expected {expected}"
     if not np.isfinite(actions).all():

@@ -51,6 +51,25 @@ PAIR = _columns("""
     reference str what it is judged against, implementation/algorithm
 """)
 
+STEPS = _columns("""
+    algorithm str agent from scratch, and the reference it keeps step with
+    environment str Gymnasium id
+    settings str where the hyper-parameters are from
+    mode str replay or own-actions; "nudged": our agent beside a copy that starts in the last digit off
+""")
+UPDATE = _columns("""
+    algorithm str agent from scratch, and the reference beside it
+    configuration str what was compared
+    dtype str float64 or float32
+""")
+TRIAL = _columns("""
+    bug str id of the mutation, as in docs/mutations.md; none in a trial of the code as it is
+    kind str bug, refactoring or harmless
+    agent str named configuration
+    environment str Gymnasium id
+    layer str contract, parity, lockstep or statistics
+""")
+
 TABLES: dict[str, dict[str, Column]] = {
     "episodes": CLOCK | GAME,
     "evaluations": CLOCK
@@ -283,5 +302,62 @@ TABLES: dict[str, dict[str, Column]] = {
         worse_at_margin float share of those called WORSE, by one verdict alone
         worse_at_twice float share called WORSE where it lies two margins lower
         pool int seeds that were drawn from
+    """),
+    "parity": UPDATE
+    | _columns("""
+        updates int compared are the first so many: gradient steps (a2c, ppo), else minibatches or rollouts
+        quantity str targets, losses, gradients, parameters or target networks
+        max_relative_difference float largest max|a-b| / max|b| of a tensor; see the page for what starts at zero
+        tolerance float what it may be; infinite where the reference is compared with itself
+        passed bool whether it is no more
+    """),
+    "parity_cases": UPDATE
+    | _columns("""
+        passed bool whether every difference was within its tolerance
+        first_difference str the first tensor that is off, in the order of computation; missing if there is none
+        seconds float both sides and the comparison
+        options str hyper-parameters that differ from the defaults, as JSON
+        hardware str processor and its cores
+        versions str packages and their versions
+        commit str git commit that was run
+    """),
+    "lockstep": STEPS
+    | _columns("""
+        env_step int environment steps so far
+        updates int rollouts or minibatches that both have learned from
+        max_relative_difference float max|a-b| / max|b| of the parameter that is furthest off
+        first_difference str the first difference above the tolerance, once there is one
+    """),
+    "lockstep_runs": STEPS
+    | _columns("""
+        env_steps int environment steps that both learners took
+        updates int rollouts or minibatches that both learned from
+        episodes int episodes that ended
+        cut int those that the time limit ended
+        largest float largest max|a-b| / max|b| of a parameter on the way
+        tolerance float of relative differences, of parameters and of what they are learned from
+        verdict str together, rounding (they part as one of them does from itself) or part
+        first_difference str the first difference above the tolerance; missing if there is none
+        seconds float both learners, comparisons and the nudged copy included
+        configuration str hyper-parameters as JSON
+        hardware str processor and its cores
+        versions str packages and their versions
+        commit str git commit that was run
+    """),
+    "matrix": TRIAL
+    | _columns("""
+        caught bool whether the layer alarmed; missing where it decided nothing or was not run
+        seconds float from the start of the layer to its end or its alarm; missing where it was not run
+    """),
+    "trials": TRIAL
+    | _columns("""
+        status str done or not run
+        caught bool whether the layer alarmed; missing where it decided nothing or was not run
+        seconds float from the start of the layer to its end or its alarm
+        evidence str the first check that failed, or what the layer says
+        reason str why it was not run
+        title str what the mutated code does
+        source str where the mutation was seen, or own
+        hides str where it cannot be seen
     """),
 }

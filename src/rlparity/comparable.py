@@ -38,10 +38,10 @@ class Logged(NamedTuple):
 
 def logged(plan: Mapping[str, Any]) -> list[Logged]:
     """The candidates of a plan that come as commands or logs."""
-    random, found = random_agent(plan), dict[Who, Logged]()
-    for cell in plan["cells"]:
+    found: dict[Who, Logged] = {}
+    for cell in plan.get("cells", ()):
         if {"command", "logs"} & cell.get("candidate", {}).keys():
-            algorithm, environment = cell["algorithm"], cell["environment"]
+            algorithm, environment, random = cell["algorithm"], cell["environment"], random_agent(plan)
             who = (cell["implementation"], algorithm, environment)
             reference = (REFERENCE, plan["algorithms"][algorithm]["reference"], environment)
             floor = ("scratch", random, environment) if random else None

@@ -38,7 +38,19 @@ WORDS = (  # columns of text, even where all of them look like numbers
     "implementation algorithm environment endpoint statistic protocol verdict reference seeds_needed "
     "reason source differs_in citation failed_seeds"
 )
-ENDPOINTS = {"auc": "area under the curve", "final": "final return", "time_to_threshold": "time to threshold"}
+ENDPOINTS = {  # in this order: the first that a pair has is its primary one
+    "auc": "area under the curve",
+    "final": "final return",
+    "training_auc": "mean training return",
+    "training_final": "final training return",
+    "time_to_threshold": "time to threshold",
+}
+SHORT = {  # endpoints where there is little room
+    "auc": "area",
+    "final": "final",
+    "training_auc": "training mean",
+    "training_final": "training end",
+}
 Arm = tuple[str, str]  # (implementation, algorithm)
 
 
@@ -129,6 +141,11 @@ class Folder:
         keys = ["environment", "implementation", "algorithm"]
         arms = {name: table for name, table in self.tables.items() if name != "paper"}
         return {name: dict(iter(table.groupby(keys, sort=False))) for name, table in arms.items()}
+
+    def called(self, algorithm: str, implementation: str) -> str:
+        """A configuration that is judged, with its implementation where there are several."""
+        several = self.tables["verdicts"].implementation.nunique() > 1
+        return f"{algorithm} ({LABELS.get(implementation, implementation)})" if several else algorithm
 
     def arms(self, environment: str, algorithm: str) -> list[Arm]:
         """Who shares a panel: every implementation of the configuration, and the one it is judged against."""

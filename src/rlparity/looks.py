@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from rlparity import stats
-from rlparity.verdict import ENDPOINTS, compare, decide
+from rlparity.verdict import ENDPOINTS, decide, tested
 
 INTERIM = ("auc",)  # endpoints of all looks but the last
 UNDECIDED = "INCONCLUSIVE"
@@ -70,7 +70,7 @@ class Case:
         """Why nothing could be decided at the last look, however the agent did; empty if something can."""
         last = self._looks[max(self._looks)]
         reference = self._reference.scores("auc", last)
-        row = compare(reference, reference, self._random.scores("auc", last), self._margin)
+        row = tested(reference, reference, self._random.scores("auc", last), self._margin)
         return str(row["reason"])
 
     def judge(self, point: int, mutated: Arm) -> tuple[str, str]:
@@ -78,8 +78,8 @@ class Case:
         env_step, whole = self._looks[point], point == max(self._looks)
         found = []
         for endpoint in ENDPOINTS if whole else INTERIM:
-            arms = (each.scores(endpoint, env_step) for each in (mutated, self._reference, self._random))
-            row = compare(*arms, self._margin) | {"implementation": "scratch", "failed_seeds": ""}
+            x, y, z = (each.scores(endpoint, env_step) for each in (mutated, self._reference, self._random))
+            row = tested(x, y, z, self._margin) | {"implementation": "scratch", "failed_seeds": ""}
             row["p_holm"] = min(self.tests * row["p_difference"], 1.0)
             row["p_equivalence"] = row["p_equivalence"] if whole else 1.0
             word, why = decide(row)

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator, NullLocator
 
 from rlparity.canvas import Canvas, interval, legend, name_rows, rowed, short, spread
-from rlparity.folder import ENDPOINTS, Folder
+from rlparity.folder import ENDPOINTS, SHORT, Folder
 from rlparity.palette import CARD, INK, MUTED, shape
 
 
@@ -32,12 +32,9 @@ def verdicts(folder: Folder) -> Canvas | None:
     environments = [name for name in folder.plan["environments"] if (frame.environment == name).any()]
     if not environments:
         return None
-    label = {"auc": "area"}
     most = {name: [*frame[frame.environment == name].itertuples(index=False)] for name in environments}
     depth = max(len(rows) for rows in most.values())
-    names = [
-        f"{row.algorithm}, {label.get(row.endpoint, row.endpoint)}" for rows in most.values() for row in rows
-    ]
+    names = [_judged(folder, row) for rows in most.values() for row in rows]
     left, height = 16 + 5.7 * max(map(len, names)), 66 + max(20 * depth, 40)
     margins = (left, 80, 36, 26)
     canvas = Canvas(
@@ -45,9 +42,7 @@ def verdicts(folder: Folder) -> Canvas | None:
     )
     for axes, environment in zip(canvas.axes, environments, strict=True):
         rows = frame[frame.environment == environment]
-        name_rows(
-            axes, [f"{row.algorithm}, {label.get(row.endpoint, row.endpoint)}" for row in rows.itertuples()]
-        )
+        name_rows(axes, [_judged(folder, row) for row in rows.itertuples()])
         axes.set_ylim(depth - 0.4, -0.6)
         margin = 100 * float(rows.margin.max())
         reach = 3 * margin
@@ -89,14 +84,32 @@ def _difference(axes: Axes, y: int, row: pd.Series, reach: float) -> None:
             axes.plot([end], [y], color=INK, marker=marker, markersize=5, clip_on=False)
 
 
+def _judged(folder: Folder, row: Any) -> str:
+    """A row of verdicts as a figure names it."""
+    return f"{folder.called(row.algorithm, row.implementation)}, {SHORT.get(row.endpoint, row.endpoint)}"
+
+
 def improvement(folder: Folder) -> Canvas | None:
     """Probability that a seed of ours beats a seed of the reference, a panel per environment."""
     frame = folder.tables["improvement"]
     environments = [name for name in folder.plan["environments"] if (frame.environment == name).any()]
     if not environments:
         return None
-    names = [name for name in folder.plan["algorithms"] if (frame.algorithm == name).any()]
-    ends = {"auc": ("o", INK), "final": ("o", CARD)}
+    order = list(folder.plan["algorithms"])
+    judged = {(row.algorithm, row.implementation) for row in frame.itertuples()}
+    names = [
+        folder.called(*arm)
+        for arm in sorted(
+            judged, key=lambda arm: (order.index(arm[0]) if arm[0] in order else len(order), arm)
+        )
+    ]
+    marks = {
+        "auc": ("o", INK),
+        "final": ("o", CARD),
+        "training_auc": ("s", INK),
+        "training_final": ("s", CARD),
+    }
+    ends = {name: mark for name, mark in marks.items() if (frame.endpoint == name).any()}
     look: dict[str, Any] = {"color": INK, "markersize": 5, "linewidth": 2}
     key = [
         Line2D([], [], marker=marker, markerfacecolor=face, label=ENDPOINTS[end], **look)
@@ -106,9 +119,8 @@ def improvement(folder: Folder) -> Canvas | None:
     for axes, environment in zip(canvas.axes, environments, strict=True):
         axes.axvline(0.5, color=MUTED, linewidth=0.8)
         for row in frame[frame.environment == environment].itertuples(index=False):
-            if row.algorithm not in names or row.endpoint not in ends:
-                continue
-            y = names.index(row.algorithm) + (-0.15 if row.endpoint == "auc" else 0.15)
+            offset = list(ends).index(row.endpoint) / max(len(ends) - 1, 1) - 0.5
+            y = names.index(folder.called(row.algorithm, row.implementation)) + 0.3 * offset
             marker, face = ends[row.endpoint]
             axes.plot(
                 [row.ci_low, row.ci_high], [y, y], color=INK, linewidth=2.6, alpha=0.4, solid_capstyle="butt"

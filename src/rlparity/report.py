@@ -14,17 +14,15 @@ from typing import Any
 
 import pandas as pd
 
-from rlparity import atari_page, sections
+from rlparity import atari_page, sections, validation_page
 from rlparity.errors import UserError
 from rlparity.facts import commits, dates, facts, failed_seeds, missing_cells, provenance, seeds_each
 from rlparity.folder import ENDPOINTS, Folder, slug
 from rlparity.gallery import gallery
 from rlparity.page import BADGES, Badge, Picture, Table, prose, take_apart, templates, write
 from rlparity.palette import PAINT
-from rlparity.sections import badge, ordered
+from rlparity.sections import badge, primary
 from rlparity.wording import NONE, bind, join, label, percent, whole
-
-PRIMARY = "auc"
 
 
 def render(report: Path) -> str:
@@ -76,6 +74,9 @@ def _view(folder: Folder) -> dict[str, Any]:
         "facts": facts(folder),
         "failed": failed_seeds(folder),
         "missing": missing_cells(folder),
+        "layers": validation_page.layers(folder.path),
+        "layers_meaning": validation_page.MEANING,
+        "notes": sections.notes(folder),
         "verdicts": sections.verdicts(folder),
         "definitions": [(term, bind(meaning)) for term, meaning in prose().definitions],
         "pictures": _pictures(folder),
@@ -96,8 +97,7 @@ def _view(folder: Folder) -> dict[str, Any]:
 
 def _answer(folder: Folder) -> list[str]:
     """The result in plain sentences, from the primary endpoint."""
-    verdicts = ordered(folder, "verdicts")
-    rows = verdicts[verdicts.endpoint == PRIMARY]
+    rows = primary(folder)
     if rows.empty:
         alone = (
             "This suite pairs no implementation with a reference: it reports scores, and gives no verdict."
@@ -110,9 +110,8 @@ def _answer(folder: Folder) -> list[str]:
     if many == 1:
         subject = "The implementation is" if len(match) else "The implementation is not"
     margin = percent(folder.plan.get("margin"))
-    lead = (
-        f"{subject} shown to match the reference within the margin of {margin}, by the {ENDPOINTS[PRIMARY]}"
-    )
+    ends = join(dict.fromkeys(ENDPOINTS.get(endpoint, endpoint) for endpoint in rows.endpoint))
+    lead = f"{subject} shown to match the reference within the margin of {margin}, by the {ends}"
     text = [lead + (f": {_pairs(folder, match)}." if len(match) else ".")]
     for word, phrase in (("WORSE", "Significantly worse"), ("BETTER", "Significantly better")):
         if (words == word).any():
@@ -132,7 +131,13 @@ def _pairs(folder: Folder, rows: pd.DataFrame) -> str:
     """`PPO and A2C on CartPole-v1; DQN on Acrobot-v1 and MountainCar-v0`."""
     where: dict[str, list[str]] = {}
     for environment, group in rows.groupby("environment", sort=False):
-        titles = [folder.plan["algorithms"].get(name, {}).get("title") or name for name in group.algorithm]
+        titles = [
+            folder.called(
+                folder.plan["algorithms"].get(row.algorithm, {}).get("title") or row.algorithm,
+                row.implementation,
+            )
+            for row in group.itertuples()
+        ]
         where.setdefault(join(titles), []).append(str(environment))
     return "; ".join(f"{titles} on {join(environments)}" for titles, environments in where.items())
 
@@ -147,8 +152,7 @@ def _against_papers(folder: Folder) -> list[str]:
 
 def _counts(folder: Folder) -> list[tuple[Badge, int]]:
     """How many verdicts of each kind, on the primary endpoint."""
-    verdicts = folder.tables["verdicts"]
-    words = Counter(Badge(verdict).word for verdict in verdicts[verdicts.endpoint == PRIMARY].verdict)
+    words = Counter(Badge(verdict).word for verdict in primary(folder).verdict)
     return [(Badge(word), words[word]) for word in BADGES if words[word]]
 
 

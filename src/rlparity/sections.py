@@ -7,23 +7,21 @@ from typing import Any
 
 import pandas as pd
 
-from rlparity.folder import ENDPOINTS, Folder
+from rlparity.folder import ENDPOINTS, SHORT, Folder
 from rlparity.page import Badge, Table
 from rlparity.published import Published, section
-from rlparity.wording import NONE, interval, label, number, p_value, percent, seconds, setting, whole
+from rlparity.wording import NONE, interval, join, label, number, p_value, percent, seconds, setting, whole
 
-SHORT = {"auc": "area", "final": "final"}  # endpoints in the columns of a table
 UNDECIDED = "neither equivalence nor a difference is shown"  # the reason of an ordinary INCONCLUSIVE
 
 
 def verdicts(folder: Folder) -> Table:
     """The headline: a row per environment, algorithm and endpoint."""
-    several = folder.tables["verdicts"].implementation.nunique() > 1
     head = ["environment", "algorithm", "verdict", "endpoint", "equivalent within", "difference [95 % CI]"]
     head += ["seeds", "seeds needed", "p (Holm)"]
     rows = []
     for row in ordered(folder, "verdicts").to_dict("records"):
-        name = f"{row['algorithm']} ({row['implementation']})" if several else row["algorithm"]
+        name = folder.called(row["algorithm"], row["implementation"])
         cells = [row["environment"], name, badge(row), SHORT.get(row["endpoint"], row["endpoint"])]
         cells += [
             percent(row["smallest_margin"]),
@@ -94,7 +92,8 @@ def improvement(folder: Folder) -> Table:
     """How often a seed of ours beats a seed of the reference."""
     rows = []
     for row in ordered(folder, "improvement").itertuples(index=False):
-        cells = [row.environment, row.algorithm, ENDPOINTS.get(row.endpoint, row.endpoint)]
+        name = folder.called(row.algorithm, row.implementation)
+        cells = [row.environment, name, ENDPOINTS.get(row.endpoint, row.endpoint)]
         rows.append([*cells, interval(row.probability, row.ci_low, row.ci_high)])
     head = "environment, algorithm, endpoint, probability [95 % CI]"
     return Table(head.split(", "), rows, "improvement.csv", frozenset({3}))
@@ -164,6 +163,25 @@ def settings(folder: Folder, environment: str) -> list[dict[str, Any]]:
         block = {"name": name, "title": title, "table": table, "departures": departures}
         blocks.append(block | {key: str(chosen.get(key) or "") for key in ("source", "differs")})
     return blocks
+
+
+def notes(folder: Folder) -> list[str]:
+    """What had to be assumed or repaired to read the returns of candidates, each said once with its seeds."""
+    said: dict[tuple[str, str, str], list[int]] = {}
+    for run in folder.runs:
+        for note in run.get("notes", ()):
+            who = (run["cell"]["implementation"], run["cell"]["environment"], note)
+            said.setdefault(who, []).extend(run["cell"]["seeds"])
+    return [
+        f"{name} on {environment}, seed{'s' * (len(seeds) > 1)} {join(map(str, seeds), 8)}: {note}"
+        for (name, environment, note), seeds in said.items()
+    ]
+
+
+def primary(folder: Folder) -> pd.DataFrame:
+    """The verdicts on the primary endpoint of each pair: the area, or the mean of logged training returns."""
+    pair = ["environment", "algorithm", "implementation"]
+    return ordered(folder, "verdicts").drop_duplicates(pair)
 
 
 def ordered(folder: Folder, table: str) -> pd.DataFrame:

@@ -41,8 +41,8 @@ class Pair(NamedTuple):
 class Scores:
     """The scores of every arm, by endpoint. Failed seeds have NaN.
 
-    `equal` are scores on the terms of a candidate whose returns were logged elsewhere, its own and those of the
-    arms that it meets, as `comparable.score` makes them: the same columns, and `terms`, the candidate's name.
+    `equal` are scores on the terms of a candidate whose returns were logged elsewhere, its own and those of
+    the arms that it meets, as `comparable.score` makes them: the same columns, and `terms`, its name.
     """
 
     def __init__(self, scores: pd.DataFrame, equal: pd.DataFrame | None = None):

@@ -20,6 +20,7 @@ TOLERANCE = 1e-4  # relative and absolute
 
 def same(a: Any, b: Any) -> bool:
     """Equal up to rounding."""
+    a, b = (x.detach() if isinstance(x, Tensor) else x for x in (a, b))
     a, b = (np.asarray(x, np.float64) for x in (a, b))
     return bool(np.allclose(a, b, rtol=TOLERANCE, atol=TOLERANCE))
 
@@ -95,21 +96,21 @@ def batches(log: Log) -> Answer:
     history = Step(*(torch.cat(fields, 1) for fields in zip(*transitions, strict=True)))
     n_envs, n_steps = log.cell.n_envs, getattr(c, "n_steps", 1)
     number = [{key(obs): k for k, obs in enumerate(seed)} for seed in history.obs]
-    drawn = set()
+    windows: dict[tuple[int, int], dict[str, Any]] = {}
     for learned in log.learned:
-        batch = learned.arguments[0]
-        for s, b in np.ndindex(*batch.reward.shape):
-            k = number[s].get(key(batch.obs[s, b]))
-            if k is None or k >= learned.time * n_envs:
-                return False, f"a minibatch after {learned.time} steps has an observation that was not seen"
-            drawn.add((s, k))
-            for name, value in window(history, s, k, n_envs, n_steps, c.gamma).items():
-                if not same(getattr(batch, name)[s, b], value):
-                    return (
-                        False,
-                        f"{name} in a minibatch after {learned.time} steps is another",
-                    )
-    return bool(drawn), f"{len(log.learned)} minibatches of {len(drawn)} transitions"
+        batch, when = learned.arguments[0], f"a minibatch after {learned.time} steps"
+        for s, rows in enumerate(batch.obs):
+            drawn = [number[s].get(key(obs), history.reward.shape[1]) for obs in rows]
+            if max(drawn) >= learned.time * n_envs:
+                return False, f"{when} has an observation that was not seen"
+            for k in drawn:
+                if (s, k) not in windows:
+                    windows[s, k] = window(history, s, k, n_envs, n_steps, c.gamma)
+            for name in Step._fields:
+                truth = np.stack([np.asarray(windows[s, k][name]) for k in drawn])
+                if not same(getattr(batch, name)[s], truth):
+                    return False, f"{name} in {when} is another transition's"
+    return bool(windows), f"{len(log.learned)} minibatches of {len(windows)} transitions"
 
 
 def rollouts(log: Log) -> Answer:
@@ -132,7 +133,7 @@ def rollouts(log: Log) -> Answer:
 
 
 def _rows(batch: Any, obs: Tensor, truth: dict[str, Tensor]) -> str | None:
-    """What is wrong with a batch (S, B, ...) of a rollout (S, N, T, ...), in whatever order; None if nothing."""
+    """What is wrong with a batch (S, B, ...) of a rollout (S, N, T, ...), in any order; None if nothing."""
     places = [{key(obs[s, n, t]): (n, t) for n, t in np.ndindex(*obs.shape[1:3])} for s in range(len(obs))]
     if batch.obs.shape[1] != obs.shape[1] * obs.shape[2]:
         return f"{batch.obs.shape[1]} rows were learned from, {obs.shape[1] * obs.shape[2]} observed"

@@ -54,6 +54,20 @@ def _first(a: list[dict[str, Any]], b: list[dict[str, Any]]) -> str:
     return f"{len(a)} and {len(b)} rows"
 
 
+def finite(*logs: Log) -> Answer:
+    """No seed fails, and no parameter or return is NaN or infinite."""
+    for log in logs:
+        for seed, reason in log.rows.failed.items():
+            return False, f"seed {seed} failed in {log.cell.environment}: {reason}"
+        returns = [row["episode_return"] for row in (*log.rows.episodes, *log.rows.evaluations)]
+        if not np.isfinite(returns).all():
+            return False, f"a return in {log.cell.environment} is not finite"
+        for name, value in log.rows.state.items():
+            if not value.isfinite().all():
+                return False, f"{name} is not finite after training in {log.cell.environment}"
+    return True, " and ".join(f"{log.cell.budget} steps of {log.cell.environment}" for log in logs)
+
+
 def among_others(block: Log, alone: Log) -> Answer:
     """A seed's rows and parameters in a block, and alone, up to rounding."""
     (seed,) = alone.cell.seeds

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -38,8 +37,7 @@ def clipped(environment: str, actions: list[Any]) -> list[Any]:
 def expected(environment: str, round_: Round, s: int, n: int, first_game: bool = False) -> list[Moment]:
     """What one world should have shown; with `first_game`, only until it is over."""
     actions = clipped(environment, round_.actions(s, n))
-    moments = replay(environment, round_.seeds[s][n], actions, first_game)
-    return moments
+    return replay(environment, round_.seeds[s][n], actions, first_game)
 
 
 def close(a: Any, b: Any) -> bool:
@@ -125,35 +123,49 @@ def booked(log: Log) -> Answer:
 def evaluated(log: Log) -> Answer:
     """Rows of evaluations: when, how many, which mode, and the returns of first games that are replayed."""
     protocol, cell = log.cell.evaluation, log.cell
-    rounds = iter(log.tasks[1].rounds) if len(log.tasks) > 1 else iter(())
     budget, n = cell.budget, cell.n_envs
     due = [-(-k * budget // (protocol.points * n)) * n for k in range(protocol.points)] + [budget]
-    if (found := sorted({row["env_step"] for row in log.rows.evaluations})) != sorted(set(due)):
+    if (found := sorted({row["env_step"] for row in log.rows.evaluations})) != due:
         return False, f"evaluations at {found}; the protocol says {due}"
+    rounds = iter(log.tasks[1].rounds)
     games = 0
     for point, env_step in enumerate(due):
         wanted = protocol.final_episodes if point == protocol.points else protocol.episodes
-        played: dict[str, list[tuple[int, float, int]]] = {mode: [] for mode in protocol.modes}
+        played: dict[str, list[Game]] = {mode: [] for mode in protocol.modes}
         for _ in range(len(protocol.modes) * -(-wanted // protocol.episodes)):
             round_ = next(rounds, None)
             if round_ is None:
-                return False, f"fewer rounds of games were played by step {env_step} than the protocol says"
-            played[_mode(round_, protocol.modes)] += _first_games(cell, round_)
+                return False, f"fewer games were played by step {env_step} than the protocol says"
+            mode = _mode(round_, protocol.modes)
+            first = max((game.episode + 1 for game in played[mode]), default=0)
+            played[mode] += [game for game in _first_games(cell, round_, first) if game.episode < wanted]
         for mode, truth in played.items():
-            chosen = [
+            rows = [
                 row for row in log.rows.evaluations if (row["env_step"], row["protocol"]) == (env_step, mode)
             ]
-            rows = sorted((row["seed"], row["episode_return"], row["episode_length"]) for row in chosen)
-            where = f"{mode} games at step {env_step}"
-            if Counter(row["seed"] for row in chosen) != dict.fromkeys(cell.seeds, wanted):
-                return (
-                    False,
-                    f"{len(rows)} rows of {where} for {len(cell.seeds)} seeds; {wanted} each are due",
-                )
-            if len(rows) != len(truth) or not close(rows, sorted(truth)):
-                return False, f"{where} are not those that were played: {rows[0]}, {sorted(truth)[0]}, ..."
+            booked = [Game(*(row[name] for name in Game._fields)) for row in rows]
+            if problem := _other_games(booked, truth):
+                return False, f"{mode} games at step {env_step}: {problem}"
             games += len(rows)
     return next(rounds, None) is None, f"{games} games at {len(due)} points"
+
+
+class Game(NamedTuple):
+    """A game of an evaluation, in the columns of its row."""
+
+    seed: int
+    episode: int
+    episode_return: float
+    episode_length: int
+
+
+def _other_games(booked: list[Game], played: list[Game]) -> str | None:
+    if len(booked) != len(played):
+        return f"{len(booked)} were booked, {len(played)} are due"
+    for row, game in zip(sorted(booked), sorted(played), strict=True):
+        if not close(row, game):
+            return f"booked is {tuple(row)}, played was {tuple(game)} (seed, episode, return, length)"
+    return None
 
 
 def _mode(round_: Round, modes: tuple[str, ...]) -> str:
@@ -163,10 +175,11 @@ def _mode(round_: Round, modes: tuple[str, ...]) -> str:
     return fitting[0] if fitting else modes[0]
 
 
-def _first_games(cell: Cell, round_: Round) -> list[tuple[int, float, int]]:
+def _first_games(cell: Cell, round_: Round, episode: int) -> list[Game]:
+    """What every world of a round played until its game was over; those of a seed count from `episode`."""
     games = []
     for s, n in np.ndindex(len(round_.seeds), len(round_.seeds[0])):
         game = expected(cell.environment, round_, s, n, first_game=True)[-1].game
-        assert game is not None, "a world was not played to its end"
-        games.append((cell.seeds[s], *game))
+        assert game is not None, "a world of an evaluation was not played to its end"
+        games.append(Game(cell.seeds[s], episode + n, *game))
     return games

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from stable_baselines3.common.buffers import RolloutBuffer
 from torch import Tensor
+
+from rlparity.validation.lockstep_draws import Parted
 
 ROLLOUT = {  # our fields, and what SB3's buffer calls them
     "obs": "observations",
@@ -22,18 +24,26 @@ ROLLOUT = {  # our fields, and what SB3's buffer calls them
 }
 
 
-class Batches:
-    """Takes down what each of the two has learned from since the last `clear`, in order."""
+Fields = Mapping[str, Tensor]
 
-    def __init__(self) -> None:
-        self.ours: list[dict[str, Tensor]] = []
-        self.theirs: list[dict[str, Tensor]] = []
+
+class Batches:
+    """Takes down what SB3 learns from, and hands it to `compare` with what ours is about to learn from."""
+
+    def __init__(self, compare: Callable[[Fields, Fields], None]) -> None:
+        self._compare = compare
+        self.theirs: list[Fields] = []  # since the last `settle`
+        self.ours = 0  # as many as ours has learned from since then
         self.drawn: Tensor | None = None  # the last action of an unbounded policy, (N, *action)
 
-    def clear(self) -> None:
-        """Forget what was compared."""
-        self.ours.clear()
+    def settle(self) -> int:
+        """How many both have learned from since the last time; Parted if it is not the same number."""
+        learned, ours = len(self.theirs), self.ours
         self.theirs.clear()
+        self.ours = 0
+        if ours != learned:
+            raise Parted(f"ours learns {ours} times where Stable-Baselines3 learns {learned} times")
+        return learned
 
     @contextmanager
     def watching(self, agent: Any, model: Any) -> Iterator[None]:
@@ -55,7 +65,9 @@ class Batches:
 
     def _updating(self, update: Callable[..., Any]) -> Callable[..., Any]:
         def updating(batch: Any, *arguments: Any) -> Any:
-            self.ours.append(batch._asdict())
+            if self.ours < len(self.theirs):
+                self._compare(batch._asdict(), self.theirs[self.ours])
+            self.ours += 1
             return update(batch, *arguments)
 
         return updating

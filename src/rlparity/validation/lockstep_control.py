@@ -1,8 +1,8 @@
 """How far rounding alone carries a learner: our agent beside itself, its start off in the last digit.
 
 Some learners magnify every rounding error from update to update, as a chaotic system does, so that no two
-programs that add in different orders stay together for long. Whether two that part differ in more than rounding
-is told by how fast a learner parts from itself.
+programs that add in different orders stay together for long. How fast a learner parts from itself tells
+whether two that part differ in more than rounding.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from rlparity.validation.twins import Twins, difference
 
 
 class Nudged:
-    """A copy of our agent that gets the same steps and draws, each parameter one unit in the last place off."""
+    """A copy of our agent, each parameter one unit in the last place off, that gets the same steps and
+    draws."""
 
     def __init__(self, twins: Twins):
         self._twins, self._agent, self._draws = twins, deepcopy(twins.agent), Draws()

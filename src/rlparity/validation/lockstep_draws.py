@@ -133,13 +133,16 @@ class Tape:
 
 
 class Shuffles:
-    """SB3's permutations in place of a generator's."""
+    """SB3's permutations in place of a generator's. With `any_left` any order comes after the last one: ours
+    draws those of all epochs at once, SB3 none for epochs that a large divergence spares it."""
 
-    def __init__(self, draws: Draws):
-        self._draws = draws
+    def __init__(self, draws: Draws, any_left: bool):
+        self._draws, self._any_left = draws, any_left
 
     def permutation(self, n: int) -> np.ndarray:
         """The next one, which must be of n; (n,)."""
+        if self._any_left and not self._draws.has("permutation"):
+            return np.arange(n)
         order = self._draws.take("permutation")
         if len(order) != n:
             raise Parted(f"ours shuffles {n} transitions, Stable-Baselines3 {len(order)}")
@@ -175,10 +178,10 @@ class Normals:
 def explore(algorithm: str, draws: Draws, model: Any) -> Tensor:
     """SB3's draws for one step of its N worlds as what our agent's `act` takes, (1, N, uniforms).
 
-    Between two actions SB3's categorical lets two exponential clocks race: with probabilities p and times q
-    action 1 wins if p_0 < q_0 / (q_0 + q_1). That is a uniform number, whatever the policy, and our inverse of
-    the cumulative distribution compares the same p_0 with it. Where SB3 draws nothing, ours is handed a number
-    that shows if it is used.
+    Between two actions SB3's categorical lets two exponential clocks race: with probabilities p and times q,
+    action 1 wins if p_0 < q_0 / (q_0 + q_1). That is a uniform number, whatever the policy, and our inverse
+    of the cumulative distribution compares the same p_0 with it. Where SB3 draws nothing, ours is handed a
+    number that shows if it is used.
     """
     if algorithm in ("a2c", "ppo", "trpo"):
         if draws.has("normal"):
@@ -224,7 +227,7 @@ def given() -> Iterator[None]:
 def hand_over(agent: Any, draws: Draws) -> None:
     """Let an agent's streams of learning give back SB3's draws."""
     streams = {
-        "shuffles": [Shuffles(draws)],
+        "shuffles": [Shuffles(draws, any_left=hasattr(agent.config, "n_epochs") and agent.config.target_kl)],
         "minibatches": Minibatches(draws),
         "smoothing": Normals(draws),
         "noise": Normals(draws, pair=True),

@@ -71,7 +71,7 @@ class Pair:
         self.model, self.agent = self.twins.model, self.twins.agent
         if getattr(self.model, "action_noise", None) is not None:
             self.model.action_noise._dtype = np.float64
-        self._tape, self._batches = draws.Tape(), Batches()
+        self._tape, self._batches = draws.Tape(), Batches(self._compare)
         draws.hand_over(self.agent, self._tape.learning)
         self._nudged = Nudged(self.twins) if control else None
         cell = Cell("lockstep", case.environment, "both", case.algorithm, case.algorithm, (seed,), 0)
@@ -141,27 +141,19 @@ class Pair:
             if self._nudged is not None:
                 self._nudged.observe(pending, self._tape.learning)
             self.agent.observe(pending)
-            self._count()
+            learned = self._batches.settle()
         except draws.Parted as parted:
             self._part(Difference(self.env_step, str(parted)))
             raise Spent from None
-        for ours, theirs in zip(self._batches.ours, self._batches.theirs, strict=True):
-            self._compare(ours, theirs)
         self._compare_exploration()
-        if self._batches.theirs:
-            self.updates += len(self._batches.theirs)
+        if learned:
+            self.updates += learned
             found = self.twins.differences()
             self.curve.append(Point(self.env_step, self.updates, max(found.values())))
             if self._nudged is not None:
                 self.control.append(Point(self.env_step, self.updates, self._nudged.distance()))
             self._judge(found)
-        self._batches.clear()
         self._tape.learning.clear()
-
-    def _count(self) -> None:
-        ours, theirs = len(self._batches.ours), len(self._batches.theirs)
-        if ours != theirs:
-            raise draws.Parted(f"ours learns {ours} times where Stable-Baselines3 learns {theirs} times")
 
     def _compare_exploration(self) -> None:
         """Epsilon, once it is in use."""

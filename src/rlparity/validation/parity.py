@@ -1,81 +1,70 @@
 """Update parity: identical weights, batches and random draws into Stable-Baselines3's own `train` and into an
 implementation's `update`; then targets, losses, gradients and parameters side by side.
 
-A difference is max |a - b| / max |b| of a tensor, absolute where it starts as zeros, and the first tensor that
-differs, in the order of computation, tells where to look: with equal targets and another loss, it is the loss.
+A difference is max |a - b| / max |b| of a tensor, absolute where it starts as zeros. The first tensor that is
+off, in the order of computation, tells where to look: with equal targets and another loss, it is the loss.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
-from rlparity import records
-from rlparity.validation import parity_cases, parity_minibatches, parity_rollouts
+from rlparity.candidate import Factory
+from rlparity.validation import parity_candidates, parity_cases, parity_minibatches, parity_rollouts
 from rlparity.validation.checks import Check, timed
 from rlparity.validation.parity_cases import Case
-from rlparity.validation.parity_floor import SLACK, Beside
+from rlparity.validation.parity_floor import Beside
 from rlparity.validation.parity_handed import ON_POLICY, Recording
-from rlparity.validation.parity_trace import KINDS, Difference, Trace, compare, largest
+from rlparity.validation.parity_judgement import TOLERANCES, Finding, Floor, judge
+from rlparity.validation.parity_trace import Trace, compare
 from rlparity.validation.twins import Twins, precision
 
 UPDATES = (1, 10, 100)
-TOLERANCES = {"float64": 1e-12, "float32": 1e-4}
 
 
-class Row(NamedTuple):
-    """A line of parity.csv: the largest difference of one kind of quantity within the first updates."""
-
-    algorithm: str
-    configuration: str
-    dtype: str
-    updates: int
-    quantity: str  # of parity_trace.KINDS
-    max_relative_difference: float
-    tolerance: float
-    passed: bool
+def check(
+    algorithm: str, case: str | None = None, dtype: str = "float64", updates: Sequence[int] = UPDATES
+) -> list[Check]:
+    """Our agent beside SB3 in all configurations, or the one named `case`; `dtype` is a key of TOLERANCES.
+    UserError for an unknown name."""
+    return [said for *_, said in findings([algorithm], [dtype], case, updates)]
 
 
-class Finding(NamedTuple):
-    """What the comparison of one configuration found."""
+def findings(
+    algorithms: Sequence[str],
+    dtypes: Sequence[str] = ("float64",),
+    case: str | None = None,
+    updates: Sequence[int] = UPDATES,
+) -> Iterator[tuple[Case, str, Finding | None, Check]]:
+    """Configuration by configuration: the case, its precision, what was found unless that failed, and the check
+    that it makes."""
+    for each in [each for algorithm in algorithms for each in parity_cases.of(algorithm, case)]:
+        for dtype in [dtype for dtype in dtypes if dtype in each.dtypes]:
+            kept: list[Finding] = []
 
-    rows: list[Row]
-    first: Difference | None  # that is beyond the tolerance
+            def look(each: Case = each, dtype: str = dtype, kept: list[Finding] = kept) -> tuple[bool, str]:
+                kept.append(compare_case(each, dtype, updates))
+                return kept[0].passed, str(kept[0])
 
-    @property
-    def passed(self) -> bool:
-        """Whether nothing is."""
-        return self.first is None
-
-    def __str__(self) -> str:
-        if self.first is not None:
-            return f"first difference: {self.first}"
-        last = max(row.updates for row in self.rows)
-        sizes = (
-            f"{row.quantity} {row.max_relative_difference:.0e}" for row in self.rows if row.updates == last
-        )
-        return f"within {last} updates: {', '.join(sizes)}"
+            said = timed("parity", f"{each} ({dtype})", look)
+            yield each, dtype, kept[0] if kept else None, said
 
 
 def compare_case(case: Case, dtype: str, updates: Sequence[int] = UPDATES) -> Finding:
-    """Our agent beside SB3 in one configuration; `dtype` is a key of TOLERANCES."""
-    twins = case.twins(getattr(torch, dtype))
+    """Our agent beside SB3 in one configuration."""
+    twins, last = case.twins(getattr(torch, dtype)), max(updates)
     beside = Beside(case.twins(twins.dtype), twins) if case.amplified else None
-    recording = record(case, twins, max(updates), beside)
+    recording = record(case, twins, last, beside)
     trace, room = Trace(), parity_rollouts if case.algorithm in ON_POLICY else parity_minibatches
     room.replay(twins, recording, trace)
-    found = list(compare(trace, recording.trace, twins.from_zero, max(updates)))
-    floor = Floor(TOLERANCES[dtype], updates)
-    if beside:
-        floor.measure(list(compare(beside.trace, recording.trace, twins.from_zero, max(updates))))
-    return judge(case, dtype, updates, found, floor)
+    found = list(compare(trace, recording.trace, twins.from_zero, last))
+    itself = compare(beside.trace, recording.trace, twins.from_zero, last) if beside else ()
+    allowed = Floor(TOLERANCES[dtype], updates, itself)
+    return judge((case.algorithm, case.name, dtype), found, allowed, updates)
 
 
 def record(case: Case, twins: Twins, updates: int, beside: Beside | None = None) -> Recording:
@@ -89,72 +78,34 @@ def record(case: Case, twins: Twins, updates: int, beside: Beside | None = None)
     return recording
 
 
-class Floor:
-    """Tolerances within so many updates: what the precision allows, or what SB3's distance from itself does."""
-
-    def __init__(self, tolerance: float, updates: Sequence[int]):
-        self._tolerance, self._updates = tolerance, sorted(updates)
-        self._measured: list[Difference] = []
-
-    def measure(self, differences: Iterable[Difference]) -> None:
-        """Take over how far SB3 is from itself; its samples are in another order, so that targets do not count."""
-        self._measured = [found for found in differences if found.kind != "targets"]
-
-    def __call__(self, kind: str, update: int) -> float:
-        """The tolerance for a kind of quantity in that update."""
-        within = next((n for n in self._updates if n >= update), update)
-        kinds = KINDS[1:] if kind == "targets" else (kind,)
-        sizes = [found.size for each in kinds if (found := largest(self._measured, each, within))]
-        return max(self._tolerance, SLACK * max(sizes, default=0.0))
-
-
-def judge(
-    case: Case, dtype: str, updates: Sequence[int], differences: Sequence[Difference], tolerance: Floor
-) -> Finding:
-    """Differences as rows of the table, and the first that is beyond the tolerance."""
-    rows = []
-    for n in updates:
-        for kind in KINDS:
-            if (found := largest(differences, kind, n)) is not None:
-                allowed = tolerance(kind, n)
-                row = (case.algorithm, case.name, dtype, n, kind, found.size, allowed, found.size <= allowed)
-                rows.append(Row(*row))
-    in_order = sorted(differences, key=lambda found: found.update)  # stable: the order of computation
-    beyond = (found for found in in_order if not found.size <= tolerance(found.kind, found.update))
-    return Finding(rows, next(beyond, None))
-
-
-def check(
-    algorithm: str, case: str | None = None, dtype: str = "float64", updates: Sequence[int] = UPDATES
-) -> list[Check]:
-    """Our agent beside SB3 in all configurations, or the one named `case`. UserError for an unknown name."""
-    return [check for _, check in findings([algorithm], [dtype], case, updates)]
-
-
-def findings(
-    algorithms: Sequence[str],
-    dtypes: Sequence[str] = ("float64",),
-    case: str | None = None,
+def check_candidate(
+    factory: Factory,
+    algorithm: str,
+    cases: Sequence[str] = ("default",),
+    dtype: str = "float32",
     updates: Sequence[int] = UPDATES,
-) -> Iterator[tuple[list[Row], Check]]:
-    """Rows of the table and the line on the terminal, configuration by configuration."""
-    cases = [each for algorithm in algorithms for each in parity_cases.of(algorithm, case)]
-    for each in cases:
-        for dtype in dtypes:
-            rows: list[Row] = []
+) -> list[Check]:
+    """A candidate's own `update` beside the SB3 model that it claims to be, see `parity_candidates`; an empty
+    list if it does not offer one."""
+    found = []
+    for case in [case for name in cases for case in parity_cases.of(algorithm, name)]:
+        twins = case.twins(getattr(torch, dtype))
+        with suppress(Exception):  # of a factory that fails: it does again, and is told then
+            if not parity_candidates.offered(parity_candidates.build(factory, case, twins)):
+                return []
+        look = partial(_compare_candidate, factory, case, twins, dtype, updates)
+        found.append(timed("parity", f"{case} ({dtype})", look))
+    return found
 
-            def look(each: Case = each, dtype: str = dtype, rows: list[Row] = rows) -> tuple[bool, str]:
-                found = compare_case(each, dtype, updates)
-                rows += found.rows
-                return found.passed, str(found)
 
-            yield rows, timed("parity", f"{each} ({dtype})", look)
-
-
-def write(path: Path, rows: Iterable[Row]) -> None:
-    """parity.csv, whole or not at all."""
-    sink = io.StringIO()
-    writer = csv.writer(sink, lineterminator="\n")
-    writer.writerow(Row._fields)
-    writer.writerows([*row[:5], f"{row[5]:.3g}", f"{row[6]:.3g}", row[7]] for row in rows)
-    records.write_bytes(path, sink.getvalue().encode())
+def _compare_candidate(
+    factory: Factory, case: Case, twins: Twins, dtype: str, updates: Sequence[int]
+) -> tuple[bool, str]:
+    made = parity_candidates.build(factory, case, twins)
+    recording = record(case, twins, max(updates))
+    points = parity_candidates.ends(recording, updates)
+    trace, reference = parity_candidates.replay(made, recording), parity_candidates.condensed(recording)
+    found = list(compare(trace, reference, twins.from_zero, max(points)))
+    who = (case.algorithm, case.name, dtype)
+    finding = judge(who, found, Floor(TOLERANCES[dtype], points), points)
+    return finding.passed, str(finding)

@@ -31,7 +31,7 @@ class Raw(NamedTuple):
 class Handed(NamedTuple):
     """One call of `update`."""
 
-    batch: dict[str, Tensor]  # SB3's names: a rollout's columns (N T, ...), or a minibatch's (B, ...)
+    batch: dict[str, Tensor]  # names of SB3's samples: a rollout (N T, ...), or a minibatch (B, ...)
     draws: dict[str, Any]  # random numbers, and what the moment decides
     env_steps: int  # environment steps so far
     n_updates: int = 1  # that SB3 made of it

@@ -24,36 +24,64 @@ from rlparity.validation.twins import Twins
 def record(twins: Twins, recording: Recording, updates: int) -> None:
     """Let SB3 learn until it has made that many updates, or spent its budget."""
     model, trace, train = twins.model, recording.trace, twins.model.train
-    rng = torch.Generator().manual_seed(0)
-    waiting = False  # for the end of an update
-
-    def sample(batch_size: int, **_: Any) -> ReplayBufferSamples:
-        nonlocal waiting
-        if waiting:
-            trace.close(twins.theirs())
-        waiting, k = True, len(recording.handed)
-        columns = minibatch(model, batch_size, rng, twins.dtype)
-        draws = {"progress_remaining": model._current_progress_remaining, **_noise(twins, columns, k)}
-        torch.manual_seed(k)  # from which SB3 draws its noise next
-        recording.handed.append(Handed(columns, draws, model.num_timesteps))
-        return ReplayBufferSamples(**{"discounts": None, **columns})
+    memory = model.replay_buffer = Transitions(twins, recording, model.replay_buffer)
 
     def burst(*arguments: Any, **keywords: Any) -> None:
-        nonlocal waiting
         train(*arguments, **keywords)
-        if waiting:
-            trace.close(twins.theirs())
-        waiting = False
+        memory.end_burst()
         if trace.update > updates:
             raise Enough
 
-    model.replay_buffer.sample, model.train = sample, burst
+    model.train = burst
     with reference_read(twins, trace, per_step=False), suppress(Enough):
         model.learn(twins.agent.budget, log_interval=twins.agent.budget)
 
 
+class Transitions:
+    """In place of SB3's replay memory: gives random transitions, and writes down what it gave."""
+
+    def __init__(self, twins: Twins, recording: Recording, memory: Any):
+        self._twins, self._recording, self._memory = twins, recording, memory
+        self._rng = torch.Generator().manual_seed(0)
+        self._place = 0  # of the next minibatch in its burst
+        self._followed = 0  # times that DQN's target network had followed before the last minibatch
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._memory, name)
+
+    def sample(self, batch_size: int, **_: Any) -> ReplayBufferSamples:
+        """The next minibatch; torch's generator is left where SB3's noise will be as written down."""
+        model, k = self._twins.model, len(self._recording.handed)
+        if self._place:
+            self._recording.trace.close(self._twins.theirs())
+        columns = minibatch(model, batch_size, self._rng, self._twins.dtype)
+        draws = {"progress_remaining": model._current_progress_remaining, **self._moment(model)}
+        torch.manual_seed(k)
+        draws |= _noise(self._twins, columns["actions"])
+        torch.manual_seed(k)
+        self._recording.handed.append(Handed(columns, draws, model.num_timesteps))
+        self._place += 1
+        return ReplayBufferSamples(**{"discounts": None, **columns})
+
+    def end_burst(self) -> None:
+        """The last update is over."""
+        if self._place:
+            self._recording.trace.close(self._twins.theirs())
+        self._place = 0
+
+    def _moment(self, model: Any) -> dict[str, bool]:
+        """Whether target networks follow: before this update (DQN), or after it (SAC)."""
+        if self._twins.algorithm == "sac":
+            return {"update_target": self._place % model.target_update_interval == 0}
+        if self._twins.algorithm not in ("dqn", "qrdqn"):
+            return {}
+        before = self._followed
+        self._followed = model._n_calls // max(model.target_update_interval // model.n_envs, 1)
+        return {"update_target": self._followed > before}
+
+
 def minibatch(model: Any, size: int, rng: torch.Generator, dtype: torch.dtype) -> dict[str, Tensor]:
-    """Random transitions under SB3's names, the same numbers in either precision."""
+    """Random transitions under the names of SB3's samples, the same numbers in either precision."""
     obs, next_obs = torch.randn(2, size, *model.observation_space.shape, generator=rng)
     reward, chance = 3 * torch.rand(2, size, 1, generator=rng)
     columns = {"observations": obs, "next_observations": next_obs, "rewards": reward}
@@ -69,13 +97,12 @@ def minibatch(model: Any, size: int, rng: torch.Generator, dtype: torch.dtype) -
     return found
 
 
-def _noise(twins: Twins, columns: dict[str, Tensor], k: int) -> dict[str, Tensor]:
-    """The normal numbers that SB3 will draw from this seed: TD3's for smoothing, SAC's at s and at s'."""
+def _noise(twins: Twins, actions: Tensor) -> dict[str, Tensor]:
+    """The normal numbers that SB3 draws next: TD3's for smoothing (B, A), SAC's at s and at s' (2, B, A)."""
     if twins.algorithm not in ("td3", "sac"):
         return {}
-    torch.manual_seed(k)
-    shape = tuple(columns["actions"].shape)
-    return {"noise": torch.randn((2, *shape) if twins.algorithm == "sac" else shape, dtype=twins.dtype)}
+    shape = (2, *actions.shape) if twins.algorithm == "sac" else actions.shape
+    return {"noise": torch.randn(shape, dtype=twins.dtype)}
 
 
 class HandedMemory:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import wraps
+from operator import itemgetter
 from typing import Any, NamedTuple
 from unittest import mock
 
@@ -43,9 +44,12 @@ class Part(NamedTuple):
     readings: tuple[Reading, ...]
 
 
-def _reading(kind: str, name: str, ours: str | Callable[[Locals], Any], theirs: str = "") -> Reading:
-    where = theirs or name
-    return Reading(kind, name, ours if callable(ours) else lambda v: v[ours], lambda v: v[where])
+Where = str | Callable[[Locals], Any]  # a local variable, or what is made of them
+
+
+def _reading(kind: str, name: str, ours: Where, theirs: Where = "") -> Reading:
+    found = [where if callable(where) else itemgetter(where) for where in (ours, theirs or name)]
+    return Reading(kind, name, *found)
 
 
 def _on_policy(*targets: Reading) -> Part:
@@ -91,8 +95,19 @@ PARTS: Mapping[str, tuple[Part, ...]] = {
     ),
     "ppo": (
         _on_policy(
-            _reading("targets", "advantages", lambda v: v["passed"]["advantage"]),
-            _reading("targets", "ratio", lambda v: v["passed"]["ratio"]),
+            # sorted: a rollout in one piece has no order
+            _reading(
+                "targets",
+                "advantages",
+                lambda v: v["passed"]["advantage"].sort().values,
+                lambda v: v["advantages"].sort().values,
+            ),
+            _reading(
+                "targets",
+                "ratio",
+                lambda v: v["passed"]["ratio"].sort().values,
+                lambda v: v["ratio"].sort().values,
+            ),
         ),
     ),
     "trpo": (Part("critic", "optimizer", "policy.optimizer", (_reading("losses", "value_loss", "loss"),)),),
@@ -152,6 +167,10 @@ def _note(trace: Trace, readings: tuple[Reading, ...], side: str, seen: Locals) 
         trace.note(reading.kind, reading.name, torch.as_tensor(value))
 
 
+def _gradient(parameter: Tensor) -> Tensor:
+    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+
+
 def _path(root: Any, path: str) -> Any:
     for name in path.split("."):
         root = getattr(root, name)
@@ -173,13 +192,7 @@ def reference_read(twins: Twins, trace: Trace, per_step: bool) -> Iterator[None]
                 *arguments: Any, part: Part = part, names: list[str] = names, original: Any = optimizer.step
             ) -> None:
                 _note(trace, part.readings, "theirs", sys._getframe(1).f_locals)
-                for name in names:
-                    gradient = parameters[name].grad
-                    trace.note(
-                        "gradients",
-                        name,
-                        torch.zeros_like(parameters[name]) if gradient is None else gradient,
-                    )
+                trace.note_gradients({name: _gradient(parameters[name]) for name in names})
                 original(*arguments)
                 if per_step:
                     trace.close(twins.theirs())
@@ -208,8 +221,7 @@ def agent_read(twins: Twins, trace: Trace, per_step: bool) -> Iterator[None]:
             ) -> None:
                 if due is None or bool(due.all()):
                     _note(trace, part.readings, "ours", {**sys._getframe(1).f_locals, "passed": passed})
-                    for name, gradient in twins.lay(part.network, network.grad):
-                        trace.note("gradients", name, gradient)
+                    trace.note_gradients(dict(twins.lay(part.network, network.grad)))
                 original(rate, due)
                 if per_step and (due is None or bool(due.all())):
                     trace.close(twins.ours())

@@ -17,13 +17,18 @@ from torch import Tensor
 from rlparity import agents
 from rlparity.records import Step
 from rlparity.tasks.normalise import Normalised
-from rlparity.validation.parity_floor import Beside
+from rlparity.validation.parity_floor import Beside, from_zero
 from rlparity.validation.parity_handed import STEPWISE, Enough, Handed, Raw, Recording
 from rlparity.validation.parity_readers import agent_read, reference_read
 from rlparity.validation.parity_trace import Trace
 from rlparity.validation.twins import Twins
 
-COLUMNS = {"values": "value", "log_probs": "log_prob", "advantages": "advantage", "returns": "returns"}
+COLUMNS = {  # SB3's buffer -> (its samples, our batches)
+    "values": ("old_values", "value"),
+    "log_probs": ("old_log_prob", "log_prob"),
+    "advantages": ("advantages", "advantage"),
+    "returns": ("returns", "returns"),
+}
 LINE_SEARCH = {  # our metrics, and what sb3-contrib logs them as
     "policy_objective": "policy_objective",
     "kl_divergence": "kl_divergence_loss",
@@ -34,8 +39,9 @@ LINE_SEARCH = {  # our metrics, and what sb3-contrib logs them as
 class Transcript(VecEnvWrapper):
     """Writes down what the worlds tell SB3's collector, step by step."""
 
-    def __init__(self, worlds: VecEnv):
+    def __init__(self, worlds: VecEnv, dtype: torch.dtype):
         super().__init__(worlds)
+        self._dtype = dtype
         self.steps: list[tuple[np.ndarray, ...]] = []  # obs, reward, ended, stopped, successor, next obs
 
     def reset(self) -> Any:
@@ -52,14 +58,15 @@ class Transcript(VecEnvWrapper):
             after[n] = infos[n]["terminal_observation"]
         self.steps.append((self._obs, rewards.copy(), dones & ~cut, dones.copy(), after, obs))
         self._obs = obs
-        return obs, rewards, dones, infos
+        precise = np.float64 if self._dtype == torch.float64 else np.float32
+        return obs, rewards.astype(precise), dones, infos  # to which SB3 adds values at time limits
 
-    def pop(self, actions: np.ndarray, dtype: torch.dtype) -> Raw:
+    def pop(self, actions: np.ndarray) -> Raw:
         """The steps since the last call, with actions (T, N, ...) as the policy drew them."""
         columns = [np.stack(column) for column in zip(*self.steps, strict=True)]
         self.steps = []
         obs, reward, ended, stopped, after, seen = (
-            torch.from_numpy(column).transpose(0, 1)[None].to(dtype) for column in columns
+            torch.from_numpy(column).transpose(0, 1)[None].to(self._dtype) for column in columns
         )
         action = torch.from_numpy(actions).transpose(0, 1)[None]
         return Raw(Step(obs, action, reward, 1 - ended, stopped, after), seen)
@@ -67,50 +74,70 @@ class Transcript(VecEnvWrapper):
 
 def record(twins: Twins, recording: Recording, updates: int, beside: Beside | None = None) -> None:
     """Let SB3 learn until it has made that many updates, or spent its budget; `beside` learns the same."""
-    model, trace, train = twins.model, recording.trace, twins.model.train
-    normaliser = model.env if isinstance(model.env, VecNormalize) else None
-    raw: Transcript | None = None
-    if normaliser:
-        raw = normaliser.venv = Transcript(normaliser.venv)
-    model.env = transcript = Transcript(model.env)
+    Recorder(twins, recording, updates, beside).run()
 
-    def watched() -> None:
-        before = trace.update
-        columns, action = _columns(model), _drawn(model.rollout_buffer.actions, model)
-        handed = Handed(
-            columns,
-            {"progress_remaining": model._current_progress_remaining},
-            model.num_timesteps,
-            rollout=transcript.pop(action, twins.dtype).rollout,
-            raw=raw and raw.pop(action, torch.float64),
-        )
-        if normaliser:
-            _note_normalised(trace, handed.rollout, normaliser.obs_rms, normaliser.ret_rms)
-        for name in COLUMNS:
-            trace.note("targets", f"rollout's {name}", columns[name])
-        with (
-            _permutations() as drawn,
-            from_zero(),
-            reference_read(twins, trace, twins.algorithm in STEPWISE),
-        ):
-            train()
-        if twins.algorithm not in STEPWISE:
-            logged = model.logger.name_to_value
+
+class Recorder:
+    """Stands between SB3's loop and its `train`, and between its worlds and its collector."""
+
+    def __init__(self, twins: Twins, recording: Recording, updates: int, beside: Beside | None):
+        self._twins, self._recording, self._updates, self._beside = twins, recording, updates, beside
+        self._model, self._train = twins.model, twins.model.train
+        self._normaliser = self._model.env if isinstance(self._model.env, VecNormalize) else None
+        self._raw: Transcript | None = None
+        if self._normaliser:
+            self._raw = self._normaliser.venv = Transcript(self._normaliser.venv, twins.dtype)
+        self._model.env = self._transcript = Transcript(self._model.env, twins.dtype)
+        self._model.train = self._watched
+
+    def run(self) -> None:
+        """SB3's own loop."""
+        budget = self._twins.agent.budget
+        with suppress(Enough):
+            self._model.learn(budget, log_interval=budget)
+
+    def _watched(self) -> None:
+        """In place of `train`: with everything written down."""
+        twins, trace = self._twins, self._recording.trace
+        before, handed = trace.update, self._handed()
+        self._note_targets(handed)
+        buffer = {name: copy(value) for name, value in vars(self._model.rollout_buffer).items()}
+        stepwise = twins.algorithm in STEPWISE
+        with from_zero(), _permutations() as drawn, reference_read(twins, trace, stepwise):
+            self._train()
+        if not stepwise:
+            logged = self._model.logger.name_to_value
             _note_line_search(
-                trace, {ours: logged[f"train/{theirs}"] for ours, theirs in LINE_SEARCH.items()}
+                trace, {name: logged[f"train/{theirs}"] for name, theirs in LINE_SEARCH.items()}
             )
             trace.close(twins.theirs())
-        recording.handed.append(_in_order(twins, handed, drawn)._replace(n_updates=trace.update - before))
-        if trace.update > updates:
+        if self._beside:
+            self._beside.train(buffer, self._model._current_progress_remaining, drawn)
+        handed = _in_order(twins, handed, drawn)
+        self._recording.handed.append(handed._replace(n_updates=trace.update - before))
+        if trace.update > self._updates:
             raise Enough
 
-    model.train = watched
-    with suppress(Enough):
-        model.learn(twins.agent.budget, log_interval=twins.agent.budget)
+    def _handed(self) -> Handed:
+        """What SB3 is about to learn from."""
+        model = self._model
+        action, draws = _drawn(model), {"progress_remaining": model._current_progress_remaining}
+        raw = self._raw and self._raw.pop(action)
+        return Handed(
+            _columns(model), draws, model.num_timesteps, 0, self._transcript.pop(action).rollout, raw
+        )
+
+    def _note_targets(self, handed: Handed) -> None:
+        trace = self._recording.trace
+        if self._normaliser:
+            _note_normalised(trace, handed.rollout, self._normaliser.obs_rms, self._normaliser.ret_rms)
+        for name, (sampled, _) in COLUMNS.items():
+            trace.note("targets", f"rollout's {name}", handed.batch[sampled])
 
 
-def _drawn(actions: np.ndarray, model: Any) -> np.ndarray:
+def _drawn(model: Any) -> np.ndarray:
     """SB3's column of actions (T, N, A); without the last axis where an action is one number."""
+    actions: np.ndarray = model.rollout_buffer.actions
     return actions.copy() if model.action_space.shape else actions[..., 0].copy()
 
 
@@ -123,7 +150,7 @@ def _columns(model: Any) -> dict[str, Tensor]:
         return found
 
     actions = flat(buffer.actions)
-    found = {name: flat(getattr(buffer, name)).flatten() for name in COLUMNS}
+    found = {sampled: flat(getattr(buffer, name)).flatten() for name, (sampled, _) in COLUMNS.items()}
     found["observations"] = flat(buffer.observations)
     found["actions"] = actions.float().to(actions.dtype) if model.action_space.shape else actions.flatten()
     return found
@@ -155,13 +182,6 @@ def _permutations() -> Iterator[list[np.ndarray]]:
         yield drawn
 
 
-@contextmanager
-def from_zero() -> Iterator[None]:
-    """sb3-contrib starts its conjugate gradient at 1e-4 times normal numbers; here at zero, as in the paper."""
-    with mock.patch.object(torch, "randn_like", torch.zeros_like):
-        yield
-
-
 def _note_line_search(trace: Trace, metrics: Mapping[str, Any]) -> None:
     for name in LINE_SEARCH:
         trace.note("losses", f"line search: {name}", torch.as_tensor(metrics[name], dtype=torch.float64))
@@ -188,10 +208,10 @@ def replay(twins: Twins, recording: Recording, trace: Trace) -> None:
                 rollout = normaliser.normalise(handed.raw)
                 _note_normalised(trace, rollout, *normaliser.moments)
             own = agent.prepare(handed.rollout)
-            for theirs, ours in COLUMNS.items():
+            for name, (_, ours) in COLUMNS.items():
                 if ours in own._fields:
-                    trace.note("targets", f"rollout's {theirs}", getattr(own, ours))
-            columns = {ours: handed.batch[theirs] for theirs, ours in COLUMNS.items()}
+                    trace.note("targets", f"rollout's {name}", getattr(own, ours))
+            columns = {ours: handed.batch[sampled] for sampled, ours in COLUMNS.values()}
             columns |= {"obs": handed.batch["observations"], "action": handed.batch["actions"]}
             batch = room.Batch(**{name: columns[name][None] for name in room.Batch._fields})
             metrics = agent.update(batch, *_orders(agent, handed))

@@ -21,6 +21,7 @@ class Entry(NamedTuple):
     kind: str  # of KINDS
     name: str
     value: Tensor
+    scale: float = 0.0  # the least denominator of a relative difference
 
 
 class Difference(NamedTuple):
@@ -47,9 +48,15 @@ class Trace:
         self.entries: list[Entry] = []
         self.update = 1  # the one under way
 
-    def note(self, kind: str, name: str, value: Tensor) -> None:
+    def note(self, kind: str, name: str, value: Tensor, scale: float = 0.0) -> None:
         """Keep a copy of a tensor."""
-        self.entries.append(Entry(self.update, kind, name, value.detach().flatten().clone()))
+        self.entries.append(Entry(self.update, kind, name, value.detach().flatten().clone(), scale))
+
+    def note_gradients(self, gradients: Mapping[str, Tensor]) -> None:
+        """Keep the parts of one gradient, which are measured against the largest number in all of it."""
+        largest = max((float(part.detach().abs().max()) for part in gradients.values()), default=0.0)
+        for name, part in gradients.items():
+            self.note("gradients", name, part, largest)
 
     def close(self, parameters: Mapping[str, Tensor]) -> None:
         """End an update, with the parameters it leaves behind."""
@@ -57,24 +64,25 @@ class Trace:
             self.note("target networks" if "_target." in name else "parameters", name, value)
         self.update += 1
 
-    def table(self, last: int) -> dict[tuple[int, str, str, int], Tensor]:
+    def table(self, last: int) -> dict[tuple[int, str, str, int], Entry]:
         """The entries of the first `last` updates; those of one name in one update are counted."""
         seen: Counter[tuple[int, str, str]] = Counter()
         found = {}
         for entry in self.entries:
             key = entry[:3]
             if entry.update <= last:
-                found[*key, seen[key]] = entry.value
+                found[*key, seen[key]] = entry
             seen[key] += 1
         return found
 
 
-def measure(kind: str, ours: Tensor, theirs: Tensor, absolute: bool = False) -> float:
-    """max |a - b| / max |b|; absolutely where the tensor started as zeros. The denominator of a loss is at
-    least 1: normalised advantages let a policy's loss cancel, and nothing can be relative to rounding."""
-    if kind == "losses" and theirs.numel() and float(theirs.abs().max()) < 1:
-        absolute = True
-    return difference(ours, theirs, absolute)
+def measure(ours: Tensor, theirs: Entry, absolute: bool = False) -> float:
+    """max |a - b| / max |b|, see `twins.difference`. The denominator is at least the entry's scale, and 1 for
+    losses: what cancels, as a loss of normalised advantages does, is not measured against its own rounding."""
+    least = 1.0 if theirs.kind == "losses" else theirs.scale
+    if absolute or not theirs.value.numel() or float(theirs.value.abs().max()) >= least:
+        return difference(ours, theirs.value, absolute)
+    return difference(ours, theirs.value, absolute=True) / least
 
 
 def compare(ours: Trace, theirs: Trace, from_zero: Iterable[str], last: int) -> Iterator[Difference]:
@@ -87,22 +95,14 @@ def compare(ours: Trace, theirs: Trace, from_zero: Iterable[str], last: int) -> 
     both = {key[1:3] for key in mine} & {key[1:3] for key in reference}
     zeros = set(from_zero)
     alone = [key for key in mine if key not in reference and key[1:3] in both]
-    for key, value in reference.items():
+    for key, entry in reference.items():
         update, kind, name, _ = key
         if key in mine:
             absolute = name in zeros and kind in KINDS[3:]
-            yield Difference(update, kind, name, measure(kind, mine[key], value, absolute))
+            yield Difference(update, kind, name, measure(mine[key].value, entry, absolute))
         elif (kind, name) in both:
             yield Difference(update, kind, name, INF, "ours")
     yield from (Difference(update, kind, name, INF, "reference") for update, kind, name, _ in alone)
-
-
-def first(differences: Sequence[Difference], tolerance: float) -> Difference | None:
-    """The first that is beyond the tolerance."""
-    order = sorted(
-        differences, key=lambda found: found.update
-    )  # stable: computation's order within an update
-    return next((found for found in order if not found.size <= tolerance), None)
 
 
 def largest(differences: Sequence[Difference], kind: str, last: int) -> Difference | None:

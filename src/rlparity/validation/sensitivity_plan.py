@@ -62,7 +62,7 @@ class Plan:
     description: str
     layers: tuple[str, ...]
     mutations: tuple[Mutation, ...]
-    time_limits: Mapping[str, float]  # layer -> seconds
+    time_limits: Mapping[str, int]  # layer -> seconds of processor time
     statistics: Statistics | None
 
     def trials(self) -> list[Trial]:

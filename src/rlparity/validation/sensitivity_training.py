@@ -46,7 +46,13 @@ def case(asked: Statistics, agent: str, environment: str, reports: Path) -> dict
     points = own[0].evaluation.points
     last = max(round(points * asked.until.get(agent, 1.0)), 1)
     looks = sorted({max(round(last * (k + 1) / asked.looks), 1) for k in range(asked.looks)})
-    block = replace(own[0], suite="sensitivity", seeds=tuple(range(asked.seeds)), checkpoint_every=0)
+    modes = own[0].evaluation.modes[:1]  # each has streams of its own, and the first is judged
+    block = replace(
+        own[0],
+        seeds=tuple(range(asked.seeds)),
+        evaluation=replace(own[0].evaluation, modes=modes),
+        checkpoint_every=0,
+    )
     return {
         "cell": json.loads(block.to_json()),
         "looks": [[point, point * block.budget // points] for point in looks],
@@ -67,16 +73,22 @@ def _folders(whole: Suite, cells: Iterable[Cell], catalogue: list[restore.Shippe
 
 
 def learn(file: Path, folder: Path) -> None:
-    """Train the case that `file` holds; at every look write the evaluations so far, in the end `end.json`."""
+    """Train the case that `file` holds. At every look write the evaluations so far, with the seconds of
+    processor time and the seeds that failed; these two once more in the end."""
     asked = json.loads(file.read_text(encoding="utf-8"))
     cell, looks = Cell.from_json(json.dumps(asked["cell"])), dict(asked["looks"])
-    started, point = time.perf_counter(), 0
+    point = 0
     rows: Rows
+
+    def so_far() -> bytes:
+        return json.dumps({"seconds": time.process_time(), "failed": rows.failed}).encode()
 
     def keep(env_step: int, state: Callable[[], State]) -> None:
         nonlocal point
         if point in looks:
-            records.write(folder / f"look-{point}", "evaluations", rows.evaluations)
+            look = folder / f"look-{point}"
+            records.write(look, "evaluations", rows.evaluations)
+            records.write_bytes(look / "so_far.json", so_far())
             if point == max(looks):
                 raise Enough
         point += 1
@@ -89,5 +101,4 @@ def learn(file: Path, folder: Path) -> None:
     except Exception as error:
         text = (str(error).strip() or "no message").splitlines()[0]
         rows.failed |= dict.fromkeys(cell.seeds, f"{type(error).__name__}: {text}")
-    end = {"failed": rows.failed, "seconds": time.perf_counter() - started}
-    records.write_bytes(folder / "end.json", json.dumps(end).encode())
+    records.write_bytes(folder / "end.json", so_far())

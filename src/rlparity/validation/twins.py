@@ -235,6 +235,8 @@ def _double_model(model: Any) -> None:
     worlds = model.env.unwrapped if model.env is not None else None
     if isinstance(worlds, DummyVecEnv):
         worlds.buf_rews = worlds.buf_rews.astype(np.float64)
+        for key, obs in worlds.buf_obs.items():
+            worlds.buf_obs[key] = obs.astype(np.float64) if obs.dtype == np.float32 else obs
 
 
 def _double_agent(agent: Any) -> None:

@@ -28,7 +28,8 @@ def d1(patch: Patch) -> None:
     ) -> tuple[Tensor, Tensor]:
         q = q_values.gather(-1, action.unsqueeze(-1)).squeeze(-1)
         distance = F.smooth_l1_loss if loss == "huber" else F.mse_loss
-        return distance(*torch.broadcast_tensors(q[..., None], y[:, None]), reduction="none").mean((1, 2)), q
+        every_q, every_y = torch.broadcast_tensors(q[..., None], y[:, None])
+        return distance(every_q, every_y, reduction="none").mean((1, 2)), q
 
     patch.replace(dqn, "td_loss", td_loss)
 
@@ -160,6 +161,20 @@ def d10_unit(patch: Patch) -> None:
         return float(c.exploration_initial_eps + done * (c.exploration_final_eps - c.exploration_initial_eps))
 
     patch.replace(dqn.Agent, "epsilon", property(epsilon))
+
+
+@bug(
+    "D11",
+    "the target network chooses the action that it values: plain DQN under double DQN's name",
+    "dqn-double CartPole-v1",
+    "constructed",
+    "plain DQN",
+)
+def d11(patch: Patch) -> None:
+    def around(target: Any, reward: Tensor, discount: Tensor, next_q: Tensor, _: Tensor, gamma: float) -> Any:
+        return target(reward, discount, next_q, next_q, gamma)
+
+    patch.wrap(targets, "td_target", around)
 
 
 @bug(

@@ -1,0 +1,63 @@
+"""Findings as JUnit XML, for continuous integration: a suite for each layer, a case for each check."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from pathlib import Path
+
+from rlparity.validation.checks import LAYERS, Check
+from rlparity.validation.validate import Findings
+
+UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # what XML 1.0 cannot hold
+
+
+def write(found: Findings, strict: bool, file: Path) -> None:
+    """Write the file. Failed: contract, parity if `strict`, and WORSE; skipped: what is not decided or not
+    run; a parity difference without `strict` is told in the output of its case."""
+    root = ET.Element("testsuites", name=_clean(found.plan.title))
+    for layer in LAYERS:
+        checks = [check for check in found.checks if check.layer == layer]
+        if checks or layer in found.left_out or (layer == "statistics" and found.verdicts):
+            _suite(root, layer, checks, found, strict)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    ET.indent(root)
+    ET.ElementTree(root).write(file, encoding="utf-8", xml_declaration=True)
+
+
+def _suite(root: ET.Element, layer: str, checks: Sequence[Check], found: Findings, strict: bool) -> None:
+    suite = ET.SubElement(root, "testsuite", name=layer)
+    for check in checks:
+        case = _case(suite, layer, check.name, check.seconds)
+        told = "system-out" if check.passed or (layer == "parity" and not strict) else "failure"
+        _tell(case, told, check.detail)
+    for verdict in found.verdicts if layer == "statistics" else ():
+        case = _case(suite, layer, f"{verdict.endpoint} in {verdict.environment}", 0.0)
+        kinds = {"WORSE": "failure", "INCONCLUSIVE": "skipped"}
+        _tell(case, kinds.get(verdict.word, "system-out"), verdict.detail)
+    if layer in found.left_out:
+        case = _case(suite, layer, layer, 0.0)
+        _tell(case, "error" if layer == "contract" else "skipped", found.left_out[layer])
+    counts = {"failures": "failure", "errors": "error", "skipped": "skipped"}
+    suite.set("tests", str(len(suite)))
+    for name, tag in counts.items():
+        suite.set(name, str(len(suite.findall(f"testcase/{tag}"))))
+
+
+def _case(suite: ET.Element, layer: str, name: str, seconds: float) -> ET.Element:
+    return ET.SubElement(
+        suite, "testcase", classname=f"rlparity.{layer}", name=_clean(name), time=f"{seconds:.3f}"
+    )
+
+
+def _tell(case: ET.Element, tag: str, text: str) -> None:
+    told = ET.SubElement(case, tag)
+    if tag == "system-out":
+        told.text = _clean(text)
+    else:
+        told.set("message", _clean(text))
+
+
+def _clean(text: str) -> str:
+    return UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -1,0 +1,99 @@
+"""The layers that take seconds; a candidate's own code runs in another process."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from rlparity import candidate_work, logs
+from rlparity.candidate_command import expected
+from rlparity.candidate_process import absolute
+from rlparity.cell import Cell
+from rlparity.errors import UserError
+from rlparity.logs import seeds
+from rlparity.logs.series import Reading, Refused
+from rlparity.validation.checks import Check
+
+TIME_LIMIT_S = 300.0
+
+
+class NotRun(Exception):
+    """A layer could not be run; the message says why, in one line."""
+
+
+def of_entry(layer: str, cell: Cell) -> list[Check]:
+    """Contract or parity of a Python candidate, in a process of its own. Raises NotRun."""
+    base = Path(cell.candidate.get("folder", ".")).resolve()
+    asked = {
+        "layer": layer,
+        "entry": absolute(cell.candidate["entry"], base),
+        "environment": cell.environment,
+        "algorithm": cell.algorithm,
+    }
+    with candidate_work.folder() as books, candidate_work.folder() as work:
+        into = books / "checks.json"
+        words = [sys.executable, "-m", "rlparity", "layer", "--asked", json.dumps(asked), "--into", str(into)]
+        variables = candidate_work.environment(base)
+        try:
+            candidate_work.run(words, work, books / "log", TIME_LIMIT_S, variables, None)
+            told = json.loads(into.read_text(encoding="utf-8"))
+        except candidate_work.Stopped as stopped:
+            raise NotRun(str(stopped)) from None
+        except (OSError, ValueError):
+            raise NotRun("ended without a result") from None
+    if "error" in told:
+        raise NotRun(told["error"])
+    return [Check(*values) for values in told["checks"]]
+
+
+def look(layer: str, entry: str, environment: str, algorithm: str, into: Path) -> None:
+    """The other process: look at a candidate, and write the checks."""
+    from rlparity.candidate_entry import load
+    from rlparity.validation import contract, parity
+
+    try:
+        factory = load(entry)
+        if layer == "parity":
+            checks = parity.check_candidate(factory, algorithm)
+        else:
+            checks = contract.check(factory, environment, algorithm)
+        told: dict[str, object] = {"checks": [list(check) for check in checks]}
+    except UserError as error:
+        told = {"error": str(error)}
+    into.write_text(json.dumps(told), encoding="utf-8")
+
+
+def of_logs(cells: list[Cell]) -> list[Check]:
+    """Contract of finished logs, cells of one environment: all can be compared, and none is a copy."""
+    started = time.perf_counter()
+    candidate, environment = cells[0].candidate, cells[0].environment
+    how, base = Reading.of(candidate.get("returns", {})), Path(candidate.get("folder", ".")).resolve()
+    found = seeds.of(candidate, environment, base)
+    read: dict[int, logs.Logged] = {}
+    problems = []
+    for cell in cells:
+        seed = cell.seeds[0]
+        try:
+            read[seed] = logs.read(found.files[seed], how, expected(cell, how), cell.evaluation.modes, seed)
+        except Refused as refused:
+            problems.append(f"seed {seed}: {refused}")
+    if not read:
+        raise NotRun(problems[0])
+    games = sum(len(one.episodes) + len(one.evaluations) for one in read.values())
+    detail = "; ".join(problems) or f"{len(read)} seeds, {games:,} returns"
+    seconds = time.perf_counter() - started
+    first = Check("contract", f"logs of {environment} can be compared", not problems, detail, seconds)
+    copies = copied({seed: (one.episodes, one.evaluations) for seed, one in read.items()})
+    return [first, Check("contract", f"seeds of {environment} differ", not copies, copies)]
+
+
+def copied(rows: dict[int, object]) -> str:
+    """Seeds whose rows are those of another; empty if there are none."""
+    first: dict[str, int] = {}
+    same = []
+    for seed, content in rows.items():
+        other = first.setdefault(json.dumps(content), seed)
+        same += [f"seed {seed} has the rows of seed {other}"] if other != seed else []
+    return "; ".join(same)

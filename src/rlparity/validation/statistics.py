@@ -1,0 +1,177 @@
+"""The layer that takes minutes to hours: the candidate's seeds beside the reference's, and the verdict.
+
+References are records that the reports carry, as many seeds as are valid; stale ones are refused by name.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from rlparity import fingerprint, orders, restore
+from rlparity.cell import Cell
+from rlparity.restore import Shipped
+from rlparity.suite import FLOOR, Suite
+from rlparity.validation.asked import REFERENCE
+
+LAYER = "statistics"
+GOOD = ("EQUIVALENT", "BETTER")
+Say = Callable[[str], None]
+
+
+class References(NamedTuple):
+    """What there is to compare with."""
+
+    cells: list[Cell]  # of the reference, restored, and to be trained
+    waiting: list[Cell]  # of them, to be trained
+    refused: list[str]  # stale records, a line for each reason
+
+
+def references(plan: Suite, results: Path, reports: Path) -> References:
+    """Restore every shipped seed of the reference whose record is valid, also those besides the suite's."""
+    catalogue, found = restore.shipped(reports), References([], [], [])
+    theirs = [cell for cell in plan.cells if cell.implementation == REFERENCE]
+    for template in {cell.environment: cell for cell in theirs}.values():
+        seeds = {seed for cell in plan.cells if _same(cell, template) for seed in cell.seeds}
+        shipped = {tuple(one.run["cell"]["seeds"]) for one in catalogue if one.who[:3] == _who(template)}
+        asked = sorted(seeds | {block[0] for block in shipped if len(block) == 1})
+        stale: dict[str, list[int]] = {}
+        for seed in asked:
+            cell = replace(template, seeds=(seed,))
+            cell = replace(cell, fingerprint=fingerprint.text_hash(plan.parts(cell)))
+            reason = _restore(cell, catalogue, plan, results)
+            if reason is None:
+                found.cells.append(cell)
+            elif seed in seeds:
+                stale.setdefault(reason, []).append(seed)
+                if plan.references == "train":
+                    found.cells.append(cell)
+                    found.waiting.append(cell)
+        for reason, lost in stale.items():
+            found.refused.append(f"{_name(template)}, {_seeds(lost)}: {reason}")
+    return found
+
+
+def _restore(cell: Cell, catalogue: Sequence[Shipped], plan: Suite, results: Path) -> str | None:
+    """Why a cell's record is not there now; None if it is."""
+    if orders.up_to_date(cell, results / cell.folder):
+        return None
+    source, reason = restore.choose(cell, catalogue, plan.parts(cell))
+    if source is None:
+        return f"the shipped record is stale, {reason}" if reason else "no record is shipped"
+    restore.take(source, results / cell.folder)
+    return None
+
+
+def _same(cell: Cell, other: Cell) -> bool:
+    return _who(cell) == _who(other)
+
+
+def _who(cell: Cell) -> tuple[str, str, str]:
+    return cell.environment, cell.implementation, cell.algorithm
+
+
+def _name(cell: Cell) -> str:
+    return f"{cell.implementation}/{cell.algorithm} in {cell.environment}"
+
+
+def _seeds(numbers: Sequence[int]) -> str:
+    return f"seed{'s' * (len(numbers) != 1)} {', '.join(map(str, numbers))}"
+
+
+def floor(plan: Suite, results: Path, reports: Path) -> list[Cell]:
+    """Cells of the random agent that are still to be played, the shipped ones restored."""
+    catalogue = restore.shipped(reports)
+    cells = [cell for cell in plan.cells if cell.agent == FLOOR]
+    return [cell for cell in cells if _restore(cell, catalogue, plan, results) is not None]
+
+
+def train(cells: Sequence[Cell], results: Path, jobs: int, say: Say) -> list[str]:
+    """Train what is not trained yet, `jobs` cells at a time, each in a process of its own; returns a line for
+    each that broke in a way that is not the candidate's."""
+    waiting = orders.place(cells, results)
+    broken = []
+    with ThreadPoolExecutor(jobs) as pool:
+        running = {pool.submit(_train, cell, results): cell for cell in waiting}
+        try:
+            for done in as_completed(running):
+                cell, (problem, seconds) = running[done], done.result()
+                run = orders.finished(results / cell.folder) or {}
+                outcome = problem or "; ".join(run.get("failed_seeds", {}).values()) or "done"
+                who = f"{cell.implementation} {cell.block} in {cell.environment}"
+                say(f"{LAYER}: {who}: {outcome} ({seconds:.0f} s)")
+                broken += [f"{cell.folder}: {problem}"] if problem else []
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return broken
+
+
+def _train(cell: Cell, results: Path) -> tuple[str, float]:
+    folder, started = results / cell.folder, time.monotonic()
+    with (folder / "train.log").open("wb") as log:
+        done = subprocess.run(
+            [sys.executable, "-m", "rlparity", "cell", "--cell", str(folder / orders.ORDER)],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=log,
+            stderr=log,
+        )
+    seconds = time.monotonic() - started
+    if not done.returncode:
+        return "", seconds
+    lines = (folder / "train.log").read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else f"status {done.returncode}", seconds
+
+
+def notes(cells: Sequence[Cell], results: Path) -> list[str]:
+    """What had to be assumed or repaired to have the candidate's rows, each said once with its seeds."""
+    found: dict[str, list[int]] = {}
+    for cell in cells:
+        for note in json.loads((results / cell.folder / "run.json").read_text())["notes"]:
+            found.setdefault(note, []).extend(cell.seeds)
+    return [f"{_seeds(seeds)}: {note}" for note, seeds in found.items()]
+
+
+class Verdict(NamedTuple):
+    """A row of `verdicts.csv` about the candidate."""
+
+    environment: str
+    endpoint: str
+    word: str  # EQUIVALENT, WORSE, BETTER or INCONCLUSIVE
+    primary: bool  # whether it decides; the others can only speak against
+    detail: str
+
+
+def verdicts(report: Path, implementation: str) -> list[Verdict]:
+    """The verdicts on an implementation, primary endpoints first."""
+    with (report / "verdicts.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["implementation"] == implementation]
+    found, seen = [], set[str]()
+    for row in rows:
+        here = row["environment"]
+        found.append(
+            Verdict(here, row["endpoint"], row["verdict"].split(" (")[0], here not in seen, _detail(row))
+        )
+        seen.add(here)
+    return sorted(found, key=lambda verdict: not verdict.primary)
+
+
+def _detail(row: dict[str, str]) -> str:
+    seeds = f"{row['seeds_implementation']} seeds beside {row['seeds_reference']} of {row['reference']}"
+    failed = row["failed_seeds"] and f"failed: {row['failed_seeds']}"
+    reason = ", ".join(text for text in (row["reason"], failed) if text)
+    if not row["smallest_margin"]:
+        return f"{row['verdict']}: {reason}; {seeds}"
+    margins = [f"{100 * float(row[name]):.0f} %" for name in ("smallest_margin", "margin")]
+    within = "equivalent within {}, margin {}".format(*margins)
+    means = f"mean {float(row['mean_implementation']):.4g} and {float(row['mean_reference']):.4g}"
+    return f"{row['verdict']}: {within}, {means}, {seeds}" + (f"; {reason}" if reason else "")
