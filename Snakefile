@@ -3,6 +3,7 @@
 snakemake --cores all                                                   the default suite, cartpole
 snakemake --cores all --configfile workflow/suites/classic.yaml         another one
 snakemake --cores all --config 'algorithms=[ppo]' 'seeds=[0-4]'         a part of it
+snakemake --cores all --configfile workflow/suites/sensitivity.yaml     planted bugs, and who catches them
 """
 
 from snakemake.utils import min_version
@@ -15,21 +16,30 @@ if not workflow.configfiles:
     configfile: "workflow/suites/cartpole.yaml"
 
 
-include: "workflow/rules/common.smk"
+if config.get("kind") == "sensitivity":
 
+    include: "workflow/rules/validate.smk"
 
-rule all:
-    input:
-        records=expand(
-            "results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/{record}",
-            zip,
-            **cells_with("episodes.parquet", "evaluations.parquet", "run.json"),
-        ),
-        report=expand("reports/{suite}/index.html", suite=suite.name),
-        index="reports/index.html",
-        verdict=expand("results/{suite}/finished", suite=suite.name),
+    rule all:
+        input:
+            page=expand("reports/{suite}/index.html", suite=config["name"]),
+            index="reports/index.html",
 
+else:
 
-include: "workflow/rules/train.smk"
-include: "workflow/rules/analyse.smk"
-include: "workflow/rules/present.smk"
+    include: "workflow/rules/common.smk"
+
+    rule all:
+        input:
+            records=expand(
+                "results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/{record}",
+                zip,
+                **cells_with("episodes.parquet", "evaluations.parquet", "run.json"),
+            ),
+            report=expand("reports/{suite}/index.html", suite=suite.name),
+            index="reports/index.html",
+            verdict=expand("results/{suite}/finished", suite=suite.name),
+
+    include: "workflow/rules/train.smk"
+    include: "workflow/rules/analyse.smk"
+    include: "workflow/rules/present.smk"

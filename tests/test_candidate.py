@@ -16,6 +16,7 @@ import pytest
 import torch
 from examples import misbehaving
 from examples.misbehaving import Honest
+from examples.tiny_ppo import TinyPPO
 from small import Protocol, cell, of_seed
 
 from rlparity import candidate, train
@@ -299,3 +300,10 @@ def test_atari_games_are_booked_raw_and_whole() -> None:
     first = rows.episodes[0]
     paid = [reward for reward, _ in told[: first["env_step"]]]
     assert first["episode_length"] == first["env_step"] and first["episode_return"] >= sum(paid)
+
+
+def test_the_example_learns() -> None:
+    c = cell("ppo", (0,), implementation="theirs", budget=5000, hyperparameters={"n_epochs": 10})
+    rows = candidate.train(c, TinyPPO, evaluate=False)
+    returns = [row["episode_return"] for row in rows.episodes]
+    assert not rows.failed and np.mean(returns[:20]) < 35 and np.mean(returns[-20:]) > 60

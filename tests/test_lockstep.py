@@ -49,6 +49,16 @@ def test_our_agents_keep_step(algorithm: str, own_actions: bool):
     assert case.environment == "Pendulum-v1" or found.cut < found.episodes
 
 
+@pytest.mark.parametrize("algorithm", ["a2c", "ppo", "trpo"])
+def test_gaussian_policies_keep_step(algorithm: str):
+    """Updates that a divergence stops early and line searches that fail are among theirs."""
+    case = SHORT(algorithm)[1]
+    case = replace(case, env_steps=case.env_steps // 2, tolerance=1e-9 if algorithm == "trpo" else 1e-12)
+    assert case.environment == "Pendulum-v1"
+    found = lockstep.run(case, own_actions=True)
+    assert found.first is None and found.updates >= 4 and found.cut == 2
+
+
 def parted(algorithm: str, own_actions: bool = False) -> Difference:
     found = lockstep.run(brief(algorithm), own_actions)
     assert found.first is not None, found

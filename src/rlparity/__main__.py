@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import json
 import os
@@ -367,9 +368,13 @@ def _validate(chosen: argparse.Namespace, rest: list[str]) -> int:
     from rlparity import suite, table
     from rlparity.validation import asked, junit, statistics, validate
 
-    question = asked.from_options(vars(chosen), suite.find(chosen.suite))
-    suite.check_writable(chosen.results, chosen.reports)
-    found = validate.run(question, chosen.results, chosen.reports, max(chosen.jobs, 1), _say)
+    try:
+        question = asked.from_options(vars(chosen), suite.find(chosen.suite))
+        suite.check_writable(chosen.results, chosen.reports)
+        found = validate.run(question, chosen.results, chosen.reports, max(chosen.jobs, 1), _say)
+    except UserError as error:
+        error.status = validate.NOT_RUN
+        raise
     report = chosen.reports / found.plan.name
     if found.cells:
         table.collect(found.cells, chosen.results, chosen.reports, found.plan.plan())
@@ -379,8 +384,9 @@ def _validate(chosen: argparse.Namespace, rest: list[str]) -> int:
     _say(validate.line("statistics", found))
     validate.record(found, chosen.strict, report)
     if found.cells:
-        for stage in (_draw, _report):
-            stage(chosen, rest)
+        with contextlib.redirect_stdout(None):  # the verdicts have been told
+            for stage in (_draw, _report):
+                stage(chosen, rest)
     else:
         from rlparity import validation_page
 
@@ -388,6 +394,7 @@ def _validate(chosen: argparse.Namespace, rest: list[str]) -> int:
     _index(chosen, rest)
     if chosen.junit is not None:
         junit.write(found, chosen.strict, chosen.junit)
+    _say(f"report: {report / 'index.html'}")
     _say(validate.conclusion(found, chosen.strict))
     return found.status(chosen.strict)
 

@@ -307,14 +307,14 @@ TABLES: dict[str, dict[str, Column]] = {
     | _columns("""
         updates int compared are the first so many: gradient steps (a2c, ppo), else minibatches or rollouts
         quantity str targets, losses, gradients, parameters or target networks
-        max_relative_difference float largest max|a-b| / max|b| of a tensor; see the page for what starts at zero
+        max_relative_difference float largest max|a-b| / max|b| of a tensor; absolute for what starts as zeros
         tolerance float what it may be; infinite where the reference is compared with itself
         passed bool whether it is no more
     """),
     "parity_cases": UPDATE
     | _columns("""
         passed bool whether every difference was within its tolerance
-        first_difference str the first tensor that is off, in the order of computation; missing if there is none
+        first_difference str the first tensor that is off, in the order of computation; missing if none is
         seconds float both sides and the comparison
         options str hyper-parameters that differ from the defaults, as JSON
         hardware str processor and its cores

@@ -57,8 +57,9 @@ def score(points: pd.DataFrame, episodes: Path, runs: pd.DataFrame, plan: Mappin
     of training games, is read if there are such candidates.
     """
     rows: list[dict[str, Any]] = []
-    for one in logged(plan):
-        games = table.read(episodes)
+    found = logged(plan)
+    games = table.read(episodes) if found else pd.DataFrame()
+    for one in found:
         budgets = {tuple(cell[key] for key in ARM): cell["budget"] for cell in plan["cells"]}
         for who in one.others():
             budgets.setdefault(who, one.budget)

@@ -47,6 +47,8 @@ def describe(cells: Sequence[Cell], waiting: Sequence[Cell], reports: Path) -> s
 
 def seconds(cell: Cell, rates: Rates) -> float:
     """Estimated time of one cell on one core."""
+    if cell.kind == "logs":
+        return START_UP_S
     evaluation = cell.evaluation
     episodes = evaluation.points * evaluation.episodes + evaluation.final_episodes
     evaluated = episodes * len(evaluation.modes) * len(cell.seeds) * EPISODE

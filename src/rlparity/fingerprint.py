@@ -29,7 +29,9 @@ STAGES = {
     "films": (("films",), ("torch", "gymnasium", "pillow")),
     "draw": (("figures",), ("pandas", "matplotlib", "seaborn")),
     "report": (("report",), ("pandas", "jinja2")),
+    "sensitivity": (("sensitivity_page",), ("pandas", "matplotlib", "jinja2")),
 }
+PAGES = ("report", "sensitivity")  # stages that fill templates
 # Fields of a cell that leave its records as they are.
 UNRELATED = {"suite", "tensorboard", "checkpoint_every", "fingerprint"}
 PLACES = {"folder", "time_limit_s"}  # of a candidate: where it lies and how long it may take
@@ -84,7 +86,7 @@ def stage(name: str) -> str:
     """Fingerprint of a stage after training: its modules, templates and the versions it needs."""
     modules, packages = STAGES[name]
     hashes = {module: digest(module) for module in closure(tuple(f"rlparity.{module}" for module in modules))}
-    if name == "report":
+    if name in PAGES:
         for file in sorted((sources.PACKAGE / "templates").rglob("*")):
             if file.is_file():
                 hashes[str(file.relative_to(sources.PACKAGE))] = hashlib.sha256(file.read_bytes()).hexdigest()

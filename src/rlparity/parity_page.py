@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -23,7 +24,7 @@ from rlparity.wording import NONE, join, number, seconds
 KINDS = ("targets", "losses", "gradients", "parameters", "target networks")  # in the order of computation
 ITSELF = ": SB3 beside itself"  # ends the configuration of the reference compared with itself
 DASHED, DOTTED = (0, (4, 1.6)), (0, (1.2, 1.8))
-LOOKS = {  # (name, colour, dash, the same in SVG)
+LOOKS: dict[str, tuple[str, str, Any, str]] = {  # (name, colour, dash, the same in SVG)
     "float64": ("ours, float64", COLOURS["scratch"], "-", ""),
     "float32": ("ours, float32", COLOURS["sb3"], DASHED, "6 2.5"),
     "itself": ("Stable-Baselines3 beside itself, sums in another order", MUTED, DOTTED, "1.5 2.5"),
@@ -37,27 +38,27 @@ CAPTION = (
 MEASURING = (
     (
         "Update",
-        "One gradient step (A2C, PPO), one minibatch with all that it changes (DQN, QR-DQN, DDPG, TD3, SAC), one "
-        "rollout with line search and critic (TRPO).",
+        "One gradient step (A2C, PPO), one minibatch with all that it changes (DQN, QR-DQN, DDPG, TD3, SAC), "
+        "one rollout with line search and critic (TRPO).",
     ),
     (
         "Identical input",
-        "The same weights at the start. On-policy: rollouts that Stable-Baselines3 collects, in which episodes "
-        "end and are cut, and its permutations. Off-policy: random transitions, a third of them last, and its "
-        "noise; when updates come and when targets follow is up to either learner.",
+        "The same weights at the start. On-policy: rollouts that Stable-Baselines3 collects, in which "
+        "episodes end and are cut, and its permutations. Off-policy: random transitions, a third of them "
+        "last, and its noise; when updates come and when targets follow is up to either learner.",
     ),
     (
         "What is compared",
-        "In the order of computation: targets (advantages, returns, values and log-probabilities of the rollout "
-        "from its transitions; ratios; targets and values of Q), losses, gradients as the optimiser gets them, "
-        "parameters after its step, target networks. Stable-Baselines3 returns none of that: it is read from its "
-        "own train() while that runs.",
+        "In the order of computation: targets (advantages, returns, values and log-probabilities of the "
+        "rollout from its transitions; ratios; targets and values of Q), losses, gradients as the optimiser "
+        "gets them, parameters after its step, target networks. Stable-Baselines3 returns none of that: it "
+        "is read from its own train() while that runs.",
     ),
     (
         "Difference",
-        "max |a - b| / max |b| of a tensor. Without the denominator for parameters that start as zeros, such as "
-        "biases. A loss is measured against at least 1, and the parts of a gradient against its largest number: "
-        "where sums cancel, nothing can be relative to what rounding leaves.",
+        "max |a - b| / max |b| of a tensor. Without the denominator for parameters that start as zeros, such "
+        "as biases. A loss is measured against at least 1, and the parts of a gradient against its largest "
+        "number: where sums cancel, nothing can be relative to what rounding leaves.",
     ),
     (
         "Tolerance",
@@ -66,29 +67,32 @@ MEASURING = (
     ),
     (
         "In float64",
-        "Both sides calculate in doubles: Stable-Baselines3's policy, optimiser, buffers and observations; but "
-        "for its normalised observations and rewards, and the actions of a rollout, which it rounds to float32.",
+        "Both sides calculate in doubles: Stable-Baselines3's policy, optimiser, buffers and observations; "
+        "but for its normalised observations and rewards, and the actions of a rollout, which it rounds to "
+        "float32.",
     ),
 )
 PATCHED = (
     (
         "KL summed",
-        "sb3-contrib's TRPO averages the divergence of Gaussian policies over the components of an action where "
-        "the paper and ours sum. With n components its trust region is n times as wide, and its damping n times "
-        "as strong. Parity holds once it sums; with one component it holds without.",
+        "sb3-contrib's TRPO averages the divergence of Gaussian policies over the components of an action "
+        "where the paper and ours sum. With n components its trust region is n times as wide, and its "
+        "damping n times as strong. Parity holds once it sums; with one component it holds without.",
     ),
     (
         "Conjugate gradient",
-        "sb3-contrib starts it at 1e-4 times normal numbers, ours at zero as in the paper; here both at zero.",
+        "sb3-contrib starts it at 1e-4 times normal numbers, ours at zero as in the paper; here both at "
+        "zero.",
     ),
     (
         "MSE, double",
-        "Stable-Baselines3's DQN has neither. Its train() runs with the squared error in place of Huber's loss, "
-        "or with targets by van Hasselt et al. 2016, eq. 4.",
+        "Stable-Baselines3's DQN has neither. Its train() runs with the squared error in place of Huber's "
+        "loss, or with targets by van Hasselt et al. 2016, eq. 4.",
     ),
     (
         "Midpoints of quantiles",
-        "sb3-contrib computes them in float32; their number here is a power of two, for which they are exact.",
+        "sb3-contrib computes them in float32; their number here is a power of two, for which they are "
+        "exact.",
     ),
 )
 

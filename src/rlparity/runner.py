@@ -54,7 +54,8 @@ def run_cell(cell: Cell, folder: Path, process_started: float | None = None) -> 
         rows, notes = _train(cell, folder, keeper)
         try:
             (folder / "run.json").unlink(missing_ok=True)  # an earlier run's; its records are about to go
-            checkpoint.save(folder / "checkpoint", rows.state)
+            if not cell.candidate:
+                checkpoint.save(folder / "checkpoint", rows.state)
             for kind in records.SCHEMAS:
                 records.write(folder, kind, getattr(rows, kind))
             run = describe(cell, folder, rows, notes)

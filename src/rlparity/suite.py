@@ -112,6 +112,8 @@ def load(path: Path, narrow: Mapping[str, Any] | None = None) -> Suite:
     raw = yamlfile.read(path)
     if not isinstance(raw, Mapping):
         raise UserError(f"{path}: expected a mapping with the keys of a suite, got {type(raw).__name__}")
+    if raw.get("kind") == "sensitivity":
+        raise UserError(f"{path}: it plants bugs and has no cells; give it to rlparity run or sensitivity")
     overrides = {key: value for key, value in (narrow or {}).items() if key not in raw or raw[key] != value}
     for key in overrides:
         if key not in NARROWING:

@@ -75,7 +75,7 @@ class Stock:
 
 
 def cells(suite: Suite, environments: Iterable[str] = (), algorithms: Iterable[str] = ()) -> list[Cell]:
-    """The suite's cells of these environments and algorithms, of all where none is named."""
+    """The suite's own cells of these environments and algorithms, of all where none is named."""
     asked = {"environment": tuple(environments), "algorithm": tuple(algorithms)}
     for what, names in asked.items():
         there = {getattr(cell, what) for cell in suite.cells}
@@ -85,7 +85,8 @@ def cells(suite: Suite, environments: Iterable[str] = (), algorithms: Iterable[s
     chosen = (
         cell
         for cell in suite.cells
-        if all(not names or getattr(cell, what) in names for what, names in asked.items())
+        if not cell.candidate
+        and all(not names or getattr(cell, what) in names for what, names in asked.items())
     )
     return list(chosen)
 

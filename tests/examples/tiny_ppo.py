@@ -1,4 +1,4 @@
-"""PPO for discrete actions in plain PyTorch, as somebody else might have written it.
+"""PPO for discrete actions in plain PyTorch, as somebody else might have written it. To validate it:
 
 rlparity validate tests/examples/tiny_ppo.py:TinyPPO --against sb3/ppo --suite cartpole
 """
@@ -8,137 +8,125 @@ import torch
 from torch import nn
 from torch.distributions import Categorical
 
-THEIRS = {  # our layers, and what Stable-Baselines3 calls them: for update parity
-    **{f"actor.{i}": f"mlp_extractor.policy_net.{i}" for i in (0, 2)},
-    **{f"critic.{i}": f"mlp_extractor.value_net.{i}" for i in (0, 2)},
-    "actor.4": "action_net",
-    "critic.4": "value_net",
-}
 
-
-def network(n_inputs, n_outputs, gain):
-    layers = [nn.Linear(n_inputs, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, n_outputs)]
-    for layer, scale in zip(layers[::2], (2**0.5, 2**0.5, gain), strict=True):
-        nn.init.orthogonal_(layer.weight, scale)
-        nn.init.zeros_(layer.bias)
-    return nn.Sequential(*layers)
+def network(sizes, gains):
+    layers = []
+    for inputs, outputs, gain in zip(sizes, sizes[1:], gains, strict=False):
+        layers += [nn.Linear(inputs, outputs), nn.Tanh()]
+        nn.init.orthogonal_(layers[-2].weight, gain)
+        nn.init.zeros_(layers[-2].bias)
+    return nn.Sequential(*layers[:-1])
 
 
 class TinyPPO:
     def __init__(self, observation_space, action_space, hyperparameters):
-        self.hp, self.sizes = hyperparameters, (observation_space.shape[0], int(action_space.n))
-        self.rate, self.clip = self.hp["learning_rate"], self.hp["clip_range"]
-        self.episode_returns = []
+        self.hp = hyperparameters
+        self.sizes = observation_space.shape[0], int(action_space.n)
         self.build()
 
     def build(self):
-        n_inputs, n_actions = self.sizes
-        nets = {"actor": network(n_inputs, n_actions, 0.01), "critic": network(n_inputs, 1, 1.0)}
-        self.nets = nn.ModuleDict(nets)
+        (n_inputs, n_actions), root = self.sizes, 2**0.5
+        self.actor = network((n_inputs, 64, 64, n_actions), (root, root, 0.01))
+        self.critic = network((n_inputs, 64, 64, 1), (root, root, 1.0))
+        self.nets = nn.ModuleDict({"actor": self.actor, "critic": self.critic})
         self.optimizer = torch.optim.Adam(self.nets.parameters(), eps=1e-5)
 
     def value(self, obs):
-        return self.nets["critic"](obs)[..., 0]
+        return self.critic(obs)[..., 0]
 
     @torch.no_grad()
     def act(self, obs, deterministic):
-        logits = self.nets["actor"](torch.as_tensor(obs))
+        logits = self.actor(torch.as_tensor(obs))
         return (logits.argmax(-1) if deterministic else Categorical(logits=logits).sample()).numpy()
 
     def train(self, make_env, seed, budget):
         torch.manual_seed(seed)
         self.build()
         envs = [make_env(i) for i in range(self.hp["n_envs"])]
-        obs, running = np.stack([env.reset()[0] for env in envs]), np.zeros(len(envs))
-        steps = 0
+        obs, steps = np.stack([env.reset()[0] for env in envs]), 0
         while steps < budget:
-            rows = []
+            rollout = []
             for _ in range(self.hp["n_steps"]):
-                action, bootstrap = self.act(obs, deterministic=False), np.zeros(len(envs), np.float32)
-                after, reward, ended, cut, _ = zip(
-                    *(env.step(a) for env, a in zip(envs, action, strict=True)), strict=True
-                )
-                running += reward
-                following, last = np.stack(after), np.array(ended) | np.array(cut)
-                for i in np.flatnonzero(last):
-                    if not ended[i]:  # a time limit ends the game, not the task
-                        with torch.no_grad():
-                            bootstrap[i] = self.value(torch.as_tensor(after[i])).item()
-                    self.episode_returns.append(float(running[i]))
-                    following[i], running[i] = envs[i].reset()[0], 0.0
-                paid = np.array(reward, np.float32) + self.hp["gamma"] * bootstrap
-                rows.append((obs, action, paid, 1.0 - last.astype(np.float32)))
+                action = self.act(obs, deterministic=False)
+                shown = [self.step(env, a) for env, a in zip(envs, action, strict=True)]
+                following, reward, last = (np.stack(column) for column in zip(*shown, strict=True))
+                rollout.append((obs, action, reward, last))
                 obs, steps = following, steps + len(envs)
-            remaining = 1 - steps / budget
-            linear = [self.hp[f"{name}_schedule"] == "linear" for name in ("learning_rate", "clip_range")]
-            self.rate = self.hp["learning_rate"] * (remaining if linear[0] else 1)
-            self.clip = self.hp["clip_range"] * (remaining if linear[1] else 1)
-            batch = self.prepare([torch.as_tensor(np.stack(x)) for x in zip(*rows, strict=True)], obs)
+            batch = self.prepare([torch.as_tensor(np.stack(x)) for x in zip(*rollout, strict=True)], obs)
             orders = [torch.randperm(len(batch["actions"])) for _ in range(self.hp["n_epochs"])]
-            self.update(batch, {"permutations": torch.stack(orders)})
+            self.update(batch, {"permutations": orders, "progress_remaining": 1 - steps / budget})
+
+    def step(self, env, action):
+        obs, reward, ended, cut, _ = env.step(action)
+        if cut and not ended:  # a time limit ends the game, not the task
+            with torch.no_grad():
+                reward += self.hp["gamma"] * self.value(torch.as_tensor(obs)).item()
+        return env.reset()[0] if ended or cut else obs, np.float32(reward), np.float32(ended or cut)
 
     @torch.no_grad()
     def prepare(self, rollout, next_obs):
-        """Generalised advantages of a rollout (T, N, ...); batches are (B, ...)."""
-        obs, action, reward, goes_on = rollout
-        values, gamma, lam = self.value(obs), self.hp["gamma"], self.hp["gae_lambda"]
+        """A rollout (T, N, ...) as a batch (B, ...), with generalised advantages."""
+        obs, action, reward, last = rollout
+        values, gamma, decay = self.value(obs), self.hp["gamma"], self.hp["gamma"] * self.hp["gae_lambda"]
         following = torch.cat([values[1:], self.value(torch.as_tensor(next_obs))[None]])
-        advantages, running = torch.zeros_like(reward), torch.zeros_like(reward[0])
+        advantages = torch.zeros(len(reward) + 1, *reward.shape[1:])
         for t in reversed(range(len(reward))):
-            delta = reward[t] + gamma * goes_on[t] * following[t] - values[t]
-            advantages[t] = running = delta + gamma * lam * goes_on[t] * running
-        batch = {
-            "observations": obs,
-            "actions": action,
-            "old_values": values,
-            "old_log_prob": Categorical(logits=self.nets["actor"](obs)).log_prob(action),
-            "advantages": advantages,
-            "returns": advantages + values,
-        }
-        return {name: x.flatten(0, 1) for name, x in batch.items()}
+            delta = reward[t] + gamma * (1 - last[t]) * following[t] - values[t]
+            advantages[t] = delta + decay * (1 - last[t]) * advantages[t + 1]
+        log_prob = Categorical(logits=self.actor(obs)).log_prob(action)
+        names = ("observations", "actions", "old_values", "old_log_prob", "advantages", "returns")
+        columns = (obs, action, values, log_prob, advantages[:-1], advantages[:-1] + values)
+        return {name: x.flatten(0, 1) for name, x in zip(names, columns, strict=True)}
 
     def update(self, batch, draws):
-        """Epochs over a batch, in the orders of draws["permutations"] (K, B)."""
-        self.optimizer.param_groups[0]["lr"] = self.rate
+        """Epochs over a batch in given orders; names are those that update parity hands over."""
+        rate, clip = (self.scheduled(name, draws) for name in ("learning_rate", "clip_range"))
+        self.optimizer.param_groups[0]["lr"] = rate
         for order in draws["permutations"]:
             for index in order.split(self.hp["batch_size"]):
                 b = {name: x[index] for name, x in batch.items()}
-                policy = Categorical(logits=self.nets["actor"](b["observations"]))
+                policy = Categorical(logits=self.actor(b["observations"]))
                 advantage = (b["advantages"] - b["advantages"].mean()) / (b["advantages"].std() + 1e-8)
-                ratio = (policy.log_prob(b["actions"].long()) - b["old_log_prob"]).exp()
-                clipped = ratio.clamp(1 - self.clip, 1 + self.clip)
-                gain = torch.min(ratio * advantage, clipped * advantage).mean()
+                ratio = (policy.log_prob(b["actions"]) - b["old_log_prob"]).exp()
+                gain = torch.min(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage).mean()
                 error = (b["returns"] - self.value(b["observations"])).square().mean()
-                bonus = self.hp["ent_coef"] * policy.entropy().mean()
-                loss = -gain + self.hp["vf_coef"] * error - bonus
+                loss = self.hp["vf_coef"] * error - gain - self.hp["ent_coef"] * policy.entropy().mean()
                 self.optimizer.zero_grad()
                 loss.backward()
                 nn.utils.clip_grad_norm_(self.nets.parameters(), self.hp["max_grad_norm"])
                 self.optimizer.step()
 
-    def load_reference(self, state):
-        """Take over the parameters of SB3's policy, in their precision, with a fresh optimiser."""
-        names = {
-            name: name.replace(*pair)
-            for name in self.nets.state_dict()
-            for pair in THEIRS.items()
-            if name.startswith(pair[0])
-        }
-        own = {name: state[theirs] for name, theirs in names.items()}
-        self.nets.to(next(iter(own.values())).dtype).load_state_dict(own)
-        self.optimizer = torch.optim.Adam(self.nets.parameters(), eps=1e-5)
+    def scheduled(self, name, draws):
+        linear = self.hp[f"{name}_schedule"] == "linear"
+        return self.hp[name] * (draws["progress_remaining"] if linear else 1)
 
-    def reference_state(self):
-        """The parameters under SB3's names."""
-        own = self.nets.state_dict()
-        return {
-            f"{theirs}.{kind}": own[f"{ours}.{kind}"]
-            for ours, theirs in THEIRS.items()
-            for kind in ("weight", "bias")
-        }
+    # Optional: checkpoints, and update parity
 
     def save(self, path):
         torch.save(self.nets.state_dict(), path)
 
     def load(self, path):
         self.nets.load_state_dict(torch.load(path, weights_only=True))
+
+    def load_reference(self, state):
+        own = {name: state[theirs] for name, theirs in self.theirs().items()}
+        self.nets.to(next(iter(own.values())).dtype).load_state_dict(own)
+        self.optimizer = torch.optim.Adam(self.nets.parameters(), eps=1e-5)
+
+    def reference_state(self):
+        own = self.nets.state_dict()
+        return {theirs: own[name] for name, theirs in self.theirs().items()}
+
+    def theirs(self):
+        """Our names of parameters, and Stable-Baselines3's."""
+        places = {
+            "actor.4": "action_net",
+            "critic.4": "value_net",
+            "actor": "mlp_extractor.policy_net",
+            "critic": "mlp_extractor.value_net",
+        }
+        found = {}
+        for name in self.nets.state_dict():
+            place = next(place for place in places if name.startswith(place))
+            found[name] = places[place] + name.removeprefix(place)
+        return found

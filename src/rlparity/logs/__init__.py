@@ -77,6 +77,9 @@ def read(files: Sequence[Path], how: Reading, expected: Expected, modes: Sequenc
     here = [series for series in found if series.seed in (None, seed)]
     if not here:
         raise Refused(f"{files[0]}: no rows of seed {seed}")
+    told = {series.environment for series in here if series.environment is not None}
+    if len(told) == 1:  # one file of a run speaks for the others
+        here = [series._replace(environment=min(told)) for series in here]
     checked = []
     for series in here:
         try:

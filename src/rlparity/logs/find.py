@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,7 +39,7 @@ def find(text: str, base: Path, environment: str, pattern: str = "") -> Found:
     named = text.replace("{environment}", path_name(environment))
     if "{seed}" in named:
         return Found(tuple(_by_seed(named, base, pattern)), ())
-    matches = sorted(base.glob(named)) if not Path(named).is_absolute() else sorted(_glob(Path(named)))
+    matches = _glob(base / named)
     if not matches:
         raise Refused(f"{text}: no such file or folder below {base}")
     runs = [group for match in matches for group in _runs(match, pattern)]
@@ -54,8 +55,8 @@ def find(text: str, base: Path, environment: str, pattern: str = "") -> Found:
     return Found(tuple(Place(seed, files) for seed, files in zip(seeds, runs, strict=True)), (note,))
 
 
-def _glob(path: Path) -> Iterable[Path]:
-    return Path(path.anchor).glob(str(path.relative_to(path.anchor)))
+def _glob(path: Path) -> list[Path]:
+    return sorted(Path(match) for match in glob.glob(str(path), recursive=True))
 
 
 def _by_seed(text: str, base: Path, pattern: str) -> list[Place]:
@@ -63,7 +64,7 @@ def _by_seed(text: str, base: Path, pattern: str) -> list[Place]:
     expression = re.escape(str(path)).replace(re.escape("{seed}"), r"(?P<seed>\d+)", 1)
     expression = expression.replace(re.escape("{seed}"), r"(?P=seed)").replace(re.escape("*"), "[^/]*")
     found: dict[int, list[Path]] = {}
-    for match in sorted(_glob(Path(str(path).replace("{seed}", "*")))):
+    for match in _glob(Path(str(path).replace("{seed}", "*"))):
         if (seed := re.fullmatch(expression, str(match))) is not None:
             found.setdefault(int(seed["seed"]), []).append(match)
     if not found:
@@ -102,7 +103,7 @@ def files(folder: Path, pattern: str = "", deep: bool = False) -> tuple[Path, ..
     from elsewhere."""
     root = folder.resolve()
     look = folder.rglob if deep and not pattern else folder.glob
-    found = {match for glob in ((pattern,) if pattern else KNOWN) for match in look(glob)}
+    found = {match for name in ((pattern,) if pattern else KNOWN) for match in look(name)}
     return tuple(sorted(one for one in found if one.is_file() and one.resolve().is_relative_to(root)))
 
 

@@ -21,6 +21,7 @@ from rlparity.validation import (
     contract_watch,
 )
 from rlparity.validation.contract_watch import Log
+from rlparity.validation.contract_worlds import is_atari
 
 Answer = tuple[bool, str]
 SEEDS = (0, 1)
@@ -81,14 +82,14 @@ class Agent:
 
     @cached_property
     def _continuous(self) -> bool:
-        if self.environment.startswith("ALE/"):
+        if is_atari(self.environment):
             return False
         return contract_steps.is_continuous(self.environment)
 
     @property
     def home(self) -> Cell:
         """In its own environment; an image's place is taken by the arena."""
-        if self.environment.startswith("ALE/"):
+        if is_atari(self.environment):
             return self.arena_cell
         block = settings.library().lookup(
             self.environment, settings.library().algorithms[self.algorithm].agent
@@ -156,7 +157,7 @@ def looks(agent: Agent) -> dict[str, Callable[[], Answer | None]]:
 
 
 def _if_images(agent: Agent) -> Answer | None:
-    return contract_start.seen_alike(agent.algorithm) if agent.environment.startswith("ALE/") else None
+    return contract_start.seen_alike(agent.algorithm) if is_atari(agent.environment) else None
 
 
 def _if_replay(log: Log) -> Answer | None:

@@ -14,9 +14,16 @@ from gymnasium.wrappers import RecordEpisodeStatistics
 NAMESPACE = "Cut"
 
 
+def is_atari(environment: str) -> bool:
+    """Whether it is a game under a preset, which plain Gymnasium does not know."""
+    return environment.startswith("ALE/")
+
+
 @cache
 def cut(environment: str, steps: int) -> str:
-    """Register `environment` with a time limit of `steps`; its id."""
+    """Register `environment` with a time limit of `steps`; its id. Atari games stay as they are."""
+    if is_atari(environment):
+        return environment
     made = plain(environment)  # imports the module of "module:Id"
     made.close()
     assert made.spec is not None
@@ -62,7 +69,9 @@ def replay(environment: str, seed: int, actions: Sequence[Any], first_game: bool
 
 @cache
 def starts_vary(environment: str) -> bool:
-    """Whether games begin in different states."""
+    """Whether games begin in different states; those of Atari may show the same screen at first."""
+    if is_atari(environment):
+        return False
     env = plain(environment)
     first, second = (env.reset(seed=seed)[0] for seed in (1, 2))
     env.close()

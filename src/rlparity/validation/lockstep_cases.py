@@ -69,10 +69,21 @@ SHORT: Mapping[str, tuple[Mapping[str, Any], ...]] = {  # seconds, in which all 
                 "gae_lambda": 0.9,
             },
         },
+        {
+            **PENDULUM,
+            "env_steps": 800,
+            "n_envs": 2,
+            "hyperparameters": {"ent_coef": 0.01, "log_std_init": -0.5, "normalize_advantage": True},
+        },
     ),
     "ppo": (
         {**CART_POLE, "env_steps": 1152, "n_envs": 3, "hyperparameters": PPO},
-        {**PENDULUM, "env_steps": 1024, "n_envs": 2, "hyperparameters": {**PPO, "target_kl": 0.01}},
+        {
+            **PENDULUM,
+            "env_steps": 1024,
+            "n_envs": 2,
+            "hyperparameters": {**PPO, "target_kl": 0.003, "log_std_init": -0.5},
+        },
     ),
     "trpo": (
         {

@@ -112,7 +112,7 @@ class Pair:
             self._compare(
                 {"observation": self._task.obs, "action": bounded}, {"observation": obs, "action": actions}
             )
-            self._pending = worlds.doubles(self._task.step(action))
+            self._pending = _take(self._task, action)
         self._tape.acting.clear()
 
     def stepped(self, step: Step, ended: list[worlds.Ended]) -> None:
@@ -183,6 +183,15 @@ class Pair:
         self.first = self.first or where
         if self._stop:
             raise Spent
+
+
+def _take(task: tasks.Task, action: Tensor) -> Step:
+    """A step of our task that is handed the action in float32, and remembered with it as it was."""
+    if not action.is_floating_point():
+        return worlds.doubles(task.step(action))
+    step = task.step(action.float())
+    whole = torch.equal(step.action, action.float())
+    return worlds.doubles(step._replace(action=action) if whole else step)
 
 
 def _bounded(action: Tensor, space: gym.Space) -> Tensor:

@@ -21,7 +21,7 @@ from rlparity.validation.lockstep_cases import Case
 class Ended(NamedTuple):
     """An episode of SB3's."""
 
-    episode_return: float
+    episode_return: float  # sum of rewards as the world paid them, float64
     cut: bool  # by the time limit
 
 
@@ -36,7 +36,11 @@ class Listener(Protocol):
 
 
 class Worlds(VecEnvWrapper):
-    """SB3's worlds, with a listener."""
+    """SB3's worlds, with a listener.
+
+    They are handed actions in float32, as they would be without lock-step: worlds show their state in
+    float32, so that of two actions a rounding error apart one may, now and then, be seen to lead elsewhere.
+    """
 
     venv: DummyVecEnv
 
@@ -55,17 +59,17 @@ class Worlds(VecEnvWrapper):
         """Pass the actions on."""
         self._listener.chosen(self._obs, actions)
         self._actions = actions
-        self.venv.step_async(actions)
+        self.venv.step_async(actions.astype(np.float32) if actions.dtype == np.float64 else actions)
 
     def step_wait(self) -> Any:
         """What the worlds answer; rewards are rounded to float32, in which our tasks have them."""
         obs, rewards, dones, infos = self.venv.step_wait()
+        self._returns += rewards
         rewards = rewards.astype(np.float32).astype(np.float64)
         cut = np.array([info["TimeLimit.truncated"] for info in infos])
         true = [info.get("terminal_observation", o) for info, o in zip(infos, obs, strict=True)]
         fields = (self._obs, self._actions, rewards, ~dones | cut, dones, np.stack(true))
         step = doubles(Step(*(torch.from_numpy(np.array(x))[None] for x in fields)))
-        self._returns += rewards
         ended = [Ended(float(self._returns[n]), bool(cut[n])) for n in np.flatnonzero(dones)]
         self._returns[dones] = 0
         self._listener.stepped(step, ended)

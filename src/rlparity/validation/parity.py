@@ -40,8 +40,8 @@ def findings(
     case: str | None = None,
     updates: Sequence[int] = UPDATES,
 ) -> Iterator[tuple[Case, str, Finding | None, Check]]:
-    """Configuration by configuration: the case, its precision, what was found unless that failed, and the check
-    that it makes."""
+    """Configuration by configuration: the case, its precision, what was found unless that failed, and the
+    check that it makes."""
     for each in [each for algorithm in algorithms for each in parity_cases.of(algorithm, case)]:
         for dtype in [dtype for dtype in dtypes if dtype in each.dtypes]:
             kept: list[Finding] = []
@@ -61,8 +61,8 @@ def compare_case(case: Case, dtype: str, updates: Sequence[int] = UPDATES) -> Fi
     recording = record(case, twins, last, beside)
     trace, room = Trace(), parity_rollouts if case.algorithm in ON_POLICY else parity_minibatches
     room.replay(twins, recording, trace)
-    found = list(compare(trace, recording.trace, twins.from_zero, last))
-    itself = compare(beside.trace, recording.trace, twins.from_zero, last) if beside else ()
+    found = list(compare(trace, recording.trace, recording.start, last))
+    itself = compare(beside.trace, recording.trace, recording.start, last) if beside else ()
     allowed = Floor(TOLERANCES[dtype], updates, itself)
     return judge((case.algorithm, case.name, dtype), found, allowed, updates)
 
@@ -105,7 +105,7 @@ def _compare_candidate(
     recording = record(case, twins, max(updates))
     points = parity_candidates.ends(recording, updates)
     trace, reference = parity_candidates.replay(made, recording), parity_candidates.condensed(recording)
-    found = list(compare(trace, reference, twins.from_zero, max(points)))
+    found = list(compare(trace, reference, recording.start, max(points)))
     who = (case.algorithm, case.name, dtype)
     finding = judge(who, found, Floor(TOLERANCES[dtype], points), points)
     return finding.passed, str(finding)

@@ -2,32 +2,33 @@
 
 A candidate (`rlparity.candidate.Candidate`) that wants its updates compared has three methods more:
 
-`load_reference(state)` takes over parameters, and starts with a fresh optimiser. `state` holds tensors named as
-in `policy.state_dict()` of Stable-Baselines3's model (`mlp_extractor.policy_net.0.weight`, `q_net.q_net.0.bias`,
-`actor.mu.0.weight`, ...; SAC's temperature is `log_ent_coef`), target networks included, in the precision that
-is compared: float32 or float64.
+`load_reference(state)` takes over parameters, and starts with a fresh optimiser. `state` holds tensors named
+as in `policy.state_dict()` of Stable-Baselines3's model (`mlp_extractor.policy_net.0.weight`,
+`q_net.q_net.0.bias`, `actor.mu.0.weight`, ...; SAC's temperature is `log_ent_coef`), target networks
+included, in the precision that is compared: float32 or float64.
 
 `update(batch, draws)` learns from one batch, just as it does in training, and may return losses by name.
 `batch` holds tensors named as SB3's samples are:
-- on-policy (A2C, PPO, TRPO) a whole rollout of B transitions: observations (B, *obs), actions (B,) integers or
-  (B, *action), old_values, old_log_prob, advantages and returns (B,);
-- off-policy a minibatch: observations and next_observations (B, *obs), actions (B, 1) integers or (B, *action)
-  in [-1, 1], rewards (B, 1), dones (B, 1), which is 0 at a time limit; with returns of several steps also
-  discounts (B, 1).
+- on-policy (A2C, PPO, TRPO) a whole rollout of B transitions: observations (B, *obs), actions (B,) integers
+  or (B, *action), old_values, old_log_prob, advantages and returns (B,);
+- off-policy a minibatch: observations and next_observations (B, *obs), actions (B, 1) integers or (B,
+  *action) in [-1, 1], rewards (B, 1), dones (B, 1), which is 0 at a time limit; with returns of several steps
+  also discounts (B, 1).
 
 `draws` holds what chance or the moment decides:
 - progress_remaining, a float: 1 at the start of training, 0 at its end, for schedules;
-- permutations (K, B): PPO's orders of the rollout in each epoch, minibatches being cut from the front, the last
-  one short; with `target_kl` there are as many as SB3 began. TRPO's first is the policy's, the others are the
-  critic's;
-- noise, normal numbers: TD3's for smoothing (B, *action), SAC's for the actions at s and at s' (2, B, *action);
-- update_target, a bool: whether target networks follow before this update (DQN) or after it (SAC). TD3 and DDPG
-  count for themselves.
+- permutations (K, B): PPO's orders of the rollout in each epoch, minibatches being cut from the front, the
+  last one short; with `target_kl` there are as many as SB3 began. TRPO's first is the policy's, the others
+  are the critic's;
+- noise, normal numbers: TD3's for smoothing (B, *action), SAC's for the actions at s and at s' (2, B,
+  *action);
+- update_target, a bool: whether target networks follow before this update (DQN) or after it (SAC). TD3 and
+  DDPG count for themselves.
 
 `reference_state()` returns the parameters as `load_reference` takes them.
 
-Losses that `update` returns are compared where SB3 has them: policy_loss, value_loss, entropy_loss, loss (means
-over the call's gradient steps), critic_loss, actor_loss, ent_coef_loss.
+Losses that `update` returns are compared where SB3 has them: policy_loss, value_loss, entropy_loss, loss
+(means over the call's gradient steps), critic_loss, actor_loss, ent_coef_loss.
 """
 
 from __future__ import annotations
@@ -66,8 +67,8 @@ def offered(made: Any) -> bool:
 
 
 def ends(recording: Recording, updates: Sequence[int]) -> list[int]:
-    """Numbers of updates after which a call of `update` returns, the first of them that reach those asked for:
-    between the gradient steps of one call nobody can look into a candidate."""
+    """Numbers of updates after which a call of `update` returns, the first of them that reach those asked
+    for: between the gradient steps of one call nobody can look into a candidate."""
     found, total = [], 0
     for handed in recording.handed:
         total += handed.n_updates

@@ -49,25 +49,26 @@ class Case:
     def __str__(self) -> str:
         return f"{self.algorithm}, {self.name}"
 
-    def twins(self, dtype: torch.dtype) -> Twins:
-        """Both learners, fresh, in worlds of their own."""
+    def twins(self, dtype: torch.dtype, seed: int = 0) -> Twins:
+        """Both learners, fresh, in worlds of their own; the seed is that of SB3's weights and actions."""
         make = parity_worlds.lively if self.algorithm in ON_POLICY else parity_worlds.still
         worlds: VecEnv = make(self.continuous, self.n_envs)
         if self.normalize:
             worlds = VecNormalize(worlds, gamma=self.options.get("gamma", 0.99))
-        return twins.make(self.algorithm, worlds, self.options, dtype, BUDGET, own=self.own)
+        return twins.make(self.algorithm, worlds, self.options, dtype, BUDGET, seed, self.own)
 
 
 class DoubleTarget:
     """In place of SB3's target network: Q'(s, a) where the online network finds a best, else nothing, so that
     the maximum over actions is Q'(s, argmax Q(s, .)): van Hasselt et al. 2016, eq. 4."""
 
-    def __init__(self, online: nn.Module, target: nn.Module):
+    def __init__(self, online: Any, target: nn.Module):
         self._online, self._target = online, target
 
     def __call__(self, obs: Tensor) -> Tensor:
-        best = F.one_hot(self._online(obs).argmax(1), self._online.action_space.n).bool()  # type: ignore[attr-defined]
-        return self._target(obs).masked_fill(~best, -torch.inf)
+        best = F.one_hot(self._online(obs).argmax(1), int(self._online.action_space.n)).bool()
+        found: Tensor = self._target(obs).masked_fill(~best, -torch.inf)
+        return found
 
     def parameters(self) -> Iterator[nn.Parameter]:
         """Of the target network, which goes on following."""
@@ -85,7 +86,8 @@ def double_q(twins: Twins) -> Iterator[None]:
 @contextmanager
 def summed_divergence(twins: Twins) -> Iterator[None]:
     """sb3-contrib's TRPO with KL summed over the components of an action, as it is defined. Left alone, it
-    averages over them: with n components its trust region is n times as wide, and the damping n times as strong.
+    averages over them: with n components its trust region is n times as wide, and the damping n times as
+    strong.
     """
 
     def kl_divergence(p: Any, q: Any) -> Tensor:
@@ -105,7 +107,7 @@ def squared_loss(twins: Twins) -> Iterator[None]:
 
 A2C = {"n_steps": 8}
 PPO = {"n_steps": 16, "batch_size": 8, "n_epochs": 3, "learning_rate": 1e-3, "clip_range": 0.1}
-TRPO = {"n_steps": 12, "batch_size": 16, "n_critic_updates": 2}
+TRPO = {"n_steps": 16, "batch_size": 20, "n_critic_updates": 2}
 NETS = {
     "net_arch": (32, 24),
     "batch_size": 32,
@@ -140,7 +142,7 @@ def _actor_critics() -> Iterator[Case]:
     yield Case("ppo", "clipped values", {**PPO, "clip_range_vf": 0.1, **gae})
     yield Case("ppo", "advantages not normalised", {**PPO, "normalize_advantage": False})
     yield Case("ppo", "entropy bonus, vf_coef", {**PPO, "ent_coef": 0.02, "vf_coef": 0.8}, continuous=True)
-    yield Case("ppo", "target KL", {**PPO, "target_kl": 0.01, "learning_rate": 1e-2})
+    yield Case("ppo", "target KL", {**PPO, "target_kl": 0.003, "learning_rate": 3e-3})
     yield Case(
         "ppo",
         "schedules, short last minibatch",
@@ -156,17 +158,17 @@ def _actor_critics() -> Iterator[Case]:
 
 
 def _trpo() -> Iterator[Case]:
+    damped = {**TRPO, "cg_damping": 1.0}  # well conditioned: rounding stays what it is
     yield Case("trpo", "default", TRPO, amplified=True)
+    yield Case("trpo", "strong damping, gae_lambda", {**damped, "gae_lambda": 0.8})
     yield Case(
         "trpo",
-        "continuous, strong damping, KL summed (patched into SB3)",
-        {**TRPO, "cg_damping": 1.0},
+        "continuous, two steps of conjugate gradient, KL summed (patched into SB3)",
+        {**TRPO, "cg_max_steps": 2},
         continuous=True,
         patched=summed_divergence,
     )
-    yield Case("trpo", "two steps of conjugate gradient", {**TRPO, "cg_max_steps": 2})
-    yield Case("trpo", "strong damping", {**TRPO, "cg_damping": 1.0, "gae_lambda": 0.8})
-    options = {**TRPO, "sub_sampling_factor": 3, "normalize_advantage": False, "cg_max_steps": 2}
+    options = {**damped, "sub_sampling_factor": 3, "normalize_advantage": False}
     yield Case("trpo", "sub-sampling, advantages not normalised", options)
     options = {**TRPO, "target_kl": 0.05, "cg_max_steps": 2, "line_search_max_iter": 1}
     yield Case("trpo", "line search that fails now and then", options, amplified=True)

@@ -1,8 +1,8 @@
 """How far Stable-Baselines3 is from itself once its sums run in another order: what no implementation can be
 asked to beat.
 
-Conjugate gradient magnifies rounding from step to step until it has converged, and every rollout of TRPO starts
-from what the last one left. So its tolerance is measured, not chosen.
+Conjugate gradient magnifies rounding from step to step until it has converged, and every rollout of TRPO
+starts from what the last one left. So its tolerance is measured, not chosen.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ SLACK = 100  # times as far as SB3 from itself is allowed: one other order of ma
 
 
 def from_zero() -> AbstractContextManager[Any]:
-    """sb3-contrib starts its conjugate gradient at 1e-4 times normal numbers; here at zero, as in the paper."""
+    """sb3-contrib starts its conjugate gradient at 1e-4 times normal noise; here at zero, as in the paper."""
     return mock.patch.object(torch, "randn_like", torch.zeros_like)
 
 
 class Beside:
-    """A second SB3 model with the same weights that learns from the first one's rollouts, each seen as a whole
-    in another order; epochs of the critic have the same."""
+    """A second SB3 model with the same weights that learns from the first one's rollouts, each seen as a
+    whole in another order; epochs of the critic have the same."""
 
     def __init__(self, twins: Twins, first: Twins):
         self._twins, self.trace = twins, Trace()

@@ -22,10 +22,10 @@ class Enough(Exception):
 
 
 class Raw(NamedTuple):
-    """A rollout before normalisation: what happened, and what the next action answered to, (1, N, T, *obs)."""
+    """A rollout before normalisation: what happened, and what the next actions answered to."""
 
     rollout: Step
-    seen: Tensor
+    seen: Tensor  # (1, N, T, *obs)
 
 
 class Handed(NamedTuple):

@@ -48,8 +48,8 @@ class Finding(NamedTuple):
 
 
 class Floor:
-    """Tolerances within so many updates: what the precision allows, or a multiple of how far SB3 is from itself
-    with its sums in another order."""
+    """Tolerances within so many updates: what the precision allows, or a multiple of how far SB3 is from
+    itself with its sums in another order."""
 
     def __init__(self, tolerance: float, updates: Sequence[int], beside: Iterable[Difference] = ()):
         self._least, self._updates = tolerance, sorted(updates)
@@ -71,7 +71,7 @@ class Floor:
 def judge(
     who: tuple[str, str, str], differences: Sequence[Difference], allowed: Floor, updates: Sequence[int]
 ) -> Finding:
-    """Differences as rows for (algorithm, configuration, dtype), and the first that is beyond the tolerance."""
+    """Differences as rows of (algorithm, configuration, dtype), and the first beyond its tolerance."""
     rows = [
         Row(*who, n, kind, found.size, allowed(kind, n), found.size <= allowed(kind, n))
         for n, kind, found in _largest(differences, updates)

@@ -56,12 +56,13 @@ class Transitions:
             self._recording.trace.close(self._twins.theirs())
         columns = minibatch(model, batch_size, self._rng, self._twins.dtype)
         draws = {"progress_remaining": model._current_progress_remaining, **self._moment(model)}
-        torch.manual_seed(k)
+        torch.default_generator.manual_seed(k)
         draws |= _noise(self._twins, columns["actions"])
-        torch.manual_seed(k)
+        torch.default_generator.manual_seed(k)
         self._recording.handed.append(Handed(columns, draws, model.num_timesteps))
         self._place += 1
-        return ReplayBufferSamples(**{"discounts": None, **columns})
+        found: Any = {"discounts": None, **columns}
+        return ReplayBufferSamples(**found)
 
     def end_burst(self) -> None:
         """The last update is over."""

@@ -1,8 +1,8 @@
 """Two learners read as a debugger would: where an optimiser steps, the local variables of the code that calls
 it hold targets and losses, and the gradients lie ready. Neither learner is changed by that.
 
-SB3's `train` methods return nothing of what they compute, so that names of their variables, and of ours, stand
-in the table below; a variable that is not there (any more) is left out on that side.
+SB3's `train` methods return nothing of what they compute, so that names of their variables, and of ours,
+stand in the table below; a variable that is not there (any more) is left out on that side.
 """
 
 from __future__ import annotations
@@ -62,19 +62,12 @@ def _on_policy(*targets: Reading) -> Part:
     return Part("network", "optimizer", "policy.optimizer", (*targets, *losses))
 
 
+def _q_values(ours: str, i: int) -> Reading:
+    return _reading("targets", f"current_q_values[{i}]", ours, lambda v: v["current_q_values"][i])
+
+
 _Y = _reading("targets", "target_q_values", "y")
-_CRITICS = (
-    _Y,
-    *(
-        Reading(
-            "targets",
-            f"current_q_values[{i}]",
-            lambda v, i=i: v[f"q{i + 1}"],
-            lambda v, i=i: v["current_q_values"][i],
-        )
-        for i in (0, 1)
-    ),
-)
+_CRITICS = (_Y, _q_values("q1", 0), _q_values("q2", 1))
 
 
 def _actor(loss: str) -> Part:
@@ -206,7 +199,8 @@ def reference_read(twins: Twins, trace: Trace, per_step: bool) -> Iterator[None]
 @contextmanager
 def agent_read(twins: Twins, trace: Trace, per_step: bool) -> Iterator[None]:
     """Write our agent's updates into `trace` while it learns."""
-    agent, passed = twins.agent, {}
+    agent = twins.agent
+    passed: dict[str, Any] = {}
     with ExitStack() as stack:
         for part in PARTS[twins.algorithm]:
             optimizer, network = getattr(agent, part.optimizer), getattr(agent, part.network)

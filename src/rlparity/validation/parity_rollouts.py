@@ -1,5 +1,5 @@
-"""On-policy learning recorded: Stable-Baselines3's rollouts, the orders in which it goes through them, and what
-it computed; and our agents handed the same."""
+"""On-policy learning recorded: Stable-Baselines3's rollouts, the orders in which it goes through them, and
+what it computed; and our agents handed the same."""
 
 from __future__ import annotations
 
@@ -51,6 +51,7 @@ class Transcript(VecEnvWrapper):
 
     def step_wait(self) -> Any:
         """One step of all worlds."""
+        obs: Any
         obs, rewards, dones, infos = self.venv.step_wait()
         cut = np.array([info.get("TimeLimit.truncated", False) for info in infos])
         after = obs.copy()
@@ -122,7 +123,7 @@ class Recorder:
         """What SB3 is about to learn from."""
         model = self._model
         action, draws = _drawn(model), {"progress_remaining": model._current_progress_remaining}
-        raw = self._raw and self._raw.pop(action)
+        raw = self._raw.pop(action) if self._raw else None
         return Handed(
             _columns(model), draws, model.num_timesteps, 0, self._transcript.pop(action).rollout, raw
         )
@@ -142,7 +143,7 @@ def _drawn(model: Any) -> np.ndarray:
 
 
 def _columns(model: Any) -> dict[str, Tensor]:
-    """The rollout as its minibatches have it, in its own order (N T, ...). SB3 hands on actions in float32."""
+    """The rollout as minibatches are cut from it, in its own order (N T, ...); actions are in float32 there."""
     buffer = model.rollout_buffer
 
     def flat(array: np.ndarray) -> Tensor:
@@ -157,7 +158,7 @@ def _columns(model: Any) -> dict[str, Tensor]:
 
 
 def _in_order(twins: Twins, handed: Handed, drawn: list[np.ndarray]) -> Handed:
-    """With the permutations; where SB3 takes the whole rollout in one piece, in the order that it has there."""
+    """With the permutations; where SB3 takes the rollout in one piece, in the order that it has there."""
     orders = torch.from_numpy(np.stack(drawn))
     if twins.algorithm == "ppo":
         return handed._replace(draws={**handed.draws, "permutations": orders})
@@ -197,14 +198,14 @@ def _note_normalised(trace: Trace, rollout: Any, obs_moments: Any, return_moment
 
 
 def replay(twins: Twins, recording: Recording, trace: Trace) -> None:
-    """Our agent, handed the same: advantages and returns from the transitions, then updates of SB3's batches."""
+    """Our agent, handed the same: advantages and returns from transitions, then updates of SB3's batches."""
     agent, room = twins.agent, agents.module(twins.algorithm)
     normaliser = _Normaliser(twins, recording.handed[0].raw) if recording.handed[0].raw else None
     with agent_read(twins, trace, twins.algorithm in STEPWISE):
         for handed in recording.handed:
             assert handed.rollout is not None
             agent.env_steps = handed.env_steps
-            if normaliser:
+            if normaliser and handed.raw:
                 rollout = normaliser.normalise(handed.raw)
                 _note_normalised(trace, rollout, *normaliser.moments)
             own = agent.prepare(handed.rollout)
@@ -221,7 +222,8 @@ def replay(twins: Twins, recording: Recording, trace: Trace) -> None:
 
 
 def _orders(agent: Any, handed: Handed) -> list[Tensor]:
-    """Orders (K, 1, B) of all epochs, if there are: SB3 draws no more after an early stop, ours looks at no more."""
+    """Orders (K, 1, B) of all epochs, if there are: SB3 draws no more after an early stop, ours looks at no
+    more."""
     orders = handed.draws.get("permutations")
     if orders is None:
         return []

@@ -34,7 +34,8 @@ Line = Mapping[str, Any]
 
 
 def make(algorithms: Sequence[str], dtypes: Sequence[str], folder: Path, say: Callable[[str], None]) -> bool:
-    """Compare those agents, or all if none is named, a line for each configuration; returns whether all passed.
+    """Compare those agents, or all if none is named, a line for each configuration; returns whether all
+    passed.
 
     Rows of other algorithms and precisions that are in `folder` already stay. UserError for an unknown name.
     """
@@ -83,7 +84,7 @@ def _made() -> Line:
 
 
 def _save(path: Path, columns: Sequence[str], rows: Iterable[Line], compared: Iterable[Line]) -> None:
-    """Write a table, whole or not at all: new rows, and those that were there of what was not `compared` now."""
+    """Write a table, whole or not at all: new rows, and those of what was not `compared` again."""
     again = {(line["algorithm"], line["dtype"]) for line in compared}
     kept: list[Line] = []
     if path.exists():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from torch import Tensor
@@ -76,33 +76,39 @@ class Trace:
         return found
 
 
-def measure(ours: Tensor, theirs: Entry, absolute: bool = False) -> float:
-    """max |a - b| / max |b|, see `twins.difference`. The denominator is at least the entry's scale, and 1 for
-    losses: what cancels, as a loss of normalised advantages does, is not measured against its own rounding."""
+def measure(ours: Tensor, theirs: Entry, start: Tensor | None = None) -> float:
+    """max |a - b| / max |b|, see `twins.difference`; absolutely for parameters that start as zeros.
+
+    What passes through zero is not measured against its own rounding: the denominator is at least 1 for a
+    loss, the largest number of the whole gradient for a part of it, and for a parameter what it was at the
+    start.
+    """
     least = 1.0 if theirs.kind == "losses" else theirs.scale
-    if absolute or not theirs.value.numel() or float(theirs.value.abs().max()) >= least:
-        return difference(ours, theirs.value, absolute)
-    return difference(ours, theirs.value, absolute=True) / least
+    if start is not None and theirs.kind in KINDS[3:]:
+        least = float(start.abs().max()) or INF
+    if not theirs.value.numel() or float(theirs.value.abs().max()) >= least:
+        return difference(ours, theirs.value)
+    return difference(ours, theirs.value, absolute=True) / (1.0 if least == INF else least)
 
 
-def compare(ours: Trace, theirs: Trace, from_zero: Iterable[str], last: int) -> Iterator[Difference]:
-    """Every tensor of the reference's first `last` updates beside ours, in the order of its computation.
+def compare(ours: Trace, theirs: Trace, start: Mapping[str, Tensor], last: int) -> Iterator[Difference]:
+    """Every tensor of the reference's first `last` updates beside ours, in the order of its computation;
+    `start` are the parameters before the first.
 
     What one of the two never names cannot be compared (a candidate shows its parameters alone); what it names
     at other times is a difference: an update that only one of them makes.
     """
     mine, reference = ours.table(last), theirs.table(last)
     both = {key[1:3] for key in mine} & {key[1:3] for key in reference}
-    zeros = set(from_zero)
-    alone = [key for key in mine if key not in reference and key[1:3] in both]
     for key, entry in reference.items():
         update, kind, name, _ = key
         if key in mine:
-            absolute = name in zeros and kind in KINDS[3:]
-            yield Difference(update, kind, name, measure(mine[key].value, entry, absolute))
+            yield Difference(update, kind, name, measure(mine[key].value, entry, start.get(name)))
         elif (kind, name) in both:
             yield Difference(update, kind, name, INF, "ours")
-    yield from (Difference(update, kind, name, INF, "reference") for update, kind, name, _ in alone)
+    for key in mine:
+        if key not in reference and key[1:3] in both:
+            yield Difference(*key[:3], INF, "reference")
 
 
 def largest(differences: Sequence[Difference], kind: str, last: int) -> Difference | None:

@@ -45,14 +45,11 @@ def _q(net: str, stack: str) -> dict[str, Layers]:
 
 
 def _deterministic(*critics: str) -> dict[str, dict[str, Layers]]:
-    return {
-        f"{part}{suffix}": stacks
-        for suffix in ("", "_target")
-        for part, stacks in (
-            ("actor", {"actor": (f"actor{suffix}.mu",)}),
-            ("critic", {name: (f"critic{suffix}.qf{i}",) for i, name in enumerate(critics)}),
-        )
-    }
+    found: dict[str, dict[str, Layers]] = {}
+    for suffix in ("", "_target"):
+        found[f"actor{suffix}"] = {"actor": (f"actor{suffix}.mu",)}
+        found[f"critic{suffix}"] = {name: (f"critic{suffix}.qf{i}",) for i, name in enumerate(critics)}
+    return found
 
 
 _SAC_ACTOR: Layers = ("actor.latent_pi", ("actor.mu", "actor.log_std"))
@@ -86,7 +83,7 @@ class Leaf(NamedTuple):
     outputs: slice = slice(None)  # of the layer
 
     def within(self, laid: Laid) -> Tensor:
-        """The part of seed 0's parameters or gradients, as `Network.lay` lays them, in SB3's shape; a view."""
+        """The part of seed 0's parameters or gradients as `Network.lay` gives them, in SB3's shape; a view."""
         stacks, vectors = laid
         if self.layer is None:
             return vectors[self.stack][0, 0]
@@ -120,8 +117,8 @@ class Twins:
         }
 
     def lay(self, network: str, rows: Tensor | None = None) -> Iterator[tuple[str, Tensor]]:
-        """(SB3's name, tensor) of what lies in rows (S, P), such as gradients, of one of our agent's networks;
-        default its parameters."""
+        """(SB3's name, tensor) of what lies in rows (S, P), such as gradients, of one of our agent's
+        networks; default its parameters."""
         net: Network = getattr(self.agent, network)
         laid = net.lay((net.theta if rows is None else rows).detach())
         return ((leaf.name, leaf.within(laid)) for leaf in self.leaves if leaf.network == network)
@@ -192,7 +189,8 @@ def precision(dtype: torch.dtype) -> Iterator[None]:
     if dtype == torch.float32:
         yield
         return
-    preprocess, to_torch = policies.preprocess_obs, BaseBuffer.to_torch
+    preprocess: Any = policies.preprocess_obs
+    to_torch = BaseBuffer.to_torch
 
     def in_doubles(obs: Any, *arguments: Any, **keywords: Any) -> Any:
         seen = preprocess(obs, *arguments, **keywords)

@@ -83,6 +83,8 @@ def _seconds(asked: Asked, mine: Sequence[Cell], found: Findings, jobs: int, say
         for layer, running in {name: pool.submit(look) for name, look in looks.items()}.items():
             _take(layer, running, found)
             say(f"{line(layer, found)} ({time.monotonic() - started:.0f} s)")
+    if "parity" not in looks:
+        say(line("parity", found))
 
 
 def _take(layer: str, running: Future[list[Check]], found: Findings) -> None:

@@ -304,7 +304,7 @@ def p26(patch: Patch) -> None:
     "ppo CartPole-v1",
     "kashif/firedup#3; SB2#213",
     "no target_kl, as in both benchmarks",
-    {"target_kl": 0.0001},
+    {"target_kl": 0.0003},
 )
 def p28_after(patch: Patch) -> None:
     before: Any = WeakKeyDictionary()
@@ -329,7 +329,7 @@ def p28_after(patch: Patch) -> None:
     "ppo CartPole-v1",
     "kashif/firedup#3; SB2#213",
     "no target_kl, as in both benchmarks",
-    {"target_kl": 0.001},
+    {"target_kl": 0.0003},
 )
 def p28_once(patch: Patch) -> None:
     patch.configure("ppo", lambda config: {"target_kl": config.target_kl and config.target_kl / 1.5})

@@ -1,0 +1,93 @@
+"""Planted bugs before the layers of validation: every mutation on every layer, and the page of what was caught.
+
+Trials keep their outcomes below results/<suite>/trials, which is no output: what is interrupted goes on there.
+"""
+
+import sys
+from pathlib import Path
+
+from rlparity import fingerprint, registry, settings, yamlfile
+from rlparity import suite as suites
+from rlparity.errors import UserError
+
+settings.put_command_on_path()
+try:
+    suites.check_writable(Path("results"), Path("reports"))
+    asked = yamlfile.read(Path(workflow.configfiles[-1]))
+    schema = settings.root() / settings.SCHEMAS / "sensitivity.schema.yaml"
+    if problems := list(yamlfile.problems(asked, schema)):
+        raise UserError("\n  - ".join([f"Bad suite {workflow.configfiles[-1]}:", *problems]))
+    if config != asked:
+        raise UserError("--config: a suite of planted bugs takes none; write one with less in it")
+except UserError as error:
+    sys.exit(f"rlparity: {error}")
+
+
+wildcard_constraints:
+    suite=config["name"],
+
+
+tried = ["rlparity.validation.sensitivity", *(entry.module for entry in registry.AGENTS.values())]
+tried += [f"rlparity.validation.{layer}" for layer in config["layers"] if layer != "statistics"]
+code = fingerprint.text_hash({name: fingerprint.digest(name) for name in fingerprint.closure(tuple(tried))})
+
+
+rule try_mutations:
+    input:
+        suite=workflow.configfiles[-1],
+    output:
+        trials="results/{suite}/trials.json",
+    log:
+        "results/{suite}/try_mutations.log",
+    benchmark:
+        "results/{suite}/try_mutations.tsv"
+    conda:
+        "../../environment.yml"
+    threads: workflow.cores
+    params:
+        code=code,
+    shell:
+        "exec rlparity sensitivity {input.suite:q} --jobs {threads} >{log:q} 2>&1"
+
+
+rule render_sensitivity:
+    input:
+        trials="results/{suite}/trials.json",
+    output:
+        matrix="reports/{suite}/matrix.csv",
+        trials="reports/{suite}/trials.csv",
+        page="reports/{suite}/index.html",
+        twin="reports/{suite}/README.md",
+    log:
+        "results/{suite}/render.log",
+    conda:
+        "../../environment.yml"
+    params:
+        code=fingerprint.stage("sensitivity"),
+    shell:
+        "exec rlparity sensitivity {wildcards.suite} --page >{log:q} 2>&1"
+
+
+rule list_reports:
+    input:
+        page=expand("reports/{suite}/index.html", suite=config["name"]),
+    output:
+        index="reports/index.html",
+    log:
+        expand("results/{suite}/index.log", suite=config["name"]),
+    conda:
+        "../../environment.yml"
+    params:
+        code=fingerprint.stage("report"),
+    shell:
+        "exec rlparity index >{log:q} 2>&1"
+
+
+onsuccess:
+    logger.info(Path("results", config["name"], "render.log").read_text(encoding="utf-8"))
+
+
+onerror:
+    logger.error(
+        f"suite {config['name']}: not finished, see above; the same command goes on where it stopped"
+    )
