@@ -14,7 +14,6 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from examples import misbehaving
 from examples.misbehaving import Honest
 from examples.tiny_ppo import TinyPPO
 from small import Protocol, cell, of_seed
@@ -303,7 +302,8 @@ def test_atari_games_are_booked_raw_and_whole() -> None:
 
 
 def test_the_example_learns() -> None:
-    c = cell("ppo", (0,), implementation="theirs", budget=5000, hyperparameters={"n_epochs": 10})
+    brisk = {"learning_rate": 0.003, "learning_rate_schedule": "constant", "n_epochs": 10, "batch_size": 64}
+    c = cell("ppo", (0,), implementation="theirs", budget=4096, hyperparameters=brisk)
     rows = candidate.train(c, TinyPPO, evaluate=False)
     returns = [row["episode_return"] for row in rows.episodes]
     assert not rows.failed and np.mean(returns[:20]) < 35 and np.mean(returns[-20:]) > 60

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from synthetic import PUBLISHED, Suite
 
 from rlparity import analyse, comparable, table
 from rlparity.cell import Cell
+from rlparity.records import write
 from rlparity.verdict import Pair, Scores
 
 KEYS = ("implementation", "algorithm", "environment")
@@ -140,15 +144,13 @@ def test_each_pair_is_judged_on_its_own_terms() -> None:
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A made-up suite in which `theirs` has the training returns of sb3, seed for seed, and `worse` 100 less."""
+    """A made-up suite in which `theirs` has the training returns of sb3, and `worse` 100 less."""
     root = tmp_path_factory.mktemp("comparable")
     made = Suite(algorithms=("ppo",), variants=(), seeds=6)
     for cell in [cell for cell in made.cells if cell.implementation == "sb3"]:
         for name in ("theirs", "worse"):
             values = {**vars(cell), "implementation": name, "candidate": {"logs": "x"}}
             made.cells.append(Cell(**values))
-    import json
-
     made.plan["cells"] = [json.loads(cell.to_json()) for cell in made.cells]
     made.write(root / "results")
     for cell in made.cells:
@@ -161,13 +163,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _relabel(results: Path, cell: Cell) -> None:
     """The training games of sb3 under the candidate's name, without evaluations."""
-    import hashlib
-    import json
-
-    import pyarrow.parquet as pq
-
-    from rlparity.records import write
-
     theirs = results / cell.folder
     rows = pq.read_table(
         results / str(cell.folder).replace(f"/{cell.implementation}/", "/sb3/") / "episodes.parquet"

@@ -11,6 +11,7 @@ import small  # noqa: F401  (one thread)
 from examples import misbehaving
 from examples.tiny_ppo import TinyPPO
 
+from rlparity.errors import UserError
 from rlparity.validation import contract
 from rlparity.validation.checks import Check
 
@@ -29,7 +30,11 @@ BROKEN = [
         r"train raised FloatingPointError: the loss is not what it was \(misbehaving\.py, line \d+\)",
     ),
     ("Exits", TRAINS, "train raised SystemExit: 3"),
-    ("StepsNaN", TRAINS, "sub-environment 0 was given float32 of shape .1,. for actions; expected an integer"),
+    (
+        "StepsNaN",
+        TRAINS,
+        "sub-environment 0 was given float32 of shape .1,. for actions; expected an integer",
+    ),
     ("TrainsTooLittle", TRAINS, "ended training after 1,000 of 1,024 steps"),
     ("UsesWorkers", TRAINS, "in the process that trains, not in workers"),
     ("GoesOnAfterTheEnd", TRAINS, "stepped before a reset, or after its game had ended"),
@@ -100,3 +105,13 @@ def test_what_breaks_the_contract_is_one_clear_line(name: str, check: str, line:
 
 def test_a_candidate_may_swallow_what_ends_its_training() -> None:
     assert failures(contract.check(misbehaving.SwallowsExceptions, "CartPole-v1", "ppo")) == {}
+
+
+def test_what_does_not_exist_or_fit_is_one_line() -> None:
+    for look in (lambda *a: contract.check(misbehaving.Honest, *a), lambda e, a: contract.check_agent(a, e)):
+        with pytest.raises(UserError, match=r"unknown algorithm 'pop'.*did you mean 'ppo'"):
+            look("CartPole-v1", "pop")
+        with pytest.raises(UserError, match="'dqn' cannot act in 'Pendulum-v1', whose"):
+            look("Pendulum-v1", "dqn")
+        with pytest.raises(UserError, match="unknown environment 'CartPole-v9'"):
+            look("CartPole-v9", "ppo")

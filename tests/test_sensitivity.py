@@ -199,10 +199,10 @@ def case(tmp_path: Path, reference: np.ndarray, random: float = 0.0) -> dict[str
     }
 
 
-def learning(seeds: int, rng: np.random.Generator, top: float = 100.0) -> np.ndarray:
+def learning(seeds: int, rng: np.random.Generator, top: float = 100.0, noise: float = 1.0) -> np.ndarray:
     """Curves that rise to `top`, with a level of their own for each seed: (points + 1, seeds)."""
     rise = np.linspace(0.2, 1, POINTS + 1)[:, None]
-    return top * rise + 10 * rng.normal(size=seeds) + rng.normal(size=(POINTS + 1, seeds))
+    return top * rise + 5 * rng.normal(size=seeds) + noise * rng.normal(size=(POINTS + 1, seeds))
 
 
 def arm(returns: np.ndarray) -> looks.Arm:
@@ -244,18 +244,19 @@ class Unadjusted(looks.Case):
 
 
 def test_looks_do_not_add_up_to_false_alarms(tmp_path: Path) -> None:
-    """Of 300 agents like the reference, at most one in twenty is stopped by any of four looks; by the same
+    """Of 160 agents like the reference, at most one in twenty is stopped by any of four looks; by the same
     looks without adjustment, more are."""
     rng = np.random.default_rng(3)
     alarms = {looks.Case: 0, Unadjusted: 0}
-    for _ in range(10):
-        content = case(tmp_path, learning(10, rng))
-        for _ in range(30):
-            equal = arm(learning(10, rng))
-            for kind in alarms:
-                found = (kind(content).judge(point, equal)[0] for point in (5, 10, 15, 20))
+    for _ in range(16):
+        content = case(tmp_path, learning(10, rng, noise=30))
+        judges = {kind: kind(content) for kind in alarms}
+        for _ in range(10):
+            equal = arm(learning(10, rng, noise=30))
+            for kind, judged in judges.items():
+                found = (judged.judge(point, equal)[0] for point in (5, 10, 15, 20))
                 alarms[kind] += any(verdict in ("WORSE", "BETTER") for verdict in found)
-    assert alarms[looks.Case] <= 15 < alarms[Unadjusted], alarms
+    assert alarms[looks.Case] <= 8 < alarms[Unadjusted], alarms
 
 
 def test_a_reference_that_did_not_learn_decides_nothing(tmp_path: Path) -> None:

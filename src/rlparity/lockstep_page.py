@@ -111,27 +111,33 @@ def _answer(runs: pd.DataFrame) -> str:
     """What stayed together, in plain sentences."""
     text = []
     for mode, words in (
-        ("own-actions", "in which ours acts by itself"),
-        ("replay", "on Stable-Baselines3's transitions"),
+        ("own-actions", "Handed Stable-Baselines3's random draws alone, our {} do as it does"),
+        ("replay", "Handed its transitions, our {} learn what it learns"),
     ):
-        rows = runs[runs["mode"] == mode]
-        if rows.empty:
-            continue
-        kept = rows[rows.verdict == "together"]
-        sentence = f"{len(kept)} of {len(rows)} runs {words} keep step"
+        kept = runs[(runs["mode"] == mode) & (runs.verdict == "together")]
         if len(kept):
-            steps = f"{whole(kept.env_steps.min())} environment steps and more"
-            sentence += f" for {steps}, parameters within {_power(kept.largest.max())}"
-        text.append(f"{sentence}.")
-    rounding = runs[runs.verdict == "rounding"]
-    if len(rounding):
-        cases = join(sorted({f"{row.algorithm} with {row.settings}" for row in rounding.itertuples()}))
-        text.append(f"Rounding parts {cases}: our agent parts from itself as early.")
-    parted = runs[runs.verdict == "part"]
-    if len(parted):
-        cases = join(sorted({f"{row.algorithm} on {row.environment}" for row in parted.itertuples()}))
-        text.append(f"{cases} part from it.")
+            steps = f"{whole(kept.env_steps.min())} environment steps"
+            text.append(
+                f"{words.format(_agents(kept))} for {steps}, parameters within {_power(kept.largest.max())}."
+            )
+    if len(rounding := runs[runs.verdict == "rounding"]):
+        names = _names(rounding, ["algorithm", "settings"], "{} with {}")
+        text.append(f"Rounding parts {names}, where ours parts from itself as early.")
+    if len(parted := runs[runs.verdict == "part"]):
+        names = _names(parted, ["algorithm", "environment", "mode"], "{} on {} ({})")
+        text.append(f"They part in {names}.")
     return " ".join(text)
+
+
+def _agents(rows: pd.DataFrame) -> str:
+    """`a2c, dqn and ppo on CartPole-v1, ppo on Pendulum-v1`."""
+    by_environment = rows.groupby("environment").algorithm.unique()
+    return ", ".join(f"{join(names)} on {environment}" for environment, names in by_environment.items())
+
+
+def _names(rows: pd.DataFrame, columns: list[str], form: str) -> str:
+    """The cases of these rows, each named once."""
+    return join([form.format(*case) for case in rows[columns].drop_duplicates().values], most=9)
 
 
 def _runs(runs: pd.DataFrame) -> Table:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -56,10 +57,11 @@ class Case:
     def __init__(self, content: Mapping[str, Any]):
         self._looks = dict(content["looks"])  # point -> environment steps
         self._margin, self._seeds = content["margin"], len(content["cell"]["seeds"])
-        names = ("reference", "random")
-        self._reference, self._random = (
-            arm(Path(folder, "evaluations.parquet") for folder in content[name]) for name in names
-        )
+        self._arms = {
+            name: arm(Path(folder, "evaluations.parquet") for folder in content[name])
+            for name in ("reference", "random")
+        }
+        self._scores = cache(lambda name, *at: self._arms[name].scores(*at))
 
     @property
     def tests(self) -> int:
@@ -68,18 +70,18 @@ class Case:
 
     def obstacle(self) -> str:
         """Why nothing could be decided at the last look, however the agent did; empty if something can."""
-        last = self._looks[max(self._looks)]
-        reference = self._reference.scores("auc", last)
-        row = tested(reference, reference, self._random.scores("auc", last), self._margin)
-        return str(row["reason"])
+        at = ("auc", self._looks[max(self._looks)])
+        reference = self._scores("reference", *at)
+        return str(tested(reference, reference, self._scores("random", *at), self._margin)["reason"])
 
     def judge(self, point: int, mutated: Arm) -> tuple[str, str]:
         """Verdict and evidence at a look; UNDECIDED where training should go on, or ended undecided."""
         env_step, whole = self._looks[point], point == max(self._looks)
         found = []
         for endpoint in ENDPOINTS if whole else INTERIM:
-            x, y, z = (each.scores(endpoint, env_step) for each in (mutated, self._reference, self._random))
-            row = tested(x, y, z, self._margin) | {"implementation": "scratch", "failed_seeds": ""}
+            y, z = (self._scores(name, endpoint, env_step) for name in ("reference", "random"))
+            row = tested(mutated.scores(endpoint, env_step), y, z, self._margin)
+            row |= {"implementation": "scratch", "failed_seeds": ""}
             row["p_holm"] = min(self.tests * row["p_difference"], 1.0)
             row["p_equivalence"] = row["p_equivalence"] if whole else 1.0
             word, why = decide(row)

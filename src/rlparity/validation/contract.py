@@ -12,9 +12,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from rlparity import candidate, settings
+from rlparity import candidate, registry, settings, worlds
 from rlparity.candidate import Factory
 from rlparity.cell import Cell, Protocol
+from rlparity.errors import UserError, unknown
+from rlparity.settings import Algorithm
 from rlparity.validation import contract_agent, contract_candidate, contract_trace
 from rlparity.validation.checks import Check, timed
 from rlparity.validation.contract_worlds import cut, is_atari
@@ -48,8 +50,8 @@ def check(
     """Look at a candidate, a factory or its `MODULE:FACTORY`, in an environment.
 
     It is trained five times for about a thousand steps with the settings of the named configuration
-    `algorithm`, cut short, and `hyperparameters`, as they are. UserError if there is no such factory. Without
-    a training that works there is one check, which says why.
+    `algorithm`, cut short, and `hyperparameters`, as they are. Without a training that works there is one
+    check, which says why. UserError if there is no such factory, configuration or environment.
     """
     made = candidate.load(factory) if isinstance(factory, str) else factory
     cell = brief_cell(environment, algorithm, hyperparameters or {}, time_limit_s)
@@ -71,8 +73,10 @@ def check_agent(
     """Look into a named configuration of our own, in an environment and in a world made for the purpose.
 
     `train.run`, worlds, memories, normalisers and the evaluator are taken as they are now, so that a fault
-    planted in any of them shows. `hyperparameters` replace those of the configuration.
+    planted in any of them shows. `hyperparameters` replace those of the configuration. UserError if it
+    cannot act there.
     """
+    named_configuration(algorithm, environment)
     agent = contract_agent.Agent(algorithm, environment, dict(hyperparameters or {}))
     checks = [
         timed(LAYER, name, partial(_applied, look)) for name, look in contract_agent.looks(agent).items()
@@ -84,6 +88,17 @@ def _applied(look: Callable[[], Answer | None]) -> Answer:
     return look() or NOT_APPLICABLE
 
 
+def named_configuration(algorithm: str, environment: str) -> Algorithm:
+    """A configuration that can act in an environment; UserError if there is no such thing."""
+    algorithms, actions = settings.library().algorithms, worlds.probe(environment).actions
+    if algorithm not in algorithms:
+        raise unknown("algorithm", algorithm, algorithms, "contract")
+    named = algorithms[algorithm]
+    if actions not in registry.AGENTS[named.agent].actions:
+        raise UserError(f"contract: {algorithm!r} cannot act in {environment!r}, whose actions are {actions}")
+    return named
+
+
 def brief_cell(
     environment: str, algorithm: str | None, hyperparameters: Mapping[str, Any], time_limit_s: float
 ) -> Cell:
@@ -91,7 +106,7 @@ def brief_cell(
     agent, n_envs, normalize, values = "", 1, False, dict[str, Any]()
     modes: tuple[str, ...] = ("deterministic",)
     if algorithm is not None:
-        named = settings.library().algorithms[algorithm]
+        named = named_configuration(algorithm, environment)
         block = settings.library().lookup(environment, named.agent)
         agent, n_envs, normalize, modes = named.agent, block.n_envs, block.normalize, named.modes
         fields = {name: field.default for name, field in settings.config(agent).items()}

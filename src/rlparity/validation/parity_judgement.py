@@ -81,7 +81,8 @@ def judge(
         Row(algorithm, configuration + BESIDE_ITSELF, dtype, n, kind, found.size, math.inf, True)
         for n, kind, found in _largest(allowed.measured, updates)
     ]
-    in_order = sorted(differences, key=lambda found: found.update)  # stable: the order of computation
+    # stable: within an update in the order of computation, which parameters end
+    in_order = sorted(differences, key=lambda found: (found.update, found.kind in KINDS[3:]))
     beyond = (found for found in in_order if not found.size <= allowed(found.kind, found.update))
     return Finding(rows, next(beyond, None), floor)
 

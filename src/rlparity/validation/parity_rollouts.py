@@ -11,16 +11,15 @@ from unittest import mock
 
 import numpy as np
 import torch
-from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper, VecNormalize
+from stable_baselines3.common.vec_env import VecNormalize
 from torch import Tensor
 
 from rlparity import agents
-from rlparity.records import Step
-from rlparity.tasks.normalise import Normalised
 from rlparity.validation.parity_floor import Beside, from_zero
-from rlparity.validation.parity_handed import STEPWISE, Enough, Handed, Raw, Recording
+from rlparity.validation.parity_handed import STEPWISE, Enough, Handed, Recording
 from rlparity.validation.parity_readers import agent_read, reference_read
 from rlparity.validation.parity_trace import Trace
+from rlparity.validation.parity_transcript import Normaliser, Transcript
 from rlparity.validation.twins import Twins
 
 COLUMNS = {  # SB3's buffer -> (its samples, our batches)
@@ -34,43 +33,6 @@ LINE_SEARCH = {  # our metrics, and what sb3-contrib logs them as
     "kl_divergence": "kl_divergence_loss",
     "line_search_success": "is_line_search_success",
 }
-
-
-class Transcript(VecEnvWrapper):
-    """Writes down what the worlds tell SB3's collector, step by step."""
-
-    def __init__(self, worlds: VecEnv, dtype: torch.dtype):
-        super().__init__(worlds)
-        self._dtype = dtype
-        self.steps: list[tuple[np.ndarray, ...]] = []  # obs, reward, ended, stopped, successor, next obs
-
-    def reset(self) -> Any:
-        """Start anew."""
-        self._obs = self.venv.reset()
-        return self._obs
-
-    def step_wait(self) -> Any:
-        """One step of all worlds."""
-        obs: Any
-        obs, rewards, dones, infos = self.venv.step_wait()
-        cut = np.array([info.get("TimeLimit.truncated", False) for info in infos])
-        after = obs.copy()
-        for n in np.flatnonzero(dones):
-            after[n] = infos[n]["terminal_observation"]
-        self.steps.append((self._obs, rewards.copy(), dones & ~cut, dones.copy(), after, obs))
-        self._obs = obs
-        precise = np.float64 if self._dtype == torch.float64 else np.float32
-        return obs, rewards.astype(precise), dones, infos  # to which SB3 adds values at time limits
-
-    def pop(self, actions: np.ndarray) -> Raw:
-        """The steps since the last call, with actions (T, N, ...) as the policy drew them."""
-        columns = [np.stack(column) for column in zip(*self.steps, strict=True)]
-        self.steps = []
-        obs, reward, ended, stopped, after, seen = (
-            torch.from_numpy(column).transpose(0, 1)[None].to(self._dtype) for column in columns
-        )
-        action = torch.from_numpy(actions).transpose(0, 1)[None]
-        return Raw(Step(obs, action, reward, 1 - ended, stopped, after), seen)
 
 
 def record(twins: Twins, recording: Recording, updates: int, beside: Beside | None = None) -> None:
@@ -106,7 +68,9 @@ class Recorder:
         stepwise = twins.algorithm in STEPWISE
         with from_zero(), _permutations() as drawn, reference_read(twins, trace, stepwise):
             self._train()
-        if not stepwise:
+        if stepwise:
+            trace.count_steps(trace.update)
+        else:
             logged = self._model.logger.name_to_value
             _note_line_search(
                 trace, {name: logged[f"train/{theirs}"] for name, theirs in LINE_SEARCH.items()}
@@ -143,7 +107,7 @@ def _drawn(model: Any) -> np.ndarray:
 
 
 def _columns(model: Any) -> dict[str, Tensor]:
-    """The rollout as minibatches are cut from it, in its own order (N T, ...); actions are in float32 there."""
+    """The rollout as minibatches are cut from it, in its own order (N T, ...): actions in float32."""
     buffer = model.rollout_buffer
 
     def flat(array: np.ndarray) -> Tensor:
@@ -200,7 +164,7 @@ def _note_normalised(trace: Trace, rollout: Any, obs_moments: Any, return_moment
 def replay(twins: Twins, recording: Recording, trace: Trace) -> None:
     """Our agent, handed the same: advantages and returns from transitions, then updates of SB3's batches."""
     agent, room = twins.agent, agents.module(twins.algorithm)
-    normaliser = _Normaliser(twins, recording.handed[0].raw) if recording.handed[0].raw else None
+    normaliser = Normaliser(twins, recording.handed[0].raw) if recording.handed[0].raw else None
     with agent_read(twins, trace, twins.algorithm in STEPWISE):
         for handed in recording.handed:
             assert handed.rollout is not None
@@ -215,8 +179,10 @@ def replay(twins: Twins, recording: Recording, trace: Trace) -> None:
             columns = {ours: handed.batch[sampled] for sampled, ours in COLUMNS.values()}
             columns |= {"obs": handed.batch["observations"], "action": handed.batch["actions"]}
             batch = room.Batch(**{name: columns[name][None] for name in room.Batch._fields})
-            metrics = agent.update(batch, *_orders(agent, handed))
-            if twins.algorithm not in STEPWISE:
+            end, metrics = trace.update + handed.n_updates, agent.update(batch, *_orders(agent, handed))
+            if twins.algorithm in STEPWISE:
+                trace.count_steps(end)
+            else:
                 _note_line_search(trace, {name: metrics[name][0] for name in LINE_SEARCH})
                 trace.close(twins.ours())
 
@@ -229,29 +195,3 @@ def _orders(agent: Any, handed: Handed) -> list[Tensor]:
         return []
     missing = max(getattr(agent.config, "n_epochs", 0) - len(orders), 0)
     return [torch.cat([orders, orders[-1:].expand(missing, -1)])[:, None]]
-
-
-class _Normaliser:
-    """Our running normalisation, shown what SB3's was shown: the task that it wraps repeats what happened."""
-
-    def __init__(self, twins: Twins, first: Raw):
-        self.obs, self.spec = first.rollout.obs[:, :, 0], twins.spec
-        self._waiting: list[tuple[Step, Tensor]] = []
-        self._normalised = Normalised(self, twins.model.gamma)  # type: ignore[arg-type]
-
-    @property
-    def moments(self) -> tuple[Any, Any]:
-        """Of observations and of returns."""
-        return self._normalised.obs_moments, self._normalised.return_moments
-
-    def step(self, action: Tensor, live: Any = None) -> Step:
-        """As a task does: the next that happened."""
-        step, self.obs = self._waiting.pop(0)
-        return step
-
-    def normalise(self, raw: Raw) -> Step:
-        """A whole rollout."""
-        fields = [field.unbind(2) for field in (*raw.rollout, raw.seen)]
-        self._waiting = [(Step(*row[:-1]), row[-1]) for row in zip(*fields, strict=True)]
-        steps = [self._normalised.step(step.action) for step, _ in list(self._waiting)]
-        return Step(*(torch.stack(field, 2) for field in zip(*steps, strict=True)))

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from rlparity.validation.twins import difference
@@ -35,9 +36,8 @@ class Difference(NamedTuple):
 
     def __str__(self) -> str:
         if self.missing:
-            return (
-                f"{self.kind}: only {'the reference' if self.missing == 'ours' else 'ours'} has {self.name}"
-            )
+            only = "the reference" if self.missing == "ours" else "ours"
+            return f"{self.kind}: {self.name} in update {self.update} of {only} alone"
         return f"{self.kind}: {self.name} by {self.size:.1e} in update {self.update}"
 
 
@@ -63,6 +63,15 @@ class Trace:
         for name, value in parameters.items():
             self.note("target networks" if "_target." in name else "parameters", name, value)
         self.update += 1
+
+    def count_steps(self, end: int) -> None:
+        """Note how many updates were made of a rollout, of which the reference made those before number `end`;
+        what there is beyond is dropped, so that the next rollout's are compared with their own."""
+        made = self.update - 1
+        self.entries = [entry for entry in self.entries if entry.update < end]
+        self.update = end - 1
+        self.note("losses", "updates made so far", torch.tensor(float(made)))
+        self.update = end
 
     def table(self, last: int) -> dict[tuple[int, str, str, int], Entry]:
         """The entries of the first `last` updates; those of one name in one update are counted."""

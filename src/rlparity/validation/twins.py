@@ -83,7 +83,7 @@ class Leaf(NamedTuple):
     outputs: slice = slice(None)  # of the layer
 
     def within(self, laid: Laid) -> Tensor:
-        """The part of seed 0's parameters or gradients as `Network.lay` gives them, in SB3's shape; a view."""
+        """The part of seed 0's parameters or gradients, laid out by `Network.lay`, in SB3's shape; a view."""
         stacks, vectors = laid
         if self.layer is None:
             return vectors[self.stack][0, 0]

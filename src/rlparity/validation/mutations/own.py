@@ -138,7 +138,7 @@ def o8(patch: Patch) -> None:
 
 
 @bug(
-    "O9", "actions are drawn with the variance for the deviation", "a2c Pendulum-v1", hides="deviations of 1"
+    "O9", "actions are drawn with the variance for the deviation", "sac Pendulum-v1", hides="deviations of 1"
 )
 def o9(patch: Patch) -> None:
     def around(sample: Any, mean: Tensor, log_std: Tensor, uniform: Tensor) -> Any:
@@ -232,15 +232,15 @@ def o16(patch: Patch) -> None:
     patch.wrap(ppo.Agent, "observe", around)
 
 
-@bug("O17", "the critic learns the next state's value", "a2c Pendulum-v1")
+@bug("O17", "the critic learns the next state's value", "ppo Pendulum-v1")
 def o17(patch: Patch) -> None:
     def around(prepare: Any, self: Any, rollout: Any) -> Any:
         batch = prepare(self, rollout)
-        value = self.value(rollout.next_obs.flatten(1, 2))
+        with torch.no_grad():
+            value = self.value(rollout.next_obs.flatten(1, 2))
         return batch._replace(returns=batch.advantage + value)
 
-    a2c = agents.module("a2c")
-    patch.wrap(a2c.Agent, "prepare", around)
+    patch.wrap(ppo.Agent, "prepare", around)
 
 
 MUTATIONS = bug.mutations

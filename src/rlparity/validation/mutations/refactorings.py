@@ -126,7 +126,7 @@ def f8(patch: Patch) -> None:
     patch.replace(ppo.Batch, "at", at)
 
 
-@refactoring("F9", "a Gaussian's log-density is written with its variance", "a2c Pendulum-v1")
+@refactoring("F9", "a Gaussian's log-density is written with its variance", "ppo Pendulum-v1")
 def f9(patch: Patch) -> None:
     def log_prob(mean: Tensor, log_std: Tensor, action: Tensor) -> Tensor:
         variance = (2 * log_std).exp()

@@ -1,0 +1,86 @@
+"""A Python candidate in a process of its own: the same rows, and nothing that it does ends the suite."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small import cell
+
+from rlparity import candidate, candidate_process, candidate_work
+from rlparity.cell import Cell
+from rlparity.rows import Rows
+
+EXAMPLES = Path(__file__).parent / "examples"
+BROKEN = """
+import os, signal, time
+
+def make(observation_space, action_space, hyperparameters):
+    return Learner()
+
+class Learner:
+    def act(self, obs, deterministic):
+        return obs.argmax(-1) % 2
+
+    def train(self, make_env, seed, budget):
+        open("run.json", "w").write("mine")
+        {what}
+"""
+
+
+def theirs(entry: str, folder: Path, **candidate: Any) -> Cell:
+    brought = {"entry": entry, "folder": str(folder), **candidate}
+    return cell("ppo", (4,), implementation="theirs", n_envs=2, candidate=brought)
+
+
+def broken(tmp_path: Path, what: str, **changes: Any) -> str:
+    """Why the seed of a candidate failed that does this in training."""
+    (tmp_path / "broken.py").write_text(BROKEN.format(what=what))
+    made = theirs("broken:make", tmp_path, **changes)
+    rows = Rows(made)
+    candidate_process.run(made, tmp_path / "results", rows)
+    assert not rows.episodes and list(rows.failed) == [4] and "\n" not in rows.failed[4]
+    assert {path.name for path in (tmp_path / "results").iterdir()} == {"candidate.log"}
+    return rows.failed[4]
+
+
+def test_its_rows_are_those_of_the_same_process(tmp_path: Path) -> None:
+    made = theirs("misbehaving.py:Honest", EXAMPLES)
+    alone, isolated = Rows(made), Rows(made)
+    candidate.run(_found(made), rows=alone)
+    candidate_process.run(made, tmp_path, isolated)
+    assert isolated.episodes == alone.episodes != [] and isolated.evaluations == alone.evaluations != []
+    assert isolated.failed == alone.failed == {} and isolated.training_time_s > 0
+
+
+def _found(made: Cell) -> Cell:
+    """The same with its file where this process finds it."""
+    entry = candidate_process.absolute(made.candidate["entry"], EXAMPLES)
+    return Cell(**{**vars(made), "candidate": {**made.candidate, "entry": entry}})
+
+
+@pytest.mark.parametrize(
+    ("what", "line"),
+    [
+        ("os.kill(os.getpid(), signal.SIGSEGV)", "its process crashed by signal SIGSEGV"),
+        ("os._exit(0)", "its process ended without a result"),
+        ("raise ValueError('no luck')", "train raised ValueError: no luck (broken.py, line 13)"),
+    ],
+)
+def test_a_crash_is_one_line(tmp_path: Path, what: str, line: str) -> None:
+    assert line in broken(tmp_path, what)
+
+
+def test_what_cannot_be_interrupted_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidate_process, "HARD_LIMIT", 1)
+    monkeypatch.setattr(candidate_work, "GRACE_S", 0.5)
+    deaf = "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM, signal.SIGTERM]); time.sleep(600)"
+    assert "its process was stopped at the time limit of 8 s" in broken(tmp_path, deaf, time_limit_s=8)
+
+
+def test_a_module_that_is_gone_is_one_line(tmp_path: Path) -> None:
+    made = theirs("nowhere:make", tmp_path)
+    rows = Rows(made)
+    candidate_process.run(made, tmp_path / "results", rows)
+    assert "there is no module 'nowhere'" in rows.failed[4]
