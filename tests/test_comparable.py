@@ -192,3 +192,12 @@ def test_logged_candidates_get_verdicts_by_their_training_returns(report: Path) 
     assert set(scored[scored.implementation == "theirs"].endpoint) == {"training_auc", "training_final"}
     assert set(scored[scored.implementation == "sb3"].endpoint) == {"auc", "final", "time_to_threshold"}
     assert np.isfinite(scored[scored.implementation == "worse"].value).all()
+
+
+def test_curves_of_training_returns_stand_beside_the_references(report: Path) -> None:
+    curves = pd.read_csv(report / "curves.csv")
+    trained = curves[curves.protocol == "training"]
+    assert set(trained.implementation) == {"theirs", "worse", "sb3"}
+    wide = trained.pivot_table(index="env_step", columns="implementation", values="mean")
+    assert wide.index.tolist() == [50 * k for k in range(1, 21)]  # budget 1,000 in 20 stretches
+    assert np.allclose(wide.theirs, wide.sb3) and np.allclose(wide.theirs - wide.worse, 100)

@@ -38,7 +38,9 @@ def analyse(tables: Path, published_numbers: Path, into: Path) -> None:
     plan = _plan(tables / "plan.json")
     evaluations, runs = (table.read(tables / f"{name}.parquet") for name in ("evaluations", "runs"))
     points = evaluation_points(evaluations, plan)
-    scores, curve = score(points, runs, plan), curves(points)
+    trained = comparable.curves(tables / "episodes.parquet", plan)
+    drawn = points if trained.empty else pd.concat([points, trained], ignore_index=True)
+    scores, curve = score(points, runs, plan), curves(drawn)
     equal = comparable.score(points, tables / "episodes.parquet", runs, plan)
     own = equal[equal["terms"] == equal["implementation"]]
     scores = pd.concat([scores, own[list(TABLES["scores"])]], ignore_index=True)
@@ -48,7 +50,7 @@ def analyse(tables: Path, published_numbers: Path, into: Path) -> None:
         "verdicts": verdicts(scores, plan, equal),
         "paper": paper(scores, plan, published(published_numbers), curve),
         "curves": curve,
-        "seed_curves": table.frame("seed_curves", points[list(TABLES["seed_curves"])]),
+        "seed_curves": table.frame("seed_curves", drawn[list(TABLES["seed_curves"])]),
         "profiles": profiles(scores),
         "improvement": improvement(scores, plan, equal),
         "thresholds": thresholds(scores, runs, plan),

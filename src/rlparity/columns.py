@@ -205,7 +205,7 @@ TABLES: dict[str, dict[str, Column]] = {
     """),
     "curves": ARM
     | _columns("""
-        protocol str deterministic or sampled
+        protocol str deterministic, sampled, or training: returns of the games that were learnt from
         env_step int nominal point of evaluation, environment steps
         iqm float inter-quartile mean over seeds of the mean return of an evaluation
     """)
@@ -216,7 +216,7 @@ TABLES: dict[str, dict[str, Column]] = {
     """),
     "seed_curves": ARM
     | _columns("""
-        protocol str deterministic or sampled
+        protocol str deterministic, sampled, or training: returns of the games that were learnt from
         seed int seed of the run
         env_step int nominal point of evaluation, environment steps
         value float mean return of the evaluation

@@ -78,6 +78,23 @@ def score(points: pd.DataFrame, episodes: Path, runs: pd.DataFrame, plan: Mappin
     return table.frame("scores", rows).assign(terms=terms)
 
 
+def curves(episodes: Path, plan: Mapping[str, Any]) -> pd.DataFrame:
+    """Columns of table `seed_curves`: mean training returns of these candidates and their references, by the
+    environment step at which a stretch of the budget ends."""
+    rows: list[dict[str, Any]] = []
+    found = logged(plan)
+    games = table.read(episodes) if found else pd.DataFrame()
+    logging = [one for one in found if not games[_is(games, one.candidate)].empty]
+    arms = {who: one for one in logging for who in (one.candidate, one.reference)}
+    for who, one in arms.items():
+        for seed, part in games[_is(games, who)].groupby("seed"):
+            values = stretches(part["env_step"], part["episode_return"], one.budget, one.points)
+            keys = {**dict(zip(ARM, who, strict=True)), "protocol": "training", "seed": int(seed)}
+            ends = [one.budget * (k + 1) // one.points for k in range(one.points)]
+            rows += [{**keys, "env_step": at, "value": value} for at, value in zip(ends, values, strict=True)]
+    return table.frame("seed_curves", rows)
+
+
 def _is(frame: pd.DataFrame, who: Who) -> pd.Series:
     return (
         (frame["implementation"] == who[0])

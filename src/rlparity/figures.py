@@ -42,7 +42,13 @@ def draw(report: Path) -> list[Path]:
 
 def _jobs(folder: Folder) -> Iterable[tuple[str, Callable[[], Canvas | None]]]:
     yield "verdicts", partial(overview.verdicts, folder)
-    kinds = {"curves": _curves, "intervals": _intervals, "seeds": _seeds, "profiles": _profiles}
+    kinds: dict[str, Callable[[Folder, str], Canvas | None]] = {
+        "curves": _curves,
+        "training": partial(_curves, training=True),
+        "intervals": _intervals,
+        "seeds": _seeds,
+        "profiles": _profiles,
+    }
     for environment in folder.plan["environments"]:
         for kind, make in kinds.items():
             yield f"{kind}-{slug(environment)}", partial(make, folder, environment)
@@ -68,9 +74,14 @@ def _panels(folder: Folder, environment: str, table: str) -> list[tuple[str, lis
     return panels
 
 
-def _curves(folder: Folder, environment: str) -> Canvas | None:
-    """One panel per algorithm: a thin line per seed, the IQM with its interval, all arms together."""
-    panels = _panels(folder, environment, "curves")
+def _curves(folder: Folder, environment: str, training: bool = False) -> Canvas | None:
+    """One panel per algorithm: a thin line per seed, the IQM with its interval, all arms together; of
+    evaluations, or of returns in training."""
+    panels = [
+        (algorithm, [arm for arm in arms if not folder.evaluated("curves", environment, arm, training).empty])
+        for algorithm, arms in _panels(folder, environment, "curves")
+    ]
+    panels = [(algorithm, arms) for algorithm, arms in panels if arms]
     if not panels:
         return None
     threshold = folder.plan["environments"][environment].get("threshold")
@@ -80,10 +91,11 @@ def _curves(folder: Folder, environment: str) -> Canvas | None:
         (level, label, dash) for level, label, dash in levels if level is not None and math.isfinite(level)
     ]
     key = legend(folder.colours, lines=True, extra=[line_entry(label, dash) for _, label, dash in lines])
-    canvas = Canvas(f"{environment}: learning curves", len(panels), 3, (280, 196), key=key)
+    what = "training returns" if training else "learning curves"
+    canvas = Canvas(f"{environment}: {what}", len(panels), 3, (280, 196), key=key)
     for axes, (algorithm, arms) in zip(canvas.axes, panels, strict=True):
         for arm in arms:
-            _curve(axes, folder, environment, arm)
+            _curve(axes, folder, environment, arm, training)
         for level, _, dash in lines:
             axes.axhline(level, color=MUTED, linewidth=0.9, linestyle=dash, zorder=1)
         axes.set_title(_title(folder, algorithm))
@@ -95,15 +107,15 @@ def _curves(folder: Folder, environment: str) -> Canvas | None:
     return canvas
 
 
-def _curve(axes: Axes, folder: Folder, environment: str, arm: Arm) -> None:
+def _curve(axes: Axes, folder: Folder, environment: str, arm: Arm, training: bool) -> None:
     colour, dash = folder.colours[arm[0]], shape(arm[0])[1]
-    seeds = folder.evaluated("seed_curves", environment, arm)
+    seeds = folder.evaluated("seed_curves", environment, arm, training)
     x, y = [], []
     for _, one in seeds.sort_values(["seed", "env_step"]).groupby("seed"):
         x += [*one.env_step, math.nan]  # one line with gaps: overlaps do not add up, and the file stays small
         y += [*one.value, math.nan]
     axes.plot(x, y, color=colour, linewidth=0.5, alpha=0.35, zorder=2)
-    rows = folder.evaluated("curves", environment, arm).sort_values("env_step")
+    rows = folder.evaluated("curves", environment, arm, training).sort_values("env_step")
     axes.fill_between(
         rows.env_step, rows.ci_low, rows.ci_high, color=colour, alpha=0.17, linewidth=0, zorder=3
     )

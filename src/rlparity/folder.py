@@ -170,9 +170,11 @@ class Folder:
             rows = rows[rows[key] == value]
         return rows
 
-    def evaluated(self, table: str, environment: str, arm: Arm) -> pd.DataFrame:
-        """Rows of the deterministic or epsilon-greedy policy; of the sampled one where there is no other."""
+    def evaluated(self, table: str, environment: str, arm: Arm, training: bool = False) -> pd.DataFrame:
+        """Rows of the deterministic or epsilon-greedy policy, of the sampled one where there is no other; or
+        those of returns in training."""
         rows = self.rows(table, environment, arm)
+        rows = rows[(rows.protocol == "training") == training]
         chosen = rows[rows.protocol != "sampled"]
         return rows if chosen.empty else chosen
 

@@ -160,7 +160,7 @@ def _pictures(folder: Folder) -> dict[str, Picture]:
     """Every figure that was drawn, by the stem of its file."""
     places = {kind: (kind, None) for kind in ("verdicts", "improvement", "cost")}
     for environment in folder.plan["environments"]:
-        for kind in ("curves", "intervals", "seeds", "profiles"):
+        for kind in ("curves", "training", "intervals", "seeds", "profiles"):
             places[f"{kind}-{slug(environment)}"] = (kind, environment)
     pictures, captions = {}, prose().captions
     for name, (kind, environment) in places.items():

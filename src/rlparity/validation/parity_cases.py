@@ -141,7 +141,8 @@ def _actor_critics() -> Iterator[Case]:
     yield Case("ppo", "default, continuous", PPO, continuous=True)
     yield Case("ppo", "clipped values", {**PPO, "clip_range_vf": 0.1, **gae})
     yield Case("ppo", "advantages not normalised", {**PPO, "normalize_advantage": False})
-    yield Case("ppo", "entropy bonus, vf_coef", {**PPO, "ent_coef": 0.02, "vf_coef": 0.8}, continuous=True)
+    options = {**PPO, "ent_coef": 0.02, "vf_coef": 0.8, "log_std_init": -0.5}
+    yield Case("ppo", "entropy bonus, vf_coef, small deviations", options, continuous=True)
     yield Case("ppo", "target KL", {**PPO, "target_kl": 0.003, "learning_rate": 3e-3})
     yield Case(
         "ppo",
@@ -192,34 +193,29 @@ def _q_learners() -> Iterator[Case]:
 
 
 def _deterministic() -> Iterator[Case]:
-    wide = {**NETS, "net_arch": (256, 256), "learning_rate": 3e-4}
+    bursts = {**NETS, "tau": 0.05, "train_freq": 2, "gradient_steps": 3, **SLOPING}
     for algorithm in ("ddpg", "td3"):
         yield Case(algorithm, "default", NETS, continuous=True)
-        yield Case(
-            algorithm,
-            "tau 0.05, bursts of updates, schedule",
-            {**NETS, "tau": 0.05, "train_freq": 2, "gradient_steps": 3, **SLOPING},
-            continuous=True,
-        )
-    yield Case(
-        "td3",
-        "delay 3, much noise",
-        {**NETS, "tau": 0.05, "policy_delay": 3, "target_policy_noise": 0.6, "target_noise_clip": 0.3},
-        continuous=True,
-    )
-    yield Case("td3", "wide networks", wide, continuous=True, n_envs=1, dtypes=("float32",))
+        yield Case(algorithm, "tau 0.05, bursts of updates, schedule", bursts, continuous=True)
+        yield _wide(algorithm)
+    noise = {"policy_delay": 3, "target_policy_noise": 0.6, "target_noise_clip": 0.3}
+    yield Case("td3", "delay 3, much noise", {**NETS, "tau": 0.05, **noise}, continuous=True)
+
+
+def _wide(algorithm: str) -> Case:
+    """Networks that go another way through our code, in float32 only (`rlparity.wide`)."""
+    options = {**NETS, "net_arch": (256, 256), "learning_rate": 3e-4, "gamma": 0.9}
+    return Case(algorithm, "wide networks", options, continuous=True, dtypes=("float32",))
 
 
 def _sac() -> Iterator[Case]:
-    yield Case("sac", "default", {**NETS, "tau": 0.05}, continuous=True)
-    yield Case("sac", "fixed temperature", {**NETS, "ent_coef": 0.2, "tau": 0.05}, continuous=True)
+    options: Mapping[str, Any] = {**NETS, "tau": 0.05}
+    bursts = {"target_update_interval": 2, "gradient_steps": 4, "train_freq": 2}
+    yield Case("sac", "default", options, continuous=True)
+    yield Case("sac", "fixed temperature", {**options, "ent_coef": 0.2}, continuous=True)
     yield Case("sac", "target entropy, schedule", {**NETS, "target_entropy": 1.5, **SLOPING}, continuous=True)
-    yield Case(
-        "sac",
-        "every second target update, bursts",
-        {**NETS, "tau": 0.05, "target_update_interval": 2, "gradient_steps": 4, "train_freq": 2},
-        continuous=True,
-    )
+    yield Case("sac", "every second target update, bursts", {**options, **bursts}, continuous=True)
+    yield _wide("sac")
 
 
 CASES: tuple[Case, ...] = tuple(_cases())

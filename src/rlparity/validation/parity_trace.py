@@ -65,7 +65,7 @@ class Trace:
         self.update += 1
 
     def count_steps(self, end: int) -> None:
-        """Note how many updates were made of a rollout, of which the reference made those before number `end`;
+        """Note how many updates a rollout brought, of which the reference made those before number `end`;
         what there is beyond is dropped, so that the next rollout's are compared with their own."""
         made = self.update - 1
         self.entries = [entry for entry in self.entries if entry.update < end]
