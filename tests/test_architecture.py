@@ -13,7 +13,8 @@ PACKAGE = Path(__file__).parents[1] / "src" / "rlparity"
 SHOWS = {"bench": {"benchmark_page", "report"}}
 SHARED = {"cell", "errors", "records"}  # what both halves use
 LIGHT = {  # start-up time matters: they run before every job
-    *("__main__", "cell", "cost", "errors", "fingerprint", "games", "grid", "orders", "presets"),
+    *("__main__", "candidate_sources", "candidates", "cell", "cost", "errors", "fingerprint", "games"),
+    *("grid", "needs", "orders", "presets"),
     *("registry", "restore", "settings", "sources", "suite", "vouch", "worlds", "yamlfile"),
 }
 AGENT_USES = {

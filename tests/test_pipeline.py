@@ -250,3 +250,14 @@ def test_commands_tell_mistakes_in_one_line(finished: Checkout) -> None:
         done = finished.run("-m", "rlparity", *arguments)
         assert done.returncode == 2, arguments
         assert expected in done.stderr and "Traceback" not in done.stderr
+
+
+def test_candidates_are_trained_seed_by_seed_beside_the_others(checkout: Checkout) -> None:
+    (checkout.path / "theirs.py").write_text("")
+    theirs = 'candidates:\n  theirs: {against: ppo, entry: "theirs:make"}\n'
+    (checkout.path / "tiny.yaml").write_text(SUITE + theirs)
+    cells, rest = checkout.plan()
+    assert cells == {("theirs", "ppo", "seeds-0-0"), ("theirs", "ppo", "seeds-1-1")}
+    assert set(rest) == PRESENTING
+    (checkout.path / "tiny.yaml").write_text(SUITE + theirs + "references: shipped\n")
+    assert checkout.plan()[0] == cells

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from rlparity import logs
@@ -28,4 +29,5 @@ def run(cell: Cell, folder: Path, rows: Rows) -> tuple[str, ...]:
         rows.failed[seed] = str(refused)
         return ()
     fill(rows, logged)
-    return (*found.notes, *logged.notes)
+    root = os.path.commonpath([file.parent for file in found.files[seed]])
+    return (*found.notes, *(note.replace(f"{root}/", "") for note in logged.notes))

@@ -52,6 +52,8 @@ def _case(suite: ET.Element, layer: str, name: str, seconds: float) -> ET.Elemen
 
 
 def _tell(case: ET.Element, tag: str, text: str) -> None:
+    if tag == "system-out" and not text:
+        return
     told = ET.SubElement(case, tag)
     if tag == "system-out":
         told.text = _clean(text)

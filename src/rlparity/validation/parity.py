@@ -59,9 +59,7 @@ def compare_case(case: Case, dtype: str, updates: Sequence[int] = UPDATES) -> Fi
     twins, last = case.twins(getattr(torch, dtype)), max(updates)
     beside = Beside(case.twins(twins.dtype), twins) if case.amplified else None
     recording = record(case, twins, last, beside)
-    trace, room = Trace(), parity_rollouts if case.algorithm in ON_POLICY else parity_minibatches
-    room.replay(twins, recording, trace)
-    found = list(compare(trace, recording.trace, recording.start, last))
+    found = list(compare(replay(twins, recording), recording.trace, recording.start, last))
     itself = compare(beside.trace, recording.trace, recording.start, last) if beside else ()
     allowed = Floor(TOLERANCES[dtype], updates, itself)
     return judge((case.algorithm, case.name, dtype), found, allowed, updates)
@@ -76,6 +74,13 @@ def record(case: Case, twins: Twins, updates: int, beside: Beside | None = None)
         else:
             parity_minibatches.record(twins, recording, updates)
     return recording
+
+
+def replay(twins: Twins, recording: Recording) -> Trace:
+    """Our side: the agent, handed what SB3 was."""
+    trace, room = Trace(), parity_rollouts if twins.algorithm in ON_POLICY else parity_minibatches
+    room.replay(twins, recording, trace)
+    return trace
 
 
 def check_candidate(

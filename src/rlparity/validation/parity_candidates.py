@@ -34,6 +34,7 @@ Losses that `update` returns are compared where SB3 has them: policy_loss, value
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -128,6 +129,7 @@ def _copies(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def _numbers(losses: Any) -> Iterator[tuple[str, Tensor]]:
     for name, value in (losses if isinstance(losses, Mapping) else {}).items():
-        number = torch.as_tensor(value)
-        if number.numel() == 1:
-            yield str(name), number.double()
+        with suppress(TypeError, ValueError, RuntimeError):  # what else it may want to tell
+            number = torch.as_tensor(value, dtype=torch.float64)
+            if number.numel() == 1:
+                yield str(name), number

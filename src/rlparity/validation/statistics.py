@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import redirect_stderr
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -97,9 +99,15 @@ def floor(plan: Suite, results: Path, reports: Path) -> list[Cell]:
 
 
 def train(cells: Sequence[Cell], results: Path, jobs: int, say: Say) -> list[str]:
-    """Train what is not trained yet, `jobs` cells at a time, each in a process of its own; returns a line for
-    each that broke in a way that is not the candidate's."""
+    """Train what is not trained yet, `jobs` cells at a time, each in a process of its own, and read finished
+    logs in this one; returns a line for each that broke in a way that is not the candidate's."""
     waiting = orders.place(cells, results)
+    for cell in [cell for cell in waiting if cell.kind == "logs"]:
+        waiting.remove(cell)
+        with (results / cell.folder / "train.log").open("w") as log, redirect_stderr(log):
+            run = run_cell(cell, results / cell.folder)
+        for reason in run["failed_seeds"].values():
+            say(f"{LAYER}: {_told(cell)}: {reason}")
     broken = []
     with ThreadPoolExecutor(jobs) as pool:
         running = {pool.submit(_train, cell, results): cell for cell in waiting}
@@ -108,9 +116,7 @@ def train(cells: Sequence[Cell], results: Path, jobs: int, say: Say) -> list[str
                 cell, (problem, seconds) = running[done], done.result()
                 run = orders.finished(results / cell.folder) or {}
                 outcome = problem or "; ".join(run.get("failed_seeds", {}).values()) or "done"
-                if cell.kind != "logs" or outcome != "done":
-                    who = f"{cell.implementation} {cell.block} in {cell.environment}"
-                    say(f"{LAYER}: {who}: {outcome} ({seconds:.0f} s)")
+                say(f"{LAYER}: {_told(cell)}: {outcome} ({seconds:.0f} s)")
                 broken += [f"{cell.folder}: {problem}"] if problem else []
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -118,11 +124,12 @@ def train(cells: Sequence[Cell], results: Path, jobs: int, say: Say) -> list[str
     return broken
 
 
+def _told(cell: Cell) -> str:
+    return f"{cell.implementation} {cell.block} in {cell.environment}"
+
+
 def _train(cell: Cell, results: Path) -> tuple[str, float]:
     folder, started = results / cell.folder, time.monotonic()
-    if cell.kind == "logs":  # nothing of theirs is run
-        run_cell(cell, folder)
-        return "", time.monotonic() - started
     with (folder / "train.log").open("wb") as log:
         done = subprocess.run(
             [sys.executable, "-m", "rlparity", "cell", "--cell", str(folder / orders.ORDER)],
@@ -176,7 +183,7 @@ def _detail(row: dict[str, str]) -> str:
     reason = ", ".join(text for text in (row["reason"], failed) if text)
     if not row["smallest_margin"]:
         return f"{row['verdict']}: {reason}; {seeds}"
-    margins = [f"{100 * float(row[name]):.0f} %" for name in ("smallest_margin", "margin")]
+    margins = [f"{math.ceil(round(100 * float(row[name]), 6))} %" for name in ("smallest_margin", "margin")]
     within = "equivalent within {}, margin {}".format(*margins)
     means = f"mean {float(row['mean_implementation']):.4g} and {float(row['mean_reference']):.4g}"
     return f"{row['verdict']}: {within}, {means}, {seeds}" + (f"; {reason}" if reason else "")

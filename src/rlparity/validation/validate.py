@@ -16,7 +16,7 @@ from rlparity.records import write_bytes
 from rlparity.suite import Suite
 from rlparity.validation import asked as questions
 from rlparity.validation import contract_command, layers, statistics
-from rlparity.validation.asked import REFERENCE, Asked
+from rlparity.validation.asked import BROUGHT, REFERENCE, Asked
 from rlparity.validation.checks import Check
 from rlparity.validation.layers import NotRun
 from rlparity.validation.statistics import GOOD, Say, Verdict
@@ -31,7 +31,6 @@ class Findings:
     plan: Suite
     checks: list[Check] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)  # layer -> why it was not run
-    notes: list[str] = field(default_factory=list)  # assumed or repaired to have the candidate's rows
     cells: list[Cell] = field(
         default_factory=list
     )  # with records to judge by; none if there is nothing to judge
@@ -72,7 +71,7 @@ def _seconds(asked: Asked, mine: Sequence[Cell], found: Findings, jobs: int, say
     if asked.kind == "entry":
         looks["parity"] = lambda: layers.of_entry("parity", first)
     else:
-        found.left_out["parity"] = f"{asked.kind} has no update to be called"
+        found.left_out["parity"] = f"{BROUGHT[asked.kind]}, without an update that could be called"
         looks["contract"] = lambda: contract_command.check(first, jobs)
     if asked.kind == "logs":
         places = list(dict.fromkeys(cell.environment for cell in mine))
@@ -113,7 +112,8 @@ def _minutes(
     if broken := statistics.train(waiting, results, jobs, say):
         found.left_out["statistics"] = broken[0]
         return
-    found.notes = statistics.notes(mine, results)
+    for note in statistics.notes(mine, results):
+        say(f"note: {note}")
     found.cells = [*floor, *there.cells, *mine]
     found.plan = replace(found.plan, cells=tuple(found.cells))
 

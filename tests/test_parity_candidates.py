@@ -1,0 +1,165 @@
+"""Update parity of candidates: the same batches and draws into somebody else's `update`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from typing import Any
+
+import gymnasium as gym
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rlparity import candidate_entry
+from rlparity.errors import UserError
+from rlparity.validation import parity
+
+torch.set_num_threads(1)
+TINY_PPO: Any = candidate_entry.load("tests/examples/tiny_ppo.py:TinyPPO")
+FEW = (1, 10)
+
+
+class OtherDQN:
+    """Deep Q-learning in plain PyTorch, as far as its updates go."""
+
+    def __init__(self, observation_space: gym.Space, action_space: Any, hp: Mapping[str, Any]):
+        sizes = [observation_space.shape[0], *hp["net_arch"], int(action_space.n)]  # type: ignore[index]
+        self.hp, self.seen = hp, list[dict[str, Any]]()
+        self.q, self.target = (self.network(sizes) for _ in range(2))
+
+    def network(self, sizes: list[int]) -> nn.Sequential:
+        layers: list[nn.Module] = []
+        for i, o in pairwise(sizes):
+            layers += [nn.Linear(i, o), nn.ReLU()]
+        return nn.Sequential(*layers[:-1])
+
+    def load_reference(self, state: Mapping[str, Tensor]) -> None:
+        for net, prefix in ((self.q, "q_net.q_net."), (self.target, "q_net_target.q_net.")):
+            own = {name.removeprefix(prefix): x for name, x in state.items() if name.startswith(prefix)}
+            net.to(next(iter(own.values())).dtype).load_state_dict(own)
+        self.optimizer = torch.optim.Adam(self.q.parameters(), lr=self.hp["learning_rate"])
+
+    def reference_state(self) -> dict[str, Tensor]:
+        nets = {"q_net.q_net.": self.q, "q_net_target.q_net.": self.target}
+        return {prefix + name: x for prefix, net in nets.items() for name, x in net.state_dict().items()}
+
+    def update(self, batch: Mapping[str, Tensor], draws: Mapping[str, Any]) -> dict[str, Any]:
+        self.seen.append(dict(draws))
+        if draws["update_target"]:
+            self.target.load_state_dict(self.q.state_dict())
+        with torch.no_grad():
+            best = self.target(batch["next_observations"]).max(1, keepdim=True).values
+            y = batch["rewards"] + (1 - batch["dones"]) * batch.get("discounts", self.hp["gamma"]) * best
+        loss = F.smooth_l1_loss(self.q(batch["observations"]).gather(1, batch["actions"]), y)
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.q.parameters(), self.hp["max_grad_norm"])
+        self.optimizer.step()
+        batch["rewards"].zero_()  # what it does with its batch is its own affair
+        return {"loss": loss.item(), "note": "huber"}
+
+
+def test_the_example_makes_the_updates_of_stable_baselines3():
+    for dtype in ("float32", "float64"):
+        checks = parity.check_candidate(TINY_PPO, "ppo", dtype=dtype)
+        assert [check.passed for check in checks] == [True], checks
+        assert "within 108 updates: parameters" in checks[0].detail  # whole calls of `update`
+
+
+def test_another_algorithm_with_losses_and_target_networks():
+    names = ("default", "bursts of updates", "three-step returns")
+    for check in parity.check_candidate(OtherDQN, "dqn", names, "float64"):
+        assert check.passed, check
+        assert "losses" in check.detail and "target networks" in check.detail
+
+
+def no_normalisation(made: Any) -> None:
+    update = made.update
+
+    def spoiled(batch: dict[str, Tensor], draws: Any) -> Any:
+        return update({**batch, "advantages": 2 + batch["advantages"] ** 3}, draws)
+
+    made.update = spoiled
+
+
+def wrong_epsilon(made: Any) -> None:
+    load = made.load_reference
+
+    def spoiled(state: Any) -> None:
+        load(state)
+        made.optimizer = torch.optim.Adam(made.nets.parameters(), eps=1e-8)
+
+    made.load_reference = spoiled
+
+
+def raises(made: Any) -> None:
+    made.update = lambda batch, draws: batch["advantage"]
+
+
+def leaves_out(made: Any) -> None:
+    made.reference_state = dict
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (no_normalisation, "first difference: parameters: mlp_extractor.policy_net.0.weight"),
+        (wrong_epsilon, "first difference: parameters: mlp_extractor.policy_net.0.weight"),
+        (raises, "KeyError: 'advantage'"),
+        (leaves_out, "leaves out action_net.bias, action_net.weight"),
+    ],
+)
+def test_what_is_wrong_with_a_candidate_is_said(spoil: Callable[[Any], None], said: str):
+    def factory(*spaces_and_settings: Any) -> Any:
+        made = TINY_PPO(*spaces_and_settings)
+        spoil(made)
+        return made
+
+    (check,) = parity.check_candidate(factory, "ppo", updates=FEW)
+    assert not check.passed
+    assert said in check.detail, check.detail
+
+
+def test_losses_that_differ_are_named_before_parameters():
+    class Squared(OtherDQN):
+        def update(self, batch: Mapping[str, Tensor], draws: Mapping[str, Any]) -> dict[str, Any]:
+            found = super().update({**batch, "rewards": 2 * batch["rewards"]}, draws)
+            return {**found, "unknown": 3.0}
+
+    (check,) = parity.check_candidate(Squared, "dqn", updates=FEW)
+    assert not check.passed and "first difference: losses: loss" in check.detail
+
+
+def test_a_factory_that_fails_is_a_failed_check():
+    def factory(*_: Any) -> Any:
+        raise RuntimeError("no such network")
+
+    (check,) = parity.check_candidate(factory, "dqn")
+    assert not check.passed and check.detail == "RuntimeError: no such network"
+
+
+def test_a_candidate_without_updates_is_left_alone():
+    class Silent:
+        def __init__(self, *_: Any):
+            self.update = lambda batch, draws: None
+
+    assert parity.check_candidate(Silent, "ppo") == []
+    with pytest.raises(UserError, match="unknown algorithm"):
+        parity.check_candidate(Silent, "reinforce")
+
+
+def test_draws_say_what_the_moment_decides():
+    made: list[OtherDQN] = []
+
+    def factory(*arguments: Any) -> OtherDQN:
+        made.append(OtherDQN(*arguments))
+        return made[-1]
+
+    parity.check_candidate(factory, "dqn", ("clipped gradients, schedule",), updates=(20,))
+    draws = made[-1].seen
+    followed = [k for k, each in enumerate(draws) if each["update_target"]]
+    assert followed and followed == list(range(followed[0], 20, followed[1] - followed[0]))
+    remaining = [each["progress_remaining"] for each in draws]
+    assert remaining == sorted(remaining, reverse=True) and 0 < remaining[-1] < remaining[0] <= 1
