@@ -7,22 +7,21 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-import stable_baselines3 as sb3
 import torch
 from gymnasium import spaces
 from small import cell
 from stable_baselines3.common.buffers import RolloutBuffer
-from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from stable_baselines3.common.vec_env import DummyVecEnv
-from torch import Tensor, nn
+from torch import Tensor
 
 from rlparity import agents, targets
 from rlparity.agents import a2c, ppo
-from rlparity.networks import TRUNK, Network
 from rlparity.records import Step
 from rlparity.seeding import Streams
 from rlparity.tasks import TaskSpec
+from rlparity.validation import twins
+from rlparity.validation.twins import Twins
 
 SHAPE, N_ACTIONS = (4, 84, 84), 3
 
@@ -48,41 +47,29 @@ class Snow(gym.Env):
         return self.draw(), float(self.left % 3 - 1), self.left == 0, False, {}
 
 
-def spec(n_envs: int) -> TaskSpec:
-    return TaskSpec(1, n_envs, SHAPE, N_ACTIONS)
-
-
-def layers(*modules: nn.Module) -> list[Any]:
-    return [m for module in modules for m in module.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-
-
-def pairs(network: Network, stacks: dict[str, list[Any]]) -> list[tuple[Tensor, Tensor]]:
-    """Our leaves and theirs, in the same shape."""
-    found = []
-    for name, modules in stacks.items():
-        for (weight, bias), module in zip(network.stacks[name], modules, strict=True):
-            theirs = module.weight if isinstance(module, nn.Conv2d) else module.weight.T
-            found += [(weight[0], theirs), (bias[0].flatten(), module.bias)]
-    return found
-
-
-def difference(network: Network, stacks: dict[str, list[Any]], start: list[Tensor]) -> float:
-    """Length of ours - theirs, relative to how far theirs went from the start; the largest of all layers.
+class Movement:
+    """How far our networks end up from SB3's, in lengths of the way that SB3's went from a common start: the
+    largest of all tensors.
 
     Single weights may differ more: Adam makes steps of full length out of gradients that are all rounding.
     """
-    found = []
-    for (ours, theirs), before in zip(pairs(network, stacks), start, strict=True):
-        theirs = theirs.detach()
-        found.append(float((ours.detach() - theirs).norm() / (theirs - before).norm()))
-    return max(found)
 
+    def __init__(self, twins: Twins):
+        self._twins = twins
+        self.begin()
 
-def start_of(network: Network, stacks: dict[str, list[Any]]) -> list[Tensor]:
-    """Give the network their weights; a copy of them."""
-    for ours, theirs in pairs(network, stacks):
-        ours.detach().copy_(theirs.detach())
-    return [theirs.detach().clone() for _, theirs in pairs(network, stacks)]
+    def begin(self) -> None:
+        """Go on from SB3's weights on both sides."""
+        self._twins.align()
+        self._start = {name: x.detach().clone() for name, x in self._twins.theirs().items()}
+
+    def difference(self) -> float:
+        theirs = self._twins.theirs()
+        moved = {name: (theirs[name].detach() - x).norm() for name, x in self._start.items()}
+        ours = self._twins.ours()
+        found = [(ours[name] - theirs[name].detach()).norm() / way for name, way in moved.items() if way > 0]
+        assert found
+        return float(max(found))
 
 
 def flat(array: np.ndarray) -> Tensor:
@@ -93,33 +80,22 @@ def flat(array: np.ndarray) -> Tensor:
 def test_actor_critics_with_shared_convolutions(algorithm: str):
     """Three updates, each from the same weights: a rectifier at its kink amplifies rounding. A2C has RMSprop
     as in TensorFlow."""
-    shared: dict[str, Any] = {
+    options: dict[str, Any] = {
         "n_steps": 8,
         "gamma": 0.97,
         "gae_lambda": 0.9,
         "ent_coef": 0.01,
         "vf_coef": 0.25,
     }
-    ours, theirs, policy = dict(shared), dict(shared), {}
     if algorithm == "ppo":
-        shared = {"batch_size": 8, "n_epochs": 2, "clip_range": 0.5, "learning_rate": 2.5e-4}
-        ours, theirs = {**ours, **shared}, {**theirs, **shared}
+        options |= {"batch_size": 8, "n_epochs": 2, "clip_range": 0.5, "learning_rate": 2.5e-4}
     else:
-        ours |= {"rms_prop_tf": True, "rms_prop_eps": 1e-5}
-        policy = {"optimizer_class": RMSpropTFLike, "optimizer_kwargs": {"eps": 1e-5, "alpha": 0.99}}
-    kind: Any = sb3.PPO if algorithm == "ppo" else sb3.A2C
-    model: Any = kind("CnnPolicy", DummyVecEnv([Snow] * 2), seed=0, **theirs, policy_kwargs=policy)
-    agent: Any = agents.build(algorithm, spec(2), ours, Streams(cell(algorithm)), 48)
-    extractor = model.policy.features_extractor
-    stacks = {
-        TRUNK: layers(extractor),
-        "actor": [model.policy.action_net],
-        "critic": [model.policy.value_net],
-    }
-    starts = [start_of(agent.network, stacks)]
+        options |= {"rms_prop_tf": True, "rms_prop_eps": 1e-5}
+    both = twins.make(algorithm, DummyVecEnv([Snow] * 2), options, torch.float32, budget=48)
+    model, agent, movement = both.model, both.agent, Movement(both)
     train, differences = model.train, []
 
-    def both() -> None:
+    def alongside() -> None:
         b = model.rollout_buffer
         obs, action = flat(b.observations), flat(b.actions)[..., 0].long()
         value, advantage, returns, log_prob = (
@@ -135,38 +111,36 @@ def test_actor_critics_with_shared_convolutions(algorithm: str):
             agent.update(a2c.Batch(obs, action, value, advantage, returns))
         np.random.set_state(state)
         train()
-        differences.append(difference(agent.network, stacks, starts[-1]))
-        starts.append(start_of(agent.network, stacks))
+        differences.append(movement.difference())
+        movement.begin()
 
-    model.train = both
+    model.train = alongside
     model.learn(48)
     assert len(differences) == 3
     assert max(differences) < 1e-3, differences
 
 
-def test_dqn_with_convolutions():
-    """Three updates on bytes."""
-    shared: dict[str, Any] = {"learning_rate": 1e-3, "batch_size": 8, "gamma": 0.95}
-    model: Any = sb3.DQN("CnnPolicy", Snow(), seed=0, buffer_size=10, **shared)
+@pytest.mark.parametrize(
+    ("algorithm", "options"),
+    [("dqn", {"batch_size": 8, "gamma": 0.95}), ("qrdqn", {"batch_size": 32, "n_quantiles": 20})],
+)
+def test_q_learners_with_convolutions(algorithm: str, options: dict[str, Any]):
+    """Three updates on bytes, one from the other."""
+    shared = {**options, "learning_rate": 1e-3, "buffer_size": 10}
+    both = twins.make(algorithm, DummyVecEnv([Snow]), shared, torch.float32, budget=240)
+    model, agent, size = both.model, both.agent, options["batch_size"]
     model._setup_learn(240)
-    agent: Any = agents.build("dqn", spec(1), {**shared, "buffer_size": 10}, Streams(cell("dqn")), 240)
-    q, target = (
-        {TRUNK: layers(net.features_extractor), "q": layers(net.q_net)}
-        for net in (model.q_net, model.q_net_target)
-    )
-    start = start_of(agent.q, q)
-    start_of(agent.q_target, target)
-    rng = torch.Generator().manual_seed(0)
+    movement, rng = Movement(both), torch.Generator().manual_seed(0)
     for _ in range(3):
-        obs, next_obs = torch.randint(256, (2, 1, 8, *SHAPE), dtype=torch.uint8, generator=rng)
-        action = torch.randint(N_ACTIONS, (1, 8), generator=rng)
-        reward, chance = 3 * torch.rand(2, 1, 8, generator=rng)
+        obs, next_obs = torch.randint(256, (2, 1, size, *SHAPE), dtype=torch.uint8, generator=rng)
+        action = torch.randint(N_ACTIONS, (1, size), generator=rng)
+        reward, chance = 3 * torch.rand(2, 1, size, generator=rng)
         ended = (chance < 0.6).float()
         columns = (obs[0], action.T, next_obs[0], ended.T, reward.T)
         model.replay_buffer.sample = lambda *_, data=columns, **__: ReplayBufferSamples(*data)
-        model.train(gradient_steps=1, batch_size=8)
+        model.train(gradient_steps=1, batch_size=size)
         agent.update(Step(obs, action, reward, 1 - ended, ended, next_obs))
-        assert difference(agent.q, q, start) < 1e-3
+        assert movement.difference() < 1e-3
 
 
 def test_values_of_successors_are_those_of_their_own_images():

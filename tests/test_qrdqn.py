@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
 import pytest
 import sb3_contrib
-import test_pixel_parity as pixels
 import torch
-from small import build, cell, row, set_output, stream
-from stable_baselines3.common.type_aliases import ReplayBufferSamples
+from small import build, row, set_output, stream
 from stable_baselines3.common.vec_env import DummyVecEnv
-from test_update_parity import copy_weights, largest_difference, linears
 from torch import Tensor
 
-from rlparity import agents
+from rlparity import networks
 from rlparity.agents import qrdqn
-from rlparity.networks import TRUNK
-from rlparity.records import Step
-from rlparity.seeding import Streams
+from rlparity.validation import parity, parity_cases
 
 
 def test_the_loss_sums_over_quantiles_that_learn_and_averages_over_those_they_learn_from():
@@ -77,106 +73,33 @@ def test_it_acts_on_the_mean_or_at_random():
     assert agent.act(obs).tolist() == [[1, 1, 1, 1]]
 
 
-def pair(**shared: Any) -> tuple[Any, Any]:
-    """sb3-contrib's model and our agent with its weights; the target network differs from the other."""
-    model: Any = sb3_contrib.QRDQN(
-        "MlpPolicy", gym.make("CartPole-v1"), seed=0, policy_kwargs={"n_quantiles": 20}, **shared
-    )
-    model._setup_learn(240)
-    agent = build("qrdqn", inputs=4, budget=240, n_quantiles=20, **shared)
-    stacks = {"quantiles": linears(model.quantile_net)}
-    model.policy.quantile_net_target.load_state_dict(
-        {name: 1.1 * value for name, value in model.quantile_net.state_dict().items()}
-    )
-    copy_weights(agent.network, stacks)
-    copy_weights(agent.target, {"quantiles": linears(model.quantile_net_target)})
-    return model, agent
+def mean_of_all(loss: Callable[..., Tensor], theta: Tensor, y: Tensor) -> Tensor:
+    return loss(theta, y) / theta.shape[-1]
 
 
-def difference(model: Any, agent: Any) -> float:
-    return largest_difference(agent.network, {"quantiles": linears(model.quantile_net)})
+def mirrored(loss: Callable[..., Tensor], theta: Tensor, y: Tensor) -> Tensor:
+    return loss(-theta, -y)
 
 
-def updates(model: Any, agent: Any, n_updates: int, ended_share: float = 0.3) -> float:
-    """Both arms on the same minibatches; returns the largest relative difference of a parameter."""
-    rng = torch.Generator().manual_seed(0)
-    for update in range(n_updates):
-        obs, next_obs = torch.randn(2, 1, 32, 4, generator=rng)
-        action = torch.randint(2, (1, 32), generator=rng)
-        reward, chance = 3 * torch.rand(2, 1, 32, generator=rng)
-        ended = (chance < 3 * ended_share).float()
-        agent.env_steps = 20 * update
-        model._current_progress_remaining = 1 - agent.env_steps / 240
-        columns = (obs[0], action.T, next_obs[0], ended.T, reward.T)
-        model.replay_buffer.sample = lambda *_, data=columns, **__: ReplayBufferSamples(*data)
-        model.train(gradient_steps=1, batch_size=32)
-        agent.update(Step(obs, action, reward, 1 - ended, ended, next_obs))
-    return difference(model, agent)
+@pytest.mark.parametrize("plant", [mean_of_all, mirrored])
+def test_planted_bugs_of_the_loss_are_found(plant: Callable[..., Tensor], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(qrdqn, "quantile_huber_loss", partial(plant, qrdqn.quantile_huber_loss))
+    first = parity.compare_case(parity_cases.of("qrdqn")[0], "float64", (1,)).first
+    assert first is not None and (first.kind, first.name) == ("losses", "loss")
 
 
-@pytest.mark.parametrize("max_grad_norm", [None, 0.5])
-def test_updates_are_sb3_contribs(max_grad_norm: float | None):
-    model, agent = pair(learning_rate=1e-3, gamma=0.95, max_grad_norm=max_grad_norm)
-    assert difference(model, agent) == 0
-    assert model.policy.optimizer.defaults["eps"] == agent.optimizer._eps == 0.01 / 32
-    before = agent.network.theta.detach().clone()
-    assert updates(model, agent, 12) < 1e-4
-    assert (agent.network.theta - before).abs().max() > 1e-3
+def test_an_end_that_is_ignored_is_found(monkeypatch: pytest.MonkeyPatch):
+    target = qrdqn.target_quantiles
+    monkeypatch.setattr(qrdqn, "target_quantiles", lambda r, d, *rest: target(r, torch.ones_like(d), *rest))
+    first = parity.compare_case(parity_cases.of("qrdqn")[0], "float64", (1,)).first
+    assert first is not None and (first.kind, first.name) == ("targets", "target_quantiles")
 
 
-def test_updates_on_images_are_sb3_contribs():
-    """Two updates on bytes, with the network of Nature 2015."""
-    shared: dict[str, Any] = {"learning_rate": 1e-3, "batch_size": 32, "buffer_size": 10}
-    kwargs = {"n_quantiles": 20}
-    model: Any = sb3_contrib.QRDQN("CnnPolicy", pixels.Snow(), seed=0, policy_kwargs=kwargs, **shared)
-    model._setup_learn(240)
-    agent: Any = agents.build(
-        "qrdqn", pixels.spec(1), {**shared, "n_quantiles": 20}, Streams(cell("qrdqn")), 240
-    )
-    both = (
-        {TRUNK: pixels.layers(net.features_extractor), "quantiles": pixels.layers(net.quantile_net)}
-        for net in (model.quantile_net, model.quantile_net_target)
-    )
-    stacks, target = both
-    start = pixels.start_of(agent.network, stacks)
-    pixels.start_of(agent.target, target)
-    rng = torch.Generator().manual_seed(0)
-    for _ in range(2):
-        obs, next_obs = torch.randint(256, (2, 1, 32, *pixels.SHAPE), dtype=torch.uint8, generator=rng)
-        action = torch.randint(pixels.N_ACTIONS, (1, 32), generator=rng)
-        reward, chance = 3 * torch.rand(2, 1, 32, generator=rng)
-        ended = (chance < 0.6).float()
-        columns = (obs[0], action.T, next_obs[0], ended.T, reward.T)
-        model.replay_buffer.sample = lambda *_, data=columns, **__: ReplayBufferSamples(*data)
-        model.train(gradient_steps=1, batch_size=32)
-        agent.update(Step(obs, action, reward, 1 - ended, ended, next_obs))
-        assert pixels.difference(agent.network, stacks, start) < 1e-3
-
-
-def mean_of_all(patch: pytest.MonkeyPatch, agent: Any) -> None:
-    loss = qrdqn.quantile_huber_loss
-    patch.setattr(qrdqn, "quantile_huber_loss", lambda theta, y: loss(theta, y) / theta.shape[-1])
-
-
-def mirrored(patch: pytest.MonkeyPatch, agent: Any) -> None:
-    loss = qrdqn.quantile_huber_loss
-    patch.setattr(qrdqn, "quantile_huber_loss", lambda theta, y: loss(-theta, -y))
-
-
-def ends_ignored(patch: pytest.MonkeyPatch, agent: Any) -> None:
-    update = agent.update
-    agent.update = lambda batch: update(batch._replace(discount=torch.ones_like(batch.discount)))
-
-
-def usual_epsilon(patch: pytest.MonkeyPatch, agent: Any) -> None:
-    agent.optimizer._eps = 1e-8
-
-
-@pytest.mark.parametrize("plant", [mean_of_all, mirrored, ends_ignored, usual_epsilon])
-def test_planted_bugs_are_found(plant: Callable[..., None], monkeypatch: pytest.MonkeyPatch):
-    model, agent = pair(learning_rate=1e-3, gamma=0.95)
-    plant(monkeypatch, agent)
-    assert updates(model, agent, 4) > 1e-3
+def test_the_usual_epsilon_of_adam_is_found(monkeypatch: pytest.MonkeyPatch):
+    adam = networks.Adam
+    monkeypatch.setattr(networks, "Adam", lambda network, eps: adam(network, 1e-8))
+    first = parity.compare_case(parity_cases.of("qrdqn")[0], "float64", (1,)).first
+    assert first is not None and first.kind == "parameters"
 
 
 @pytest.mark.parametrize(
