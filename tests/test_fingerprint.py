@@ -162,9 +162,13 @@ def test_stages_know_their_own_sources_and_the_report_its_templates(edit: Edit) 
         return {name: fingerprint.stage(name) for name in fingerprint.STAGES}
 
     concerned = {
-        ("draw",): ("figures.py", "overview.py", "canvas.py"),
-        ("report",): ("report.py", "sections.py", "facts.py", "page.py", "wording.py"),
-        ("draw", "report"): ("folder.py", "palette.py"),
+        ("draw",): ("figures.py", "overview.py"),
+        ("report",): ("report.py", "sections.py", "facts.py"),
+        ("draw", "report"): ("folder.py",),
+        ("draw", "sensitivity"): ("canvas.py",),
+        ("report", "sensitivity"): ("page.py", "wording.py"),
+        ("draw", "report", "sensitivity"): ("palette.py",),
+        ("sensitivity",): ("sensitivity_page.py",),
         (): ("train.py", "benchmark_page.py"),
     }
     for expected, file in [(stage, file) for stage, files in concerned.items() for file in files]:
@@ -173,7 +177,7 @@ def test_stages_know_their_own_sources_and_the_report_its_templates(edit: Edit) 
         assert tuple(name for name, value in stages().items() if value != before[name]) == expected, file
     before = stages()
     edit("templates/style.css", append="\n/* wider */\n")
-    assert {name for name, value in stages().items() if value != before[name]} == {"report"}
+    assert {name for name, value in stages().items() if value != before[name]} == set(fingerprint.PAGES)
 
 
 def test_differences_name_what_changed(edit: Edit) -> None:

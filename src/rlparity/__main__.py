@@ -74,7 +74,9 @@ def _parser() -> argparse.ArgumentParser:
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", help=argparse.SUPPRESS)
+    commands = parser.add_subparsers(
+        required=True, metavar="COMMAND", help=argparse.SUPPRESS, prog="rlparity"
+    )
 
     def add(run: Any, summary: str, *positional: str) -> argparse.ArgumentParser:
         name = run.__name__.strip("_")

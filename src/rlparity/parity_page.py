@@ -187,7 +187,7 @@ def _agents(own: pd.DataFrame, cases: pd.DataFrame) -> Table:
         "algorithm",
         "precision",
         "configurations",
-        *(f"parameters, {n} updates" for n in points),
+        *(f"parameters, {_updates(n)}" for n in points),
         "passed",
     ]
     parameters = own[own.quantity == "parameters"]
@@ -224,7 +224,7 @@ def _beside(itself: pd.DataFrame, own: pd.DataFrame) -> Table:
         "configuration",
         "precision",
         "from the reference",
-        *(f"{n} updates" for n in points),
+        *map(_updates, points),
     ]
     lines = []
     for key, part in itself[itself.quantity == "parameters"].groupby(["algorithm", "configuration", "dtype"]):
@@ -247,6 +247,10 @@ def _options(cases: pd.DataFrame) -> Table:
             [row.algorithm, row.configuration, ", ".join(f"{k}: {json.dumps(v)}" for k, v in options.items())]
         )
     return Table(["algorithm", "configuration", "hyper-parameters"], lines, "parity_cases.csv")
+
+
+def _updates(n: int) -> str:
+    return f"{n} update{'s' * (n > 1)}"
 
 
 def _power(value: float) -> str:

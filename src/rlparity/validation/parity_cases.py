@@ -171,7 +171,7 @@ def _trpo() -> Iterator[Case]:
     )
     options = {**damped, "sub_sampling_factor": 3, "normalize_advantage": False}
     yield Case("trpo", "sub-sampling, advantages not normalised", options)
-    options = {**TRPO, "target_kl": 0.05, "cg_max_steps": 2, "line_search_max_iter": 1}
+    options = {**TRPO, "n_steps": 20, "target_kl": 0.05, "cg_max_steps": 2, "line_search_max_iter": 1}
     yield Case("trpo", "line search that fails now and then", options, amplified=True)
 
 
