@@ -343,7 +343,7 @@ def test_the_page_counts(page: tuple[str, Path]) -> None:
     assert "| contract | 3 | 1 | 33.3 % | 0 | 1 s | 0 of 1 | 0 of 1 | 0 |" in text
     assert "| parity | 2 | 2 | 100.0 % | 1 | 15 s | 0 of 1 | 1 of 1 | 1 |" in text
     assert "| P3 | does P3 | ppo, CartPole-v1 | the dark |" in text  # what is missed
-    assert "**parity: 1**: P2: does P2" in text  # what parity alone sees
+    assert "| parity | P2 | does P2 |" in text  # what parity alone sees
     assert "| P1 | does P1 | ppo, CartPole-v1 | ✓ 1 s | ✓ 10 s |" in text
     assert "| parity | no reference | 1 | P3 |" in text
     assert (folder / "index.html").stat().st_size > 1000

@@ -191,17 +191,12 @@ def _missed(bugs: pd.DataFrame) -> Section:
 
 def _alone(bugs: pd.DataFrame, layers: Sequence[str]) -> Section:
     """What one layer sees and no other does."""
-    only = _only(bugs)
-    titles = bugs.drop_duplicates("bug").set_index("bug").title
-    terms = []
-    for layer in layers:
-        mine = [bug for bug, seen in only.items() if seen == layer]
-        said = "; ".join(f"{bug}: {titles[bug]}" for bug in mine)
-        terms.append((f"{layer}: {len(mine)}", said or "none"))
+    only, titles = _only(bugs), bugs.drop_duplicates("bug").set_index("bug").title
+    cells = [[layer, bug, titles[bug]] for layer in layers for bug, seen in only.items() if seen == layer]
     return Section(
         "Seen by one layer alone",
-        text=["What a suite without that layer would let pass."],
-        terms=terms,
+        text=["What a suite without that layer would let pass." if cells else "Nothing."],
+        tables=[Table(["layer", "bug", "what it does"], cells, "matrix.csv")] if cells else [],
     )
 
 
