@@ -238,10 +238,11 @@ def test_a_nudged_copy_tells_rounding_from_faults():
     assert 0 < max(point.distance for point in found.control) < 1e-13
     crept = found._replace(first=Difference(45, "log_prob", 2e-9))
     assert crept.verdict == "part"  # the copy stays: it was not rounding
-    parting = [*found.control[:-1], Point(60, 4, 1e-8)]
+    parting = [*found.control[:2], Point(45, 3, 1e-10), Point(60, 4, 1e-8)]
     assert crept._replace(control=parting).verdict == "rounding"
-    assert crept._replace(control=parting, first=Difference(45, "log_prob", 0.1)).verdict == "part"
-    assert crept._replace(control=parting, first=Difference(29, "log_prob", 2e-9)).verdict == "part"
+    assert crept._replace(control=parting, first=Difference(45, "log_prob", 1e-6)).verdict == "part"
+    assert crept._replace(control=parting, first=Difference(44, "log_prob", 2e-9)).verdict == "part"
+    assert crept._replace(control=[]).verdict == "part"
 
 
 def test_a_check_says_what_it_found(monkeypatch: pytest.MonkeyPatch):

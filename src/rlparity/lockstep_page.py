@@ -59,8 +59,8 @@ HANDED = (
     ),
     (
         "parted by rounding",
-        "The distance crept over the tolerance, and the nudged copy left our agent about as early: no "
-        "program that adds in another order would have stayed.",
+        "When the two first differed by more than the tolerance, the nudged copy was a thousandth as far "
+        "from our agent, or further: no program that adds in another order would have stayed.",
     ),
 )
 

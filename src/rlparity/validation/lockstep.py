@@ -14,8 +14,8 @@ What learning starts from is compared before what it leads to: the rollout with 
 minibatch, field by field, and then every parameter. So the first difference names the culprit.
 
 Some settings magnify rounding until no two programs stay together. A `nudged` copy of our agent, which starts
-one unit in the last place off and is handed the same, tells them from faults: it parts from the agent itself
-about as early, and as gradually.
+one unit in the last place off and is handed the same, tells them from faults: by the time that ours leaves
+SB3, the copy has all but left ours.
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ from rlparity.validation.lockstep_cases import Case
 from rlparity.validation.lockstep_pair import Difference, Pair, Point
 
 MODES = ("replay", "own-actions")
-SLACK = 2  # times as long as with SB3 our agent may stay with its nudged copy, for rounding to be the reason
-CREPT = 1e3  # times the tolerance: a first difference above it is a jump
+NEAR = 1e-3  # of the first difference: how far the nudged copy is by then, if rounding is the reason
 
 
 class Run(NamedTuple):
@@ -58,10 +57,8 @@ class Run(NamedTuple):
         """`together`, `rounding` (they part as one of them does from itself) or `part`."""
         if self.first is None:
             return "together"
-        if self.first.size > CREPT * self.case.tolerance:
-            return "part"
-        own = (point.env_step for point in self.control if point.distance > self.case.tolerance)
-        return "rounding" if next(own, float("inf")) <= SLACK * self.first.env_step else "part"
+        before = [point.distance for point in self.control if point.env_step <= self.first.env_step]
+        return "rounding" if before and before[-1] >= NEAR * self.first.size else "part"
 
     def __str__(self) -> str:
         if self.verdict == "together":
@@ -97,13 +94,14 @@ def run(
 
 def check(algorithm: str, env_steps: int | None = None, own_actions: bool | None = None) -> list[Check]:
     """Whether our agent of that name keeps step with SB3's through the short cases, which take seconds, or
-    through `env_steps` of the first long one. `own_actions` chooses the mode; None: both, one by one."""
+    through `env_steps` of the first long one, if it is not rounding that parts them. `own_actions` chooses
+    the mode; None: both, one by one."""
     plan = cases.short(algorithm) if env_steps is None else cases.full(algorithm, env_steps)[:1]
     modes = (False, True) if own_actions is None else (own_actions,)
 
     def look(case: Case, own: bool) -> tuple[bool, str]:
-        found = run(case, own)
-        return found.verdict == "together" and found.updates > 0, str(found)
+        found = run(case, own, control=env_steps is not None)
+        return found.verdict != "part" and found.updates > 0, str(found)
 
     return [
         timed("lockstep", f"{case}, {MODES[own]}", partial(look, case, own)) for case in plan for own in modes
