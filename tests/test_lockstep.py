@@ -21,6 +21,7 @@ from rlparity.memory import Replay, Rollout
 from rlparity.tasks.classic import CartPole
 from rlparity.validation import lockstep, lockstep_cases, lockstep_draws, lockstep_table
 from rlparity.validation.lockstep_cases import Case
+from rlparity.validation.lockstep_distance import Yardstick
 from rlparity.validation.lockstep_pair import Difference, Point
 
 torch.set_num_threads(1)
@@ -229,6 +230,17 @@ def test_places_become_uniform_numbers_and_places_again():
     assert (6 * uniform).floor().tolist() == [[5, 0, 2]]
     with pytest.raises(lockstep_draws.Parted, match="ours asks for a randint"):
         lockstep_draws.Minibatches(draws).next()
+
+
+def test_a_tensor_near_zero_is_not_far_off_by_that():
+    """0.01 off a bias that has been 4 is 1/400; a vector of zeros at the start is measured as it is."""
+    measure = Yardstick({"zeros"})
+    four, near, off = (torch.tensor([x], dtype=torch.float64) for x in (4.0, 0.0, 0.01))
+    assert measure({"bias": four}, {"bias": four}) == {"bias": 0.0}
+    assert measure({"bias": off}, {"bias": near}) == {"bias": 0.0025}
+    assert measure({"zeros": four + off}, {"zeros": four})["zeros"] == pytest.approx(0.01)
+    assert measure({"bias": off * torch.nan}, {"bias": near}) == {"bias": float("inf")}
+    assert measure({"returns": torch.empty(0)}, {"returns": four}) == {"returns": float("inf")}
 
 
 def test_a_nudged_copy_tells_rounding_from_faults():

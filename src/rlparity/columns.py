@@ -325,7 +325,7 @@ TABLES: dict[str, dict[str, Column]] = {
     | _columns("""
         env_step int environment steps so far
         updates int rollouts or minibatches that both have learned from
-        max_relative_difference float max|a-b| / max|b| of the parameter that is furthest off
+        max_relative_difference float max|a-b| of the tensor furthest off, by the largest it has held so far
         first_difference str the first difference above the tolerance, once there is one
     """),
     "lockstep_runs": STEPS
@@ -334,7 +334,7 @@ TABLES: dict[str, dict[str, Column]] = {
         updates int rollouts or minibatches that both learned from
         episodes int episodes that ended
         cut int those that the time limit ended
-        largest float largest max|a-b| / max|b| of a parameter on the way
+        largest float largest max_relative_difference of a parameter on the way
         tolerance float of relative differences, of parameters and of what they are learned from
         verdict str together, rounding (they part as one of them does from itself) or part
         first_difference str the first difference above the tolerance; missing if there is none

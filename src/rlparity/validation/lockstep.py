@@ -49,7 +49,7 @@ class Run(NamedTuple):
 
     @property
     def largest(self) -> float:
-        """The largest relative difference of a parameter on the way."""
+        """The largest distance of a parameter on the way."""
         return max((point.distance for point in self.curve), default=0.0)
 
     @property

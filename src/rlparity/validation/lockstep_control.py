@@ -8,14 +8,16 @@ whether two that part differ in more than rounding.
 from __future__ import annotations
 
 from copy import deepcopy
+from itertools import chain
 from typing import Any
 
 import torch
 
 from rlparity.networks import Network
 from rlparity.records import Step
+from rlparity.validation.lockstep_distance import Yardstick
 from rlparity.validation.lockstep_draws import Draws, hand_over
-from rlparity.validation.twins import Twins, difference
+from rlparity.validation.twins import Twins
 
 
 class Nudged:
@@ -24,6 +26,7 @@ class Nudged:
 
     def __init__(self, twins: Twins):
         self._twins, self._agent, self._draws = twins, deepcopy(twins.agent), Draws()
+        self._measure = Yardstick(twins.from_zero)
         hand_over(self._agent, self._draws)
         for network in vars(self._agent).values():
             if isinstance(network, Network):
@@ -36,10 +39,7 @@ class Nudged:
         return self._agent.observe(step)
 
     def distance(self) -> float:
-        """The largest relative difference of a parameter from the agent's own."""
-        zero, found = self._twins.from_zero, []
-        for network in {leaf.network: None for leaf in self._twins.leaves}:
-            nudged = self._twins.lay(network, getattr(self._agent, network).theta)
-            for (name, ours), (_, other) in zip(self._twins.lay(network), nudged, strict=True):
-                found.append(difference(other, ours, name in zero))
-        return max(found)
+        """The largest distance of a parameter from the agent's own, see `Yardstick`."""
+        networks = {leaf.network for leaf in self._twins.leaves}
+        nudged = (self._twins.lay(name, getattr(self._agent, name).theta) for name in networks)
+        return max(self._measure(dict(chain.from_iterable(nudged)), self._twins.ours()).values())

@@ -21,7 +21,7 @@ from rlparity.validation import twins
 from rlparity.validation.lockstep_batches import Batches
 from rlparity.validation.lockstep_cases import Case
 from rlparity.validation.lockstep_control import Nudged
-from rlparity.validation.twins import difference
+from rlparity.validation.lockstep_distance import Yardstick
 
 
 class Difference(NamedTuple):
@@ -29,7 +29,7 @@ class Difference(NamedTuple):
 
     env_step: int  # environment steps when it showed
     what: str  # the tensor, or what one of them does and the other does not
-    size: float = float("inf")  # max |a - b| / max |b|
+    size: float = float("inf")  # see `Yardstick`
 
     def __str__(self) -> str:
         size = f" by {self.size:.1e}" if np.isfinite(self.size) else ""
@@ -41,7 +41,7 @@ class Point(NamedTuple):
 
     env_step: int
     updates: int  # rollouts or minibatches that both have learned from
-    distance: float  # the largest relative difference of a parameter
+    distance: float  # the largest of a parameter, see `Yardstick`
 
 
 class Spent(Exception):
@@ -71,6 +71,7 @@ class Pair:
         self.model, self.agent = self.twins.model, self.twins.agent
         if getattr(self.model, "action_noise", None) is not None:
             self.model.action_noise._dtype = np.float64
+        self._measure, self._seen = Yardstick(self.twins.from_zero), Yardstick()
         self._tape, self._batches = draws.Tape(), Batches(self._compare)
         draws.hand_over(self.agent, self._tape.learning)
         self._nudged = Nudged(self.twins) if control else None
@@ -148,7 +149,7 @@ class Pair:
         self._compare_exploration()
         if learned:
             self.updates += learned
-            found = self.twins.differences()
+            found = self._measure(self.twins.ours(), self.twins.theirs())
             self.curve.append(Point(self.env_step, self.updates, max(found.values())))
             if self._nudged is not None:
                 self.control.append(Point(self.env_step, self.updates, self._nudged.distance()))
@@ -165,11 +166,9 @@ class Pair:
         """Tensors of the same name, in the order of ours; SB3's may have another shape."""
         if self.first is not None:
             return
-        found = {}
-        for name in ours.keys() & theirs.keys():
-            a, b = ours[name], torch.as_tensor(theirs[name])
-            found[name] = difference(a, b.reshape(a.shape) if a.numel() == b.numel() else b)
-        self._judge({name: found[name] for name in ours if name in found})
+        mine = {name: tensor for name, tensor in ours.items() if name in theirs}
+        other = {name: torch.as_tensor(theirs[name]) for name in mine}
+        self._judge(self._seen(mine, {name: _shaped(other[name], mine[name]) for name in mine}))
 
     def _judge(self, found: Mapping[str, float]) -> None:
         """Keep the first difference above the tolerance; a NaN is above it."""
@@ -183,6 +182,11 @@ class Pair:
         self.first = self.first or where
         if self._stop:
             raise Spent
+
+
+def _shaped(tensor: Tensor, like: Tensor) -> Tensor:
+    """In the shape of another that has as many elements."""
+    return tensor.reshape(like.shape) if tensor.numel() == like.numel() else tensor
 
 
 def _take(task: tasks.Task, action: Tensor) -> Step:
