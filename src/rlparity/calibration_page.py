@@ -85,14 +85,15 @@ def _pools(wrong: pd.DataFrame) -> str:
 
 
 def _answer(wrong: pd.DataFrame) -> str:
-    """The largest rate of false differences, in a sentence."""
-    either = wrong[wrong.endpoint == "either"]
-    worst = either.loc[either.different.idxmax()]
-    held = "no more than" if worst.different <= ALPHA else "more than"
+    """The largest rates of false differences, of one verdict and of a report of both, in a sentence."""
+    rows = [wrong[wrong.endpoint != "either"], wrong[wrong.endpoint == "either"]]
+    one, both = (part.loc[part.different.idxmax()] for part in rows)
+    interval = f"[{_share(both.ci_low)}, {_share(both.ci_high)}]"
     return (
-        f"Draws of the same implementation are called different in {100 * worst.different:.1f} % of all "
-        f"pairs at worst ({worst.algorithm}, {worst.seeds} seeds a side), {held} the {percent(ALPHA)} that "
-        "the rule allows."
+        f"A verdict calls draws of the same implementation different in {_share(one.different)} of all pairs "
+        f"at worst ({one.algorithm}, {one.seeds} seeds a side); a report of both endpoints does so somewhere "
+        f"in {_share(both.different)} {interval} at worst ({both.algorithm}, {both.seeds} seeds a side). The "
+        f"rule means to allow {percent(ALPHA)}."
     )
 
 
