@@ -78,11 +78,17 @@ SHORT: Mapping[str, tuple[Mapping[str, Any], ...]] = {  # seconds, in which all 
     ),
     "ppo": (
         {**CART_POLE, "env_steps": 1152, "n_envs": 3, "hyperparameters": PPO},
-        {
+        {  # its last minibatch is one transition
             **PENDULUM,
-            "env_steps": 1024,
+            "env_steps": 1040,
             "n_envs": 2,
-            "hyperparameters": {**PPO, "target_kl": 0.003, "log_std_init": -0.5},
+            "hyperparameters": {
+                **PPO,
+                "n_steps": 65,
+                "batch_size": 43,
+                "target_kl": 0.003,
+                "log_std_init": -0.5,
+            },
         },
     ),
     "trpo": (
