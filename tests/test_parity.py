@@ -27,9 +27,9 @@ ROLLOUT = {f"rollout's {name}" for name in ("values", "log_probs", "advantages",
 CRITICS = {"target_q_values", "current_q_values[0]", "current_q_values[1]"}
 SEEN = {  # what is compared besides gradients and parameters
     "a2c": {"advantages", "log_prob", *LOSSES, *ROLLOUT} - {"rollout's log_probs"},
-    "ppo": {"advantages", "ratio", *LOSSES, *ROLLOUT},
+    "ppo": {"advantages", "ratio", "explained variance", *LOSSES, *ROLLOUT},
     "trpo": {"advantages", "log_prob", "policy_objective", "value_loss", *ROLLOUT}
-    | {f"line search: {name}" for name in ("policy_objective", "kl_divergence", "line_search_success")},
+    | {"explained variance", "policy objective", "kl divergence", "line search success"},
     "dqn": {"target_q_values", "current_q_values", "loss"},
     "qrdqn": {"target_quantiles", "current_quantiles", "loss"},
     "ddpg": {"target_q_values", "current_q_values[0]", "critic_loss", "actor_loss"},
@@ -153,9 +153,7 @@ def test_the_configurations_are_lively():
     ratios = torch.cat(values(recorded["one minibatch, strong clipping"], "ratio"))
     assert ((ratios - 1).abs() > 0.05).any()
     assert len({handed.n_updates for handed in recorded["target KL"].handed}) > 1
-    succeeded = torch.cat(
-        values(recorded["line search that fails now and then"], "line search: line_search_success")
-    )
+    succeeded = torch.cat(values(recorded["line search that fails now and then"], "line search success"))
     assert set(succeeded.tolist()) == {0.0, 1.0}
     rollouts = [handed.rollout for handed in recorded["default, continuous"].handed]
     assert any((step.last * step.discount).any() for step in rollouts if step)  # cut

@@ -28,7 +28,8 @@ COLUMNS = {  # SB3's buffer -> (its samples, our batches)
     "advantages": ("advantages", "advantage"),
     "returns": ("returns", "returns"),
 }
-LINE_SEARCH = {  # our metrics, and what sb3-contrib logs them as
+METRICS = {  # ours, and what SB3 logs them as
+    "explained_variance": "explained_variance",
     "policy_objective": "policy_objective",
     "kl_divergence": "kl_divergence_loss",
     "line_search_success": "is_line_search_success",
@@ -68,13 +69,12 @@ class Recorder:
         stepwise = twins.algorithm in STEPWISE
         with from_zero(), _permutations() as drawn, reference_read(twins, trace, stepwise):
             self._train()
+        logged = self._model.logger.name_to_value
+        metrics = _metrics({name: logged.get(f"train/{theirs}") for name, theirs in METRICS.items()})
         if stepwise:
-            trace.count_steps(trace.update)
+            trace.count_steps(trace.update, metrics)
         else:
-            logged = self._model.logger.name_to_value
-            _note_line_search(
-                trace, {name: logged[f"train/{theirs}"] for name, theirs in LINE_SEARCH.items()}
-            )
+            trace.note_metrics(metrics)
             trace.close(twins.theirs())
         if self._beside:
             self._beside.train(buffer, self._model._current_progress_remaining, drawn)
@@ -147,9 +147,12 @@ def _permutations() -> Iterator[list[np.ndarray]]:
         yield drawn
 
 
-def _note_line_search(trace: Trace, metrics: Mapping[str, Any]) -> None:
-    for name in LINE_SEARCH:
-        trace.note("losses", f"line search: {name}", torch.as_tensor(metrics[name], dtype=torch.float64))
+def _metrics(said: Mapping[str, Any]) -> dict[str, Tensor]:
+    """What a learner says of a whole rollout's updates, as far as it says it."""
+    found = {name.replace("_", " "): said.get(name) for name in METRICS}
+    return {
+        name: torch.as_tensor(value, dtype=torch.float64) for name, value in found.items() if value is not None
+    }
 
 
 def _note_normalised(trace: Trace, rollout: Any, obs_moments: Any, return_moments: Any) -> None:
@@ -180,10 +183,11 @@ def replay(twins: Twins, recording: Recording, trace: Trace) -> None:
             columns |= {"obs": handed.batch["observations"], "action": handed.batch["actions"]}
             batch = room.Batch(**{name: columns[name][None] for name in room.Batch._fields})
             end, metrics = trace.update + handed.n_updates, agent.update(batch, *_orders(agent, handed))
+            said = _metrics({name: value[0] for name, value in metrics.items()})
             if twins.algorithm in STEPWISE:
-                trace.count_steps(end)
+                trace.count_steps(end, said)
             else:
-                _note_line_search(trace, {name: metrics[name][0] for name in LINE_SEARCH})
+                trace.note_metrics(said)
                 trace.close(twins.ours())
 
 

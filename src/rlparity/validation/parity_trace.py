@@ -58,19 +58,26 @@ class Trace:
         for name, part in gradients.items():
             self.note("gradients", name, part, largest)
 
+    def note_metrics(self, metrics: Mapping[str, Tensor]) -> None:
+        """Keep what an update says of itself."""
+        for name, value in metrics.items():
+            self.note("losses", name, value)
+
     def close(self, parameters: Mapping[str, Tensor]) -> None:
         """End an update, with the parameters it leaves behind."""
         for name, value in parameters.items():
             self.note("target networks" if "_target." in name else "parameters", name, value)
         self.update += 1
 
-    def count_steps(self, end: int) -> None:
-        """Note how many updates a rollout brought, of which the reference made those before number `end`;
-        what there is beyond is dropped, so that the next rollout's are compared with their own."""
+    def count_steps(self, end: int, metrics: Mapping[str, Tensor]) -> None:
+        """Note how many updates a rollout brought, of which the reference made those before number `end`, and
+        what was said of all of them; what there is beyond is dropped, so that the next rollout's are compared
+        with their own."""
         made = self.update - 1
         self.entries = [entry for entry in self.entries if entry.update < end]
         self.update = end - 1
         self.note("losses", "updates made so far", torch.tensor(float(made)))
+        self.note_metrics(metrics)
         self.update = end
 
     def table(self, last: int) -> dict[tuple[int, str, str, int], Entry]:
