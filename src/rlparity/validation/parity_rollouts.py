@@ -151,7 +151,9 @@ def _metrics(said: Mapping[str, Any]) -> dict[str, Tensor]:
     """What a learner says of a whole rollout's updates, as far as it says it."""
     found = {name.replace("_", " "): said.get(name) for name in METRICS}
     return {
-        name: torch.as_tensor(value, dtype=torch.float64) for name, value in found.items() if value is not None
+        name: torch.as_tensor(value, dtype=torch.float64)
+        for name, value in found.items()
+        if value is not None
     }
 
 
