@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -161,12 +160,12 @@ def test_the_configurations_are_lively():
 
 
 def test_sb3_contribs_trpo_averages_the_divergence_over_the_components_of_an_action():
-    """Ours sums. With two components, twice the target and twice the damping make the same steps."""
-    summed = case_of("trpo", "continuous, two steps of conjugate gradient, KL summed (patched into SB3)")
-    unpatched = replace(summed, patched=lambda twins: nullcontext())
-    first = parity.compare_case(unpatched, "float64", (1,)).first
+    """The paper sums. With two components, twice the target and the damping then make the same steps."""
+    averaged = case_of("trpo", "continuous, two steps of conjugate gradient")
+    summed = replace(averaged, own={"kl_components": "sum"})
+    first = parity.compare_case(summed, "float64", (1,)).first
     assert first is not None and first.name == "search direction"
-    doubled = replace(unpatched, own={"target_kl": 0.02, "cg_damping": 0.2})
+    doubled = replace(summed, own={"kl_components": "sum", "target_kl": 0.02, "cg_damping": 0.2})
     sizes = {each.name: each.size for each in found_in(doubled, updates=2)}
     assert sizes["search direction"] == pytest.approx(0.5)  # halved, and the step twice as long
     parameters = [each.size for each in found_in(doubled, updates=2) if each.kind == "parameters"]

@@ -8,6 +8,7 @@ Departures from the papers (all as in sb3-contrib, but for the last):
 - advantages by GAE from a critic that Adam fits, and normalised over the rollout (the papers': Monte Carlo);
 - `sub_sampling_factor` thins the gradient and the line search, not only the Fisher matrix;
 - the constraint is KL(new || old), not KL(old || new), and is strict;
+- KL and Fisher matrix are averaged over an action's components (the papers': summed, `kl_components: sum`);
 - damping is added to the Fisher matrix, in the step's length too;
 - the episode's time limit bootstraps from V of the observation it cut off;
 - `npg`: steps of length sqrt(2 delta / s F s), not of a constant learning rate (Kakade 2001).
@@ -17,6 +18,7 @@ sb3-contrib starts the conjugate gradient at 1e-4 times normal noise; here it st
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -36,6 +38,7 @@ DEPARTURES = [
     "advantages by GAE from a learned critic, normalised over the rollout",
     "sub-sampling thins the gradient and the line search, too",
     "the constraint is KL(new || old)",
+    "KL is averaged over an action's components, not summed",
     "the step's length counts the damping",
     "a time limit bootstraps from V of the observation it cut off",
     "npg: steps of one length in KL, not of a constant learning rate",
@@ -53,6 +56,7 @@ class Config:
     gamma: float = 0.99  # discount
     gae_lambda: float = 0.95  # lambda
     target_kl: float = 0.01  # delta, nats
+    kl_components: Literal["mean", "sum"] = "mean"  # how an action's add up; sum: the KL of the policies
     cg_max_steps: int = 15  # iterations of conjugate gradient
     cg_damping: float = 0.1  # added to the Fisher matrix's diagonal
     line_search: bool = True  # False: the whole natural-gradient step (`npg`)
@@ -126,6 +130,7 @@ class Agent:
 
     def __init__(self, task: TaskSpec, config: Config, random: Streams, budget: int):
         self.policy = policies.build(task, config.log_std_init)
+        self.components = math.prod(task.action_shape) if config.kl_components == "mean" else 1
         (inputs,) = task.obs_shape
         hidden = [inputs, *config.net_arch]
         gains = (0.01, 1.0) if config.ortho_init else (None, None)
@@ -197,7 +202,7 @@ class Agent:
         fisher = self.policy.fisher(self.actor, batch.obs)
 
         def damped(v: Tensor) -> Tensor:
-            return fisher(v) + c.cg_damping * v
+            return fisher(v) / self.components + c.cg_damping * v
 
         s = conjugate_gradient(damped, self.actor.grad, c.cg_max_steps, self.alive)
         step = (2 * c.target_kl / dot(s, damped(s))).sqrt() * s
@@ -216,7 +221,7 @@ class Agent:
             trial.theta.detach().copy_(theta + shrunk * step)
             log_prob = self.policy.log_prob(trial, batch.obs, batch.action)
             new = surrogate(log_prob, batch.log_prob, batch.advantage)
-            new_kl = self.policy.divergence(trial, self.actor, batch.obs).mean(1)
+            new_kl = self.policy.divergence(trial, self.actor, batch.obs).mean(1) / self.components
             here = searching & (new_kl < c.target_kl) & (new > objective) if c.line_search else searching
             best = torch.where(here[:, None], trial.theta, best)
             objective, kl = torch.where(here, new, objective), torch.where(here, new_kl, kl)

@@ -85,10 +85,8 @@ def double_q(twins: Twins) -> Iterator[None]:
 
 @contextmanager
 def summed_divergence(twins: Twins) -> Iterator[None]:
-    """sb3-contrib's TRPO with KL summed over the components of an action, as it is defined. Left alone, it
-    averages over them: with n components its trust region is n times as wide, and the damping n times as
-    strong.
-    """
+    """sb3-contrib's TRPO with KL summed over the components of an action, as it is defined; left alone, it
+    averages over them."""
 
     def kl_divergence(p: Any, q: Any) -> Tensor:
         found: Tensor = torch.distributions.kl_divergence(p.distribution, q.distribution)
@@ -162,10 +160,13 @@ def _trpo() -> Iterator[Case]:
     damped = {**TRPO, "cg_damping": 1.0}  # well conditioned: rounding stays what it is
     yield Case("trpo", "default", TRPO, amplified=True)
     yield Case("trpo", "strong damping, gae_lambda", {**damped, "gae_lambda": 0.8})
+    short = {**TRPO, "cg_max_steps": 2}
+    yield Case("trpo", "continuous, two steps of conjugate gradient", short, continuous=True)
     yield Case(
         "trpo",
-        "continuous, two steps of conjugate gradient, KL summed (patched into SB3)",
-        {**TRPO, "cg_max_steps": 2},
+        "the same, KL summed (patched into SB3)",
+        short,
+        {"kl_components": "sum"},
         continuous=True,
         patched=summed_divergence,
     )
