@@ -12,8 +12,10 @@ PACKAGE = Path(__file__).parents[1] / "src" / "rlparity"
 # a person's command shows what it measured, read back from the file
 SHOWS = {"bench": {"benchmark_page", "report"}}
 SHARED = {"cell", "errors", "records"}  # what both halves use
+COMMANDS = {"__main__", *(f"commands{room}" for room in ("", ".people", ".stages", ".validation"))}
 LIGHT = {  # start-up time matters: they run before every job
-    *("__main__", "candidate_sources", "candidates", "cell", "cost", "errors", "fingerprint", "games"),
+    *COMMANDS,
+    *("candidate_sources", "candidates", "cell", "cost", "errors", "fingerprint", "games"),
     *("grid", "needs", "orders", "presets"),
     *("registry", "restore", "settings", "sources", "suite", "vouch", "worlds", "yamlfile"),
 }
@@ -100,12 +102,12 @@ def test_an_agent_uses_the_shared_rooms_only(name: str) -> None:
     assert names <= {"TaskSpec"}  # what a task is, never how to make one
 
 
-@pytest.mark.parametrize("name", sorted(set(ROOMS) - {"__main__"}))
+@pytest.mark.parametrize("name", sorted(set(ROOMS) - COMMANDS))
 def test_nobody_imports_an_agent_by_name_or_the_command_line(name: str) -> None:
-    assert not {used for used in rooms_used(name) if used.startswith("agents.") or used == "__main__"}
+    assert not {used for used in rooms_used(name) if used.startswith("agents.") or used in COMMANDS}
 
 
-@pytest.mark.parametrize("name", sorted(set(ROOMS) - {"__main__"}))
+@pytest.mark.parametrize("name", sorted(set(ROOMS) - COMMANDS))
 def test_the_halves_meet_only_at_files(name: str) -> None:
     packages = set().union(*(packages_used(other) for other in reached(name, at_start=False)))
     assert not (packages & PLOTTING and packages & LEARNING)

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from test_logs import monitor
 
-from rlparity import __main__ as command_line
 from rlparity import settings, suite, validation_page
+from rlparity.__main__ import main as command_line
 from rlparity.cell import Cell
+from rlparity.commands import stages
 from rlparity.errors import UserError
 from rlparity.records import write, write_bytes
 from rlparity.validation import asked, contract_command, junit, layers, statistics, validate
@@ -353,7 +354,7 @@ def test_stale_references_are_refused_by_what_differs(tiny: Path, tmp_path: Path
 
 def main(tiny: Path, tmp_path: Path, *options: str) -> int:
     folders = ["--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")]
-    return command_line.main(
+    return command_line(
         [
             "validate",
             "--against",
@@ -378,7 +379,7 @@ def test_finished_logs_from_end_to_end(
     status: int,
     word: str,
 ) -> None:
-    monkeypatch.setattr(command_line, "_draw", lambda chosen, rest: None)
+    monkeypatch.setattr(stages, "draw", lambda chosen, rest: None)
     ship(asked.plan(question(tiny)), tmp_path / "reports")
     write_logs(tmp_path / "runs", shift)
     xml = tmp_path / "junit.xml"
