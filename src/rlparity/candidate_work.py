@@ -76,17 +76,17 @@ def run(
 
 
 def _watch(process: subprocess.Popen[bytes], log: Path, limit_s: float, pulse: Path | None) -> None:
-    started = time.time()
+    moved, beat = time.monotonic(), 0.0
     while True:
         with suppress(subprocess.TimeoutExpired):
             process.wait(POLL_S)
             return
         if log.stat().st_size > LOG_MIB * 2**20:
             raise Stopped(f"printed more than {LOG_MIB} MiB, and was stopped")
-        moved = started
         with suppress(OSError):
-            moved = max(moved, pulse.stat().st_mtime if pulse else started)
-        if time.time() - moved > limit_s:
+            if pulse and (touched := pulse.stat().st_mtime) != beat:
+                moved, beat = time.monotonic(), touched
+        if time.monotonic() - moved > limit_s:
             raise Stopped(f"was stopped at the time limit of {limit_s:g} s")
 
 

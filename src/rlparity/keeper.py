@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,13 +39,20 @@ class Training(Protocol):
 class Keeper:
     """Keeps the checkpoints of one cell in a folder of its own."""
 
-    def __init__(self, cell: Cell, folder: Path, began: float | None = None):
-        """`began` is `time.time()` at the start of the process."""
+    def __init__(
+        self,
+        cell: Cell,
+        folder: Path,
+        began: float | None = None,
+        check: Callable[[], None] = lambda: None,
+    ):
+        """`began` is `time.monotonic()` at the start of the process; `check` raises if the folder is not this
+        process's any more."""
         self.cell, self._folder = cell, folder
         self.times_resumed = 0
         self.asked: int | None = None  # the signal that asks for an end
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
-        self._began, self._spent_s = began or time.time(), 0.0
+        self._began, self._spent_s, self._check = began or time.monotonic(), 0.0, check
         self._segments: list[Segment] = []  # of the last checkpoint
         self._saved: int | None = None  # environment step of the last checkpoint
         self._due = 0  # environment step when one was last due
@@ -54,7 +61,7 @@ class Keeper:
     @property
     def wall_time_s(self) -> float:
         """Time spent on the cell, that of earlier processes up to their last checkpoint included."""
-        return self._spent_s + time.time() - self._began
+        return self._spent_s + time.monotonic() - self._began
 
     def __call__(self, training: Training) -> None:
         """Between two steps, or rollouts: save when an interval or the budget has passed, end if asked to."""
@@ -79,6 +86,7 @@ class Keeper:
 
     def save(self, training: Training) -> None:
         """Write a checkpoint. Where the disk does not take it, the one before stays and training goes on."""
+        self._check()
         written: list[Segment] = []
         try:
             memories = snapshot.find(training, Replay)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import hashlib
 import json
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,8 @@ from rlparity import (
     allocator,
     candidate_sources,
     checkpoint,
+    lock,
+    orders,
     provenance,
     records,
     registry,
@@ -38,20 +38,38 @@ ELSEWHERE = {"cpu": "not told by the logs", "gpu": None, "cores": None, "threads
 HASHED = ("episodes.parquet", "evaluations.parquet")
 
 
-def run_cell(cell: Cell, folder: Path, process_started: float | None = None) -> dict[str, Any]:
+def run_cell(
+    cell: Cell,
+    folder: Path,
+    process_started: float | None = None,
+    wait: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
     """Train a cell and leave its records in `folder`; returns what run.json says.
 
-    `process_started` is `time.time()` at the start of the process, for the cost of getting ready. The last
-    file written is run.json: a folder without one holds nothing finished. A seed whose loss became NaN is a
-    result, not an error: it is named in run.json. What was interrupted goes on from its last checkpoint.
+    `process_started` is `time.monotonic()` at the start of the process, for the cost of getting ready. The
+    last file written is run.json: a folder without one holds nothing finished. A seed whose loss became NaN
+    is a result, not an error: it is named in run.json. What was interrupted goes on from its last checkpoint.
+    Where another process trains the cell: `lock.Taken`; with `wait`, which is told who that is, its end is
+    waited for and its records are taken.
     """
-    began = process_started or time.time()
+    began = process_started or time.monotonic()
+    waited: list[str] = []
+
+    def heed(who: str) -> None:
+        waited.append(who)
+        assert wait is not None
+        wait(who)
+
     torch.set_num_threads(1)
     allocator.keep_freed_memory()
-    with locked(folder):
-        keeper = Keeper(cell, folder / "checkpoint", began)
-        ready = time.time()
+    with lock.held(folder, heed if wait else None) as held:
+        made = orders.finished(folder) if waited else None
+        if made is not None and cell.accepts(made):
+            return made
+        keeper = Keeper(cell, folder / "checkpoint", began, held.check)
+        ready = time.monotonic()
         rows, notes = _train(cell, folder, keeper)
+        held.check()
         try:
             (folder / "run.json").unlink(missing_ok=True)  # an earlier run's; its records are about to go
             if not cell.candidate:
@@ -136,19 +154,3 @@ def configuration(cell: Cell) -> dict[str, Any]:
     if cell.implementation == "scratch":
         values = dataclasses.asdict(import_module(registry.AGENTS[cell.agent].module).Config(**values))
     return {**values, "n_envs": cell.n_envs, "normalize": cell.normalize}
-
-
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the cell's folder: two writers at once are refused, a dead one's lock falls away."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / ".lock").open("w")
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written ({error.strerror})") from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(f"{folder}: another process is training this cell") from None
-        yield

@@ -8,10 +8,10 @@ import sys
 import time
 from pathlib import Path
 
-from rlparity.commands import Add, end_with_parent
+from rlparity.commands import Add, end_with_parent, say
 from rlparity.errors import UserError
 
-STARTED = time.time()
+STARTED = time.monotonic()
 
 
 def add_commands(add: Add) -> None:
@@ -49,7 +49,7 @@ def train_cell(chosen: argparse.Namespace, rest: list[str]) -> None:
     cell = orders.parse(chosen.cell) if inline else orders.read(Path(chosen.cell))
     from rlparity.runner import run_cell
 
-    run_cell(cell, chosen.into or Path(chosen.cell).parent, STARTED)
+    run_cell(cell, chosen.into or Path(chosen.cell).parent, STARTED, lambda who: say(f"waiting: {who}"))
 
 
 def collect(chosen: argparse.Namespace, rest: list[str]) -> None:
