@@ -16,7 +16,7 @@ COMMANDS = {"__main__", *(f"commands{room}" for room in ("", ".people", ".stages
 LIGHT = {  # start-up time matters: they run before every job
     *COMMANDS,
     *("candidate_sources", "candidates", "cell", "cost", "errors", "fingerprint", "games"),
-    *("grid", "needs", "orders", "presets"),
+    *("forecast", "grid", "needs", "orders", "presets", "rates"),
     *("registry", "restore", "settings", "sources", "suite", "vouch", "worlds", "yamlfile"),
 }
 AGENT_USES = {

@@ -14,6 +14,7 @@ from test_logs import monitor
 from rlparity import candidate_sources, cost, fingerprint, orders, settings, suite, vouch
 from rlparity.cell import Cell
 from rlparity.errors import UserError
+from rlparity.rates import Rates
 
 ROOT = Path(__file__).parents[1]
 BASE: dict[str, Any] = {
@@ -174,7 +175,7 @@ def test_nothing_is_vouched_for_of_a_candidate() -> None:
 
 
 def test_logs_cost_no_training(tmp_path: Path) -> None:
-    assert cost.seconds(brought(tmp_path, logs="x"), {}) == cost.START_UP_S
+    assert cost.seconds(brought(tmp_path, logs="x"), Rates(tmp_path)) == cost.START_UP_S
 
 
 def test_orders_of_candidates_are_read_back(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from rlparity import cost, fingerprint, needs, settings, suite, worlds, yamlfile
 from rlparity.errors import UserError
+from rlparity.rates import EPISODE_S, Rates
 from rlparity.registry import AGENTS, REFERENCES
 
 ROOT = Path(__file__).parents[1]
@@ -344,9 +345,9 @@ def test_cost_uses_measured_rates(tmp_path: Path) -> None:
         "ppo,CartPole-v1,sb3,1,1024\nppo,CartPole-v1,scratch,1,10\nppo,CartPole-v1,scratch,2,2048\n"
     )
     cells = {(cell.implementation, cell.block): cell for cell in resolve(algorithms=["ppo"]).cells}
-    rates = cost.measured(tmp_path)
+    rates = Rates(tmp_path)
     slow, fast = cells["sb3", "seeds-0-0"], cells["scratch", "seeds-0-1"]
-    episodes = (4 * 20 + 100) * 2 * cost.EPISODE / cost.EVALUATION_RATE  # two modes, per seed
+    episodes = (4 * 20 + 100) * 2 * EPISODE_S[None]  # two modes, per seed
     assert cost.seconds(slow, rates) == pytest.approx(cost.START_UP_S + 4096 / 1024 + episodes)
     assert cost.seconds(fast, rates) == pytest.approx(cost.START_UP_S + 2 * 4096 / 2048 + 2 * episodes)
 

@@ -15,7 +15,7 @@ Reproducible reinforcement-learning benchmarks that end in a verdict.
 
 for people:
   run SUITE        train and report a suite: its name (smoke, cartpole, classic, ...) or a path
-  cost SUITE       what a suite will cost, and what of it is trained already
+  plan SUITE       what a suite asks for: jobs, hours, memory, storage; what of it is trained already
   train A E        train one algorithm in one environment, without a suite file
   play CELL        watch a trained cell (its folder), in a window or as a GIF
   restore SUITE    take over records that the reports carry, instead of training them again

@@ -14,7 +14,7 @@ from rlparity import candidates, devices, games, registry, settings, worlds
 from rlparity.candidates import Candidate
 from rlparity.cell import EPSILON, Cell, Protocol, path_name
 from rlparity.errors import UserError, unknown
-from rlparity.needs import bad_memory, value
+from rlparity.needs import value
 from rlparity.settings import Algorithm, Settings
 from rlparity.worlds import World
 
@@ -190,7 +190,7 @@ def _arm(
         for block in blocks
     ]
     for cell in block_cells:
-        problems = [*_bad_budget(cell), *_bad_replay(cell), *bad_memory(cell, environment.world)]
+        problems = [*_bad_budget(cell), *_bad_replay(cell)]
         found += [problem for problem in problems if problem not in found]
     return block_cells
 

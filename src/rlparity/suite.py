@@ -10,13 +10,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rlparity import fingerprint, grid, settings, yamlfile
+from rlparity import fingerprint, grid, needs, settings, yamlfile
 from rlparity.cell import Cell, path_name
 from rlparity.errors import UserError, unknown
 from rlparity.grid import Environment
 from rlparity.settings import Algorithm
 
 SUITES = Path("workflow", "suites")
+SENSITIVITY = "sensitivity"  # kind of a suite that plants bugs
 FLOOR = "random"  # kept whatever is asked for: margins are measured from it
 NARROWING = ("algorithms", "environments", "implementations", "seeds", "tensorboard")
 
@@ -107,22 +108,28 @@ def find(name: str) -> Path:
     raise unknown("suite", name, (file.stem for file in folder.glob("*.yaml")), str(SUITES))
 
 
-def load(path: Path, narrow: Mapping[str, Any] | None = None) -> Suite:
-    """Read and check a suite file. Of `narrow`, values that the file has already are left out."""
+def load(path: Path, narrow: Mapping[str, Any] | None = None, elsewhere: bool = False) -> Suite:
+    """Read and check a suite file. Of `narrow`, values that the file has already are left out; it need not
+    fit this machine if it is to run `elsewhere`."""
     raw = yamlfile.read(path)
     if not isinstance(raw, Mapping):
         raise UserError(f"{path}: expected a mapping with the keys of a suite, got {type(raw).__name__}")
-    if raw.get("kind") == "sensitivity":
+    if raw.get("kind") == SENSITIVITY:
         raise UserError(f"{path}: it plants bugs and has no cells; give it to rlparity run or sensitivity")
     overrides = {key: value for key, value in (narrow or {}).items() if key not in raw or raw[key] != value}
     for key in overrides:
         if key not in NARROWING:
             raise unknown("key", key, NARROWING, "--config")
     shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    return dataclasses.replace(resolve(raw, f"Bad suite {shown}", overrides), path=shown)
+    return dataclasses.replace(resolve(raw, f"Bad suite {shown}", overrides, elsewhere), path=shown)
 
 
-def resolve(raw: Mapping[str, Any], heading: str, narrow: Mapping[str, Any] | None = None) -> Suite:
+def resolve(
+    raw: Mapping[str, Any],
+    heading: str,
+    narrow: Mapping[str, Any] | None = None,
+    elsewhere: bool = False,
+) -> Suite:
     """Check a suite and lay out its cells; whatever is wrong is told at once, one line each."""
     library = settings.library()
     found = list(yamlfile.problems(raw, settings.root() / settings.SCHEMAS / "suite.schema.yaml"))
@@ -131,6 +138,10 @@ def resolve(raw: Mapping[str, Any], heading: str, narrow: Mapping[str, Any] | No
     environments = grid.environments(raw, found) if has_shape else []
     _refuse(heading, found)
     cells = grid.cells(raw, environments, found)
+    if not elsewhere:
+        worlds = {each.id: each.world for each in environments}
+        lines = [line for cell in cells for line in needs.bad_memory(cell, worlds[cell.environment])]
+        found += dict.fromkeys(lines)
     _refuse(heading, found)
     used = {name: library.algorithms[name] for each in environments for name in each.algorithms}
     whole = Suite(

@@ -6,6 +6,7 @@ import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from rlparity.commands import Add, end_with_parent, say, stages
@@ -16,7 +17,8 @@ def add_commands(add: Add) -> None:
     """All of them."""
     run = add("run", run_suite, "Train and report a suite. Further arguments go to snakemake.", "SUITE")
     run.set_defaults(passes_on=True)
-    _with_folders(add("cost", cost_of_suite, "What a suite will cost.", "SUITE"))
+    planning = "What a suite asks for: jobs, hours, memory, storage."
+    _with_folders(add("plan", plan_suite, planning, "SUITE"))
     _add_train(add)
     play = add("play", play_cell, "Watch a trained cell.", "CELL")
     play.add_argument(
@@ -86,12 +88,19 @@ def run_suite(chosen: argparse.Namespace, rest: list[str]) -> int:
             raise
 
 
-def cost_of_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
-    from rlparity import cost, orders, suite
+def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
+    from rlparity import forecast, orders, suite, yamlfile
 
-    checked = suite.load(suite.find(chosen.suite))
-    waiting = [cell for cell in checked.cells if not orders.up_to_date(cell, chosen.results / cell.folder)]
-    print(f"suite {checked.name}: {cost.describe(checked.cells, waiting, chosen.reports)}")
+    path = suite.find(chosen.suite)
+    raw = yamlfile.read(path)
+    if isinstance(raw, Mapping) and raw.get("kind") == suite.SENSITIVITY:
+        from rlparity.validation import sensitivity_forecast, sensitivity_plan
+
+        print("\n".join(sensitivity_forecast.lines(sensitivity_plan.load(path), chosen.reports)))
+        return
+    asked = suite.load(path, elsewhere=True)
+    waiting = [cell for cell in asked.cells if not orders.up_to_date(cell, chosen.results / cell.folder)]
+    print("\n".join(forecast.lines(asked, waiting, chosen.reports)))
 
 
 def train(chosen: argparse.Namespace, rest: list[str]) -> int:
