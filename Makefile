@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: run test lint format install clean
+.PHONY: run test test-slurm lint format install clean
 .DELETE_ON_ERROR:
 
 run: $(STAMP)
@@ -16,6 +16,10 @@ run: $(STAMP)
 
 test: $(STAMP)
 	python -m pytest
+
+# As root, on Debian with the packages slurm-wlm, slurm-client and munge.
+test-slurm: $(STAMP)
+	python tests/slurm/trial.py
 
 lint: $(STAMP)
 	ruff check .

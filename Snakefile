@@ -16,6 +16,18 @@ if not workflow.configfiles:
     configfile: "workflow/suites/cartpole.yaml"
 
 
+# What takes seconds is not worth a job on a cluster.
+localrules:
+    all,
+    collect,
+    analyse,
+    draw,
+    render,
+    list_suites,
+    check_seeds,
+    restore_reference,
+
+
 if config.get("kind") == "sensitivity":
 
     include: "workflow/rules/validate.smk"

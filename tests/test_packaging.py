@@ -24,6 +24,7 @@ WANTED = [
     Requirement(text)
     for text in [
         *PROJECT["project"]["dependencies"],
+        *PROJECT["project"]["optional-dependencies"]["slurm"],
         *PROJECT["dependency-groups"]["dev"],
         *PROJECT["build-system"]["requires"],
     ]

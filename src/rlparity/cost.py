@@ -9,6 +9,8 @@ from rlparity.cell import Cell
 from rlparity.rates import THROUGHPUT, Rates
 
 START_UP_S = 4.0  # per cell: process, imports, environments
+ALLOWANCE = 4  # times the estimate that a cluster is asked for: its cores may be slower, and busy
+LEAST_MIN = 10
 
 
 def describe(cells: Sequence[Cell], waiting: Sequence[Cell], reports: Path) -> str:
@@ -32,3 +34,8 @@ def seconds(cell: Cell, rates: Rates) -> float:
     evaluation, rate, seeds = cell.evaluation, rates.of(cell).steps_per_second, len(cell.seeds)
     episodes = (evaluation.points * evaluation.episodes + evaluation.final_episodes) * len(evaluation.modes)
     return START_UP_S + cell.budget * seeds / rate + episodes * seeds * rates.episode_s(cell)
+
+
+def minutes_allowed(cell: Cell, rates: Rates) -> int:
+    """After how many minutes a cluster may take a cell for lost; it goes on from its checkpoint."""
+    return LEAST_MIN + round(ALLOWANCE * seconds(cell, rates) / 60)

@@ -52,6 +52,7 @@ class Rates:
     def __init__(self, reports: Path):
         self._runs = {MEASURED: list(_measured(reports)), TRAINED: list(_trained(reports))}
         self._episodes: dict[str, float] = {}
+        self._found: dict[tuple[object, ...], Rate] = {}
 
     def __bool__(self) -> bool:
         return any(self._runs.values())
@@ -59,6 +60,13 @@ class Rates:
     def of(self, cell: Cell) -> Rate:
         """The nearest that is known: of the same arm in the same environment, of the same agent in others of
         the same simulator, with the nearest number of seeds; else a guess."""
+        names = (cell.implementation, cell.algorithm, cell.agent, cell.environment, cell.device)
+        key = (*names, len(cell.seeds))
+        if key not in self._found:
+            self._found[key] = self._look_up(cell)
+        return self._found[key]
+
+    def _look_up(self, cell: Cell) -> Rate:
         for basis, runs in self._runs.items():
             if found := [run for run in runs if _is(run, cell) and run.environment == cell.environment]:
                 return Rate(_nearest(found, cell), basis)

@@ -32,6 +32,7 @@ class Suite:
     margin: float
     references: str
     films: bool
+    time_limit: float  # hours of one attempt at a cell; 0: none
     algorithms: Mapping[str, Algorithm]
     environments: Mapping[str, Environment]
     cells: tuple[Cell, ...]
@@ -151,6 +152,7 @@ def resolve(
         margin=raw.get("margin", 0.2),
         references=raw.get("references", "train"),
         films=raw.get("films", False),
+        time_limit=raw.get("time_limit", 0.0),
         algorithms=used,
         environments={each.id: each for each in environments},
         cells=tuple(cells),

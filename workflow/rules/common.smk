@@ -8,12 +8,14 @@ from pathlib import Path
 from rlparity import arcade, cost, fingerprint, needs, orders
 from rlparity import suite as suites
 from rlparity.errors import UserError
+from rlparity.rates import Rates
 from rlparity.settings import library, put_command_on_path
 
 put_command_on_path()
 try:
     suites.check_writable(Path("results"), Path("reports"))
-    suite = suites.load(Path(workflow.configfiles[-1]), narrow=config)
+    elsewhere = workflow.resource_settings.nodes is not None  # jobs go to a cluster
+    suite = suites.load(Path(workflow.configfiles[-1]), narrow=config, elsewhere=elsewhere)
     if workflow.is_main_process:
         waiting = orders.place(suite.cells, Path("results"))
         estimate = cost.describe(suite.cells, waiting, Path("reports"))
@@ -40,7 +42,9 @@ needed = {
     str(cell.folder): needs.needed_mib(cell, suite.environments[cell.environment].world)
     for cell in suite.cells
 }
-if "mem_mb" not in workflow.global_resources:
+rates = Rates(Path("reports"))
+minutes = {str(cell.folder): cost.minutes_allowed(cell, rates) for cell in suite.cells}
+if "mem_mb" not in workflow.global_resources and not elsewhere:
     workflow.register_resource("mem_mb", needs.machine_bytes() // 2**20)
 has_atari = bool(arcade.games(suite.environments))
 on_gpu = any(cell.device == "cuda" for cell in suite.cells)
@@ -56,6 +60,11 @@ def cells_with(*records):
 def memory_of(cell):
     """MiB, so that cells whose replay memories do not fit side by side run one after another."""
     return needed["/".join(cell)]
+
+
+def minutes_of(cell):
+    """What a cluster is asked for: the suite's time limit, else several times the estimate."""
+    return int(suite.time_limit * 60) or minutes["/".join(cell)]
 
 
 onsuccess:

@@ -18,15 +18,17 @@ rule train:
         "results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/cost.tsv"
     wildcard_constraints:
         implementation="|".join(trained),
-    retries: 1
+    retries: 2
     conda:
         "../../environment.yml"
     threads: 1
     resources:
         gpu=int(on_gpu),
         mem_mb=memory_of,
+        runtime=minutes_of,
+        time_limit=int(suite.time_limit * 3600),
     shell:
-        "exec rlparity cell --cell {input.cell:q} >{log:q} 2>&1"
+        "exec rlparity cell --cell {input.cell:q} --time-limit {resources.time_limit} >{log:q} 2>&1"
 
 
 if suite.references == "shipped":

@@ -151,14 +151,16 @@ def restore_records(chosen: argparse.Namespace, rest: list[str]) -> int:
         return 0
     if chosen.suite is None:
         raise UserError("restore: name a suite, or an order with --cell")
-    print(restore.restore(suite.load(suite.find(chosen.suite)), chosen.results, chosen.reports))
+    print(
+        restore.restore(suite.load(suite.find(chosen.suite), elsewhere=True), chosen.results, chosen.reports)
+    )
     return 0
 
 
 def report_interim(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity import interim, suite, table
 
-    asked = suite.load(suite.find(chosen.suite))
+    asked = suite.load(suite.find(chosen.suite), elsewhere=True)
     found = interim.gather(asked, chosen.results)
     table.collect(found.cells, chosen.results, chosen.reports, asked.plan(), found.places)
     print("\n".join(found.lines))

@@ -19,6 +19,7 @@ def add_commands(add: Add) -> None:
     cell = add("cell", train_cell, "Train one cell.")
     cell.add_argument("--cell", required=True, help="the cell as JSON, or the file that holds it (cell.json)")
     cell.add_argument("--into", type=Path, metavar="FOLDER", help="default: the folder of the file")
+    cell.add_argument("--time-limit", type=float, default=0, metavar="SECONDS", help="default: none")
     collecting = add("collect", collect, "Records -> tables.", "SUITE")
     collecting.add_argument("--narrow", type=json.loads, default={}, metavar="JSON")
     reporting = add("report", report_suite, "Figures and statistics -> the page.", "SUITE")
@@ -47,15 +48,18 @@ def train_cell(chosen: argparse.Namespace, rest: list[str]) -> None:
     if inline and chosen.into is None:
         raise UserError("cell: name a folder with --into")
     cell = orders.parse(chosen.cell) if inline else orders.read(Path(chosen.cell))
+    from rlparity import watchdog
     from rlparity.runner import run_cell
 
-    run_cell(cell, chosen.into or Path(chosen.cell).parent, STARTED, lambda who: say(f"waiting: {who}"))
+    folder = chosen.into or Path(chosen.cell).parent
+    with watchdog.limited(chosen.time_limit, folder):
+        run_cell(cell, folder, STARTED, lambda who: say(f"waiting: {who}"))
 
 
 def collect(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity import suite, table
 
-    checked = suite.load(suite.find(chosen.suite), chosen.narrow)
+    checked = suite.load(suite.find(chosen.suite), chosen.narrow, elsewhere=True)
     table.collect(list(checked.cells), chosen.results, chosen.reports, checked.plan())
 
 
