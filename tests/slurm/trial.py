@@ -51,6 +51,7 @@ def main() -> int:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="rlparity-slurm-") as text:
         place = Path(text)
+        place.chmod(0o755)  # munge has a user of its own
         with cluster(place / "cluster"):
             found: list[dict[str, Any]] = []
             if "smoke" in chosen.only:
