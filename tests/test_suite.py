@@ -230,7 +230,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_numbers_in_exponent_notation_are_numbers() -> None:
-    assert yamlfile.parse("1e-3") == 1e-3 and yamlfile.parse("[2.5E4, e3]") == [25_000.0, "e3"]
+    assert yamlfile.parse("1e-3", "x") == 1e-3 and yamlfile.parse("[2.5E4, e3]", "x") == [25_000.0, "e3"]
 
 
 def test_unwritable_results_folder(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from typing import Any
@@ -10,6 +11,9 @@ from typing import Any
 from rlparity.commands import people, stages, validation
 from rlparity.errors import UserError
 
+STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+SMALLER = "train fewer seeds in a block, give it a smaller buffer_size, or fewer --cores"
+AGAIN = "mend that and give the same command again"
 DESCRIPTION = """\
 Reproducible reinforcement-learning benchmarks that end in a verdict.
 
@@ -55,9 +59,18 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("rlparity: interrupted", file=sys.stderr)
         return 130
+    except MemoryError:
+        print(f"rlparity: out of memory; {SMALLER}", file=sys.stderr)
+        return 2
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        if error.errno not in STORAGE:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"rlparity: {where}{error.strerror}; {AGAIN}", file=sys.stderr)
+        return 2
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -165,6 +165,7 @@ OURS = {
     "priority_exponent",
     "priority_correction",
     "line_search",
+    "kl_components",
 }
 
 

@@ -52,6 +52,8 @@ def probe(environment: str) -> World:
         raise UserError(_unknown(environment, gymnasium.registry, known)) from None
     except ImportError as error:
         raise UserError(f"environment {environment!r} cannot be imported: {error}") from None
+    except ValueError:
+        raise UserError(f"environment {environment!r} is no id; write Id or module:Id") from None
     try:
         return _look(env, environment)
     finally:

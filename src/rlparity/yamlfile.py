@@ -1,7 +1,11 @@
-"""Reads a YAML file against its JSON schema; whatever is wrong comes back as one line each."""
+"""Reads a YAML file against its JSON schema; whatever is wrong comes back as one line each.
+
+Files are not trusted: nothing in them is run, and aliases that would unfold without end are refused.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +16,7 @@ import yaml
 
 from rlparity.errors import UserError, unknown
 
-Problem = tuple[str, str]  # where, what
+NODES = 100_000  # that a file may have, aliases unfolded
 
 
 class _Loader(yaml.SafeLoader):
@@ -21,6 +25,8 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(None, None, "a key that is no text", key.start_mark)
             if key.value in seen:
                 mark = key.start_mark
                 raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key.value!r}", mark)
@@ -35,29 +41,68 @@ _Loader.add_implicit_resolver(
 )
 
 
-def parse(text: str) -> Any:
-    """One YAML value, as on a command line."""
-    return yaml.load(text, Loader=_Loader)
+def parse(text: str, where: str) -> Any:
+    """One YAML value, as on a command line, given as `where`."""
+    try:
+        found = yaml.load(text, Loader=_Loader)
+        _unfolded(found)
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise UserError(f"{where}{line}: not valid YAML: {error.problem}") from None
+    except RecursionError:
+        raise UserError(f"{where}: not valid YAML: too deep") from None
+    except (yaml.YAMLError, ValueError) as error:  # characters, dates and numbers that there are not
+        raise UserError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from None
+    return found
 
 
 def read(path: Path) -> Any:
     """The content of a YAML file."""
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
-    except yaml.MarkedYAMLError as error:
-        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise UserError(f"{path}{line}: not valid YAML: {error.problem}") from None
+    return parse(text, str(path))
+
+
+def _unfolded(value: Any) -> int:
+    """Number of nodes with every alias counted as what it stands for; ValueError if there are too many."""
+    sizes: dict[int, int] = {}
+    above: set[int] = set()
+
+    def size(node: Any) -> int:
+        if not isinstance(node, dict | list):
+            return 1
+        if id(node) in above:
+            raise ValueError("an alias stands for itself")
+        if id(node) not in sizes:
+            above.add(id(node))
+            inner = node.values() if isinstance(node, dict) else node
+            sizes[id(node)] = 1 + sum(map(size, inner))
+            above.remove(id(node))
+        if sizes[id(node)] > NODES:
+            raise ValueError(f"more than {NODES:,} values, aliases unfolded")
+        return sizes[id(node)]
+
+    return size(value)
 
 
 def problems(value: Any, schema: Path) -> Iterator[str]:
-    """One line for everything in `value` that the schema refuses."""
+    """One line for everything in `value` that the schema refuses, and for numbers that are none."""
+    yield from (f"{place(path)}: expected a finite number, got {found}" for path, found in _not_finite(value))
     validator = jsonschema.Draft202012Validator(read(schema))
     for error in sorted(validator.iter_errors(value), key=lambda error: list(map(str, error.absolute_path))):
         yield from _lines(error)
+
+
+def _not_finite(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], float]]:
+    if isinstance(value, float) and not math.isfinite(value):
+        yield path, value
+    elif isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _not_finite(inner, (*path, key))
 
 
 def place(path: Iterator[Any] | list[Any] | tuple[Any, ...]) -> str:

@@ -109,6 +109,7 @@ def train(chosen: argparse.Namespace, rest: list[str]) -> int:
     pairs = [text.partition("=") for text in chosen.set]
     if wrong := [name for name, equals, _ in pairs if not equals]:
         raise UserError(f"--set {wrong[0]}: write KEY=VALUE, such as learning_rate=1e-3")
+    values = {name: yamlfile.parse(text, f"--set {name}") for name, _, text in pairs}
     asked = suite.resolve(
         {
             "name": "train",
@@ -118,7 +119,7 @@ def train(chosen: argparse.Namespace, rest: list[str]) -> int:
             "implementations": [chosen.implementation],
             "seeds": chosen.seeds,
             "budgets": {"default": chosen.budget},
-            "hyperparameters": {chosen.algorithm: {name: yamlfile.parse(text) for name, _, text in pairs}},
+            "hyperparameters": {chosen.algorithm: values},
         },
         "rlparity train",
     )

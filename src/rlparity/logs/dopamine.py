@@ -53,7 +53,7 @@ def _file(path: Path, how: Reading) -> list[Series]:
 def _rows(path: Path) -> list[dict[str, Any]]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Refused(f"{path}: not JSON ({str(error).splitlines()[0]})") from None
     if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
         raise Refused(f"{path}: not Dopamine's JSON, which is a list of mappings")

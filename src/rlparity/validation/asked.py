@@ -71,7 +71,7 @@ def returns(pairs: Sequence[str]) -> dict[str, Any]:
         if inner:
             found.setdefault(outer, {})[inner] = text
         else:
-            found[outer] = yamlfile.parse(text)
+            found[outer] = yamlfile.parse(text, f"--returns {outer}")
     return found
 
 
