@@ -129,6 +129,11 @@ def _lines(error: jsonschema.ValidationError) -> Iterator[str]:
         case "type":
             kinds = error.validator_value
             expected = " or ".join([kinds] if isinstance(kinds, str) else kinds)
-            yield f"{where}: expected {expected}, got {error.instance!r}"
+            yield f"{where}: expected {expected}, got {_short(repr(error.instance))}"
         case _:
-            yield f"{where}: {error.message}"
+            yield f"{where}: {_short(error.message)}"
+
+
+def _short(text: str) -> str:
+    """The two ends of a text that is too long for a line."""
+    return text if len(text) <= 200 else f"{text[:100]} ... {text[-100:]}"

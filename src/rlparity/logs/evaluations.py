@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,7 +19,7 @@ def read(paths: Sequence[Path], how: Reading) -> list[Series]:
         try:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in (*ARRAYS, "ep_lengths") if name in file}
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
+        except Exception as error:  # whatever a damaged file leads to
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise Refused(f"{path}: not an archive of plain numbers ({reason})") from None
         if missing := [name for name in ARRAYS if name not in arrays]:

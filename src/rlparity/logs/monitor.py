@@ -6,7 +6,7 @@ import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -52,9 +52,16 @@ def read(paths: Sequence[Path], how: Reading) -> list[Series]:
     return [series]
 
 
+def _header(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
 def _file(path: Path) -> _File:
     lines = path.read_text(encoding="utf-8").splitlines()
-    header = json.loads(lines[0][1:]) if lines and lines[0].startswith("#") else None
+    header = _header(lines[0][1:]) if lines and lines[0].startswith("#") else None
     if not isinstance(header, dict) or len(lines) < 2:
         raise Refused(f"{path}: not a monitor file, its first line is not the JSON that Monitor writes")
     if again := [i for i, line in enumerate(lines[1:], start=2) if line.startswith("#")]:
