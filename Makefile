@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: run test test-slurm lint format install clean
+.PHONY: run test test-slurm test-faults lint format install clean
 .DELETE_ON_ERROR:
 
 run: $(STAMP)
@@ -17,9 +17,13 @@ run: $(STAMP)
 test: $(STAMP)
 	python -m pytest
 
+# As root, on Linux: disks are mounted, and filled.
+test-faults: $(STAMP)
+	python tests/trials/faults.py
+
 # As root, on Debian with the packages slurm-wlm, slurm-client and munge.
 test-slurm: $(STAMP)
-	python tests/slurm/trial.py
+	python tests/trials/slurm.py
 
 lint: $(STAMP)
 	ruff check .
