@@ -77,10 +77,16 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--reports", type=Path, default=Path("reports"))
+    parser.add_argument("--dag", metavar="CELLS", help="only the time to plan so many, such as 1000,10000")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
     if chosen.child:
         print(json.dumps(timed(Cell.from_json(chosen.child))))
+        return 0
+    if chosen.dag:
+        from rlparity import bench_dag
+
+        bench_dag.measure(_numbers(chosen.dag), chosen.reports)
         return 0
     sizes = _numbers(chosen.seeds)
     if chosen.rounds < 1:

@@ -163,7 +163,7 @@ def signals(place: Path, whole: Path) -> dict[str, Any]:
 
 
 def out_of_memory(place: Path, whole: Path) -> dict[str, Any]:
-    """The trainer is killed as the kernel does where memory is short, and Snakemake tries again; then all of a
+    """The trainer is killed as the kernel does where memory is short, and Snakemake tries again; then a whole
     run gets too little of it."""
     folder = fresh(place)
     process = common.start(folder, *CORES)
