@@ -6,10 +6,12 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import small
 
-from rlparity import lock
+from rlparity import lock, runner
 from rlparity.errors import UserError
 
 
@@ -134,3 +136,32 @@ def test_damaged_claims_expire_too(tmp_path: Path) -> None:
     os.utime(tmp_path / ".claim-1", (0, 0))
     with lock.held(tmp_path):
         pass
+
+
+def test_a_cell_that_another_process_has_finished_meanwhile_is_not_trained_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = small.cell("random")
+    first = runner.run_cell(cell, tmp_path)
+    path = elsewhere(tmp_path)
+    monkeypatch.setattr(runner.train, "run", lambda *_, **__: pytest.fail("it was trained"))
+    assert runner.run_cell(cell, tmp_path, wait=lambda who: path.unlink()) == first
+
+
+def test_a_cell_whose_trainer_died_meanwhile_is_trained(tmp_path: Path) -> None:
+    path = elsewhere(tmp_path)
+    cell = small.cell("random")
+    assert runner.run_cell(cell, tmp_path, wait=lambda who: path.unlink())["status"] == "done"
+
+
+def test_who_has_lost_a_claim_writes_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train = runner.train.run
+
+    def losing(*arguments: Any, **options: Any) -> Any:
+        (tmp_path / ".claim-1").unlink()
+        return train(*arguments, **options)
+
+    monkeypatch.setattr(runner.train, "run", losing)
+    with pytest.raises(UserError, match="silent for too long"):
+        runner.run_cell(small.cell("random"), tmp_path)
+    assert not list(tmp_path.glob("*.parquet")) and not (tmp_path / "run.json").exists()

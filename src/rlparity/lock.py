@@ -52,6 +52,7 @@ class Lock:
     """Held as long as `held` says so."""
 
     def __init__(self, path: Path, folder: Path):
+        self.waited = False  # whether another process had it when it was asked for
         self._path, self._folder, self._ended = path, folder, threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
         self._thread.start()
@@ -100,6 +101,7 @@ def held(folder: Path, wait: Callable[[str], None] | None = None) -> Iterator[Lo
                     told = str(error)
                     wait(told)
                 time.sleep(POLL_S)
+        lock.waited = bool(told)
         try:
             yield lock
         finally:

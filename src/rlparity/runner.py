@@ -53,17 +53,10 @@ def run_cell(
     waited for and its records are taken.
     """
     began = process_started or time.monotonic()
-    waited: list[str] = []
-
-    def heed(who: str) -> None:
-        waited.append(who)
-        assert wait is not None
-        wait(who)
-
     torch.set_num_threads(1)
     allocator.keep_freed_memory()
-    with lock.held(folder, heed if wait else None) as held:
-        made = orders.finished(folder) if waited else None
+    with lock.held(folder, wait) as held:
+        made = orders.finished(folder) if held.waited else None
         if made is not None and cell.accepts(made):
             return made
         keeper = Keeper(cell, folder / "checkpoint", began, held.check)
