@@ -47,6 +47,7 @@ def main() -> int:
         place = Path(text)
         place.chmod(0o755)  # munge has a user of its own
         with cluster(place / "cluster"):
+            said = subprocess.run(["sinfo", "--version"], capture_output=True, text=True).stdout.strip()
             if SMOKE in chosen.only:
                 found.append(common.told(SMOKE, smoke, place))
             wanted = [name for name in TRIALS if name in chosen.only]
@@ -55,7 +56,6 @@ def main() -> int:
                 common.finish(whole)
                 expected = common.records(whole)
                 found += [common.told(name, disturbed, place, name, expected) for name in wanted]
-    said = subprocess.run(["sinfo", "--version"], capture_output=True, text=True).stdout.strip()
     facts = {**common.about("snakemake-executor-plugin-slurm"), "slurm": said, "nodes": 2}
     return common.write_record(chosen.record, facts, found)
 
