@@ -16,16 +16,8 @@ if not workflow.configfiles:
     configfile: "workflow/suites/cartpole.yaml"
 
 
-# What takes seconds is not worth a job on a cluster.
-localrules:
+localrules:  # all that takes seconds is not worth a job on a cluster
     all,
-    collect,
-    analyse,
-    draw,
-    render,
-    list_suites,
-    check_seeds,
-    restore_reference,
 
 
 if config.get("kind") == "sensitivity":

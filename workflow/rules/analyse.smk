@@ -1,6 +1,11 @@
 """Records -> tables -> statistics and verdicts."""
 
 
+localrules:
+    collect,
+    analyse,
+
+
 rule collect:
     input:
         records=expand(

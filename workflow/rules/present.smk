@@ -1,5 +1,13 @@
 """Tables -> figures -> the page, and a last word on the seeds that failed."""
 
+
+localrules:
+    draw,
+    render,
+    list_suites,
+    check_seeds,
+
+
 if suite.films:
 
     rule film:

@@ -33,6 +33,9 @@ rule train:
 
 if suite.references == "shipped":
 
+    localrules:
+        restore_reference,
+
     rule restore_reference:
         input:
             cell="results/{suite}/{environment}/sb3/{algorithm}/{seeds}/cell.json",
