@@ -74,6 +74,9 @@ def test_runs_that_a_report_carries_are_measurements_too(tmp_path: Path) -> None
         (folder / "run.json").write_text(json.dumps(run))
     (tmp_path / "s" / "records" / "0" / "deep").mkdir()
     (tmp_path / "s" / "records" / "0" / "deep" / "run.json").write_text("{")
+    (tmp_path / "s" / "records" / "0" / "deeper").mkdir()
+    untold = {"cell": json.loads(PONG.to_json()), "steps_per_second": None, "evaluation_time_s": None}
+    (tmp_path / "s" / "records" / "0" / "deeper" / "run.json").write_text(json.dumps(untold))
     found = Rates(tmp_path)
     assert found.of(CARTPOLE) == (200, "trained")
     assert found.episode_s(CARTPOLE) == 2.0

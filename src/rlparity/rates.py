@@ -140,7 +140,8 @@ def _trained(reports: Path) -> Iterator[Run]:
             asked = cell["evaluation"]
             episodes = asked["points"] * asked["episodes"] + asked["final_episodes"]
             episodes *= len(asked["modes"]) * len(cell["seeds"])
-            found[who].append((float(run["steps_per_second"]), float(run["evaluation_time_s"]) / episodes))
+            numbers = (float(run["steps_per_second"]), float(run["evaluation_time_s"]) / episodes)
+            found[who].append(numbers)
         except (OSError, KeyError, ValueError, TypeError, ZeroDivisionError):
             continue
     for who, seen in found.items():
