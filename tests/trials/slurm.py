@@ -137,7 +137,8 @@ def node_down(folder: Path, job: str, process: Process) -> Process:
     until = time.monotonic() + PATIENCE_S
     while process.poll() is None and time.monotonic() < until:
         time.sleep(1)
-    subprocess.run(["scontrol", "update", f"nodename={node}", "state=resume"], check=True)
+    resume = ["scontrol", "update", f"nodename={node}", "state=resume"]
+    subprocess.run(resume, check=False, capture_output=True)  # it may have come back by itself
     return process
 
 
