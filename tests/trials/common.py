@@ -23,9 +23,9 @@ LONG: dict[str, Any] = {
     "algorithms": ["random", "ppo"],
     "implementations": ["scratch"],
     "seeds": ["0-1"],
-    "budgets": {"default": 400_000, "random": 2_000},
+    "budgets": {"default": 150_000, "random": 2_000},
     "evaluation": {"points": 4, "episodes": 5, "final_episodes": 10},
-    "checkpoint_every": 20_000,
+    "checkpoint_every": 10_000,
 }
 CELL = Path("results/long/CartPole-v1/scratch/ppo/seeds-0-1")
 PATIENCE_S = 900
