@@ -130,13 +130,21 @@ def _measured(reports: Path) -> Iterator[Run]:
 
 def _trained(reports: Path) -> Iterator[Run]:
     """Of every finished run that a report carries. Other work on the machine may have slowed it down."""
-    found: dict[tuple[object, ...], list[tuple[float, float]]] = defaultdict(list)
+    found: dict[Run, list[tuple[float, float]]] = defaultdict(list)
     for path in sorted(reports.glob("*/records/**/run.json")):
         try:
             run = json.loads(path.read_text(encoding="utf-8"))
             cell = run["cell"]
-            names = ("implementation", "algorithm", "agent", "environment")
-            who = (*(cell[name] for name in names), len(cell["seeds"]), cell.get("device", "cpu"))
+            seeds, device = len(cell["seeds"]), cell.get("device", "cpu")
+            who = Run(
+                cell["implementation"],
+                cell["algorithm"],
+                cell["agent"],
+                cell["environment"],
+                seeds,
+                device,
+                0.0,
+            )
             asked = cell["evaluation"]
             episodes = asked["points"] * asked["episodes"] + asked["final_episodes"]
             episodes *= len(asked["modes"]) * len(cell["seeds"])
@@ -145,4 +153,5 @@ def _trained(reports: Path) -> Iterator[Run]:
         except (OSError, KeyError, ValueError, TypeError, ZeroDivisionError):
             continue
     for who, seen in found.items():
-        yield Run(*who, *(median(numbers) for numbers in zip(*seen, strict=True)))  # type: ignore[arg-type]
+        speeds, episodes_s = zip(*seen, strict=True)
+        yield who._replace(steps_per_second=median(speeds), episode_s=median(episodes_s))

@@ -14,7 +14,8 @@ from rlparity.settings import library, put_command_on_path
 put_command_on_path()
 try:
     suites.check_writable(Path("results"), Path("reports"))
-    elsewhere = workflow.resource_settings.nodes is not None  # jobs go to a cluster
+    # Jobs go to a cluster, or this is one of them: what is run need not fit this machine as a whole.
+    elsewhere = workflow.resource_settings.nodes is not None or not workflow.is_main_process
     suite = suites.load(Path(workflow.configfiles[-1]), narrow=config, elsewhere=elsewhere)
     if workflow.is_main_process:
         waiting = orders.place(suite.cells, Path("results"))
