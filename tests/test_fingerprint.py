@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -233,6 +234,19 @@ def test_orders_follow_the_fingerprint(tmp_path: Path) -> None:
     before = (folder / orders.ORDER).read_text()
     assert orders.place([cell], results) == [cell] and newer(folder)
     assert (folder / orders.ORDER).read_text() != before  # Snakemake compares checksums, too
+
+
+@pytest.mark.parametrize(
+    "content", ["", '{"fingerprint": "a"', "[1, 2]", "7", '{"status": "done"}', "[" * 9999]
+)
+def test_a_run_that_says_nothing_is_made_again(content: str, tmp_path: Path) -> None:
+    cell = dataclasses.replace(PPO, fingerprint="a")
+    folder = tmp_path / cell.folder
+    orders.place([cell], tmp_path)
+    finish(cell, folder, "a")
+    (folder / "run.json").write_text(content)
+    os.utime(folder / orders.ORDER, ns=(1, 1))
+    assert orders.place([cell], tmp_path) == [cell] and newer(folder)
 
 
 def test_an_unfinished_cell_is_not_up_to_date(tmp_path: Path) -> None:

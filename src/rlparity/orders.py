@@ -65,41 +65,43 @@ def failed_seeds(plan: Path, results: Path) -> list[str]:
     return lines
 
 
+def complete(folder: Path) -> bool:
+    """Whether a folder has all files of a finished run."""
+    return all((folder / name).is_file() for name in OUTPUTS)
+
+
 def finished(folder: Path) -> dict[str, Any] | None:
-    """`run.json` of a folder with all records in it, else None."""
-    if not all((folder / name).is_file() for name in OUTPUTS):
+    """`run.json` of a folder with all records in it, else None; None, too, if it says nothing."""
+    if not complete(folder):
         return None
     try:
-        run: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except ValueError:
+        run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
         return None
-    return run
+    return run if isinstance(run, dict) else None
 
 
 def _place(cell: Cell, folder: Path) -> bool:
     """Whether the folder holds the records that the cell asks for."""
-    order, run = folder / ORDER, finished(folder)
-    there = _content(order)
-    if run is None:
-        if there != json.loads(cell.to_json()):
+    order = folder / ORDER
+    changed = _content(order) != json.loads(cell.to_json())
+    if not complete(folder):
+        if changed:
             _write(cell, order)
         return False
     oldest = min((folder / name).stat().st_mtime_ns for name in OUTPUTS)
-    if cell.accepts(run):
-        if there != json.loads(cell.to_json()):
-            _write(cell, order)
-        if order.stat().st_mtime_ns > oldest:
-            os.utime(order, ns=(oldest, oldest))
-        return True
-    if there != json.loads(cell.to_json()) or order.stat().st_mtime_ns <= oldest:
+    there = up_to_date(cell, folder)
+    if changed or (not there and order.stat().st_mtime_ns <= oldest):
         _write(cell, order)
-    return False
+    if there and order.stat().st_mtime_ns > oldest:
+        os.utime(order, ns=(oldest, oldest))
+    return there
 
 
 def _content(order: Path) -> Any:
     try:
         values = json.loads(order.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     if isinstance(values, dict):
         values.pop("ordered", None)
