@@ -78,6 +78,15 @@ def test_a_failed_job_shows_who_and_the_end_of_its_log(
     assert "line 99" in text and "line 85" in text and "line 84" not in text and "RuleException" not in text
 
 
+def test_a_dump_of_the_stack_does_not_hide_what_was_said(tmp_path: Path) -> None:
+    log = tmp_path / "train.log"
+    stack = ["Timeout (0:02:00)!", "most recent call first", *(f"frame {number}" for number in range(40))]
+    log.write_text("\n".join(["rlparity: a: the time limit of 60 s is over", *stack]))
+    shown = cells._tail(log)
+    assert shown[0].endswith("60 s is over") and "frame 0" in shown and shown[-1] == "frame 39"
+    assert len(shown) <= cells.LOG_LINES + 1 and shown.count("frame 39") == 1
+
+
 def test_messages_that_say_nothing_are_dropped(handler: Handler, capsys: pytest.CaptureFixture[str]) -> None:
     handler.tell("Select jobs to execute...")
     handler.tell("done", event=LogEvent.PROGRESS, done=1, total=2)

@@ -240,10 +240,14 @@ def _bar(job: Job) -> str:
 
 
 def _tail(path: Path) -> list[str]:
+    """The last lines; before them what the program itself said, where a dump of the stack came after it."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return ["(no log)"]
+    said = [number for number, line in enumerate(lines[:-LOG_LINES]) if line.startswith("rlparity: ")]
+    if said:
+        return [*lines[said[-1] : said[-1] + 5], "...", *lines[5 - LOG_LINES :]]
     return lines[-LOG_LINES:] or ["(empty)"]
 
 

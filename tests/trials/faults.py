@@ -407,12 +407,14 @@ gymnasium.register("Hangs-v0", Hangs, max_episode_steps=500)
     ended = common.run(folder, *CORES)
     assert ended.returncode == 0, ended.stderr[-1500:]
     assert (folder / "hung").exists()
-    logs = "\n".join(path.read_text(errors="replace") for path in (folder / "results").rglob("train.log"))
-    said = [each for each in (ended.stderr + ended.stdout + logs).splitlines() if "time limit" in each]
     resumed = [
         json.loads(path.read_text())["times_resumed"] for path in (folder / "results").rglob("run.json")
     ]
-    return {"times_resumed": sum(resumed), "said": said[0].replace(f"{folder}/", "") if said else ""}
+    said = {
+        "rlparity": line(ended.stderr, "time limit").replace(f"{folder}/", ""),
+        "where it hung": line(ended.stderr, "hanging.py").replace(f"{folder}/", ""),
+    }
+    return {"times_resumed": sum(resumed), "said": said}
 
 
 def lost_memory(place: Path, whole: Path) -> dict[str, Any]:
