@@ -240,15 +240,17 @@ def _bar(job: Job) -> str:
 
 
 def _tail(path: Path) -> list[str]:
-    """The last lines; before them what the program itself said, where a dump of the stack came after it."""
+    """The last lines. Where a dump of the stack came after what the program itself said: that, and the place."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return ["(no log)"]
     said = [number for number, line in enumerate(lines[:-LOG_LINES]) if line.startswith("rlparity: ")]
-    if said:
-        return [*lines[said[-1] : said[-1] + 5], "...", *lines[5 - LOG_LINES :]]
-    return lines[-LOG_LINES:] or ["(empty)"]
+    if not said:
+        return lines[-LOG_LINES:] or ["(empty)"]
+    stacks = [number + 1 for number, line in enumerate(lines) if "most recent call first" in line]
+    start = stacks[-1] if stacks else len(lines) - LOG_LINES  # the main thread's is the last
+    return [lines[said[-1]], *lines[start : start + LOG_LINES]]
 
 
 def _duration(seconds: float) -> str:
