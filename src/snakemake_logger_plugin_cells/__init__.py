@@ -240,7 +240,7 @@ def _bar(job: Job) -> str:
 
 
 def _tail(path: Path) -> list[str]:
-    """The last lines. Where a dump of the stack came after what the program itself said: that, and the place."""
+    """The last lines; where a dump of the stack came after what the program said, that and the place."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
