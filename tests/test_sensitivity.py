@@ -191,7 +191,7 @@ def case(tmp_path: Path, reference: np.ndarray, random: float = 0.0) -> dict[str
     """Four looks at ten seeds, margin 0.2."""
     noise = np.random.default_rng(1).normal(size=(POINTS + 1, 5))
     return {
-        "cell": {"seeds": list(range(10))},
+        "cell": {"seeds": list(range(10)), "evaluation": {"points": POINTS}},
         "looks": [[point, point * BUDGET // POINTS] for point in (5, 10, 15, 20)],
         "margin": 0.2,
         "reference": [str(evaluations(tmp_path / "reference", reference))],
@@ -237,6 +237,17 @@ def test_the_final_return_counts_too(tmp_path: Path) -> None:
     late[-1] -= 60
     verdict, evidence = judged.judge(20, arm(late))
     assert verdict == "WORSE" and evidence.startswith("final at step 10,000: ")
+
+
+def test_an_evaluation_on_the_way_is_no_final_return(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    content = case(tmp_path, learning(10, rng))
+    content["cell"]["evaluation"]["points"] = 2 * POINTS  # training ends at half its budget
+    judged, late = looks.Case(content), learning(10, rng)
+    late[-1] -= 60
+    assert judged.tests == 4
+    verdict, evidence = judged.judge(20, arm(late))
+    assert verdict != "WORSE" and evidence.startswith("auc at step 10,000: ")
 
 
 class Unadjusted(looks.Case):

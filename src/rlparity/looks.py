@@ -1,7 +1,8 @@
 """Interim looks: what can be said of a training that is still under way, without looking too often for free.
 
 At every look but the last one endpoint is tested, the area under the evaluation curve so far; at the last
-one both, with the rules of `rlparity.verdict`. The reference's curve is cut at the same environment step.
+one both, with the rules of `rlparity.verdict`, or the area alone where training ends before its budget: one
+evaluation on the way is no final return. The reference's curve is cut at the same environment step.
 Every Welch p is multiplied by the number of tests that all looks together may make (Bonferroni): whichever
 look stops a training, WORSE or BETTER is wrong with a probability of at most 5 %. EQUIVALENT comes of the
 last look alone.
@@ -56,7 +57,9 @@ class Case:
 
     def __init__(self, content: Mapping[str, Any]):
         self._looks = dict(content["looks"])  # point -> environment steps
-        self._margin, self._seeds = content["margin"], len(content["cell"]["seeds"])
+        self._margin = content["margin"]
+        ended = max(self._looks) >= content["cell"]["evaluation"]["points"]
+        self._last = ENDPOINTS if ended else INTERIM  # endpoints of the last look
         self._arms = {
             name: arm(Path(folder, "evaluations.parquet") for folder in content[name])
             for name in ("reference", "random")
@@ -66,7 +69,7 @@ class Case:
     @property
     def tests(self) -> int:
         """How many tests all looks may make together."""
-        return len(INTERIM) * (len(self._looks) - 1) + len(ENDPOINTS)
+        return len(INTERIM) * (len(self._looks) - 1) + len(self._last)
 
     def obstacle(self) -> str:
         """Why nothing could be decided at the last look, however the agent did; empty if something can."""
@@ -78,7 +81,7 @@ class Case:
         """Verdict and evidence at a look; UNDECIDED where training should go on, or ended undecided."""
         env_step, whole = self._looks[point], point == max(self._looks)
         found = []
-        for endpoint in ENDPOINTS if whole else INTERIM:
+        for endpoint in self._last if whole else INTERIM:
             y, z = (self._scores(name, endpoint, env_step) for name in ("reference", "random"))
             row = tested(mutated.scores(endpoint, env_step), y, z, self._margin)
             row |= {"implementation": "scratch", "failed_seeds": ""}
