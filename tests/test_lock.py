@@ -21,9 +21,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "POLL_S", 0.02)
 
 
-def elsewhere(folder: Path, number: int = 1, age: float = 0.0, job: str = "17") -> Path:
+def elsewhere(folder: Path, age: float = 0.0, job: str = "17") -> Path:
     """The claim of a process on another machine, last touched that many seconds ago."""
-    path = folder / f".claim-{number}"
+    path = folder / ".claim-1"
     path.write_text(json.dumps({"machine": "another", "host": "n2", "job": job, "process": 5}))
     os.utime(path, (time.time() - age,) * 2)
     return path
@@ -31,6 +31,13 @@ def elsewhere(folder: Path, number: int = 1, age: float = 0.0, job: str = "17") 
 
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
+
+
+def mine(folder: Path) -> Path:
+    """This process's claim, the only one there is."""
+    (claim,) = lock.claims(folder)
+    assert claim.holder["process"] == str(os.getpid())
+    return claim.path
 
 
 def test_one_machine_lets_one_process_in(tmp_path: Path) -> None:
@@ -47,7 +54,7 @@ def test_what_a_dead_process_of_this_machine_left_counts_for_nothing(tmp_path: P
     path = elsewhere(tmp_path)
     path.write_text(json.dumps({"machine": lock.machine(), "process": 5}))
     with lock.held(tmp_path):
-        assert [claim.number for claim in lock.claims(tmp_path)] == [2]
+        assert mine(tmp_path) != path
 
 
 def test_a_process_elsewhere_keeps_others_out_while_it_is_heard_of(tmp_path: Path) -> None:
@@ -58,14 +65,27 @@ def test_a_process_elsewhere_keeps_others_out_while_it_is_heard_of(tmp_path: Pat
 
 
 def test_a_process_elsewhere_that_was_silent_for_long_has_lost_its_claim(tmp_path: Path) -> None:
-    elsewhere(tmp_path, 3, age=lock.EXPIRES_S + 20)
+    elsewhere(tmp_path, age=lock.EXPIRES_S + 20)
     with lock.held(tmp_path):
-        assert names(tmp_path) == {".lock", ".claim-4"}
+        assert names(tmp_path) == {".lock", mine(tmp_path).name}
+
+
+def test_one_who_was_only_silent_finds_that_others_came_and_went(tmp_path: Path) -> None:
+    """Suspended for long, and meanwhile a second process has come and gone and a third one trains."""
+    with lock.held(tmp_path) as first:
+        first._path.unlink()  # the second, done
+        third = elsewhere(tmp_path)
+        os.utime(third, (1, 1))
+        with pytest.raises(UserError, match="silent for too long"):
+            first.check()
+        time.sleep(5 * lock.BEAT_S)
+        assert third.stat().st_mtime == 1  # no beat of the first keeps it alive
+    assert names(tmp_path) == {".lock", third.name}
 
 
 def test_a_claim_is_touched_at_every_beat(tmp_path: Path) -> None:
     with lock.held(tmp_path):
-        path = tmp_path / ".claim-1"
+        path = mine(tmp_path)
         os.utime(path, (0, 0))
         until = time.monotonic() + 10
         while path.stat().st_mtime == 0 and time.monotonic() < until:
@@ -76,7 +96,7 @@ def test_a_claim_is_touched_at_every_beat(tmp_path: Path) -> None:
 def test_a_clock_that_went_backwards_does_not_keep_a_dead_claim_alive(tmp_path: Path) -> None:
     elsewhere(tmp_path, age=-86_400)
     with lock.held(tmp_path):
-        assert names(tmp_path) == {".lock", ".claim-2"}
+        assert names(tmp_path) == {".lock", mine(tmp_path).name}
 
 
 def test_nor_does_it_kill_a_claim_that_is_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,14 +109,14 @@ def test_nor_does_it_kill_a_claim_that_is_touched(tmp_path: Path, monkeypatch: p
 def test_two_that_come_at_once_step_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     claim = lock._claim
 
-    def both(folder: Path, number: int) -> Path:
-        elsewhere(folder, number + 1)
-        return claim(folder, number)
+    def both(folder: Path) -> Path:
+        elsewhere(folder)
+        return claim(folder)
 
     monkeypatch.setattr(lock, "_claim", both)
     with pytest.raises(lock.Taken), lock.held(tmp_path):
         pass
-    assert names(tmp_path) == {".lock", ".claim-2"}
+    assert names(tmp_path) == {".lock", ".claim-1"}
 
 
 def test_where_flock_does_nothing_claims_decide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +133,7 @@ def test_where_flock_does_nothing_claims_decide(tmp_path: Path, monkeypatch: pyt
 def test_who_has_lost_a_claim_is_told(tmp_path: Path) -> None:
     with lock.held(tmp_path) as held:
         held.check()
-        (tmp_path / ".claim-1").unlink()
+        mine(tmp_path).unlink()
         with pytest.raises(UserError, match="silent for too long"):
             held.check()
 
@@ -158,7 +178,7 @@ def test_who_has_lost_a_claim_writes_no_record(tmp_path: Path, monkeypatch: pyte
     train = runner.train.run
 
     def losing(*arguments: Any, **options: Any) -> Any:
-        (tmp_path / ".claim-1").unlink()
+        mine(tmp_path).unlink()
         return train(*arguments, **options)
 
     monkeypatch.setattr(runner.train, "run", losing)

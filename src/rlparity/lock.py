@@ -1,8 +1,9 @@
 """One writer for a cell, on one machine or on many that share a folder.
 
 On one machine `flock` decides, which falls away with the process that holds it. Between machines, where it
-may do nothing, *claims* decide: files that are created only if they do not exist, say who trains (host, job,
-process), and are touched at every beat. A claim that was not touched for a while is a dead one's.
+may do nothing, *claims* decide: files with names of their own that say who trains (host, job, process), touched
+at every beat. Who has left one looks whether there are others, and steps back if so. A claim that was not
+touched for a while is a dead one's; no name ever comes again, so one who was only silent finds that out.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import errno
 import fcntl
 import json
 import os
-import re
 import socket
 import threading
 import time
@@ -28,14 +28,12 @@ BEAT_S = 15.0  # between two touches of a claim
 EXPIRES_S = 180.0  # network file systems may show a touch a minute late
 POLL_S = 5.0  # between two looks of one who waits
 JOB = "SLURM_JOB_ID"
-CLAIM = re.compile(r"\.claim-(\d+)")
 
 
 class Claim(NamedTuple):
-    """A file in a cell's folder: `.claim-<number>`."""
+    """A file in a cell's folder: `.claim-<32 hexadecimal digits>`."""
 
     path: Path
-    number: int
     touched: float  # by the clock of the file system
     holder: dict[str, str]  # machine, host, job, process, since
 
@@ -115,7 +113,7 @@ def _take(file: int, folder: Path) -> Lock:
         here = claim.holder.get("machine") == machine()
         if not (here and alone_here) and not _expired(claim, folder):
             raise _taken(folder, claim)
-    path = _claim(folder, max((claim.number for claim in others), default=0) + 1)
+    path = _claim(folder)
     for claim in others:
         claim.path.unlink(missing_ok=True)
     rivals = [claim for claim in claims(folder) if claim.path != path]
@@ -142,14 +140,12 @@ def _taken(folder: Path, claim: Claim | None) -> Taken:
 
 
 def claims(folder: Path) -> list[Claim]:
-    """All claims on a folder, the newest first."""
+    """All claims on a folder, the last one touched first."""
     found = []
     for path in folder.glob(".claim-*"):
-        match = CLAIM.fullmatch(path.name)
         with suppress(OSError):
-            if match:
-                found.append(Claim(path, int(match[1]), path.stat().st_mtime, _holder(path)))
-    return sorted(found, key=lambda claim: -claim.number)
+            found.append(Claim(path, path.stat().st_mtime, _holder(path)))
+    return sorted(found, key=lambda claim: -claim.touched)
 
 
 def _holder(path: Path) -> dict[str, str]:
@@ -168,8 +164,8 @@ def machine() -> str:
         return socket.gethostname()
 
 
-def _claim(folder: Path, number: int) -> Path:
-    path = folder / f".claim-{number}"
+def _claim(folder: Path) -> Path:
+    path = folder / f".claim-{uuid.uuid4().hex}"
     holder = {
         "machine": machine(),
         "host": socket.gethostname(),
@@ -180,8 +176,6 @@ def _claim(folder: Path, number: int) -> Path:
     try:
         with path.open("x", encoding="utf-8") as file:
             json.dump(holder, file)
-    except FileExistsError:
-        raise _taken(folder, None) from None
     except OSError as error:
         path.unlink(missing_ok=True)
         raise UserError(f"{folder}: cannot be written ({error.strerror})") from None
