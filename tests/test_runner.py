@@ -19,7 +19,7 @@ import pytest
 import torch
 from small import cell
 
-from rlparity import checkpoint, progress, records, runner, train
+from rlparity import checkpoint, fingerprint, orders, progress, records, runner, train, worlds
 from rlparity.cell import Cell
 from rlparity.errors import UserError
 from rlparity.records import Episode
@@ -325,3 +325,18 @@ def test_tensorboard_files_of_a_resumed_cell_say_nothing_twice(tmp_path: Path) -
     events.Reload()
     returns = [(event.step, event.value) for event in events.Scalars("seed-3/episode_return")]
     assert returns == [(8, 808), (16, 1616), (24, 1624)]
+
+
+def test_a_cell_is_trained_by_the_code_that_it_was_ordered_of(tmp_path: Path) -> None:
+    made = cell("random")
+    world = worlds.probe(made.environment)
+    ordered = dataclasses.replace(made, fingerprint=fingerprint.of(made, world.simulator, world.module))
+    runner.check_code(ordered)
+    edited = dataclasses.replace(ordered, fingerprint="0" * 16)
+    orders.place([edited], tmp_path)
+    order = tmp_path / edited.folder / orders.ORDER
+    done = subprocess.run(
+        [sys.executable, "-m", "rlparity", "cell", "--cell", str(order)], capture_output=True, text=True
+    )
+    assert done.returncode == 1 and "the code or a package has changed since this was ordered" in done.stderr
+    assert done.stderr.count("\n") == 1 and not list(order.parent.glob("*.parquet"))

@@ -69,6 +69,7 @@ def _write(cell: Cell, state: dict[str, Any], folder: Path) -> str:
     reached = f"{UNFINISHED}: environment step {step:,} of {cell.budget:,}"
     run = {
         **runner.describe(cell, folder, rows),
+        **runner.origin(cell),
         "status": UNFINISHED,
         "failed_seeds": {str(seed): rows.failed.get(seed, reached) for seed in cell.seeds},
         "env_step": step,

@@ -1,9 +1,10 @@
 """One writer for a cell, on one machine or on many that share a folder.
 
 On one machine `flock` decides, which falls away with the process that holds it. Between machines, where it
-may do nothing, *claims* decide: files with names of their own that say who trains (host, job, process), touched
-at every beat. Who has left one looks whether there are others, and steps back if so. A claim that was not
-touched for a while is a dead one's; no name ever comes again, so one who was only silent finds that out.
+may do nothing, *claims* decide: files with names of their own that say who trains (host, job, process). Who
+has left one looks whether there are others, and steps back if so. Claims are touched at every beat; one that
+was not touched for a while is a dead one's. No name ever comes again, so one who was only silent finds that
+out.
 """
 
 from __future__ import annotations

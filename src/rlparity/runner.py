@@ -20,16 +20,17 @@ from rlparity import (
     allocator,
     candidate_sources,
     checkpoint,
+    fingerprint,
     lock,
     orders,
     provenance,
     records,
     registry,
     train,
+    worlds,
 )
 from rlparity.cell import Cell
 from rlparity.errors import UserError
-from rlparity.fingerprint import source_hash
 from rlparity.keeper import Keeper
 from rlparity.progress import Display
 from rlparity.rows import Rows
@@ -59,6 +60,7 @@ def run_cell(
         made = orders.finished(folder) if held.waited else None
         if made is not None and cell.accepts(made):
             return made
+        code = origin(cell)
         keeper = Keeper(cell, folder / "checkpoint", began, held.check)
         ready = time.monotonic()
         rows, notes = _train(cell, folder, keeper)
@@ -69,7 +71,7 @@ def run_cell(
                 checkpoint.save(folder / "checkpoint", rows.state)
             for kind in records.SCHEMAS:
                 records.write(folder, kind, getattr(rows, kind))
-            run = describe(cell, folder, rows, notes)
+            run = describe(cell, folder, rows, notes) | code
             run["started"], run["times_resumed"] = keeper.started, keeper.times_resumed
             task = import_module(registry.family(cell.environment))
             run["resumes_exactly"] = getattr(task, "RESUMES_EXACTLY", True)
@@ -82,6 +84,20 @@ def run_cell(
             ) from None
         checkpoint.clear(folder / "checkpoint")
     return run
+
+
+def origin(cell: Cell) -> dict[str, Any]:
+    """Where the code comes from. To be asked before training: the checkout may be another one at its end."""
+    return {"git": provenance.git(), "source_hash": fingerprint.source_hash(cell)}
+
+
+def check_code(cell: Cell) -> None:
+    """UserError if the code or the packages are not those that the cell was ordered of, where it says so."""
+    world = worlds.probe(cell.environment)
+    if cell.fingerprint and cell.fingerprint != fingerprint.of(cell, world.simulator, world.module):
+        raise UserError(
+            f"{cell.folder}: the code or a package has changed since this was ordered; give the command again"
+        )
 
 
 def _train(cell: Cell, folder: Path, keeper: Keeper) -> tuple[Rows, tuple[str, ...]]:
@@ -119,8 +135,6 @@ def describe(cell: Cell, folder: Path, rows: Rows, notes: tuple[str, ...] = ()) 
         "departures": _departures(cell),
         "versions": provenance.versions(),
         "hardware": ELSEWHERE if cell.kind == "logs" else provenance.hardware(),
-        "git": provenance.git(),
-        "source_hash": source_hash(cell),
         "fingerprint": cell.fingerprint,
         "training_time_s": rows.training_time_s,
         "evaluation_time_s": rows.evaluation_time_s,

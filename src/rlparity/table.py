@@ -144,15 +144,13 @@ def read_run(folder: Path, cell: Cell) -> dict[str, Any]:
 
 def _verified(file: Path, run: Mapping[str, Any]) -> bytes:
     if not file.is_file():
-        raise UserError(
-            f"{file}: missing, though run.json beside it says that the cell was run; train it again"
-        )
-    content = file.read_bytes()
+        raise UserError(f"{file}: missing, though run.json beside it says that the cell was run; run again")
+    content, again = file.read_bytes(), f"delete the folder {file.parent} and run again"
     expected = run["hashes"].get(file.name)
     if expected is None and file.name in SHIPPED:
-        raise UserError(f"{file.parent / 'run.json'}: key hashes lacks {file.name}; train the cell again")
+        raise UserError(f"{file.parent / 'run.json'}: key hashes lacks {file.name}; {again}")
     if expected not in (None, hashlib.sha256(content).hexdigest()):
-        raise UserError(f"{file}: truncated or changed since run.json was written; train the cell again")
+        raise UserError(f"{file}: truncated or changed since run.json was written; {again}")
     return content
 
 

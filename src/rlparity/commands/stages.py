@@ -48,12 +48,12 @@ def train_cell(chosen: argparse.Namespace, rest: list[str]) -> None:
     if inline and chosen.into is None:
         raise UserError("cell: name a folder with --into")
     cell = orders.parse(chosen.cell) if inline else orders.read(Path(chosen.cell))
-    from rlparity import watchdog
-    from rlparity.runner import run_cell
+    from rlparity import runner, watchdog
 
     folder = chosen.into or Path(chosen.cell).parent
     with watchdog.limited(chosen.time_limit, folder):
-        run_cell(cell, folder, STARTED, lambda who: say(f"waiting: {who}"))
+        runner.check_code(cell)
+        runner.run_cell(cell, folder, STARTED, lambda who: say(f"waiting: {who}"))
 
 
 def collect(chosen: argparse.Namespace, rest: list[str]) -> None:
