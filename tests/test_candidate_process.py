@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +87,27 @@ def test_a_module_that_is_gone_is_one_line(tmp_path: Path) -> None:
     rows = Rows(made)
     candidate_process.run(made, tmp_path / "results", rows)
     assert "there is no module 'nowhere'" in rows.failed[4]
+
+
+def test_a_program_ends_with_a_trainer_that_is_killed(tmp_path: Path) -> None:
+    code = (
+        "import pathlib, sys\n"
+        "from rlparity import candidate_work\n"
+        "place = pathlib.Path(sys.argv[1])\n"
+        "program = 'import os, pathlib, time; pathlib.Path(\"pid\").write_text(str(os.getpid()));'\n"
+        "program += 'time.sleep(60)'\n"
+        "words = [sys.executable, '-c', program]\n"
+        "candidate_work.run(words, place, place / 'log', 60, candidate_work.environment(place), None)\n"
+    )
+    trainer = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)])
+    until = time.monotonic() + 60
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        assert time.monotonic() < until and trainer.poll() is None
+        time.sleep(0.05)
+    program = Path("/proc", (tmp_path / "pid").read_text())
+    assert program.exists()
+    trainer.kill()
+    trainer.wait()
+    while program.exists() and "Z" not in (program / "stat").read_text().rpartition(")")[2]:
+        assert time.monotonic() < until, "it lives on"
+        time.sleep(0.05)

@@ -338,5 +338,5 @@ def test_a_cell_is_trained_by_the_code_that_it_was_ordered_of(tmp_path: Path) ->
     done = subprocess.run(
         [sys.executable, "-m", "rlparity", "cell", "--cell", str(order)], capture_output=True, text=True
     )
-    assert done.returncode == 1 and "the code or a package has changed since this was ordered" in done.stderr
+    assert done.returncode == 2 and "the code or a package has changed since this was ordered" in done.stderr
     assert done.stderr.count("\n") == 1 and not list(order.parent.glob("*.parquet"))

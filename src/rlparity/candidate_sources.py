@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import importlib.util
 import shlex
 import string
+import sysconfig
 from collections.abc import Iterator
-from importlib.machinery import PathFinder
 from pathlib import Path
 
 from rlparity.cell import Cell
 from rlparity.errors import UserError, unknown
 
+INSTALLED = set(sysconfig.get_paths().values())  # other people's modules lie side by side there
 PLACEHOLDERS = ("environment", "seed", "wide_seed", "budget", "n_envs", "output")
 
 
@@ -31,8 +33,7 @@ def bad_entry(entry: str, base: Path) -> str | None:
         return f"{entry!r} is not MODULE:FACTORY, such as their_ppo:make or folder/their_ppo.py:make"
     if place.endswith(".py"):
         return None if (base / place).is_file() else f"{entry!r}: there is no file {place} below {base}"
-    top = place.split(".")[0]
-    if _find(place, (base,)) is None and PathFinder.find_spec(top) is None:
+    if not _modules(place, base) and _root(place.split(".")[0]) is None:
         return f"{entry!r}: there is no module {place} in {base} or on Python's path"
     return None
 
@@ -70,15 +71,36 @@ def _files(cell: Cell, base: Path) -> set[Path]:
             return set()
     if kind == "entry":
         place = candidate["entry"].rpartition(":")[0]
-        first = (base / place) if place.endswith(".py") else _find(place, (base,))
-        starts = [first] if first is not None else []
-    else:
-        starts = [base / word for word in shlex.split(candidate["command"]) if (base / word).is_file()]
+        return _imported([base / place] if place.endswith(".py") else _modules(place, base), base)
+    words = shlex.split(candidate["command"])
+    starts = [base / word for word in words if (base / word).is_file()]
+    if "-m" in words[:-1]:
+        starts += _modules(words[words.index("-m") + 1], base)
     return _imported(starts, base)
 
 
+def _modules(name: str, base: Path) -> list[Path]:
+    """The file of a module below `base` or on Python's path, and those of the packages that it lies in."""
+    root = base if _find(name, (base,)) else _root(name.split(".")[0])
+    parts = name.split(".")
+    names = [".".join(parts[:n]) for n in range(1, len(parts) + 1)] + [f"{name}.__main__"]
+    return [file for each in names if root and (file := _find(each, (root,)))]
+
+
+def _root(top: str) -> Path | None:
+    """The folder of Python's path that holds a module without dots in its name; nothing of it is imported."""
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return None
+    if spec is None or spec.origin in (None, "built-in", "frozen"):
+        places = list(spec.submodule_search_locations or ()) if spec else []
+        return Path(places[0]).parent if places else None
+    return Path(spec.origin).parent.parent if spec.submodule_search_locations else Path(spec.origin).parent
+
+
 def _imported(starts: list[Path], base: Path) -> set[Path]:
-    """Python files that these import from their own folder or from `base`, themselves included."""
+    """Python files that these import from their own folder or package or from `base`, themselves included."""
     seen: set[Path] = set()
     waiting = [start.resolve() for start in starts if start.is_file()]
     while waiting:
@@ -86,22 +108,35 @@ def _imported(starts: list[Path], base: Path) -> set[Path]:
         if path not in seen:
             seen.add(path)
             if path.suffix == ".py":
-                waiting += [file for name in _names(path) if (file := _find(name, (path.parent, base)))]
+                found = (_find(name, up or _roots(path, name, base)) for up, name in _names(path))
+                waiting += filter(None, found)
     return seen
 
 
-def _names(path: Path) -> Iterator[str]:
+def _roots(path: Path, name: str, base: Path) -> tuple[Path, ...]:
+    """Where a file's import may lead to a candidate's own code: beside it, below `base`, in its package."""
+    package = path.parent
+    while (package / "__init__.py").is_file():
+        package = package.parent
+    beside = () if str(path.parent) in INSTALLED else (path.parent,)
+    inside = (package,) if name.split(".")[0] == path.relative_to(package).parts[0] else ()
+    return (*beside, base, *inside)
+
+
+def _names(path: Path) -> Iterator[tuple[tuple[Path, ...], str]]:
+    """What a file imports, as the folders to look in (none: the usual ones) and a module's name."""
     try:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError):
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from (((), alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
+            up = (path.parents[node.level - 1],) if 0 < node.level <= len(path.parents) else ()
             module = node.module or ""
-            yield module
-            yield from (f"{module}.{alias.name}".strip(".") for alias in node.names)
+            yield up, module
+            yield from ((up, f"{module}.{alias.name}".strip(".")) for alias in node.names)
 
 
 def _find(module: str, roots: tuple[Path, ...]) -> Path | None:

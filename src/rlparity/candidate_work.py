@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from typing import Any
 
 LOG_MIB = 64  # of output, after which a program is stopped
 POLL_S, GRACE_S = 0.1, 5.0
+LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # cells run side by side
 
 
@@ -60,7 +62,7 @@ def run(
         try:
             process = subprocess.Popen(
                 words, cwd=where, env=variables, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                start_new_session=True,
+                start_new_session=True, preexec_fn=_follow,
             )  # fmt: skip
         except OSError as error:
             raise Stopped(f"could not be started: {words[0]}: {error.strerror}") from None
@@ -73,6 +75,12 @@ def run(
         raise Stopped(f"crashed by signal {name}{_last_words(log)}")
     if process.returncode:
         raise Stopped(f"ended with status {process.returncode}{_last_words(log)}")
+
+
+def _follow() -> None:
+    """In the program's process: end with the one that started it, however that ends."""
+    if LIBC is not None:
+        LIBC.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _watch(process: subprocess.Popen[bytes], log: Path, limit_s: float, pulse: Path | None) -> None:
