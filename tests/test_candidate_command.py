@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from small import cell
 
-from rlparity import candidate_command, candidate_work, runner
+from rlparity import candidate_command, candidate_work, logs, runner, worlds
 from rlparity.candidate_sources import bad_command
 from rlparity.cell import Cell
+from rlparity.logs.series import Reading, Refused
 from rlparity.rows import Rows
 
 LOGS = """
@@ -143,6 +147,43 @@ def test_no_shell_reads_the_command(tmp_path: Path) -> None:
     run(tmp_path, code, command="python learn.py {seed} {budget} '$HOME; x' {environment} $(id) {{}}")
     said = (tmp_path / "results" / "candidate.log").read_text().strip()
     assert said == str(["$HOME; x", "CartPole-v1", "$(id)", "{}"])
+
+
+def test_the_program_and_the_first_file_among_its_words_are_found_from_elsewhere(tmp_path: Path) -> None:
+    """The interpreter of a virtual environment is a link that is not followed: packages lie beside it."""
+    base, work = tmp_path / "theirs", tmp_path / "work"
+    made = theirs(tmp_path, GOOD)
+    (base / ".venv" / "bin").mkdir(parents=True)
+    (base / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    (base / "out.csv").write_text("")
+
+    def words(command: str) -> list[str]:
+        brought = {**made.candidate, "command": command}
+        return candidate_command.words(replace(made, candidate=brought), base, work)
+
+    interpreter, program = f"{base}/.venv/bin/python", f"{base}/learn.py"
+    assert words(".venv/bin/python learn.py {seed} out.csv") == [interpreter, program, "3", "out.csv"]
+    assert words(f"{interpreter} learn.py {{seed}}") == [interpreter, program, "3"]
+    assert words("./learn.py {seed} out.csv") == [program, "3", f"{base}/out.csv"]
+    assert words(f"python {program} {{seed}} out.csv") == ["python", program, "3", f"{base}/out.csv"]
+    assert words(f"python learn.py {{seed}} {'x' * 5000}")[1:] == [program, "3", "x" * 5000]
+
+
+@pytest.mark.parametrize(
+    ("asked", "logged"),
+    [("ALE/Pong-v5@nature", "ALE/Pong-v5"), ("lab.worlds:CartPole-v1", "CartPole-v1")],
+)
+def test_programs_log_an_environment_without_preset_and_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str, logged: str
+) -> None:
+    monkeypatch.setattr(worlds, "probe", lambda _: SimpleNamespace(time_limit=None))
+    (tmp_path / "monitor.csv").write_text(f'#{{"env_id": "{logged}"}}\nr,l,t\n500,390,1\n')
+    made = replace(theirs(tmp_path, ""), environment=asked)
+    fits = candidate_command.expected(made, Reading())
+    read = logs.read((tmp_path / "monitor.csv",), Reading(), fits, ("deterministic",), 3)
+    assert len(read.episodes) == 1 and not any("does not say" in note for note in read.notes)
+    with pytest.raises(Refused, match=f"made in {logged}, not in x:Other-v0@y"):
+        logs.read((tmp_path / "monitor.csv",), Reading(), fits._replace(environment="x:Other-v0@y"), (), 3)
 
 
 def test_modules_beside_the_program_are_found(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 import time
@@ -11,9 +12,10 @@ from typing import Any
 import pytest
 from small import cell
 
-from rlparity import candidate, candidate_process, candidate_work
+from rlparity import candidate, candidate_process, candidate_work, fingerprint, orders, worlds
 from rlparity.cell import Cell
 from rlparity.rows import Rows
+from rlparity.validation import statistics
 
 EXAMPLES = Path(__file__).parent / "examples"
 BROKEN = """
@@ -111,3 +113,28 @@ def test_a_program_ends_with_a_trainer_that_is_killed(tmp_path: Path) -> None:
     while program.exists() and "Z" not in (program / "stat").read_text().rpartition(")")[2]:
         assert time.monotonic() < until, "it lives on"
         time.sleep(0.05)
+
+
+def test_a_seed_that_failed_is_tried_again_when_asked_again(tmp_path: Path) -> None:
+    """Perhaps the machine was busy, or a package was missing."""
+    folder, results = tmp_path / "theirs", tmp_path / "results"
+    folder.mkdir()
+    (folder / "learn.py").write_text(
+        "import pathlib\n"
+        "assert pathlib.Path(__file__).with_name('installed').exists()\n"
+        "from tiny_ppo import TinyPPO as make\n"
+    )
+    (folder / "tiny_ppo.py").write_bytes((EXAMPLES / "tiny_ppo.py").read_bytes())
+    brought = {"entry": "learn.py:make", "folder": str(folder)}
+    one = cell("ppo", implementation="theirs", candidate=brought, seeds=(0,))
+    world = worlds.probe(one.environment)
+    one = dataclasses.replace(one, fingerprint=fingerprint.of(one, world.simulator, world.module))
+    said = list[str]()
+    assert statistics.train([one], results, 1, said.append) == [] and "AssertionError" in said[-1]
+    assert orders.up_to_date(one, results / one.folder)  # the suite has its result
+    longer = dataclasses.replace(one, candidate={**brought, "time_limit_s": 900})
+    assert not orders.up_to_date(longer, results / one.folder)
+    (folder / "installed").touch()
+    assert statistics.train([one], results, 1, said.append) == [] and ": done (" in said[-1]
+    told = len(said)
+    assert statistics.train([one], results, 1, said.append) == [] and len(said) == told

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from small import cell
 from test_logs import monitor
 
@@ -15,6 +16,7 @@ from rlparity import candidate_sources, cost, fingerprint, orders, settings, sui
 from rlparity.cell import Cell
 from rlparity.errors import UserError
 from rlparity.rates import Rates
+from rlparity.validation import asked
 
 ROOT = Path(__file__).parents[1]
 BASE: dict[str, Any] = {
@@ -67,6 +69,38 @@ def test_logs_have_the_seeds_that_there_are(tmp_path: Path) -> None:
         monitor(tmp_path / f"seed-{seed}" / "monitor.csv", [(10, 10, 1)])
     cells = mine(resolve(theirs={"against": "ppo", "logs": "seed-{seed}", "folder": str(tmp_path)}))
     assert [cell.seeds for cell in cells] == [(3,), (9,)]
+
+
+def validated(tmp_path: Path, *ranges: str) -> suite.Suite:
+    """Seeds 3 and 9 of finished logs, of which these are asked for; the suite has 0 to 4."""
+    for seed in (3, 9):
+        monitor(tmp_path / f"seed-{seed}" / "monitor.csv", [(10, 10, 1)])
+    path = tmp_path / "made-up.yaml"
+    path.write_text(yaml.safe_dump(BASE))
+    candidate = {"logs": "seed-{seed}", "folder": str(tmp_path)}
+    return asked.plan(asked.Asked(candidate, "ppo", path, name="theirs", seeds=ranges))
+
+
+def test_seeds_that_are_asked_for_are_those_of_the_logs_that_are_judged(tmp_path: Path) -> None:
+    every, some = validated(tmp_path), validated(tmp_path, "1", "8-9")
+    assert [cell.seeds for cell in mine(every)] == [(3,), (9,)]
+    assert [cell.seeds for cell in mine(some)] == [(9,)]
+    assert len([cell for cell in some.cells if cell.implementation == "sb3"]) == 5
+    assert some.description == f"{every.description} Asked for and without logs in CartPole-v1: seeds 1, 8."
+    with pytest.raises(
+        UserError, match="--seeds: no logs of any of them in CartPole-v1; there are seeds 3, 9"
+    ):
+        validated(tmp_path, "0-2")
+
+
+def test_options_of_returns_are_text_unless_the_schema_has_another_type() -> None:
+    schema = yaml.safe_load((ROOT / settings.SCHEMAS / "suite.schema.yaml").read_text())
+    keys = schema["properties"]["candidates"]["additionalProperties"]["properties"]["returns"]["properties"]
+    other = sorted(key for key, value in keys.items() if value.get("type", "string") != "string")
+    assert list(asked.NOT_TEXT) == other
+    for text in ("*.csv", "[ab]*.csv", "{a", "2013", "yes"):
+        assert asked.returns([f"files={text}", f"agent={text}"]) == {"files": text, "agent": text}
+    assert asked.returns(["n_envs=4", "deterministic=no"]) == {"n_envs": 4, "deterministic": False}
 
 
 def test_a_part_of_a_suite_may_be_its_candidates() -> None:
@@ -129,6 +163,40 @@ def brought(tmp_path: Path, **candidate: Any) -> Cell:
 def test_a_cell_without_a_candidate_keeps_its_fingerprint() -> None:
     parts = fingerprint.parts(cell("ppo"))
     assert "files" not in parts and "candidate" not in parts["cell"]
+
+
+def test_modules_of_packages_and_of_pythons_path_count_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "src" / "mine"
+    (package / "deep").mkdir(parents=True)
+    for name, text in {
+        "__init__.py": "",
+        "ppo.py": "import numpy\nfrom .deep import net\n",
+        "deep/__init__.py": "",
+        "deep/net.py": "from ..losses import clip\nfrom mine import rates\n",
+        "losses.py": "",
+        "rates.py": "",
+        "unrelated.py": "",
+    }.items():
+        (package / name).write_text(text)
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.syspath_prepend(tmp_path / "src")
+    base = str(tmp_path / "cwd")
+    used = {"__init__.py", "ppo.py", "net.py", "losses.py", "rates.py"}  # of two packages
+    for candidate in ({"entry": "mine.ppo:make"}, {"command": "python -m mine.ppo {seed}"}):
+        made = cell("ppo", implementation="theirs", candidate={**candidate, "folder": base})
+        assert {Path(file).name for file in candidate_sources.digests(made)} == used
+        assert len(candidate_sources.digests(made)) == 6
+    assert candidate_sources.bad_entry("mine.ppo:make", tmp_path / "cwd") is None
+
+
+def test_an_installed_package_stands_for_itself_alone(tmp_path: Path) -> None:
+    made = cell(
+        "ppo", implementation="theirs", candidate={"entry": "stable_baselines3:PPO", "folder": str(tmp_path)}
+    )
+    files = candidate_sources.digests(made)
+    assert files and all("stable_baselines3" in Path(file).parts for file in files)
 
 
 def test_an_edited_program_or_module_makes_its_records_stale_and_nothing_else(tmp_path: Path) -> None:

@@ -96,6 +96,23 @@ def test_a_reference_is_scored_on_the_candidates_grid(tmp_path: Path) -> None:
     assert set(found["terms"]) == {"theirs"}
 
 
+def test_a_random_agent_of_a_shorter_budget_counts_by_its_mean(tmp_path: Path) -> None:
+    """It ends at 20 where the candidate's grid is 40 and 80; a reference that ends at 60 has no score."""
+    found = comparable.score(
+        points(
+            *((THEIRS, "deterministic", step, value) for step, value in ((40, 10.0), (80, 30.0))),
+            *((SB3, "deterministic", step, float(step)) for step in (0, 60)),
+            *((RANDOM, "sampled", step, value) for step, value in ((0, 19.0), (10, 18.0), (20, 23.0))),
+        ),
+        episodes(tmp_path),
+        runs(),
+        plan(),
+    )
+    told = scores(found)
+    assert told["scratch", "auc"] == told["scratch", "final"] == 20.0
+    assert np.isnan([told["sb3", "auc"], told["sb3", "final"]]).all()
+
+
 def test_training_returns_meet_training_returns(tmp_path: Path) -> None:
     """Quarters of a budget of 100. The candidate's means are 1, -, 4, 6; the second lies between 1 and 4."""
     path = episodes(

@@ -103,6 +103,15 @@ def test_what_breaks_the_contract_is_one_clear_line(name: str, check: str, line:
     assert "\n" not in found[check]
 
 
+def test_a_candidate_may_reset_in_the_middle_of_a_game() -> None:
+    checks = contract.check(misbehaving.ResetsInMidGame, "CartPole-v1", "ppo")
+    assert failures(checks) == {}
+    assert (
+        "games were reset before their end"
+        in {check.name: check.detail for check in checks}["games begin anew"]
+    )
+
+
 def test_a_candidate_may_swallow_what_ends_its_training() -> None:
     assert failures(contract.check(misbehaving.SwallowsExceptions, "CartPole-v1", "ppo")) == {}
 

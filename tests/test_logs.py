@@ -140,6 +140,49 @@ def test_running_means_are_not_compared_with_games(tmp_path: Path) -> None:
     assert "mean over the last 100 games" in refused(path, tag="rollout/ep_rew_mean")
 
 
+@pytest.mark.parametrize("name", ["rollout/ep_rew_mean", "ep_rew_mean"])
+@pytest.mark.parametrize("measure", ["", "training", "evaluation"])
+def test_running_means_in_tables_are_refused_too(tmp_path: Path, name: str, measure: str) -> None:
+    path = table(tmp_path / "progress.csv", **{"time/total_timesteps": [50, 95], name: [1.0, 2.0]})
+    columns = {"env_step": "time/total_timesteps", "episode_return": name}
+    told = refused(path, columns=columns, measure=measure)
+    assert f"column {name}: is Stable-Baselines3's mean over the last 100 games" in told
+
+
+def test_a_source_that_is_named_is_read_before_others(tmp_path: Path) -> None:
+    """Beside a monitor file, which is read where nothing is named."""
+    beside = monitor(tmp_path / "monitor.csv", [(50, 50, 1), (45, 45, 2)])
+    scalars = events(tmp_path, "charts/return", [(20, 20.0), (90, 70.0)])
+    rows = table(tmp_path / "log.csv", step=[30, 95], ret=[1.0, 2.0])
+    columns = {"env_step": "step", "episode_return": "ret"}
+    assert pairs(read(beside, scalars, rows)) == [(50, 50), (95, 45)]
+    assert pairs(read(beside, scalars, rows, tag="charts/return")) == [(20, 20), (90, 70)]
+    assert pairs(read(beside, scalars, rows, columns=columns)) == [(30, 1), (95, 2)]
+    both = read(beside, scalars, rows, columns=columns, tag="charts/return")
+    assert pairs(both) == [(20, 20), (90, 70)]
+    assert any(n.startswith("left out: ") and "log.csv: training is read from" in n for n in both.notes)
+
+
+def test_evaluations_that_are_asked_for_are_read_beside_training(tmp_path: Path) -> None:
+    trained = monitor(tmp_path / "monitor.csv", [(50, 50, 1), (45, 45, 2)])
+    rows = table(tmp_path / "log.csv", env_step=[50, 100], episode_return=[1.0, 2.0])
+    found = read(trained, rows, measure="evaluation")
+    assert len(found.episodes) == 2 and [row["env_step"] for row in found.evaluations] == [50, 100]
+    scalars = events(tmp_path, "eval/mean_reward", [(50, 5.0), (100, 6.0)])
+    by_tag = read(trained, scalars, tag="eval/mean_reward")
+    assert len(by_tag.episodes) == 2 and [row["episode_return"] for row in by_tag.evaluations] == [5.0, 6.0]
+
+
+def test_options_that_nothing_was_read_by_are_told(tmp_path: Path) -> None:
+    trained = monitor(tmp_path / "monitor.csv", [(50, 50, 1), (45, 45, 2)])
+    rows = table(tmp_path / "log.csv", env_step=[30, 95], episode_return=[1.0, 2.0])
+    left = [note for note in read(trained, rows, measure="training").notes if note.startswith("left out: ")]
+    assert left == [f"left out: {rows}: training is read from {trained}; choose with `files`"]
+    left = [note for note in read(trained, tag="charts/return").notes if note.startswith("left out: ")]
+    assert left == ["left out: `tag` is for tensorboard files, of which there are none"]
+    assert not [note for note in read(trained, rows).notes if note.startswith("left out: ")]
+
+
 def test_dopamine_files_hold_several_runs(tmp_path: Path) -> None:
     """The n-th row of an iteration is the n-th run's; iteration i ends after i + 1 of them."""
     path = tmp_path / "pong.json"
@@ -195,6 +238,26 @@ def test_rows_that_are_there_twice_are_dropped_with_a_note(tmp_path: Path) -> No
     assert any("1 rows were there twice; dropped" in note for note in logged.notes)
 
 
+@pytest.mark.parametrize("lengths", [{}, {"episode_length": [30, 30, 25, 25, 40, 40]}])
+def test_a_file_in_which_every_row_stands_twice_is_halved(
+    tmp_path: Path, lengths: dict[str, list[int]]
+) -> None:
+    """As few as sub-environments could have ended together, but all of them always did, in too few steps."""
+    step, value = [30, 30, 55, 55, 95, 95], [1.0, 1.0, 2.0, 2.0, 1.0, 1.0]
+    path = table(tmp_path / "log.csv", env_step=step, episode_return=value, **lengths)
+    logged = read(path, expected=EXPECTED._replace(n_envs=2))
+    assert pairs(logged) == [(30, 1.0), (55, 2.0), (95, 1.0)]
+    assert any("3 rows were there twice; dropped" in note for note in logged.notes)
+
+
+def test_alike_games_that_end_together_are_all_kept(tmp_path: Path) -> None:
+    """Sixteen files of games that last the time limit, where the reference has eight sub-environments."""
+    files = [monitor(tmp_path / f"{i}.monitor.csv", [(-3, 3, 1), (-3, 3, 2)]) for i in range(16)]
+    logged = read(*files, expected=EXPECTED._replace(n_envs=8, time_limit=3))
+    assert pairs(logged) == [(48, -3.0)] * 16 + [(96, -3.0)] * 16
+    assert not any("twice" in note for note in logged.notes)
+
+
 def test_games_of_several_sub_environments_may_end_together(tmp_path: Path) -> None:
     path = table(tmp_path / "log.csv", env_step=[40, 40, 96], episode_return=[5.0, 5.0, 6.0])
     assert len(read(path, expected=EXPECTED._replace(n_envs=2)).episodes) == 3
@@ -218,6 +281,14 @@ def test_several_runs_in_one_file_are_refused(tmp_path: Path, name: str) -> None
         path = monitor(tmp_path / "monitor.csv", [(1, 10, 1)])
         path.write_text(path.read_text() * 2)
         assert "several runs in one file, another begins at line 4" in refused(path)
+
+
+@pytest.mark.parametrize("measure", ["training", "evaluation"])
+def test_short_runs_in_one_table_are_several_too(tmp_path: Path, measure: str) -> None:
+    path = table(tmp_path / "log.csv", env_step=[20, 40, 60, 80, 100] * 4, episode_return=[1.0] * 20)
+    assert "several runs in one file, environment steps fall from 100 to 20 at row 6" in refused(
+        path, measure=measure
+    )
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

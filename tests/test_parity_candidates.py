@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rlparity import candidate_entry
+from rlparity import agents, candidate_entry, registry, settings
 from rlparity.errors import UserError
-from rlparity.validation import parity
+from rlparity.validation import layers, parity, parity_cases
+from rlparity.validation.parity_rollouts import COLUMNS
 
 torch.set_num_threads(1)
 TINY_PPO: Any = candidate_entry.load("tests/examples/tiny_ppo.py:TinyPPO")
@@ -163,3 +164,93 @@ def test_draws_say_what_the_moment_decides():
     assert followed and followed == list(range(followed[0], 20, followed[1] - followed[0]))
     remaining = [each["progress_remaining"] for each in draws]
     assert remaining == sorted(remaining, reverse=True) and 0 < remaining[-1] < remaining[0] <= 1
+
+
+# --- which case, and whether an update is offered at all
+
+
+def test_every_configuration_with_a_reference_has_a_case():
+    found = {}
+    for name, each in settings.library().algorithms.items():
+        for actions in registry.AGENTS[each.agent].actions if each.reference else ():
+            agent, case = found[name, actions] = parity_cases.for_candidate(name, actions)
+            (made,) = parity_cases.of(agent, case)
+            assert made.continuous == (actions == "continuous") and not made.amplified
+            assert made.options.get("n_steps") == each.options.get("n_steps", made.options.get("n_steps"))
+    assert found["dqn-nstep", "discrete"] == ("dqn", "three-step returns")
+    assert found["ppo-bfloat16", "continuous"] == ("ppo", "default, continuous")
+    with pytest.raises(UserError, match="parity: unknown configuration 'reinforce'; choose from a2c"):
+        parity_cases.for_candidate("reinforce", "discrete")
+
+
+class OurTRPO:
+    """Our agent, as a candidate that is right."""
+
+    def __init__(self, observation_space: gym.Space, action_space: gym.Space, hp: Mapping[str, Any]):
+        continuous = isinstance(action_space, gym.spaces.Box)
+        _, name = parity_cases.for_candidate("trpo", "continuous" if continuous else "discrete")
+        (case,) = parity_cases.of("trpo", name)
+        self.twins = case.twins(torch.float32, seed=1)
+
+    def load_reference(self, state: Mapping[str, Tensor]) -> None:
+        for name, mine in self.twins.ours().items():
+            mine.copy_(state[name])
+
+    def reference_state(self) -> dict[str, Tensor]:
+        return self.twins.ours()
+
+    def update(self, batch: Mapping[str, Tensor], draws: Mapping[str, Any]) -> None:
+        columns = {ours: batch[sampled] for sampled, ours in COLUMNS.values()}
+        columns |= {"obs": batch["observations"], "action": batch["actions"]}
+        made: Any = agents.module("trpo").Batch
+        self.twins.agent.update(
+            made(**{name: columns[name][None] for name in made._fields}), draws["permutations"][:, None]
+        )
+
+
+@pytest.mark.parametrize(
+    ("environment", "case"),
+    [
+        ("CartPole-v1", "trpo, strong damping, gae_lambda (float32)"),
+        ("Pendulum-v1", "trpo, continuous, two steps of conjugate gradient (float32)"),
+    ],
+)
+def test_a_correct_trpo_passes(environment: str, case: str):
+    (check,) = layers.parity_of(OurTRPO, environment, "trpo")
+    assert check.passed and check.name == case, check
+
+
+def test_a_named_configuration_is_compared_by_its_agents_case():
+    (check,) = layers.parity_of(OtherDQN, "CartPole-v1", "dqn-nstep")
+    assert check.passed and check.name == "dqn, three-step returns (float32)"
+    with pytest.raises(UserError, match="'dqn' cannot act in 'Pendulum-v1'"):
+        layers.parity_of(OtherDQN, "Pendulum-v1", "dqn")
+
+
+class OnlyCartPole:
+    """Built for one task, and without an update."""
+
+    def __init__(self, observation_space: gym.Space, action_space: Any, hp: Mapping[str, Any]):
+        if observation_space.shape != (4,):
+            raise ValueError("only CartPole")
+
+    def train(self, make_env: Any, seed: int, budget: int) -> None: ...
+
+    def act(self, obs: Any, deterministic: bool) -> Any: ...
+
+
+class OnlyCartPoleUpdates(OnlyCartPole):
+    load_reference = reference_state = update = OnlyCartPole.act
+
+
+def test_whether_an_update_is_offered_shows_where_a_candidate_learns():
+    assert layers.parity_of(OnlyCartPole, "CartPole-v1", "dqn") == []
+    (check,) = layers.parity_of(OnlyCartPoleUpdates, "CartPole-v1", "dqn")
+    assert not check.passed and check.detail == "ValueError: only CartPole"
+
+
+def test_what_is_not_built_shows_its_update_as_a_class_or_not_at_all():
+    with pytest.raises(UserError, match=r"the factory raised ValueError: only CartPole \("):
+        layers.parity_of(lambda *spaces: OnlyCartPoleUpdates(*spaces), "Acrobot-v1", "dqn")
+    (check,) = layers.parity_of(OnlyCartPoleUpdates, "Acrobot-v1", "dqn")
+    assert not check.passed and check.detail == "ValueError: only CartPole"

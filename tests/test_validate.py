@@ -7,6 +7,7 @@ import hashlib
 import json
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from test_logs import monitor
 
-from rlparity import settings, suite, validation_page
+from rlparity import candidate_work, settings, suite, validation_page
 from rlparity.__main__ import main as command_line
 from rlparity.cell import Cell
 from rlparity.commands import stages
@@ -251,6 +252,119 @@ def test_contract_of_a_command(tiny: Path, seeding: str, failed: str) -> None:
     assert all("\n" not in check.detail for check in checks)
 
 
+def theirs(tiny: Path, **candidate: Any) -> Cell:
+    """The first cell of a candidate."""
+    return asked.cells_of(asked.plan(question(tiny, candidate=candidate, name="theirs")), "theirs")[0]
+
+
+def test_a_command_that_cannot_be_started_has_no_contract(tiny: Path) -> None:
+    (tiny.parent / "learn").write_text("no program")
+    with pytest.raises(NotRun, match=r"could not be started: .*learn: Permission denied"):
+        contract_command.check(theirs(tiny, command="learn {seed}", folder=str(tiny.parent)))
+
+
+@pytest.mark.parametrize(("given", "limit"), [({}, 120 + 4000 / 50), ({"time_limit_s": 900}, 900)])
+def test_time_limit_of_the_contract_of_a_command(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, float], limit: float
+) -> None:
+    limits = []
+
+    def run(words: Any, where: Any, log: Any, limit_s: float, *_: Any) -> None:
+        limits.append(limit_s)
+
+    monkeypatch.setattr(candidate_work, "run", run)
+    contract_command.check(theirs(tiny, command="python learn.py {seed}", **given))
+    assert limits == [limit] * 3
+
+
+@pytest.mark.parametrize(
+    ("environment", "n_envs", "steps"),
+    [
+        ("CartPole-v1", 1, 2_048),
+        ("CartPole-v1", 8, 8_000),
+        ("CartPole-v1", 20, 16_384),
+        ("CartPole-v1", 64, 32_000),  # one game each may take so long
+        ("ALE/Pong-v5@nature", 8, 16_384),
+    ],
+)
+def test_runs_of_the_contract_of_a_command_are_short(
+    tiny: Path, environment: str, n_envs: int, steps: int
+) -> None:
+    cell = replace(theirs(tiny, command="x {seed}"), environment=environment, n_envs=n_envs)
+    assert contract_command.budget(replace(cell, budget=10**7)) == steps
+    assert contract_command.budget(replace(cell, budget=1_000)) == 1_000
+
+
+# --- contract and parity of a Python candidate, in another process
+
+EXAMPLES = ROOT / "tests" / "examples"
+CRASHES = """
+import os, signal, sys
+sys.path.append({examples!r})
+from tiny_ppo import TinyPPO
+
+class Crashes(TinyPPO):
+    def load_reference(self, state):
+        os.kill(os.getpid(), signal.SIGSEGV)
+"""
+
+
+def test_a_crash_in_another_process_is_a_failed_check(tiny: Path, tmp_path: Path) -> None:
+    (tmp_path / "crashes.py").write_text(CRASHES.format(examples=str(EXAMPLES)))
+    found = findings(tiny, ["EQUIVALENT"])
+    found.checks = layers.of_entry("parity", theirs(tiny, entry="crashes:Crashes", folder=str(tmp_path)))
+    assert [tuple(check)[:3] for check in found.checks] == [("parity", "comes to an end", False)]
+    assert found.checks[0].detail.startswith("its process crashed by signal SIGSEGV")
+    assert (found.status(), found.status(strict=True)) == (0, 1)
+
+
+def test_the_time_limit_reaches_the_contract(tiny: Path) -> None:
+    made = theirs(tiny, entry="misbehaving.py:Hangs", folder=str(EXAMPLES), time_limit_s=0.5)
+    (check,) = layers.of_entry("contract", made)
+    assert not check.passed and "nothing happened for 0.5 s (time_limit_s)" in check.detail
+
+
+@pytest.mark.parametrize(
+    ("given", "inner", "outer"),
+    [({}, 120, 1200), ({"time_limit_s": 5}, 5, 600), ({"time_limit_s": 300}, 300, 3000)],
+)
+def test_time_limits_of_layers(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, float], inner: float, outer: float
+) -> None:
+    limits = []
+
+    def run(words: list[str], where: Any, log: Any, limit_s: float, *_: Any) -> None:
+        limits.append((json.loads(words[words.index("--asked") + 1])["time_limit_s"], limit_s))
+        raise candidate_work.Stopped("was stopped")
+
+    monkeypatch.setattr(candidate_work, "run", run)
+    (check,) = layers.of_entry("contract", theirs(tiny, entry="tests/examples/tiny_ppo.py:TinyPPO", **given))
+    assert limits == [(inner, outer)] and (check.layer, check.passed) == ("contract", False)
+    assert check.detail == "its process was stopped"
+
+
+def test_a_process_without_a_result_has_failed_one_that_never_ran_has_not(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = theirs(tiny, entry="tests/examples/tiny_ppo.py:TinyPPO")
+    monkeypatch.setattr(candidate_work, "run", lambda *_: None)
+    (check,) = layers.of_entry("contract", made)
+    assert not check.passed and check.detail == "its process ended without a result"
+
+    def run(*_: Any) -> None:
+        raise candidate_work.Stopped("could not be started: python: Cannot allocate memory")
+
+    monkeypatch.setattr(candidate_work, "run", run)
+    with pytest.raises(NotRun, match="Cannot allocate memory"):
+        layers.of_entry("contract", made)
+
+
+def test_parity_is_not_run_with_images(tiny: Path) -> None:
+    made = theirs(tiny, entry="tests/examples/tiny_ppo.py:TinyPPO")
+    with pytest.raises(NotRun, match="compared with vectors, and ALE/Pong-v5@nature shows images"):
+        layers.of_entry("parity", replace(made, environment="ALE/Pong-v5@nature"))
+
+
 def logged(tiny: Path, folder: Path) -> list[Check]:
     candidate = {"logs": "seed-{seed}", "folder": str(folder)}
     plan = asked.plan(question(tiny, candidate=candidate))
@@ -401,13 +515,31 @@ def test_finished_logs_from_end_to_end(
         (("nowhere:make",), "there is no module nowhere"),
         (("--command", "python learn.py"), "has no {seed}"),
         (("--command", "x {seed}", "--returns", "tags=1"), "unknown key 'tags'"),
+        (("--command", "x {seed}", "--suite", "pop"), "unknown suite 'pop'"),
     ],
 )
 def test_what_cannot_be_run_at_all_is_status_3(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], line: str
 ) -> None:
-    assert main(tiny, tmp_path, *options) == 3
+    xml = tmp_path / "ci" / "junit.xml"
+    assert main(tiny, tmp_path, *options, "--junit", str(xml)) == 3
     assert line in capsys.readouterr().err
+    (one,) = ET.parse(xml).getroot()
+    assert [one.get(name) for name in ("tests", "failures", "errors", "skipped")] == ["1", "0", "1", "0"]
+    assert line in str(one[0][0].get("message"))
+
+
+def test_an_earlier_file_for_ci_is_removed_first(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*_: Any) -> Findings:
+        raise MemoryError
+
+    monkeypatch.setattr(validate, "run", run)
+    xml = tmp_path / "junit.xml"
+    xml.write_text("green")
+    assert main(tiny, tmp_path, "--command", "x {seed}", "--junit", str(xml)) == 2
+    assert not xml.exists()
 
 
 def test_without_references_nothing_is_decided(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,8 +23,11 @@ START_S = 120.0
 
 
 def words(cell: Cell, base: Path, output: Path) -> list[str]:
-    """The command as it is run. The first word that names a file below `base` becomes absolute, so that
-    `python their_ppo.py` is found from a working folder elsewhere."""
+    """The command as it is run, from a working folder elsewhere: its program, and the first other word that
+    names a file, become absolute if they are relative to `base`.
+
+    Links stay, because the interpreter of a virtual environment is one; so do further words, which may name
+    files that the program writes."""
     if problem := bad_command(cell.candidate["command"]):
         raise UserError(f"candidate {cell.implementation!r}: command: {problem}")
     values = {
@@ -35,10 +39,10 @@ def words(cell: Cell, base: Path, output: Path) -> list[str]:
         "output": output,
     }
     found = [word.format_map(values) for word in shlex.split(cell.candidate["command"])]
-    for i, word in enumerate(found):
-        if (base / word).is_file():
-            found[i] = str((base / word).resolve())
-            break
+    there = [i for i, word in enumerate(found) if not os.path.isabs(word) and os.path.isfile(base / word)]
+    program, others = [i for i in there if i == 0], [i for i in there if i > 0]
+    for i in program + others[:1]:
+        found[i] = os.path.abspath(base / found[i])
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+import os
 import shlex
 import string
 import sysconfig
@@ -73,7 +74,7 @@ def _files(cell: Cell, base: Path) -> set[Path]:
         place = candidate["entry"].rpartition(":")[0]
         return _imported([base / place] if place.endswith(".py") else _modules(place, base), base)
     words = shlex.split(candidate["command"])
-    starts = [base / word for word in words if (base / word).is_file()]
+    starts = [base / word for word in words if os.path.isfile(base / word)]  # a word may be too long for one
     if "-m" in words[:-1]:
         starts += _modules(words[words.index("-m") + 1], base)
     return _imported(starts, base)

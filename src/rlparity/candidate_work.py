@@ -19,6 +19,7 @@ from typing import Any
 
 LOG_MIB = 64  # of output, after which a program is stopped
 POLL_S, GRACE_S = 0.1, 5.0
+UNSTARTED = "could not be started"  # how the reason begins where no program ran
 LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # cells run side by side
 
@@ -65,7 +66,7 @@ def run(
                 start_new_session=True, preexec_fn=_follow,
             )  # fmt: skip
         except OSError as error:
-            raise Stopped(f"could not be started: {words[0]}: {error.strerror}") from None
+            raise Stopped(f"{UNSTARTED}: {words[0]}: {error.strerror}") from None
         try:
             _watch(process, log, limit_s, pulse)
         finally:

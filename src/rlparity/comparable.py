@@ -1,7 +1,8 @@
 """Candidates whose returns come from logs, scored on equal terms with what they are compared with.
 
 Logged evaluations happen where somebody chose to evaluate: every arm is scored on that grid, the reference's
-curve interpolated linearly. Logged training returns are compared with the training returns in the reference's
+curve interpolated linearly. A random agent does not learn, and may have a shorter budget: it counts by the
+mean of its evaluations. Logged training returns are compared with the training returns in the reference's
 `episodes.parquet`: means over equal stretches of the budget, as many as the protocol has evaluations.
 """
 
@@ -126,11 +127,15 @@ def _evaluated(one: Logged, points: pd.DataFrame) -> Values:
     found: Values = {"final": {}}
     for who in (one.candidate, *one.others()):
         for seed, curve in _curves(points, who, "sampled" if who == one.random else protocol):
-            if curve.index[-1] >= end:
+            if who == one.random:
+                value = np.full(len(grid), curve.mean())
+            elif curve.index[-1] >= end:
                 value = np.interp(grid, curve.index, curve)
-                found["final"][who, seed] = float(value[-1])
-                if len(grid) > 1:
-                    found.setdefault("auc", {})[who, seed] = stats.area_under_curve(grid, value)
+            else:
+                continue
+            found["final"][who, seed] = float(value[-1])
+            if len(grid) > 1:
+                found.setdefault("auc", {})[who, seed] = stats.area_under_curve(grid, value)
     return found
 
 

@@ -31,9 +31,15 @@ def place(cells: Iterable[Cell], results: Path) -> list[Cell]:
 
 
 def up_to_date(cell: Cell, folder: Path) -> bool:
-    """Whether a folder holds the records that a cell asks for."""
+    """Whether a folder holds the records that a cell asks for. That a candidate's seed failed holds only for
+    the time limit that it had."""
     run = finished(folder)
-    return run is not None and cell.accepts(run)
+    if run is None or not cell.accepts(run):
+        return False
+    if run.get("status") != "failed" or not cell.candidate:
+        return True
+    had = run["cell"]["candidate"].get("time_limit_s")
+    return had == cell.candidate.get("time_limit_s")
 
 
 def read(path: Path) -> Cell:

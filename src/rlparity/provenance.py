@@ -62,7 +62,8 @@ def _processor() -> str:
 
 
 def git() -> dict[str, Any]:
-    """The commit of the checkout this runs in, and whether tracked files differ from it."""
+    """The commit of the checkout this runs in, and whether it lacks something: changes of tracked files, or a
+    module that is not tracked."""
 
     def ask(*words: str) -> str | None:
         try:
@@ -73,7 +74,8 @@ def git() -> dict[str, Any]:
 
     commit = ask("rev-parse", "HEAD")
     changed = ask("status", "--porcelain", "--untracked-files=no", "--", ".", ":!reports")
-    return {"commit": commit, "dirty": None if changed is None else bool(changed)}
+    modules = ask("ls-files", "--others", "--exclude-standard", "--", ":(top)src/*.py")
+    return {"commit": commit, "dirty": None if changed is None else bool(changed or modules)}
 
 
 def peak_memory_mib() -> float:

@@ -65,6 +65,30 @@ class Honest:
             self.weights = np.load(file)
 
 
+class ResetsInMidGame(Honest):
+    """Keeps its contract: it begins anew every fifty steps, as learners in epochs do."""
+
+    steps = 0
+
+    def learn(self, obs: np.ndarray, action: int, reward: float) -> None:
+        super().learn(obs, action, reward)
+        self.steps += 1
+
+    def train(self, make_env: Callable[[int], gym.Env], seed: int, budget: int) -> None:
+        rng, env = np.random.default_rng(seed), make_env(0)
+        self.weights = rng.normal(size=self.shape)
+        for _ in range(budget):
+            if self.steps % 50 == 0:
+                obs, total = env.reset()[0], 0.0
+            before, action = obs, int((obs @ self.weights + rng.gumbel(size=self.shape[1])).argmax())
+            obs, reward, ended, cut, _ = env.step(action)
+            self.learn(before, action, float(reward))
+            total += float(reward)
+            if ended or cut:
+                self.episode_returns.append(total)
+                obs, total = env.reset()[0], 0.0
+
+
 class Hangs(Honest):
     def learn(self, obs: np.ndarray, action: int, reward: float) -> None:
         time.sleep(60)

@@ -99,6 +99,19 @@ def _add_sensitivity(add: Add) -> None:
 
 
 def validate_candidate(chosen: argparse.Namespace, rest: list[str]) -> int:
+    from rlparity.validation import junit
+
+    if chosen.junit is None:
+        return _validate(chosen, rest)
+    junit.remove(chosen.junit)
+    try:
+        return _validate(chosen, rest)
+    except UserError as error:
+        junit.write_error(str(error), chosen.junit)
+        raise
+
+
+def _validate(chosen: argparse.Namespace, rest: list[str]) -> int:
     from rlparity import suite, table
     from rlparity.validation import asked, junit, statistics, validate
 

@@ -26,7 +26,9 @@ READERS: dict[str, Callable[[Sequence[Path], Reading], list[Series]]] = {
     "dopamine": dopamine.read,
     "table": tables.read,
 }
-NAMES = {  # file names, the first that fits; a training log that comes earlier makes later ones unnecessary
+NAMED_BY = {"tensorboard": "tag", "dopamine": "iteration_steps", "table": "columns"}  # fields of Reading
+OPEN = {"tensorboard": events.measure, "table": tables.measure}  # formats that do not say what they measure
+NAMES = {  # file names, the first that fits
     "*monitor.csv": "monitor",
     "*.npz": "evaluations",
     "*tfevents*": "tensorboard",
@@ -45,8 +47,12 @@ class Logged(NamedTuple):
 
 
 def runs(files: Sequence[Path], how: Reading) -> tuple[list[Series], list[str]]:
-    """All that the files of one place say, unchecked, and why some of them cannot be read. Raises Refused if
-    none can."""
+    """All that the files of one place say, unchecked, and why some of them are not read. Raises Refused if
+    none can be.
+
+    Returns in training, and evaluations, are each read from one format: one that `how` names by an option
+    that only it has, else the first of READERS.
+    """
     formats: dict[str, list[Path]] = {}
     for path in files:
         name = how.format or next((kind for end, kind in NAMES.items() if fnmatch(path.name, end)), None)
@@ -55,17 +61,32 @@ def runs(files: Sequence[Path], how: Reading) -> tuple[list[Series], list[str]]:
         formats.setdefault(name, []).append(path)
     found: list[Series] = []
     refused: list[str] = []
-    for name in READERS:
-        if name in formats and (name == "evaluations" or not any(s.measure == TRAINING for s in found)):
-            try:
-                found += READERS[name](formats[name], how)
-            except Refused as error:
-                refused.append(str(error))
-            except (OSError, UnicodeDecodeError) as error:
-                refused.append(f"{formats[name][0]}: cannot be read ({error})")
+    named = [name for name, option in NAMED_BY.items() if getattr(how, option)]
+    for name in dict.fromkeys((*named, *READERS)):
+        if name not in formats:
+            if name in named:
+                refused.append(f"`{NAMED_BY[name]}` is for {name} files, of which there are none")
+            continue
+        first, measure = formats[name][0], _measure(name, how)
+        if there := [series.source for series in found if series.measure == measure]:
+            if name in named or (how.measure and name in OPEN):
+                refused.append(f"{first}: {measure} is read from {there[0]}; choose with `files`")
+            continue
+        try:
+            found += READERS[name](formats[name], how)
+        except Refused as error:
+            refused.append(str(error))
+        except (OSError, UnicodeDecodeError) as error:
+            refused.append(f"{first}: cannot be read ({error})")
     if not found:
         raise Refused("; ".join(refused) or "no log files")
     return found, refused
+
+
+def _measure(name: str, how: Reading) -> str:
+    if name in OPEN:
+        return OPEN[name](how)
+    return EVALUATION if name == "evaluations" else TRAINING
 
 
 def read(files: Sequence[Path], how: Reading, expected: Expected, modes: Sequence[str], seed: int) -> Logged:

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from rlparity.logs.series import EVALUATION, TRAINING, Reading, Refused, Series
+from rlparity.logs.series import CLEANRL_TAG, EVALUATION, TRAINING, Reading, Refused, Series, games_only
 
-RUNNING_MEANS = {"rollout/ep_rew_mean": "Stable-Baselines3's mean over the last 100 games"}
 LENGTHS = {"charts/episodic_return": "charts/episodic_length", "eval/mean_reward": "eval/mean_ep_length"}
 
 
@@ -19,23 +18,27 @@ def read(paths: Sequence[Path], how: Reading) -> list[Series]:
     return [_folder(folder, how) for folder in dict.fromkeys(path.parent for path in paths)]
 
 
+def measure(how: Reading) -> str:
+    """What the scalar is, TRAINING or EVALUATION, by its tag if nobody says."""
+    return how.measure or (EVALUATION if how.tag.startswith(("eval", "test")) else TRAINING)
+
+
 def _folder(folder: Path, how: Reading) -> Series:
-    events, source = _load(folder), f"{folder}, tag {how.tag}"
+    tag = how.tag or CLEANRL_TAG
+    events, source = _load(folder), f"{folder}, tag {tag}"
     tags = sorted(events.Tags()["scalars"])
-    if how.tag in RUNNING_MEANS:
-        raise Refused(f"{source}: is {RUNNING_MEANS[how.tag]}, which no return of one game compares with")
-    if how.tag not in tags:
-        raise Refused(f"{folder}: no scalar {how.tag!r}; there are {', '.join(tags) or 'none'}")
-    scalars = events.Scalars(how.tag)
+    games_only(tag, source)
+    if tag not in tags:
+        raise Refused(f"{folder}: no scalar {tag!r}; there are {', '.join(tags) or 'none'}")
+    scalars = events.Scalars(tag)
     step = np.array([event.step for event in scalars], dtype=float)
     returns = np.array([event.value for event in scalars], dtype=float)
     length = np.zeros(len(step))
-    beside = LENGTHS.get(how.tag)
+    beside = LENGTHS.get(tag)
     if beside in tags and len(events.Scalars(beside)) == len(step):
         length = np.array([event.value for event in events.Scalars(beside)], dtype=float)
-    measure = how.measure or (EVALUATION if how.tag.startswith(("eval", "test")) else TRAINING)
     notes = () if beside in tags else ("lengths of games are not logged, written as 0",)
-    return Series(source, measure, step, returns, length, None, _environment(events), notes=notes)
+    return Series(source, measure(how), step, returns, length, None, _environment(events), notes=notes)
 
 
 def _load(folder: Path) -> Any:

@@ -48,8 +48,9 @@ def read(paths: Sequence[Path], how: Reading) -> list[Series]:
     returns = np.concatenate([file.episode_return for file in files])[order]
     lengths = np.concatenate([file.episode_length for file in files])[order]
     environment = found[0] if found else None
-    series = Series(source, TRAINING, step[order], returns, lengths, None, environment, notes=tuple(notes))
-    return [series]
+    told = len(files) if len(files) > 1 else 0
+    columns = (step[order], returns, lengths)
+    return [Series(source, TRAINING, *columns, None, environment, tuple(notes), n_envs=told)]
 
 
 def _header(text: str) -> Any:

@@ -13,6 +13,7 @@ from rlparity.errors import UserError
 
 CLEANRL_TAG = "charts/episodic_return"
 TRAINING, EVALUATION = "training", "evaluation"
+RUNNING_MEANS = {"ep_rew_mean": "Stable-Baselines3's mean over the last 100 games"}  # by the name's end
 
 
 class Refused(UserError):
@@ -30,6 +31,7 @@ class Series(NamedTuple):
     seed: int | None = None
     environment: str | None = None  # Gymnasium id, as the file has it
     notes: tuple[str, ...] = ()  # what had to be assumed to read it
+    n_envs: int = 0  # sub-environments, where the files tell; 0 where they do not
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Reading:
 
     files: str = ""  # pattern of the files to read, relative to a run's folder; all that are known if empty
     format: str = ""  # a key of `logs.READERS`; told by the file's name if empty
-    tag: str = CLEANRL_TAG  # of TensorBoard's scalars
+    tag: str = ""  # of TensorBoard's scalars; CLEANRL_TAG if empty
     columns: Mapping[str, str] = field(default_factory=dict)  # ours -> the table's
     measure: str = ""  # TRAINING or EVALUATION, where the format leaves it open
     deterministic: bool | None = None  # of evaluations; SB3's default, True, if None
@@ -50,6 +52,13 @@ class Reading:
     def of(cls, values: Mapping[str, Any]) -> Reading:
         """From YAML whose keys the schema has checked."""
         return cls(**values)
+
+
+def games_only(name: str, source: str) -> None:
+    """Raises Refused where a tag or column is known to hold no returns of single games."""
+    for end, what in RUNNING_MEANS.items():
+        if name.endswith(end):
+            raise Refused(f"{source}: is {what}, which no return of one game compares with")
 
 
 def numbers(values: ArrayLike, source: str, name: str) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from rlparity.logs.series import EVALUATION, TRAINING, Reading, Refused, Series, numbers
+from rlparity.logs.series import EVALUATION, TRAINING, Reading, Refused, Series, games_only, numbers
 
 NEEDED = ("env_step", "episode_return")
 OPTIONAL = ("episode_length", "seed", "environment", "algorithm")
@@ -20,6 +20,11 @@ OPTIONAL = ("episode_length", "seed", "environment", "algorithm")
 def read(paths: Sequence[Path], how: Reading) -> list[Series]:
     """One run for each seed of a file, or for the file where it has no column of seeds."""
     return [series for path in paths for series in _file(path, how)]
+
+
+def measure(how: Reading) -> str:
+    """What a table holds, TRAINING or EVALUATION."""
+    return how.measure or TRAINING
 
 
 def _file(path: Path, how: Reading) -> list[Series]:
@@ -31,6 +36,7 @@ def _file(path: Path, how: Reading) -> list[Series]:
         raise Refused(
             f"{path}: no column {', '.join(missing)}; there are {there} (`columns` maps ours to them)"
         )
+    games_only(names["episode_return"], f"{path}, column {names['episode_return']}")
     for ours in ("environment", "algorithm"):
         if names[ours] in table.column_names and len(found := _values(table, names[ours])) > 1:
             raise Refused(f"{path}: rows of several {ours}s ({', '.join(found)}); split it")
@@ -65,9 +71,8 @@ def _series(
     if "episode_length" not in there:
         notes.append("lengths of games are not logged, written as 0")
     length = there.get("episode_length", np.zeros(table.num_rows))
-    measure = how.measure or TRAINING
     columns = (there["env_step"], there["episode_return"], length)
-    return Series(source, measure, *columns, seed, environment, notes=tuple(notes))
+    return Series(source, measure(how), *columns, seed, environment, notes=tuple(notes))
 
 
 def _values(table: pa.Table, name: str) -> list[str]:

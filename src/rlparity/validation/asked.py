@@ -14,6 +14,7 @@ from rlparity.errors import UserError, unknown
 from rlparity.suite import FLOOR, Suite
 
 REFERENCE = "sb3"  # the implementation that references are of
+NOT_TEXT = ("columns", "deterministic", "iteration_steps", "n_envs")  # of the keys of `returns`
 
 BROUGHT = {"entry": "a Python entry point", "command": "a command", "logs": "finished logs"}
 
@@ -69,9 +70,11 @@ def returns(pairs: Sequence[str]) -> dict[str, Any]:
             raise UserError(f"--returns {pair}: write KEY=VALUE, such as tag=charts/return")
         outer, _, inner = key.partition(".")
         if inner:
+            if outer != "columns":
+                raise UserError(f"--returns {pair}: only columns has keys of its own, columns.env_step=...")
             found.setdefault(outer, {})[inner] = text
         else:
-            found[outer] = yamlfile.parse(text, f"--returns {outer}")
+            found[outer] = yamlfile.parse(text, f"--returns {outer}") if outer in NOT_TEXT else text
     return found
 
 
@@ -104,14 +107,32 @@ def configuration(text: str) -> str:
 def plan(asked: Asked) -> Suite:
     """The suite `validate-<name>`: cells of candidate, reference and random agent, with their fingerprints.
 
-    Raises UserError with whatever is wrong.
+    Its description says which of the seeds asked for have no finished logs. Raises UserError with whatever is
+    wrong.
     """
     own = resolve(asked, {})
-    asked_seeds = {"seeds": list(asked.seeds)} if asked.seeds else {}
-    brought = resolve(asked, asked_seeds) if asked_seeds else own
+    brought = resolve(asked, {"seeds": list(asked.seeds)}) if asked.seeds else own
     cells = [cell for cell in own.cells if cell.implementation == REFERENCE or cell.agent == FLOOR]
-    cells += [cell for cell in brought.cells if cell.implementation == asked.called]
-    return replace(own, cells=tuple(cells))
+    mine, lacking = cells_of(brought, asked.called), list[str]()
+    if asked.seeds and asked.kind == "logs":
+        mine, lacking = _asked_for(mine, brought)
+    return replace(own, cells=(*cells, *mine), description=" ".join((own.description, *lacking)))
+
+
+def _asked_for(logged: Sequence[Cell], brought: Suite) -> tuple[list[Cell], list[str]]:
+    """Of the cells of finished logs those of the suite's seeds, and for each environment a sentence on seeds
+    that there are no logs of. Raises UserError where there are none of all of them."""
+    kept, lacking = [], []
+    for name in dict.fromkeys(cell.environment for cell in logged):
+        wanted = {seed for block in brought.environments[name].blocks for seed in block}
+        here = {cell.seeds[0]: cell for cell in logged if cell.environment == name}
+        if not wanted & here.keys():
+            there = ", ".join(map(str, sorted(here)))
+            raise UserError(f"--seeds: no logs of any of them in {name}; there are seeds {there}")
+        kept += [cell for seed, cell in here.items() if seed in wanted]
+        if missing := sorted(wanted - here.keys()):
+            lacking.append(f"Asked for and without logs in {name}: seeds {', '.join(map(str, missing))}.")
+    return kept, lacking
 
 
 def resolve(asked: Asked, changes: Mapping[str, Any]) -> Suite:

@@ -20,9 +20,9 @@ from rlparity.settings import Algorithm
 from rlparity.validation import contract_agent, contract_candidate, contract_trace
 from rlparity.validation.checks import Check, timed
 from rlparity.validation.contract_worlds import cut, is_atari
+from rlparity.validation.layers import TIME_LIMIT_S
 
 LAYER = "contract"
-TIME_LIMIT_S = 30.0  # without a sign of life
 TIME_LIMIT_STEPS = 23  # of games, so that limits are met in seconds
 STEPS = 1024  # at least, of a training
 SHORT_GAMES = Protocol(points=3, episodes=5, final_episodes=5)
@@ -50,8 +50,9 @@ def check(
     """Look at a candidate, a factory or its `MODULE:FACTORY`, in an environment.
 
     It is trained five times for about a thousand steps with the settings of the named configuration
-    `algorithm`, cut short, and `hyperparameters`, as they are. Without a training that works there is one
-    check, which says why. UserError if there is no such factory, configuration or environment.
+    `algorithm`, cut short, and `hyperparameters`, as they are. Without a training that works, or after
+    `time_limit_s` without a step, an action or an end, there is one check, which says why. UserError if there
+    is no such factory, configuration or environment.
     """
     made = candidate.load(factory) if isinstance(factory, str) else factory
     cell = brief_cell(environment, algorithm, hyperparameters or {}, time_limit_s)

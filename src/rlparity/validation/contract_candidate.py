@@ -75,6 +75,8 @@ def paid_returns(trace: Trace) -> Answer:
     paid = []
     for world, n in trace.order:
         _, _, reward, ended, over = world.steps[n]
+        if n in world.abandoned:
+            running.pop(id(world), None)
         running[id(world)] = running.get(id(world), 0.0) + reward
         if ended or over:
             paid.append(running.pop(id(world)))
@@ -91,7 +93,7 @@ def paid_returns(trace: Trace) -> Answer:
 
 def fresh_games(cell: Cell, trace: Trace) -> Answer:
     """No game begins like an earlier one of its sub-environment."""
-    left = sum(world.abandoned for world in trace.stepped)
+    left = sum(len(world.abandoned) for world in trace.stepped)
     told = f"{left} games were reset before their end" if left else "every game was played to its end"
     if not starts_vary(cell.environment):
         return True, f"{told}; all games of {cell.environment} begin alike"

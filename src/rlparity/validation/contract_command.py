@@ -8,30 +8,22 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from rlparity import candidate_command, worlds
+from rlparity import candidate_command, candidate_work, worlds
 from rlparity.cell import Cell
 from rlparity.rows import Rows
 from rlparity.validation.checks import Check
-from rlparity.validation.layers import copied
+from rlparity.validation.layers import NotRun, copied
 
-STEPS = 2048
-TIME_LIMIT_S = 120.0
+LEAST, MOST = 2048, 16_384  # steps of a run
 
 
 def check(cell: Cell, jobs: int = 2) -> list[Check]:
     """Run the command of a cell with a small budget, twice with one seed and once with another.
 
     It has to end well, to log returns that can be compared up to its budget, to be the same run for the same
-    seed, and another for another.
+    seed, and another for another. Raises NotRun if it cannot be started.
     """
-    longest = worlds.probe(cell.environment).time_limit or 0
-    limit = min(TIME_LIMIT_S, cell.candidate.get("time_limit_s", TIME_LIMIT_S))
-    brief = replace(
-        cell,
-        budget=min(cell.budget, max(STEPS, 2 * longest * cell.n_envs)),
-        evaluation=replace(cell.evaluation, points=2),
-        candidate={**cell.candidate, "time_limit_s": limit},
-    )
+    brief = replace(cell, budget=budget(cell), evaluation=replace(cell.evaluation, points=2))
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="rlparity-") as folder, ThreadPoolExecutor(jobs) as pool:
         cells = [replace(brief, seeds=(seed,)) for seed in (0, 0, 1)]
@@ -39,6 +31,8 @@ def check(cell: Cell, jobs: int = 2) -> list[Check]:
         made = list(pool.map(_run, cells, places))
     name, seconds = "runs, and logs what can be compared", time.perf_counter() - started
     failed = [reason for rows in made for reason in rows.failed.values()]
+    if failed and failed[0].startswith(candidate_work.UNSTARTED):
+        raise NotRun(failed[0])
     if failed:
         return [Check("contract", name, False, failed[0], seconds)]
     said = [(rows.episodes, rows.evaluations) for rows in made]
@@ -52,6 +46,18 @@ def check(cell: Cell, jobs: int = 2) -> list[Check]:
         Check("contract", "the same seed is the same run", same, "" if same else _difference(unseeded[:2])),
         Check("contract", "another seed is another run", not other, other),
     ]
+
+
+def budget(cell: Cell) -> int:
+    """Environment steps of a short run: two of the longest games in every sub-environment, within limits.
+
+    One of them fits in any case, since a run without a return fails; other than in Atari, where games hardly
+    ever meet their limit.
+    """
+    world = worlds.probe(cell.environment)
+    game = (world.time_limit or 0) * cell.n_envs
+    most = MOST if world.frame_bytes is not None else max(MOST, game)
+    return min(cell.budget, max(LEAST, min(2 * game, most)))
 
 
 def _run(cell: Cell, folder: Path) -> Rows:

@@ -26,7 +26,7 @@ class World:
     seeds: list[int | None] = field(default_factory=list)  # of every reset, as the candidate gave them
     stream: int | None = None  # what seeded its generator at the first reset
     starts: list[np.ndarray] = field(default_factory=list)  # observations that games began with
-    abandoned: int = 0  # games that were reset before their end
+    abandoned: list[int] = field(default_factory=list)  # how many steps came before a reset in mid-game
     running: bool = False  # a game has begun and not ended
     steps: list[tuple[Any, np.ndarray, float, bool, bool]] = field(default_factory=list)
 
@@ -81,7 +81,8 @@ class Spy(gym.Wrapper):
             world.stream = self.env.unwrapped.np_random_seed
         world.seeds.append(seed)
         world.starts.append(np.array(obs))
-        world.abandoned += world.running
+        if world.running:
+            world.abandoned.append(len(world.steps))
         world.running = True
         return obs, info
 

@@ -7,6 +7,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from pathlib import Path
 
+from rlparity.errors import UserError
 from rlparity.validation.checks import LAYERS, Check
 from rlparity.validation.validate import Findings
 
@@ -21,6 +22,28 @@ def write(found: Findings, strict: bool, file: Path) -> None:
         checks = [check for check in found.checks if check.layer == layer]
         if checks or layer in found.left_out or (layer == "statistics" and found.verdicts):
             _suite(root, layer, checks, found, strict)
+    _save(root, file)
+
+
+def write_error(problem: str, file: Path) -> None:
+    """Write a file with one error: nothing could be validated."""
+    root = ET.Element("testsuites", name="rlparity validate")
+    suite = ET.SubElement(root, "testsuite", name="validate")
+    _tell(_case(suite, "validate", "can be run", 0.0), "error", problem)
+    _count(suite)
+    _save(root, file)
+
+
+def remove(file: Path) -> None:
+    """Remove what an earlier run left, so that nobody takes it for this one's; /dev/stdout stays. UserError
+    if it is a folder."""
+    if file.is_dir():
+        raise UserError(f"--junit {file}: is a folder; name a file")
+    if file.is_file() and not file.is_symlink():
+        file.unlink()
+
+
+def _save(root: ET.Element, file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     ET.indent(root)
     ET.ElementTree(root).write(file, encoding="utf-8", xml_declaration=True)
@@ -39,6 +62,10 @@ def _suite(root: ET.Element, layer: str, checks: Sequence[Check], found: Finding
     if layer in found.left_out:
         case = _case(suite, layer, layer, 0.0)
         _tell(case, "error" if layer == "contract" else "skipped", found.left_out[layer])
+    _count(suite)
+
+
+def _count(suite: ET.Element) -> None:
     counts = {"failures": "failure", "errors": "error", "skipped": "skipped"}
     suite.set("tests", str(len(suite)))
     for name, tag in counts.items():

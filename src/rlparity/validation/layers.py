@@ -7,16 +7,19 @@ import sys
 import time
 from pathlib import Path
 
-from rlparity import candidate_work, logs
+from rlparity import candidate, candidate_work, logs, worlds
+from rlparity.candidate import Factory
 from rlparity.candidate_command import expected
 from rlparity.candidate_process import absolute
+from rlparity.candidate_worlds import Misbehaved
 from rlparity.cell import Cell
 from rlparity.errors import UserError
 from rlparity.logs import seeds
 from rlparity.logs.series import Reading, Refused
 from rlparity.validation.checks import Check
 
-TIME_LIMIT_S = 300.0
+TIME_LIMIT_S = 120.0  # without a sign of life; `candidate["time_limit_s"]` of a cell
+WHOLE_S, TIMES = 600.0, 10  # for a whole layer: at least so long, and so many times that limit
 
 
 class NotRun(Exception):
@@ -24,45 +27,72 @@ class NotRun(Exception):
 
 
 def of_entry(layer: str, cell: Cell) -> list[Check]:
-    """Contract or parity of a Python candidate, in a process of its own. Raises NotRun."""
+    """Contract or parity of a Python candidate, in a process of its own: a crash or a hang of it is a failed
+    check. Raises NotRun."""
+    if layer == "parity" and worlds.probe(cell.environment).frame_bytes is not None:
+        raise NotRun(f"updates are compared with vectors, and {cell.environment} shows images")
     base = Path(cell.candidate.get("folder", ".")).resolve()
+    limit = float(cell.candidate.get("time_limit_s", TIME_LIMIT_S))
     asked = {
         "layer": layer,
         "entry": absolute(cell.candidate["entry"], base),
         "environment": cell.environment,
         "algorithm": cell.algorithm,
+        "time_limit_s": limit,
     }
+    started = time.perf_counter()
     with candidate_work.folder() as books, candidate_work.folder() as work:
         into = books / "checks.json"
         words = [sys.executable, "-m", "rlparity", "layer", "--asked", json.dumps(asked), "--into", str(into)]
         variables = candidate_work.environment(base)
         try:
-            candidate_work.run(words, work, books / "log", TIME_LIMIT_S, variables, None)
+            candidate_work.run(words, work, books / "log", max(WHOLE_S, TIMES * limit), variables, None)
             told = json.loads(into.read_text(encoding="utf-8"))
         except candidate_work.Stopped as stopped:
-            raise NotRun(str(stopped)) from None
+            return [_broken(layer, str(stopped), started)]
         except (OSError, ValueError):
-            raise NotRun("ended without a result") from None
+            return [_broken(layer, "ended without a result", started)]
     if "error" in told:
         raise NotRun(told["error"])
     return [Check(*values) for values in told["checks"]]
 
 
-def look(layer: str, entry: str, environment: str, algorithm: str, into: Path) -> None:
+def _broken(layer: str, problem: str, started: float) -> Check:
+    if problem.startswith(candidate_work.UNSTARTED):
+        raise NotRun(problem)
+    return Check(layer, "comes to an end", False, f"its process {problem}", time.perf_counter() - started)
+
+
+def look(layer: str, entry: str, environment: str, algorithm: str, time_limit_s: float, into: Path) -> None:
     """The other process: look at a candidate, and write the checks."""
     from rlparity.candidate_entry import load
-    from rlparity.validation import contract, parity
+    from rlparity.validation import contract
 
     try:
         factory = load(entry)
         if layer == "parity":
-            checks = parity.check_candidate(factory, algorithm)
+            checks = parity_of(factory, environment, algorithm)
         else:
-            checks = contract.check(factory, environment, algorithm)
+            checks = contract.check(factory, environment, algorithm, time_limit_s=time_limit_s)
         told: dict[str, object] = {"checks": [list(check) for check in checks]}
     except UserError as error:
         told = {"error": str(error)}
     into.write_text(json.dumps(told), encoding="utf-8")
+
+
+def parity_of(factory: Factory, environment: str, algorithm: str) -> list[Check]:
+    """Parity in the case of a named configuration that fits an environment; no checks if the candidate offers
+    no update there. UserError if that cannot be told, because it is not built there."""
+    from rlparity.validation import contract, parity, parity_candidates, parity_cases
+
+    agent, case = parity_cases.for_candidate(algorithm, worlds.probe(environment).actions)
+    cell = contract.brief_cell(environment, algorithm, {}, TIME_LIMIT_S)
+    try:
+        offered = parity_candidates.offered(candidate.build(cell, factory))
+    except Misbehaved as problem:
+        if not (offered := parity_candidates.offered(factory)):  # a class shows it unbuilt
+            raise UserError(str(problem)) from None
+    return parity.check_candidate(factory, agent, (case,)) if offered else []
 
 
 def of_logs(cells: list[Cell]) -> list[Check]:

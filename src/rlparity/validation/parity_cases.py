@@ -20,6 +20,7 @@ from stable_baselines3.dqn import dqn as sb3_dqn
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from rlparity import settings
 from rlparity.errors import unknown
 from rlparity.validation import parity_worlds, twins
 from rlparity.validation.parity_handed import ON_POLICY
@@ -221,6 +222,13 @@ def _sac() -> Iterator[Case]:
 
 CASES: tuple[Case, ...] = tuple(_cases())
 ALGORITHMS = tuple(dict.fromkeys(case.algorithm for case in CASES))
+CLAIMED = {  # (named configuration or agent, actions) -> the case of a candidate, if not "default"
+    ("a2c", "continuous"): "default, continuous",
+    ("ppo", "continuous"): "default, continuous",
+    ("trpo", "discrete"): "strong damping, gae_lambda",  # a candidate's tolerance is fixed: none `amplified`
+    ("trpo", "continuous"): "continuous, two steps of conjugate gradient",
+    ("dqn-nstep", "discrete"): "three-step returns",
+}
 
 
 def of(algorithm: str, name: str | None = None) -> list[Case]:
@@ -233,3 +241,14 @@ def of(algorithm: str, name: str | None = None) -> list[Case]:
     if not (named := [case for case in found if case.name == name]):
         raise unknown("configuration", name, [case.name for case in found], f"parity of {algorithm}")
     return named
+
+
+def for_candidate(configuration: str, actions: str) -> tuple[str, str]:
+    """(algorithm, name of the case) in which a candidate is compared that claims to be a named configuration
+    where actions are "discrete" or "continuous". UserError if that has no reference."""
+    known = {name: each for name, each in settings.library().algorithms.items() if each.reference is not None}
+    if configuration not in known:
+        raise unknown("configuration", configuration, known, "parity")
+    agent = known[configuration].agent
+    plain = CLAIMED.get((agent, actions), "default")
+    return agent, CLAIMED.get((configuration, actions), plain)

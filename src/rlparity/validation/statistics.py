@@ -99,9 +99,11 @@ def floor(plan: Suite, results: Path, reports: Path) -> list[Cell]:
 
 
 def train(cells: Sequence[Cell], results: Path, jobs: int, say: Say) -> list[str]:
-    """Train what is not trained yet, `jobs` cells at a time, each in a process of its own, and read finished
-    logs in this one; returns a line for each that broke in a way that is not the candidate's."""
+    """Train what is not trained yet, and seeds of the candidate that failed: `jobs` cells at a time, each in
+    a process of its own, finished logs in this one. Returns a line for each that broke in a way that is not
+    the candidate's."""
     waiting = orders.place(cells, results)
+    waiting += [cell for cell in cells if cell not in waiting and _failed(cell, results)]
     for cell in [cell for cell in waiting if cell.kind == "logs"]:
         waiting.remove(cell)
         with (results / cell.folder / "train.log").open("w") as log, redirect_stderr(log):
@@ -122,6 +124,12 @@ def train(cells: Sequence[Cell], results: Path, jobs: int, say: Say) -> list[str
             pool.shutdown(cancel_futures=True)
             raise
     return broken
+
+
+def _failed(cell: Cell, results: Path) -> bool:
+    """Whether a candidate has failed: perhaps for lack of time, of a package, or of memory that day."""
+    run = orders.finished(results / cell.folder) or {}
+    return bool(cell.candidate) and run.get("status") == "failed"
 
 
 def _told(cell: Cell) -> str:

@@ -54,6 +54,8 @@ def run(asked: Asked, results: Path, reports: Path, jobs: int, say: Say) -> Find
     """Contract and parity, then the training of what the statistics need. Raises UserError where the question
     itself is wrong."""
     plan = questions.plan(asked)
+    if asked.seeds and asked.kind == "logs":
+        say(f"note: {plan.description}")  # with the seeds that have none
     found = Findings(plan)
     mine = questions.cells_of(plan, asked.called)
     _seconds(asked, mine, found, jobs, say)
