@@ -104,6 +104,21 @@ TEXTS: dict[str, str | bytes] = {
     "a thousand levels": "[" * 5000,
     "an impossible date": "name: 2001-99-99",
     "a number of 5,000 digits": "margin: " + "9" * 5000,
+    "a truth that is none": "films: !!bool maybe",
+    "an integer of nothing": 'margin: !!int ""',
+    "an integer that is a sign": 'margin: !!int "-"',
+    "a float of nothing": 'margin: !!float ""',
+    "a time that is none": "title: !!timestamp foo",
+    "a time past the end": "title: 9999-12-31T23:59:59-99:00",
+    "a mapping that is text": "evaluation: !!map foo",
+    "a mapping that is a list": "evaluation: !!map [[a, b]]",
+    "a sexagesimal without end": "margin: " + "1" + ":59" * 300 + ".5",
+    "a number of 5,000 hexadecimal digits": "margin: 0x" + "f" * 5000,
+    "a number of 65 bits": f"seeds: [{2**64}]",
+    "half of a letter": 'title: "\\ud800"',
+    "half of a letter in a key": '"\\udc00": 3',
+    "a template": "__use_yte__: true\nname: ?1 + 1",
+    "a template by a merge": "<<: {__use_yte__: true}\nname: a",
     "a Python object": "name: !!python/object/apply:os.system ['touch /tmp/rlparity-was-here']",
     "a Python name": "name: !!python/name:os.system",
     "a tag of nobody's": "name: !mine a",
@@ -133,6 +148,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "a name that is absolute": {"name": "/etc/passwd"},
     "a name with a line break": {"name": "a\nb"},
     "a name of 5,000 letters": {"name": "a" * 5000},
+    "a name with a line break after it": {"name": "smoke\n"},
     "a name in HTML": {"name": "<script>"},
     "a name that is a number": {"name": 3},
     "a name with a null byte": {"name": "a\0b"},
@@ -147,6 +163,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "an environment in HTML": {"environments": ["<script>alert(1)</script>"]},
     "an environment of an unknown module": {"environments": ["os.system:touch-v0"]},
     "an environment of a bad module": {"environments": [":::-v0"]},
+    "an environment of a module above": {"environments": ["..:x-v0"]},
     "an environment without an id": {"environments": [{"algorithms": ["ppo"]}]},
     "an environment with a wrong key": {"environments": [{"id": "CartPole-v1", "sedes": [1]}]},
     "an environment twice": {"environments": ["CartPole-v1", {"id": "CartPole-v1"}]},
@@ -176,10 +193,16 @@ CHANGES: dict[str, dict[str, Any]] = {
     "a seed twice": {"seeds": [3, "3"]},
     "a range with an open end": {"seeds": ["3-"]},
     "a range of three": {"seeds": ["1-2-3"]},
-    "seeds in other digits": {"seeds": ["٣-٤x"]},
+    "seeds in other digits": {"seeds": ["٣-٤"]},
+    "a seed of 5,000 digits": {"seeds": ["9" * 5000]},
+    "a range of 5,000 digits": {"seeds": ["0-" + "9" * 5000]},
+    "a seed that fits no column": {"seeds": [str(2**63)]},
+    "a hundred thousand million seeds": {"seeds": ["0-99999999999"]},
     "no budgets": {"budgets": {}},
     "a budget of nothing": {"budgets": {"default": 0}},
     "a negative budget": {"budgets": {"default": -5}},
+    "a budget that is a float": {"budgets": {"default": 4096.0}},
+    "a budget of a number": {"budgets": {"default": 4096, 5: 1}},
     "a budget that is text": {"budgets": {"default": "1M"}},
     "a budget that is not finite": {"budgets": {"default": float("inf")}},
     "a budget that is no number": {"budgets": {"default": float("nan")}},
@@ -188,6 +211,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "a budget that is true": {"budgets": {"default": True}},
     "a protocol without points": {"evaluation": {"points": 0}},
     "a protocol with an unknown key": {"evaluation": {"episdoes": 3}},
+    "a protocol with half a point": {"evaluation": {"points": 4.0}},
     "a protocol that is a list": {"evaluation": [1]},
     "an epsilon above one": {"evaluation": {"epsilon": 2}},
     "a margin of two": {"margin": 2},
@@ -197,7 +221,11 @@ CHANGES: dict[str, dict[str, Any]] = {
     "references from nowhere": {"references": "download"},
     "films as text": {"films": "yes please"},
     "a time limit of nothing": {"time_limit": 0},
+    "a time limit of a century": {"time_limit": 1e6},
+    "a time limit beyond all clocks": {"time_limit": 1e300},
     "a checkpoint that is negative": {"checkpoint_every": -1},
+    "a key that is a number": {5: 6},
+    "a key that is nothing": {None: 6},
     "an unknown key": {"algorithm": ["ppo"]},
     "an unknown kind": {"kind": "sensitive"},
     "hyper-parameters of nobody's": {"hyperparameters": {"pppo": {}}},
@@ -244,6 +272,27 @@ CHANGES: dict[str, dict[str, Any]] = {
     "a candidate in a place the suite has not": {
         "candidates": {"mine": {"against": "ppo", "logs": "x", "environments": ["Acrobot-v1"]}}
     },
+    "a candidate in a folder with a null byte": {
+        "candidates": {"mine": {"against": "ppo", "logs": "x", "folder": "\0"}}
+    },
+    "a candidate in a folder of 5,000 letters": {
+        "candidates": {"mine": {"against": "ppo", "logs": "x", "folder": "a" * 5000}}
+    },
+    "a candidate in a folder of 300 letters": {
+        "candidates": {"mine": {"against": "ppo", "logs": "x", "folder": "a" * 300}}
+    },
+    "a candidate with logs of 300 letters": {"candidates": {"mine": {"against": "ppo", "logs": "a" * 300}}},
+    "a candidate with a file of 300 letters": {
+        "candidates": {"mine": {"against": "ppo", "entry": "a" * 300 + ".py:make"}}
+    },
+    "a candidate with a null byte in its command": {
+        "candidates": {"mine": {"against": "ppo", "command": "a\0 {seed}"}}
+    },
+    "a candidate that may take for ever": {
+        "candidates": {"mine": {"against": "ppo", "command": "a {seed}", "time_limit_s": 1e300}}
+    },
+    "a candidate called by a number": {"candidates": {5: {"against": "ppo", "logs": "x"}}},
+    "a candidate with a line break after it": {"candidates": {"mine\n": {"against": "ppo", "logs": "x"}}},
     "a candidate that is a list": {"candidates": {"mine": ["ppo"]}},
 }
 
@@ -298,6 +347,27 @@ def test_any_value_anywhere_is_taken_or_refused_in_words(key: str, value: Any) -
 def test_any_text_is_yaml_or_refused_in_words(text: str) -> None:
     try:
         yamlfile.parse(text, "here")
+    except UserError as error:
+        assert str(error).startswith("here") and "\n" not in str(error)
+
+
+TAGS = ["bool", "int", "float", "null", "timestamp", "binary", "str"]
+TAGS += ["seq", "map", "set", "omap", "pairs", "merge", "value"]
+
+
+@given(
+    tag=st.sampled_from(TAGS),
+    text=st.one_of(
+        st.text(alphabet="-+0123456789abcdefxo.:_TZ ~=<", max_size=40).map(json.dumps),
+        st.sampled_from(
+            ["", "a", "[]", "[a]", "[[a, b]]", "[{a: b}]", "{}", "{a: b}", "{[a]: b}", '"\\ud800"']
+        ),
+    ),
+)
+@NARROW
+def test_any_tag_on_anything_is_yaml_or_refused_in_words(tag: str, text: str) -> None:
+    try:
+        yamlfile.parse(f"name: !!{tag} {text}", "here")
     except UserError as error:
         assert str(error).startswith("here") and "\n" not in str(error)
 
@@ -415,6 +485,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "an unknown command": ("fly",),
     "a suite that there is not": ("plan", "smok"),
     "a suite that is a folder": ("plan", "."),
+    "a suite of 300 letters": ("plan", "a" * 300),
+    "a suite of 5,000 letters": ("plan", "a" * 5000),
     "a training of nobody's": ("train", "pppo", "CartPole-v1"),
     "a training nowhere": ("train", "ppo", "CartPole-v999"),
     "a training of no steps": ("train", "ppo", "CartPole-v1", "--budget", "0"),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from rlparity import forecast, rates, settings, suite, yamlfile
+from rlparity import devices, forecast, needs, rates, settings, suite, worlds, yamlfile
 from rlparity.__main__ import main
 from rlparity.cell import Cell
 from rlparity.errors import UserError
@@ -81,6 +83,93 @@ def test_runs_that_a_report_carries_are_measurements_too(tmp_path: Path) -> None
     assert found.of(CARTPOLE) == (200, "trained")
     assert found.episode_s(CARTPOLE) == 2.0
     assert found.episode_s(PONG) == rates.EPISODE_S["ale-py"]
+
+
+def test_measurements_that_were_cut_short_are_left_out(tmp_path: Path) -> None:
+    found = bench(
+        tmp_path,
+        "scratch,ppo",
+        "scratch,ppo,CartPole-v1,many,cpu,,9",
+        "scratch,ppo,CartPole-v1,1,cpu,,0",
+        "scratch,ppo,CartPole-v1,1,cpu,,nan",
+        "scratch,ppo,Gone-v9,1,cpu,,7",
+        "",
+        "scratch,ppo,CartPole-v1,1,cpu,,9000,more,and more",
+    )
+    assert found.of(Cell("s", "Acrobot-v1", "scratch", "ppo", "ppo", (0,), 9)) == (9000, "similar")
+    (tmp_path / forecast.DAG).write_text("cells,seconds\n1000\n0,1\n2000,nan\n\nx,y\n3000,3.0\n")
+    assert "3.0 s measured with 3,000 cells" in forecast._planning(1000, tmp_path)
+    (tmp_path / forecast.DAG).write_bytes(b"cells,seconds\n\xff\xfe,1\n")
+    assert "(assumed)" in forecast._planning(1000, tmp_path)
+
+
+def tiny(**changes: Any) -> suite.Suite:
+    raw = {
+        "name": "made-up",
+        "title": "Made up",
+        "environments": ["CartPole-v1"],
+        "algorithms": ["dqn"],
+        "implementations": ["scratch", "sb3"],
+        "seeds": ["0-1"],
+        "budgets": {"default": 10**6},
+    }
+    return suite.resolve({**raw, **changes}, "Bad suite", elsewhere=True)
+
+
+def row(asked: suite.Suite, name: str, reports: Path) -> str:
+    (found,) = (line for line in forecast.lines(asked, asked.cells, reports) if line.startswith(f"  {name} "))
+    return found
+
+
+def test_only_what_writes_checkpoints_has_its_replay_memory_on_the_disk(tmp_path: Path) -> None:
+    world = worlds.probe("CartPole-v1")
+    both, ours = tiny(), tiny(implementations=["scratch"])
+    size = needs.memory_bytes(ours.cells[0], world) / 2**30
+    assert all(
+        (needs.checkpoint_bytes(cell, world) > 0) == (cell.implementation == "scratch") for cell in both.cells
+    )
+    assert f"{size:,.1f} GiB if all were under way" in row(both, "storage", tmp_path)
+    assert "0.0 GiB if all were under way" in row(tiny(checkpoint_every=0), "storage", tmp_path)
+
+
+def test_frames_in_a_mapped_file_are_on_the_disk_in_checkpoints() -> None:
+    world = worlds.probe("ALE/Pong-v5@nature")
+    values = {"buffer_size": 1000, "memory_mapped": True}
+    cell = Cell("s", "ALE/Pong-v5@nature", "scratch", "dqn", "dqn", (0,), 1000, hyperparameters=values)
+    assert needs.checkpoint_bytes(cell, world) == 0
+    cell = replace(cell, checkpoint_every=10)
+    assert needs.checkpoint_bytes(cell, world) > 7_000_000 > needs.memory_bytes(cell, world)
+
+
+def test_logs_are_read_and_need_neither_steps_nor_memory(tmp_path: Path) -> None:
+    (tmp_path / "1.monitor.csv").write_text('#{"t_start": 1.0, "env_id": "CartPole-v1"}\nr,l,t\n1,2,3\n')
+    logs = {"against": "dqn", "logs": "{seed}.monitor.csv", "folder": str(tmp_path)}
+    command = {"against": "dqn", "command": "true {seed}"}
+    asked = tiny(candidates={"theirs": logs, "mine": command})
+    read, run = (next(c for c in asked.cells if c.implementation == name) for name in ("theirs", "mine"))
+    world = worlds.probe("CartPole-v1")
+    assert needs.needed_mib(read, world) == needs.PROCESS_MIB < needs.needed_mib(run, world)
+    assert "6,000,000 environment steps" in row(asked, "steps", tmp_path)
+    assert "6 to train, 1 of logs to read" not in row(asked, "cells", tmp_path)
+    assert "5 to train, 1 of logs to read" in row(asked, "cells", tmp_path)
+
+
+def test_a_command_is_not_refused_for_memory_that_only_the_reference_needs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(needs, "machine_bytes", lambda: 1)
+    cell = replace(CARTPOLE, algorithm="dqn", agent="dqn")
+    world = worlds.probe("CartPole-v1")
+    assert needs.bad_memory(cell, world)
+    assert not needs.bad_memory(replace(cell, candidate={"command": "x {seed}"}), world)
+
+
+def test_a_plan_says_what_auto_is_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(devices, "_cuda", lambda: False)
+    assert "auto is cpu here; for a cluster write cpu or cuda" in row(tiny(device="auto"), "device", tmp_path)
+    with pytest.raises(ValueError):
+        row(tiny(device="cuda"), "device", tmp_path)
+    assert {cell.device for cell in tiny(device="cuda").cells} == {"cuda"}
 
 
 def test_the_time_to_plan_is_that_of_the_nearest_size_measured(tmp_path: Path) -> None:

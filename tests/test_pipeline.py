@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from rlparity.__main__ import main
+
 ROOT = Path(__file__).parents[1]
 SUITE = """\
 name: tiny
@@ -225,6 +227,104 @@ def test_narrowing_plans_a_part_and_refuses_what_is_not_there(checkout: Checkout
     refused = checkout.snakemake("--dry-run", "--config", "algorithms=[pppo]")
     assert refused.returncode != 0 and "Traceback" not in refused.stderr
     assert "unknown value 'pppo'; choose from a2c, ppo, random (did you mean 'ppo'?)" in refused.stderr
+
+
+def test_numbers_that_snakemake_reads_otherwise_are_no_overrides(checkout: Checkout) -> None:
+    checkout.edit("tiny.yaml", append="margin: 2e-1\n")
+    assert checkout.plan() == (set(), Counter())
+    refused = checkout.snakemake("--dry-run", "--config", "margin=0.3")
+    assert "--config: unknown key 'margin'; choose from" in refused.stderr and refused.returncode != 0
+    sensitivity = (ROOT / "workflow" / "suites" / "sensitivity.yaml").read_text()
+    (checkout.path / "tiny.yaml").write_text(sensitivity.replace("margin: 0.2", "margin: 2e-1"))
+    assert "margin: 2e-1" in (checkout.path / "tiny.yaml").read_text()
+    assert checkout.snakemake("--dry-run").returncode == 0
+    refused = checkout.snakemake("--dry-run", "--config", "name=another")
+    assert "takes none" in refused.stderr and refused.returncode != 0
+
+
+def test_one_suite_at_a_time(checkout: Checkout) -> None:
+    (checkout.path / "more.yaml").write_text("margin: 0.3\n")
+    refused = checkout.run("-m", "snakemake", "--dry-run", "--configfile", "more.yaml", "tiny.yaml")
+    assert "--configfile: one suite at a time, not 2" in refused.stderr and refused.returncode != 0
+
+
+def test_tensorboard_that_is_false_is_false(checkout: Checkout) -> None:
+    for word in ("false", "False"):
+        assert checkout.plan("--config", f"tensorboard={word}")[0] == set()
+    order = checkout.path / "results/tiny/CartPole-v1/scratch/ppo/seeds-0-1/cell.json"
+    assert '"tensorboard": false' in order.read_text()
+    refused = checkout.snakemake("--dry-run", "--config", "tensorboard=maybe")
+    assert "--config tensorboard: expected true or false, got maybe" in refused.stderr
+
+
+@pytest.mark.skipif(any(Path("/dev").glob("nvidia[0-9]*")), reason="asks for a GPU that is not there")
+def test_a_cluster_may_have_the_gpu_that_its_login_node_has_not(checkout: Checkout) -> None:
+    pytest.importorskip("snakemake_executor_plugin_slurm")
+    away = ("--executor", "slurm", "--jobs", "4")
+    checkout.edit("tiny.yaml", append="device: cuda\n")
+    refused = checkout.snakemake("--dry-run", "--cores", "2", "--jobs", "4")  # jobs, and no cluster
+    assert "PyTorch finds no CUDA device" in refused.stderr and refused.returncode != 0
+    assert checkout.plan(*away)[0] == SCRATCH | SB3
+    order = checkout.path / "results/tiny/CartPole-v1/scratch/ppo/seeds-0-1/cell.json"
+    assert '"device": "cuda"' in order.read_text()
+    checkout.edit("tiny.yaml", "device: cuda", "device: auto")
+    refused = checkout.snakemake("--dry-run", *away)
+    assert "device: auto is what this machine has" in refused.stderr and refused.returncode != 0
+    assert checkout.plan(*away, "--config", "device=cuda")[0] == SCRATCH | SB3
+    assert checkout.plan() == (set(), Counter())
+    for command in ("plan", "restore", "interim"):
+        done = checkout.run("-m", "rlparity", command, "tiny.yaml", "--device", "cuda")
+        assert "PyTorch" not in done.stderr and "Traceback" not in done.stderr, done.stderr
+    done = checkout.run("-m", "rlparity", "collect", "tiny.yaml", "--narrow", '{"device": "cuda"}')
+    assert "CPU" not in done.stderr.upper() and "CUDA" not in done.stderr.upper(), done.stderr
+
+
+def test_a_job_on_a_cluster_outlives_its_time_limit(checkout: Checkout) -> None:
+    checkout.edit("src/rlparity/agents/ppo.py", append="\nADDED = 1\n")
+    for hours, minutes, seconds in (("1.5", 93, 5400), ("1e-5", 4, 1)):
+        limit = f"time_limit: {hours}\n"
+        checkout.edit("tiny.yaml", append=limit)
+        said = checkout.snakemake("--dry-run", "--until", "train").stderr
+        assert f"runtime={minutes}," in said and f"time_limit={seconds}," in said
+        checkout.edit("tiny.yaml", limit)
+    assert "time_limit=0," in checkout.snakemake("--dry-run", "--until", "train").stderr
+
+
+def test_a_template_is_not_run(checkout: Checkout) -> None:
+    made = checkout.path / "made"
+    evil = f"__use_yte__: true\n__definitions__:\n  - open({str(made)!r}, 'w')\n"
+    (checkout.path / "tiny.yaml").write_text(evil + SUITE)
+    refused = checkout.run("-m", "rlparity", "run", "tiny.yaml", "--dry-run")
+    assert refused.returncode == 2 and refused.stderr.count("\n") == 1 and not made.exists()
+    assert "unknown key '__use_yte__'" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "cores"),
+    [
+        ([], True),
+        (["-c1"], False),
+        (["-j2"], False),
+        (["--cores=3"], False),
+        (["-pn"], False),
+        (["-p"], True),
+    ],
+)
+def test_all_cores_unless_a_number_is_given(
+    words: list[str], cores: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Started(Exception):
+        pass
+
+    def popen(command: list[str], **options: object) -> None:
+        raise Started(command)
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    with pytest.raises(Started) as started:
+        main(["run", "smoke", *words])
+    command = started.value.args[0]
+    assert ("all" in command) == cores and set(words) <= set(command)
 
 
 def test_unknown_names_give_one_line_each(checkout: Checkout) -> None:

@@ -134,6 +134,10 @@ def test_fingerprint_knows_every_other_field() -> None:
         ({"seeds": [3, 3]}, "seeds[1]: 3 is there twice"),
         ({"seeds": [-1]}, "seeds[0]: -1 is not a range of seeds"),
         ({"seeds": ["5-2"]}, "seeds[0]: '5-2' ends before it begins"),
+        ({"seeds": ["0-99999999999"]}, "seeds[0]: '0-99999999999' makes more than 100,000 seeds"),
+        ({"seeds": ["0-99999", 100_000]}, "seeds[1]: 100000 makes more than 100,000 seeds"),
+        ({"seeds": [str(2**63)]}, "the largest seed is 9223372036854775807"),
+        ({"seeds": ["9" * 5000]}, "the largest seed is 9223372036854775807"),
         ({"seeds": []}, "seeds: [] should be non-empty"),
         ({"budgets": {"pppo": 1}}, "budgets: unknown key 'pppo'"),
         ({"budgets": {"dqn": 4000}}, "budgets: nothing for 'ppo' in 'CartPole-v1'"),
@@ -189,6 +193,22 @@ def test_narrowing_keeps_existing_cells_only() -> None:
 
 def test_narrowing_keeps_random_for_the_margin() -> None:
     assert set(resolve({"algorithms": ["ppo"]}).algorithms) == {"random", "ppo"}
+
+
+def test_a_device_may_be_given_for_machines_elsewhere() -> None:
+    found = suite.resolve({**BASE, "device": "auto"}, "Bad suite", {"device": "cuda"}, elsewhere=True)
+    assert {cell.device for cell in found.cells} == {"cuda"} and found.device == "cuda"
+    assert found.part() == "" and found.narrowed == {"device": "cuda"}
+    assert {cell.device for cell in resolve({"device": "cpu"}, device="cuda").cells} == {"cpu"}
+    with pytest.raises(UserError, match=r"--config device: unknown value 'gpu'; choose from auto, cpu, cuda"):
+        resolve({"device": "gpu"})
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"), [("false", False), ("True", True), (False, False), ("TRUE", True)]
+)
+def test_tensorboard_may_be_asked_for_in_words(said: Any, meant: bool) -> None:
+    assert {cell.tensorboard for cell in resolve({"tensorboard": said}).cells} == {meant}
 
 
 def test_narrowing_leaves_fingerprints_alone() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from itertools import pairwise
 from math import prod
 from pathlib import Path
@@ -12,7 +13,7 @@ from statistics import median
 
 from rlparity import cost, needs
 from rlparity.cell import Cell
-from rlparity.rates import BASES, Rates
+from rlparity.rates import BASES, Rates, positive
 from rlparity.suite import Suite
 from rlparity.worlds import World
 
@@ -28,9 +29,10 @@ def lines(suite: Suite, waiting: Collection[Cell], reports: Path) -> Iterator[st
     rates, worlds = Rates(reports), {name: each.world for name, each in suite.environments.items()}
     trained = len(suite.cells) - len(waiting)
     yield f"suite {suite.name}: {suite.title}"
-    yield _row("cells", f"{len(suite.cells):,}, {trained:,} of them trained, {len(waiting):,} to train")
+    yield _row("cells", f"{len(suite.cells):,}, {trained:,} of them trained, {_left(waiting)}")
     yield _row("jobs", _jobs(waiting))
-    yield _row("steps", f"{sum(cell.budget * len(cell.seeds) for cell in waiting):,} environment steps")
+    steps = sum(cell.budget * len(cell.seeds) for cell in waiting if cell.kind != "logs")
+    yield _row("steps", f"{steps:,} environment steps")
     for device, unit in (("cpu", "core-hours"), ("cuda", "GPU-hours")):
         own = [cell for cell in waiting if cell.device == device]
         hours = sum(cost.seconds(cell, rates) for cell in own) / 3600
@@ -38,11 +40,20 @@ def lines(suite: Suite, waiting: Collection[Cell], reports: Path) -> Iterator[st
     yield _row("memory", _memory(waiting, worlds))
     yield _row("storage", _storage(waiting, worlds))
     yield _row("planning", _planning(len(suite.cells), reports))
+    if suite.device == "auto":
+        here = " or ".join(sorted({cell.device for cell in suite.cells}))
+        yield _row("device", f"auto is {here} here; for a cluster write cpu or cuda, or --config device=cuda")
     yield from _table(waiting, rates)
 
 
 def _row(name: str, text: str) -> str:
     return f"  {name:<11} {text}"
+
+
+def _left(cells: Collection[Cell]) -> str:
+    """How many are to be trained, and how many only to be read."""
+    logs = sum(cell.kind == "logs" for cell in cells)
+    return f"{len(cells) - logs:,} to train" + (f", {logs:,} of logs to read" if logs else "")
 
 
 def _jobs(cells: Collection[Cell]) -> str:
@@ -79,10 +90,10 @@ def _memory(cells: Collection[Cell], worlds: Mapping[str, World]) -> str:
 
 def _storage(cells: Collection[Cell], worlds: Mapping[str, World]) -> str:
     kept = sum(RECORDS_BYTES * len(cell.seeds) + _policies(cell, worlds[cell.environment]) for cell in cells)
-    under_way = [needs.memory_bytes(cell, worlds[cell.environment]) for cell in cells]
+    under_way = [needs.checkpoint_bytes(cell, worlds[cell.environment]) for cell in cells]
     return (
-        f"{kept / 2**30:,.1f} GiB of records and policies; while it trains, a cell's replay memory is on the "
-        f"disk as well: {max(under_way, default=0) / 2**30:,.1f} GiB for the largest, "
+        f"{kept / 2**30:,.1f} GiB of records and policies; while a cell with checkpoints trains, its replay "
+        f"memory is on the disk as well: {max(under_way, default=0) / 2**30:,.1f} GiB for the largest, "
         f"{sum(under_way) / 2**30:,.1f} GiB if all were under way at once"
     )
 
@@ -106,8 +117,10 @@ def _planning(cells: int, reports: Path) -> str:
     measured: dict[int, float] = {}
     try:
         with (reports / DAG).open(encoding="utf-8", newline="") as file:
-            measured = {int(row["cells"]): float(row["seconds"]) for row in csv.DictReader(file)}
-    except (OSError, KeyError, ValueError):
+            for row in csv.DictReader(file):
+                with suppress(KeyError, ValueError, TypeError):  # a row that was cut short
+                    measured[positive(row["cells"], int)] = positive(row["seconds"], float)
+    except (OSError, ValueError, csv.Error):
         pass
     if not measured:
         start, each = PLANNING_S

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rlparity import candidates, devices, games, registry, settings, worlds
+from rlparity import candidates, games, registry, settings, worlds, yamlfile
 from rlparity.candidates import Candidate
 from rlparity.cell import EPSILON, Cell, Protocol, path_name
 from rlparity.errors import UserError, unknown
@@ -19,6 +19,9 @@ from rlparity.settings import Algorithm, Settings
 from rlparity.worlds import World
 
 Arm = str | Candidate  # "scratch", "sb3", or one that is brought
+SEEDS = 100_000  # of an environment, that a suite may ask for
+NAME_BYTES = 255  # of a file
+LARGEST_SEED = 2**63 - 1  # that the records' columns hold
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,21 @@ def bad_names(raw: Mapping[str, Any], algorithms: Mapping[str, Algorithm]) -> li
     return found + [str(unknown("key", key, algorithms, "hyperparameters")) for key in wrong]
 
 
+def bad_paths(raw: Mapping[str, Any]) -> list[str]:
+    """Where a candidate names what no file could be called."""
+    keys = ("folder", "entry", "logs")
+    named = {
+        f"candidates.{name}.{key}": str(_mapping(values).get(key, ""))
+        for name, values in _mapping(raw.get("candidates")).items()
+        for key in keys
+    }
+    return [
+        f"{where}: {yamlfile.short(repr(text))} is no path; its parts are of at most {NAME_BYTES} bytes"
+        for where, text in named.items()
+        if any(len(part.encode(errors="replace")) > NAME_BYTES for part in text.split("/"))
+    ]
+
+
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
@@ -87,6 +105,10 @@ def environments(raw: Mapping[str, Any], found: list[str]) -> list[Environment]:
             except UserError as error:
                 found.append(f"{where}: {error}")
                 continue
+            except Exception as error:  # of the user's module, which is imported there
+                said = yamlfile.short(" ".join(f"{type(error).__name__}: {error}".split()))
+                found.append(f"{where}: environment {name!r} cannot be made: {said}")
+                continue
             made.append(
                 Environment(
                     id=name,
@@ -105,13 +127,17 @@ def _blocks(seeds: Sequence[str | int], where: str, found: list[str]) -> list[tu
     blocks: list[tuple[int, ...]] = []
     owner: dict[int, str | int] = {}
     for i, item in enumerate(seeds):
-        match = re.fullmatch(r"(\d+)(?:-(\d+))?", str(item).strip())
-        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+        match = re.fullmatch(r"([0-9]+)(?:-([0-9]+))?", str(item).strip())
+        first, last = (_seed(match[1]), _seed(match[2] or match[1])) if match else (0, -1)
         problem = None
         if match is None:
             problem = f'{item!r} is not a range of seeds; write "0-4" or 7, numbers from 0'
+        elif max(first, last) > LARGEST_SEED:
+            problem = f"{yamlfile.short(str(item))} is too large; the largest seed is {LARGEST_SEED}"
         elif last < first:
             problem = f"{item!r} ends before it begins"
+        elif len(owner) + last - first >= SEEDS:
+            problem = f"{item!r} makes more than {SEEDS:,} seeds; no environment may have more"
         elif twice := [seed for seed in range(first, last + 1) if seed in owner]:
             other = owner[twice[0]]
             problem = f"seed {twice[0]} of {item!r} is in {other!r} too; blocks may not overlap"
@@ -124,9 +150,14 @@ def _blocks(seeds: Sequence[str | int], where: str, found: list[str]) -> list[tu
     return blocks
 
 
+def _seed(digits: str) -> int:
+    """Their number, or one that is too large; Python refuses to read thousands of digits."""
+    return int(digits) if len(digits) < 100 else LARGEST_SEED + 1
+
+
 def cells(raw: Mapping[str, Any], places: Sequence[Environment], found: list[str]) -> list[Cell]:
     """All cells: per environment and algorithm the blocks of ours, then the single seeds of the reference and
-    of every candidate that claims to be the algorithm."""
+    of every candidate that claims to be the algorithm. `raw` names the device, `cpu` or `cuda`."""
     table: dict[str, Cell] = {}
     brought = candidates.read(raw, [(each.id, each.algorithms) for each in places], found)
     for environment in places:
@@ -157,7 +188,6 @@ def _arm(
         return []
     budget = environment.budget(algorithm)
     assert budget is not None
-    device = devices.resolve(raw.get("device", "cpu"))
     blocks, ours = environment.blocks, arm == "scratch"
     overrides = raw.get("hyperparameters", {}).get(algorithm.name, {})
     values = {**chosen.hyperparameters, **algorithm.options_for(environment.id), **overrides}
@@ -183,7 +213,7 @@ def _arm(
             hyperparameters=values,
             evaluation=_protocol(raw.get("evaluation", {}), algorithm, environment.world),
             tensorboard=raw.get("tensorboard", False),
-            device=device,
+            device=raw["device"],
             checkpoint_every=raw.get("checkpoint_every", max(budget // 20, 1)) if resumed else 0,
             candidate=arm.candidate if isinstance(arm, Candidate) else {},
         )

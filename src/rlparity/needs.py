@@ -1,8 +1,14 @@
-"""What a cell asks of the machine: the size of its replay memory, and of its process."""
+"""What a cell asks of the machine: the size of its replay memory, and of its process.
+
+What a candidate needs nobody knows beforehand. For plans and for what runs side by side, an entry point or a
+command is taken to hold what the reference holds that it claims to be, but it is not refused for that; logs
+are only read.
+"""
 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 from rlparity import settings
@@ -22,7 +28,7 @@ def value(cell: Cell, name: str) -> Any:
 def memory_bytes(cell: Cell, world: World) -> int:
     """Size of a replay memory in RAM at the end of the budget, 0 without one."""
     size = value(cell, "buffer_size")
-    if not isinstance(size, int):
+    if not isinstance(size, int) or cell.kind == "logs":
         return 0
     return min(size, cell.budget) * len(cell.seeds) * _transition_bytes(cell, world)
 
@@ -47,6 +53,13 @@ def _transition_bytes(cell: Cell, world: World) -> int:
     return ring + numbers + 1 + world.observation_bytes // STEPS_PER_START
 
 
+def checkpoint_bytes(cell: Cell, world: World) -> int:
+    """Size of a replay memory in checkpoints at the end of the budget: all that is in it, whether it lies in
+    RAM or not. 0 where no checkpoints are written."""
+    whole = replace(cell, hyperparameters={**cell.hyperparameters, "memory_mapped": False})
+    return memory_bytes(whole, world) if cell.checkpoint_every else 0
+
+
 def needed_mib(cell: Cell, world: World) -> int:
     """Memory that the process of a cell needs, MiB."""
     return PROCESS_MIB + memory_bytes(cell, world) // 2**20
@@ -61,7 +74,7 @@ def bad_memory(cell: Cell, world: World) -> list[str]:
     """A line if the replay memory of the cell's block is larger than the machine's."""
     needed = memory_bytes(cell, world)
     machine = machine_bytes()
-    if needed <= machine:
+    if needed <= machine or cell.kind:
         return []
     room = machine // (len(cell.seeds) * _transition_bytes(cell, world))
     can_map = cell.implementation == "scratch" and world.frame_bytes and not value(cell, "memory_mapped")

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from rlparity import worlds
 from rlparity.cell import Cell
+from rlparity.errors import UserError
 
+Number = TypeVar("Number", int, float)
 THROUGHPUT = Path("benchmark", "throughput.csv")
 MEASURED, TRAINED, SIMILAR, ASSUMED = BASES = ("measured", "trained", "similar", "assumed")
 # Aggregate environment steps per second on one core where nothing like it was measured; ours with five seeds.
@@ -105,27 +109,43 @@ def _nearest(runs: list[Run], cell: Cell) -> float:
 
 
 def _simulator(environment: str) -> str | None:
-    return "ale-py" if environment.startswith("ALE/") else worlds.probe(environment).simulator
+    if environment.startswith("ALE/"):
+        return "ale-py"
+    try:
+        return worlds.probe(environment).simulator
+    except UserError:  # a measurement of something that is not installed here, like nothing else
+        return environment
+
+
+def positive(text: str, kind: Callable[[str], Number]) -> Number:
+    """A number of a file, finite and above 0; else ValueError."""
+    number = kind(text)
+    if not 0 < number < math.inf:
+        raise ValueError(f"{text!r} is not above 0")
+    return number
 
 
 def _measured(reports: Path) -> Iterator[Run]:
     try:
         with (reports / THROUGHPUT).open(encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file):
-                if row.get("settings", "").startswith("SB3"):
-                    continue  # not the settings that a suite trains with
-                agent = row["algorithm"].split("-")[0]
-                yield Run(
-                    row["implementation"],
-                    row["algorithm"],
-                    agent,
-                    row["environment"],
-                    int(row["seeds"]),
-                    row.get("device", "cpu"),
-                    float(row["steps_per_second"]),
-                )
-    except (OSError, KeyError, ValueError):
+                with suppress(KeyError, ValueError, TypeError, AttributeError):  # a row that was cut short
+                    if not row.get("settings", "").startswith("SB3"):  # what a suite trains with
+                        yield _row(row)
+    except (OSError, ValueError, csv.Error):
         return
+
+
+def _row(row: Mapping[str, str]) -> Run:
+    return Run(
+        row["implementation"],
+        row["algorithm"],
+        row["algorithm"].split("-")[0],
+        row["environment"],
+        positive(row["seeds"], int),
+        row.get("device", "cpu"),
+        positive(row["steps_per_second"], float),
+    )
 
 
 def _trained(reports: Path) -> Iterator[Run]:
@@ -148,7 +168,8 @@ def _trained(reports: Path) -> Iterator[Run]:
             asked = cell["evaluation"]
             episodes = asked["points"] * asked["episodes"] + asked["final_episodes"]
             episodes *= len(asked["modes"]) * len(cell["seeds"])
-            numbers = (float(run["steps_per_second"]), float(run["evaluation_time_s"]) / episodes)
+            speed = positive(run["steps_per_second"], float)
+            numbers = (speed, float(run["evaluation_time_s"]) / episodes)
             found[who].append(numbers)
         except (OSError, KeyError, ValueError, TypeError, ZeroDivisionError):
             continue

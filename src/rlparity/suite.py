@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -10,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rlparity import fingerprint, grid, needs, settings, yamlfile
+from rlparity import devices, fingerprint, grid, needs, settings, yamlfile
 from rlparity.cell import Cell, path_name
 from rlparity.errors import UserError, unknown
 from rlparity.grid import Environment
@@ -19,7 +20,8 @@ from rlparity.settings import Algorithm
 SUITES = Path("workflow", "suites")
 SENSITIVITY = "sensitivity"  # kind of a suite that plants bugs
 FLOOR = "random"  # kept whatever is asked for: margins are measured from it
-NARROWING = ("algorithms", "environments", "implementations", "seeds", "tensorboard")
+NARROWING = ("algorithms", "environments", "implementations", "seeds", "tensorboard", "device")
+WHOLE = ("tensorboard", "device")  # of them, those that leave no cell out
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Suite:
     references: str
     films: bool
     time_limit: float  # hours of one attempt at a cell; 0: none
+    device: str  # as it was asked for; its cells have what that is
     algorithms: Mapping[str, Algorithm]
     environments: Mapping[str, Environment]
     cells: tuple[Cell, ...]
@@ -75,7 +78,7 @@ class Suite:
 
     def part(self) -> str:
         """A sentence on what `--config` left of the suite, for the report; empty where it is whole."""
-        chosen = {key: value for key, value in self.narrowed.items() if key != "tensorboard"}
+        chosen = {key: value for key, value in self.narrowed.items() if key not in WHOLE}
         named = (f"{key} {', '.join(map(str, _as_list(value)))}" for key, value in chosen.items())
         return f"Only a part of the suite was run: {'; '.join(named)}." if chosen else ""
 
@@ -104,14 +107,15 @@ def find(name: str) -> Path:
     """A suite file by its name ("smoke") or path."""
     folder = settings.root() / SUITES
     for candidate in (Path(name), folder / f"{name}.yaml"):
-        if candidate.is_file():
-            return candidate
-    raise unknown("suite", name, (file.stem for file in folder.glob("*.yaml")), str(SUITES))
+        with contextlib.suppress(OSError):  # a name longer than a file's may be
+            if candidate.is_file():
+                return candidate
+    raise unknown("suite", yamlfile.short(name), (file.stem for file in folder.glob("*.yaml")), str(SUITES))
 
 
 def load(path: Path, narrow: Mapping[str, Any] | None = None, elsewhere: bool = False) -> Suite:
-    """Read and check a suite file. Of `narrow`, values that the file has already are left out; it need not
-    fit this machine if it is to run `elsewhere`."""
+    """Read and check a suite file. Of `narrow`, what `--config` gave, values that the file has already are
+    left out; it need not fit this machine, nor find its devices there, if it is to run `elsewhere`."""
     raw = yamlfile.read(path)
     if not isinstance(raw, Mapping):
         raise UserError(f"{path}: expected a mapping with the keys of a suite, got {type(raw).__name__}")
@@ -135,10 +139,12 @@ def resolve(
     library = settings.library()
     found = list(yamlfile.problems(raw, settings.root() / settings.SCHEMAS / "suite.schema.yaml"))
     has_shape = not found
-    found += grid.bad_names(raw, library.algorithms)
+    found += grid.bad_names(raw, library.algorithms) + grid.bad_paths(raw)
     environments = grid.environments(raw, found) if has_shape else []
     _refuse(heading, found)
-    cells = grid.cells(raw, environments, found)
+    narrow = _checked(narrow or {})
+    device = narrow.get("device", raw.get("device", "cpu"))
+    cells = grid.cells({**raw, "device": devices.resolve(device, elsewhere)}, environments, found)
     if not elsewhere:
         worlds = {each.id: each.world for each in environments}
         lines = [line for cell in cells for line in needs.bad_memory(cell, worlds[cell.environment])]
@@ -153,11 +159,12 @@ def resolve(
         references=raw.get("references", "train"),
         films=raw.get("films", False),
         time_limit=raw.get("time_limit", 0.0),
+        device=device,
         algorithms=used,
         environments={each.id: each for each in environments},
         cells=tuple(cells),
     )
-    narrowed = _narrow(whole, narrow or {})
+    narrowed = _narrow(whole, narrow)
     return dataclasses.replace(
         narrowed,
         cells=tuple(
@@ -182,11 +189,25 @@ def _refuse(heading: str, found: Sequence[str]) -> None:
         raise UserError("\n  - ".join([f"{heading}:", *found]))
 
 
+def _checked(narrow: Mapping[str, Any]) -> dict[str, Any]:
+    """What `--config` asks for, where it is more than names of what there is: Snakemake reads `false` as a
+    text."""
+    checked = dict(narrow)
+    if "tensorboard" in narrow:
+        said = str(narrow["tensorboard"])
+        if said.lower() not in ("true", "false"):
+            raise UserError(f"--config tensorboard: expected true or false, got {yamlfile.short(said)}")
+        checked["tensorboard"] = said.lower() == "true"
+    if narrow.get("device", "cpu") not in devices.CHOICES:
+        raise unknown("value", narrow["device"], devices.CHOICES, "--config device")
+    return checked
+
+
 def _narrow(suite: Suite, narrow: Mapping[str, Any]) -> Suite:
     """Only the cells that `--config` asks for; it may ask for nothing that the suite does not have."""
     if not narrow:
         return suite
-    wanted = {key: _as_list(value) for key, value in narrow.items() if key != "tensorboard"}
+    wanted = {key: _as_list(value) for key, value in narrow.items() if key not in WHOLE}
     blocks = {
         f"{block[0]}-{block[-1]}": block for each in suite.environments.values() for block in each.blocks
     }
@@ -207,7 +228,7 @@ def _narrow(suite: Suite, narrow: Mapping[str, Any]) -> Suite:
     environments = wanted.get("environments", there["environments"])
     seeds = {seed for name in wanted.get("seeds", there["seeds"]) for seed in blocks[str(name)]}
     cells = [
-        dataclasses.replace(cell, tensorboard=bool(narrow.get("tensorboard", cell.tensorboard)))
+        dataclasses.replace(cell, tensorboard=narrow.get("tensorboard", cell.tensorboard))
         for cell in suite.cells
         if cell.environment in environments
         and cell.implementation in wanted.get("implementations", there["implementations"])

@@ -1,6 +1,8 @@
 """Reads a YAML file against its JSON schema; whatever is wrong comes back as one line each.
 
-Files are not trusted: nothing in them is run, and aliases that would unfold without end are refused.
+Files are not trusted: nothing in them is run, templates and aliases that would unfold without end are
+refused. That holds for what comes through here, `rlparity run` included. A bare `snakemake --configfile` has
+read the file by then, and where `__use_yte__` is true has run the expressions in it.
 """
 
 from __future__ import annotations
@@ -17,14 +19,29 @@ import yaml
 from rlparity.errors import UserError, unknown
 
 NODES = 100_000  # that a file may have, aliases unfolded
+INTEGERS = 2**63  # beyond them no column of a record and no seed could hold a number
+TEMPLATE = "__use_yte__"  # the key by which Snakemake takes a file for a template
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses duplicate keys, and reads 1e-3 as a number, as YAML 1.2 does."""
+    """Refuses duplicate keys, and reads 1e-3 as a number, as YAML 1.2 does. What a tag promises and its text
+    does not keep is a `ConstructorError`, as everything else that is wrong."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            found = super().construct_object(node, deep)
+        except (ValueError, LookupError, ArithmeticError, AttributeError):
+            kind = node.tag.rpartition(":")[2]
+            raise _wrong(node, f"{short(repr(node.value))} is not of the kind {kind}") from None
+        if isinstance(found, int) and abs(found) >= INTEGERS:
+            raise _wrong(node, "a whole number that needs more than 64 bits")
+        if isinstance(found, str) and any("\ud800" <= letter <= "\udfff" for letter in found):
+            raise _wrong(node, f"half of a letter in {short(repr(found))}")
+        return found
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
-        for key, _ in node.value:
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if not isinstance(key, yaml.ScalarNode):
                 raise yaml.constructor.ConstructorError(None, None, "a key that is no text", key.start_mark)
             if key.value in seen:
@@ -32,6 +49,10 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key.value!r}", mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
+
+
+def _wrong(node: yaml.Node, problem: str) -> yaml.constructor.ConstructorError:
+    return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
 _Loader.add_implicit_resolver(
@@ -51,20 +72,23 @@ def parse(text: str, where: str) -> Any:
         raise UserError(f"{where}{line}: not valid YAML: {error.problem}") from None
     except RecursionError:
         raise UserError(f"{where}: not valid YAML: too deep") from None
-    except (yaml.YAMLError, ValueError) as error:  # characters, dates and numbers that there are not
+    except (yaml.YAMLError, ValueError) as error:  # characters that there are not, aliases without end
         raise UserError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from None
     return found
 
 
 def read(path: Path) -> Any:
-    """The content of a YAML file."""
+    """The content of a YAML file; UserError where Snakemake would run what is in it."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
-    return parse(text, str(path))
+    found = parse(text, str(path))
+    if isinstance(found, dict) and TEMPLATE in found:
+        raise UserError(f"{path}: unknown key {TEMPLATE!r}; a suite is data, and no template that is run")
+    return found
 
 
 def _unfolded(value: Any) -> int:
@@ -89,12 +113,42 @@ def _unfolded(value: Any) -> int:
     return size(value)
 
 
+def _whole_number(checker: Any, value: Any) -> bool:
+    """Of JSON Schema 5.0 is one, too; Python's `range` and a record's columns see it otherwise."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _pattern(validator: Any, pattern: str, text: Any, schema: Any) -> Iterator[jsonschema.ValidationError]:
+    """The whole text: Python's `$` would let a line break after it pass."""
+    if isinstance(text, str) and re.fullmatch(pattern, text) is None:
+        yield jsonschema.ValidationError(f"{text!r} does not match {pattern!r}")
+
+
+_Validator = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    validators={"pattern": _pattern},
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", _whole_number),
+)
+
+
 def problems(value: Any, schema: Path) -> Iterator[str]:
     """One line for everything in `value` that the schema refuses, and for numbers that are none."""
+    if keys := list(_not_text(value)):
+        yield from (f"{place(path)}: expected text as a key, got {short(repr(key))}" for path, key in keys)
+        return
     yield from (f"{place(path)}: expected a finite number, got {found}" for path, found in _not_finite(value))
-    validator = jsonschema.Draft202012Validator(read(schema))
+    validator = _Validator(read(schema))
     for error in sorted(validator.iter_errors(value), key=lambda error: list(map(str, error.absolute_path))):
         yield from _lines(error)
+
+
+def _not_text(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Keys that no other key of a schema could be compared with."""
+    if isinstance(value, dict):
+        yield from ((path, key) for key in value if not isinstance(key, str))
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _not_text(inner, (*path, key))
 
 
 def _not_finite(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], float]]:
@@ -129,11 +183,11 @@ def _lines(error: jsonschema.ValidationError) -> Iterator[str]:
         case "type":
             kinds = error.validator_value
             expected = " or ".join([kinds] if isinstance(kinds, str) else kinds)
-            yield f"{where}: expected {expected}, got {_short(repr(error.instance))}"
+            yield f"{where}: expected {expected}, got {short(repr(error.instance))}"
         case _:
-            yield f"{where}: {_short(error.message)}"
+            yield f"{where}: {short(error.message)}"
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
     """The two ends of a text that is too long for a line."""
     return text if len(text) <= 200 else f"{text[:100]} ... {text[-100:]}"

@@ -110,4 +110,4 @@ rule analyse:
     params:
         code=fingerprint.stage("analyse"),
     shell:
-        "exec rlparity analyse {wildcards.suite} >{log:q} 2>&1"
+        "exec rlparity analyse {wildcards.suite:q} >{log:q} 2>&1"

@@ -1,6 +1,9 @@
 """The suite, read and checked before any job is planned, as a table of cells."""
 
+import contextlib
+import io
 import json
+import math
 import re
 import sys
 from pathlib import Path
@@ -11,12 +14,39 @@ from rlparity.errors import UserError
 from rlparity.rates import Rates
 from rlparity.settings import library, put_command_on_path
 
+QUEUED_MIN = 3  # after its time limit a job has a minute for a checkpoint, and some for its records
+
+
+def sent_away():
+    """Whether this process sends its jobs to a cluster. Rules are read before Snakemake's workflow knows its
+    executor, and a number of jobs may be given without a cluster: its arguments and profiles are asked."""
+    if not workflow.is_main_process or workflow.resource_settings.nodes is None:
+        return False
+    if Path(sys.argv[0]).name not in ("snakemake", "__main__.py"):
+        return True
+    from snakemake.cli import parse_args
+    from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
+
+    with contextlib.redirect_stderr(io.StringIO()):
+        _, arguments = parse_args(None)
+    executor = ExecutorPluginRegistry().get_plugin(arguments.executor or "local")
+    return not executor.common_settings.local_exec
+
+
 put_command_on_path()
 try:
     suites.check_writable(Path("results"), Path("reports"))
+    if len(workflow.configfiles) > 1:
+        raise UserError(f"--configfile: one suite at a time, not {len(workflow.configfiles)}")
+    away = sent_away()
     # Jobs go to a cluster, or this is one of them: what is run need not fit this machine as a whole.
-    elsewhere = workflow.resource_settings.nodes is not None or not workflow.is_main_process
-    suite = suites.load(Path(workflow.configfiles[-1]), narrow=config, elsewhere=elsewhere)
+    elsewhere = away or not workflow.is_main_process
+    asked = workflow.config_settings.config  # of --config; `config` has the file, as Snakemake reads it
+    suite = suites.load(Path(workflow.configfiles[0]), narrow=asked, elsewhere=elsewhere)
+    if away and suite.device == "auto":
+        raise UserError(
+            "device: auto is what this machine has; for a cluster write cpu or cuda, or --config device=cuda"
+        )
     if workflow.is_main_process:
         waiting = orders.place(suite.cells, Path("results"))
         estimate = cost.describe(suite.cells, waiting, Path("reports"))
@@ -64,8 +94,9 @@ def memory_of(cell):
 
 
 def minutes_of(cell):
-    """What a cluster is asked for: the suite's time limit, else several times the estimate."""
-    return int(suite.time_limit * 60) or minutes["/".join(cell)]
+    """What a cluster is asked for: the suite's time limit and what comes after it, else several times the
+    estimate."""
+    return math.ceil(suite.time_limit * 60) + QUEUED_MIN if suite.time_limit else minutes["/".join(cell)]
 
 
 onsuccess:

@@ -25,7 +25,7 @@ if suite.films:
         params:
             code=fingerprint.stage("films"),
         shell:
-            "exec rlparity films {wildcards.suite} >{log:q} 2>&1"
+            "exec rlparity films {wildcards.suite:q} >{log:q} 2>&1"
 
 
 rule draw:
@@ -56,7 +56,7 @@ rule draw:
     params:
         code=fingerprint.stage("draw"),
     shell:
-        "exec rlparity draw {wildcards.suite} >{log:q} 2>&1"
+        "exec rlparity draw {wildcards.suite:q} >{log:q} 2>&1"
 
 
 rule render:
@@ -82,7 +82,7 @@ rule render:
     params:
         code=fingerprint.stage("report"),
     shell:
-        "exec rlparity report {wildcards.suite} --summary {output.summary:q} >{log:q} 2>&1"
+        "exec rlparity report {wildcards.suite:q} --summary {output.summary:q} >{log:q} 2>&1"
 
 
 rule list_suites:
@@ -112,4 +112,4 @@ rule check_seeds:
     conda:
         "../../environment.yml"
     shell:
-        "exec rlparity check {wildcards.suite} >{log:q} 2>&1"
+        "exec rlparity check {wildcards.suite:q} >{log:q} 2>&1"

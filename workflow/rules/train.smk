@@ -26,7 +26,7 @@ rule train:
         gpu=int(on_gpu),
         mem_mb=memory_of,
         runtime=minutes_of,
-        time_limit=int(suite.time_limit * 3600),
+        time_limit=math.ceil(suite.time_limit * 3600),
     shell:
         "exec rlparity cell --cell {input.cell:q} --time-limit {resources.time_limit} >{log:q} 2>&1"
 

@@ -13,28 +13,30 @@ from rlparity.errors import UserError
 settings.put_command_on_path()
 try:
     suites.check_writable(Path("results"), Path("reports"))
-    asked = yamlfile.read(Path(workflow.configfiles[-1]))
+    if len(workflow.configfiles) > 1:
+        raise UserError(f"--configfile: one suite at a time, not {len(workflow.configfiles)}")
+    asked = yamlfile.read(Path(workflow.configfiles[0]))
     schema = settings.root() / settings.SCHEMAS / "sensitivity.schema.yaml"
     if problems := list(yamlfile.problems(asked, schema)):
-        raise UserError("\n  - ".join([f"Bad suite {workflow.configfiles[-1]}:", *problems]))
-    if config != asked:
+        raise UserError("\n  - ".join([f"Bad suite {workflow.configfiles[0]}:", *problems]))
+    if workflow.config_settings.config:
         raise UserError("--config: a suite of planted bugs takes none; write one with less in it")
 except UserError as error:
     sys.exit(f"rlparity: {error}")
 
 
 wildcard_constraints:
-    suite=config["name"],
+    suite=asked["name"],
 
 
 tried = ["rlparity.validation.sensitivity", *(entry.module for entry in registry.AGENTS.values())]
-tried += [f"rlparity.validation.{layer}" for layer in config["layers"] if layer != "statistics"]
+tried += [f"rlparity.validation.{layer}" for layer in asked["layers"] if layer != "statistics"]
 code = fingerprint.text_hash({name: fingerprint.digest(name) for name in fingerprint.closure(tuple(tried))})
 
 
 rule try_mutations:
     input:
-        suite=workflow.configfiles[-1],
+        suite=workflow.configfiles[0],
     output:
         trials="results/{suite}/trials.json",
     log:
@@ -65,16 +67,16 @@ rule render_sensitivity:
     params:
         code=fingerprint.stage("sensitivity"),
     shell:
-        "exec rlparity sensitivity {wildcards.suite} --page >{log:q} 2>&1"
+        "exec rlparity sensitivity {wildcards.suite:q} --page >{log:q} 2>&1"
 
 
 rule list_reports:
     input:
-        page=expand("reports/{suite}/index.html", suite=config["name"]),
+        page=expand("reports/{suite}/index.html", suite=asked["name"]),
     output:
         index="reports/index.html",
     log:
-        expand("results/{suite}/index.log", suite=config["name"]),
+        expand("results/{suite}/index.log", suite=asked["name"]),
     conda:
         "../../environment.yml"
     params:
@@ -84,10 +86,10 @@ rule list_reports:
 
 
 onsuccess:
-    logger.info(Path("results", config["name"], "render.log").read_text(encoding="utf-8"))
+    logger.info(Path("results", asked["name"], "render.log").read_text(encoding="utf-8"))
 
 
 onerror:
     logger.error(
-        f"suite {config['name']}: not finished, see above; the same command goes on where it stopped"
+        f"suite {asked['name']}: not finished, see above; the same command goes on where it stopped"
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import subprocess
 import sys
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
 
 from rlparity.commands import Add, end_with_parent, say, stages
@@ -40,6 +42,8 @@ def add_commands(add: Add) -> None:
 def _with_folders(command: argparse.ArgumentParser) -> None:
     command.add_argument("--results", type=Path, default=Path("results"))
     command.add_argument("--reports", type=Path, default=Path("reports"))
+    device = command.add_argument("--device", choices=["cpu", "cuda"])
+    device.help = "where cells are trained on other machines, for a suite that says auto"
 
 
 def _add_train(add: Add) -> None:
@@ -74,10 +78,11 @@ def _add_vouch(add: Add) -> None:
 
 
 def run_suite(chosen: argparse.Namespace, rest: list[str]) -> int:
-    from rlparity import settings, suite
+    from rlparity import settings, suite, yamlfile
 
     path = suite.find(chosen.suite).resolve()
-    if not any(word.split("=")[0] in ("--cores", "-c", "-n", "--dry-run", "--jobs", "-j") for word in rest):
+    yamlfile.read(path)  # Snakemake would run what a template has in it
+    if not _says_how_many(rest, settings.root()):
         rest = [*rest, "--cores", "all"]
     command = [sys.executable, "-m", "snakemake", *rest, "--configfile", str(path)]
     with subprocess.Popen(command, cwd=settings.root()) as process:
@@ -86,6 +91,22 @@ def run_suite(chosen: argparse.Namespace, rest: list[str]) -> int:
         except KeyboardInterrupt:
             process.wait()
             raise
+
+
+def _says_how_many(arguments: list[str], root: Path) -> bool:
+    """Whether these arguments of snakemake, or a profile, say how many jobs run at once, or that none do."""
+    from snakemake.cli import parse_args  # type: ignore[import-untyped]
+
+    with (
+        contextlib.chdir(root),
+        contextlib.redirect_stderr(StringIO()),
+        contextlib.redirect_stdout(StringIO()),
+    ):
+        try:
+            _, asked = parse_args(arguments)
+        except (SystemExit, Exception):  # --help, or a mistake: Snakemake says it when it is started
+            return True
+    return any(value not in (None, False) for value in (asked.cores, asked.jobs, asked.dryrun))
 
 
 def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
@@ -98,9 +119,13 @@ def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
 
         print("\n".join(sensitivity_forecast.lines(sensitivity_plan.load(path), chosen.reports)))
         return
-    asked = suite.load(path, elsewhere=True)
+    asked = suite.load(path, _on(chosen.device), elsewhere=True)
     waiting = [cell for cell in asked.cells if not orders.up_to_date(cell, chosen.results / cell.folder)]
     print("\n".join(forecast.lines(asked, waiting, chosen.reports)))
+
+
+def _on(device: str | None) -> dict[str, str]:
+    return {} if device is None else {"device": device}
 
 
 def train(chosen: argparse.Namespace, rest: list[str]) -> int:
@@ -152,16 +177,15 @@ def restore_records(chosen: argparse.Namespace, rest: list[str]) -> int:
         return 0
     if chosen.suite is None:
         raise UserError("restore: name a suite, or an order with --cell")
-    print(
-        restore.restore(suite.load(suite.find(chosen.suite), elsewhere=True), chosen.results, chosen.reports)
-    )
+    asked = suite.load(suite.find(chosen.suite), _on(chosen.device), elsewhere=True)
+    print(restore.restore(asked, chosen.results, chosen.reports))
     return 0
 
 
 def report_interim(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity import interim, suite, table
 
-    asked = suite.load(suite.find(chosen.suite), elsewhere=True)
+    asked = suite.load(suite.find(chosen.suite), _on(chosen.device), elsewhere=True)
     found = interim.gather(asked, chosen.results)
     table.collect(found.cells, chosen.results, chosen.reports, asked.plan(), found.places)
     print("\n".join(found.lines))
