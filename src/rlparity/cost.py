@@ -19,7 +19,7 @@ def describe(cells: Sequence[Cell], waiting: Sequence[Cell], reports: Path) -> s
         return f"{len(cells)} cells, all trained"
     rates = Rates(reports)
     minutes = sum(seconds(cell, rates) for cell in waiting) / 60
-    steps = sum(cell.budget * len(cell.seeds) for cell in waiting)
+    steps = sum(cell.budget * len(cell.seeds) for cell in waiting if cell.kind != "logs")
     basis = f"rates measured in {reports / THROUGHPUT}" if rates else "assumed rates, nothing measured here"
     return (
         f"{len(cells)} cells, {len(waiting)} to train: {steps:,} environment steps, "
