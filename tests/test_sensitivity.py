@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rlparity import looks, records, sensitivity_page, settings
+from rlparity import fingerprint, looks, records, sensitivity_page, settings
 from rlparity.errors import UserError
 from rlparity.validation import sensitivity, sensitivity_plan
 from rlparity.validation.mutations.corpus import CORPUS
@@ -169,6 +169,24 @@ def test_a_trial_that_takes_too_long(tmp_path: Path) -> None:
     trial = Trial(BASELINE, "ppo", "CartPole-v1", "contract")
     outcome = attempt(trial, tmp_path / "slow.json", 1, None, Judge())
     assert outcome["caught"] and outcome["evidence"] == "it did not come to an end in 1 s"
+
+
+def test_statistics_depend_on_their_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = sensitivity.Runner(plan(tmp_path), tmp_path, ROOT / "reports")
+    (tmp_path / "case.json").write_text("{}")
+    trials = {layer: Trial(BASELINE, "ppo", "CartPole-v1", layer) for layer in ("statistics", "lockstep")}
+
+    def keys() -> dict[str, str]:
+        return {
+            layer: runner._key(trial, tmp_path / "case.json" if layer == "statistics" else None)
+            for layer, trial in trials.items()
+        }
+
+    before, digest = keys(), fingerprint.digest
+    edited = {"rlparity.looks", "rlparity.verdict"}
+    monkeypatch.setattr(fingerprint, "digest", lambda name: "" if name in edited else digest(name))
+    now = keys()
+    assert now["statistics"] != before["statistics"] and now["lockstep"] == before["lockstep"]
 
 
 POINTS, BUDGET = 20, 10_000

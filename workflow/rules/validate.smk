@@ -29,7 +29,8 @@ wildcard_constraints:
     suite=asked["name"],
 
 
-tried = ["rlparity.validation.sensitivity", *(entry.module for entry in registry.AGENTS.values())]
+tried = ["rlparity.validation.sensitivity", "rlparity.looks"]
+tried += [entry.module for entry in registry.AGENTS.values()]
 tried += [f"rlparity.validation.{layer}" for layer in asked["layers"] if layer != "statistics"]
 code = fingerprint.text_hash({name: fingerprint.digest(name) for name in fingerprint.closure(tuple(tried))})
 

@@ -26,6 +26,7 @@ from rlparity.validation.sensitivity_process import Judge, TooBusy, attempt, rea
 from rlparity.validation.sensitivity_trial import Outcome, not_run
 
 OUTCOMES = "trials.json"  # of a suite: what the page is made from
+TRAINED = ("rlparity.train", "rlparity.validation.sensitivity_training", "rlparity.looks")  # and judged
 PACKAGES = ("torch", "numpy", "gymnasium", "stable_baselines3", "sb3_contrib")
 Say = Callable[[str], None]
 
@@ -110,8 +111,8 @@ class Runner:
     def _key(self, trial: Trial, case: Path | None) -> str:
         """Hash of all that the outcome depends on."""
         agent = settings.library().algorithms[trial.agent].agent
-        layer = "rlparity.train" if case else f"rlparity.validation.{trial.layer}"
-        rooms = (layer, registry.AGENTS[agent].module, registry.family(trial.environment))
+        layer = TRAINED if case else (f"rlparity.validation.{trial.layer}",)
+        rooms = (*layer, registry.AGENTS[agent].module, registry.family(trial.environment))
         return fingerprint.text_hash(
             {
                 "sources": {name: fingerprint.digest(name) for name in fingerprint.closure(rooms)},
