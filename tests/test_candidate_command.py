@@ -221,3 +221,12 @@ def test_a_failed_command_leaves_a_record_with_the_reason(tmp_path: Path) -> Non
     made = runner.run_cell(theirs(tmp_path, "raise ValueError('no')"), tmp_path / "cell")
     assert made["status"] == "failed"
     assert made["failed_seeds"] == {"3": "ended with status 1: ValueError: no; wrote nothing"}
+
+
+def test_a_program_of_which_no_file_is_known_is_told(tmp_path: Path) -> None:
+    """Found on the PATH: an edit of it would not make its record stale."""
+    base = {"folder": str(tmp_path)}
+    one = replace(theirs(tmp_path, ""), candidate={**base, "command": "false {seed}"})
+    assert "no file of its code is known" in runner.run_cell(one, tmp_path / "r")["notes"][-1]
+    finished = replace(one, candidate={**base, "logs": "nowhere"})
+    assert runner.run_cell(finished, tmp_path / "l")["notes"] == []

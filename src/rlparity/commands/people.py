@@ -95,7 +95,7 @@ def run_suite(chosen: argparse.Namespace, rest: list[str]) -> int:
 
 def _says_how_many(arguments: list[str], root: Path) -> bool:
     """Whether these arguments of snakemake, or a profile, say how many jobs run at once, or that none do."""
-    from snakemake.cli import parse_args  # type: ignore[import-untyped]
+    from snakemake.cli import parse_args
 
     with (
         contextlib.chdir(root),

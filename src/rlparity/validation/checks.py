@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+TIME_LIMIT_S = 120.0  # of a candidate without a sign of life; `candidate["time_limit_s"]` of a cell
 LAYERS = ("contract", "parity", "lockstep", "statistics")  # from seconds to hours
 
 

@@ -18,9 +18,8 @@ from rlparity.cell import Cell, Protocol
 from rlparity.errors import UserError, unknown
 from rlparity.settings import Algorithm
 from rlparity.validation import contract_agent, contract_candidate, contract_trace
-from rlparity.validation.checks import Check, timed
+from rlparity.validation.checks import TIME_LIMIT_S, Check, timed
 from rlparity.validation.contract_worlds import cut, is_atari
-from rlparity.validation.layers import TIME_LIMIT_S
 
 LAYER = "contract"
 TIME_LIMIT_STEPS = 23  # of games, so that limits are met in seconds

@@ -16,9 +16,8 @@ from rlparity.cell import Cell
 from rlparity.errors import UserError
 from rlparity.logs import seeds
 from rlparity.logs.series import Reading, Refused
-from rlparity.validation.checks import Check
+from rlparity.validation.checks import TIME_LIMIT_S, Check
 
-TIME_LIMIT_S = 120.0  # without a sign of life; `candidate["time_limit_s"]` of a cell
 WHOLE_S, TIMES = 600.0, 10  # for a whole layer: at least so long, and so many times that limit
 
 
