@@ -197,7 +197,7 @@ def arm_rows(
 def verdict_rows(rows: dict[str, list[dict[str, Any]]], keys: dict[str, str], seeds: int) -> None:
     """Verdicts, improvement and a published number for an algorithm that has a reference."""
     word, smallest, needed = VERDICTS[keys["algorithm"].split("-")[0]]
-    distance = 450.0
+    distance, judge = 450.0, f"sb3/{keys['algorithm']}"
     high = {"EQUIVALENT": 0.05, "INCONCLUSIVE": 0.2, "WORSE": -0.2}[word] * distance
     low = -smallest * distance
     middle, spread = (low + high) / 2, (high - low) / 2
@@ -210,13 +210,13 @@ def verdict_rows(rows: dict[str, list[dict[str, Any]]], keys: dict[str, str], se
     for endpoint in ("auc", "final"):
         rows["verdicts"].append(
             keys
-            | {"endpoint": endpoint, "reference": "sb3", "verdict": word, "difference": middle, "margin": 0.2}
+            | {"endpoint": endpoint, "reference": judge, "verdict": word, "difference": middle, "margin": 0.2}
             | bounds
             | {"smallest_margin": smallest, "p_difference": 0.011, "p_holm": 0.04, "p_equivalence": 0.02}
             | {"seeds_implementation": seeds, "seeds_reference": seeds, "seeds_needed": needed}
         )
         chance = {"probability": 0.44, "ci_low": 0.21, "ci_high": 0.7}
-        rows["improvement"].append(keys | {"reference": "sb3", "endpoint": endpoint} | chance)
+        rows["improvement"].append(keys | {"reference": judge, "endpoint": endpoint} | chance)
     rows["paper"].append(
         keys
         | {"source": "RL Zoo benchmark.md", "published": 500.0, "published_spread": 0.0, "ours": 492.5}

@@ -21,7 +21,7 @@ from rlparity.dqn2013 import dqn2013, printed
 from rlparity.errors import UserError
 from rlparity.human import human_normalised, references
 from rlparity.paper import paper, published
-from rlparity.verdict import ENDPOINTS, REFERENCE, TRAINING, Scores, pairs, verdicts
+from rlparity.verdict import ENDPOINTS, TRAINING, Scores, pairs, verdicts
 
 ARM = list(columns.ARM)
 TAUS = 51  # points of a performance profile
@@ -185,10 +185,10 @@ def improvement(
     for pair in pairs(plan, arms):
         for endpoint, terms in arms.judged(pair):
             x = arms(pair.environment, pair.implementation, pair.algorithm, endpoint, terms)
-            y = arms(pair.environment, REFERENCE, pair.reference, endpoint, terms)
+            y = arms(pair.environment, *pair.judge, endpoint, terms)
             if len(x) and len(y):
                 low, high = stats.bootstrap_interval(chance, x, y)
-                who = {**pair._asdict(), "reference": f"{REFERENCE}/{pair.reference}", "endpoint": endpoint}
+                who = {**pair._asdict(), "endpoint": endpoint}
                 rows.append({**who, "probability": chance(x, y), "ci_low": low, "ci_high": high})
     return table.frame("improvement", rows)
 

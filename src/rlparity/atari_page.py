@@ -12,7 +12,6 @@ from rlparity.budgets import as_printed, budget
 from rlparity.dqn2013 import PUBLISHED
 from rlparity.folder import Folder
 from rlparity.page import Table
-from rlparity.sections import ordered
 from rlparity.wording import NONE, interval, label, number, whole
 
 
@@ -27,7 +26,7 @@ class Human:
 
 def human(folder: Folder) -> Human:
     """Human-normalised scores; tables without rows where the suite has no rated game."""
-    frame = ordered(folder, "human_normalised")
+    frame = folder.ordered("human_normalised")
     over = frame[frame.environment.str.contains("*", regex=False)] if len(frame) else frame
     presets = over.assign(environment=over.environment.map(_preset)).rename(columns={"environment": "preset"})
     source = str(frame.citation.iloc[0]) if len(frame) else ""
@@ -58,7 +57,7 @@ def dqn2013(folder: Folder) -> Table:
     frame = folder.tables["dqn2013"]
     games = list(dict.fromkeys(frame.game))
     there = frame[frame.implementation == PUBLISHED]
-    here = ordered(folder, "dqn2013").drop(there.index)
+    here = folder.ordered("dqn2013").drop(there.index)
     rows = [
         [name, as_printed(part.published_frames.iloc[0]), _metric(part), *_values(part, games), NONE]
         for name, part in there.groupby("algorithm", sort=False)

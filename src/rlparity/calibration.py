@@ -122,7 +122,7 @@ def _report(pool: Pool, x: np.ndarray, y: np.ndarray, margin: float) -> dict[str
     """Verdict and unadjusted p of each endpoint, in a report that has these two rows."""
     rows = [tested(pool.scores[end][x], pool.scores[end][y], pool.random[end], margin) for end in ENDPOINTS]
     for row, p in zip(rows, stats.holm([row["p_difference"] for row in rows]), strict=True):
-        row |= {"p_holm": p, "implementation": "drawn", "failed_seeds": ""}
+        row |= {"p_holm": p, "implementation": "drawn", "reference": REFERENCE, "failed_seeds": ""}
     return {end: (decide(row)[0], row["p_difference"]) for end, row in zip(ENDPOINTS, rows, strict=True)}
 
 

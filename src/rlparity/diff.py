@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from rlparity.facts import cell_name, commits, dates, failed_seeds, sha256
-from rlparity.folder import COLUMNS, ENDPOINTS, Folder
+from rlparity.folder import COLUMNS, ENDPOINTS, Folder, by_reference
 from rlparity.wording import interval, percent
 
 ABSENT = "absent"
@@ -82,7 +82,9 @@ def _cells(old: Folder, new: Folder) -> list[str]:
 
 def _named(row: Any) -> str:
     endpoint = ENDPOINTS.get(row.endpoint, row.endpoint)
-    return f"{row.environment} {row.implementation} {row.algorithm}, {endpoint}"
+    judge = getattr(row, "reference", "")
+    plain = f" against {judge}" if judge and not by_reference(judge) else ""
+    return f"{row.environment} {row.implementation} {row.algorithm}{plain}, {endpoint}"
 
 
 def _verdicts(old: Folder, new: Folder) -> list[str]:

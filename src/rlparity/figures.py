@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from rlparity import overview
 from rlparity.canvas import Canvas, interval, legend, line_entry, rowed, share, short, spread, styled
 from rlparity.folder import ENDPOINTS, Arm, Folder, slug
-from rlparity.palette import GRID, MUTED, shape
+from rlparity.palette import GRID, INK, MUTED, shape
 
 
 def draw(report: Path) -> list[Path]:
@@ -56,10 +57,6 @@ def _jobs(folder: Folder) -> Iterable[tuple[str, Callable[[], Canvas | None]]]:
     yield "cost", partial(overview.cost, folder)
 
 
-def _title(folder: Folder, algorithm: str) -> str:
-    return str(folder.plan["algorithms"].get(algorithm, {}).get("title") or algorithm)
-
-
 def _panels(folder: Folder, environment: str, table: str) -> list[tuple[str, list[Arm]]]:
     """Algorithms of which `table` has rows, with the arms that do."""
     panels = []
@@ -90,15 +87,22 @@ def _curves(folder: Folder, environment: str, training: bool = False) -> Canvas 
     lines = [
         (level, label, dash) for level, label, dash in levels if level is not None and math.isfinite(level)
     ]
-    key = legend(folder.colours, lines=True, extra=[line_entry(label, dash) for _, label, dash in lines])
+    extra = [line_entry(label, dash) for _, label, dash in lines]
+    plain = {name: arm for name, _ in panels if (arm := folder.plain(name)) is not None}
+    if plain:
+        extra.append(Line2D([], [], color=INK, linewidth=1, label="plain configuration, from scratch"))
+    key = legend(folder.colours, lines=True, extra=extra)
     what = "training returns" if training else "learning curves"
     canvas = Canvas(f"{environment}: {what}", len(panels), 3, (280, 196), key=key)
     for axes, (algorithm, arms) in zip(canvas.axes, panels, strict=True):
         for arm in arms:
             _curve(axes, folder, environment, arm, training)
+        if algorithm in plain:
+            rows = folder.evaluated("curves", environment, plain[algorithm], training)
+            axes.plot(rows.env_step, rows.iqm, color=INK, linewidth=1, zorder=5)
         for level, _, dash in lines:
             axes.axhline(level, color=MUTED, linewidth=0.9, linestyle=dash, zorder=1)
-        axes.set_title(_title(folder, algorithm))
+        axes.set_title(folder.title(algorithm))
         axes.set_xlabel("environment steps")
         axes.xaxis.set_major_formatter(FuncFormatter(short))
         axes.xaxis.set_major_locator(MaxNLocator(5))
@@ -217,7 +221,7 @@ def _profiles(folder: Folder, environment: str) -> Canvas | None:
             look: dict[str, Any] = {"color": colour, "alpha": 0.17, "linewidth": 0, "step": "post"}
             axes.fill_between(rows.tau, rows.ci_low, rows.ci_high, **look)
             axes.step(rows.tau, rows.fraction, where="post", color=colour, linewidth=1.6, linestyle=dash)
-        axes.set_title(_title(folder, algorithm))
+        axes.set_title(folder.title(algorithm))
         axes.set_xlabel("final return")
         axes.xaxis.set_major_formatter(FuncFormatter(short))
         axes.xaxis.set_major_locator(MaxNLocator(5))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -142,10 +143,23 @@ class Folder:
         arms = {name: table for name, table in self.tables.items() if name != "paper"}
         return {name: dict(iter(table.groupby(keys, sort=False))) for name, table in arms.items()}
 
-    def called(self, algorithm: str, implementation: str) -> str:
-        """A configuration that is judged, with its implementation where there are several."""
+    def title(self, algorithm: str) -> str:
+        """How figures and sentences call a configuration."""
+        return str(self.plan["algorithms"].get(algorithm, {}).get("title") or algorithm)
+
+    def called(self, row: Any, algorithm: str = "") -> str:
+        """The configuration of a row of `verdicts` or `improvement`, or `algorithm` as another name for it,
+        with its implementation where there are several and the plain configuration if it is judged by that.
+        """
         several = self.tables["verdicts"].implementation.nunique() > 1
-        return f"{algorithm} ({LABELS.get(implementation, implementation)})" if several else algorithm
+        who = f" ({LABELS.get(row.implementation, row.implementation)})" if several else ""
+        plain = "" if by_reference(row.reference) else f" against {row.reference.partition('/')[2]}"
+        return f"{algorithm or row.algorithm}{who}{plain}"
+
+    def plain(self, algorithm: str) -> Arm | None:
+        """The arm that this configuration of ours differs from only in how it computes, if there is one."""
+        name = self.plan["algorithms"].get(algorithm, {}).get("plain")
+        return ("scratch", name) if name else None
 
     def arms(self, environment: str, algorithm: str) -> list[Arm]:
         """Who shares a panel: every implementation of the configuration, and the one it is judged against."""
@@ -178,6 +192,23 @@ class Folder:
         chosen = rows[rows.protocol != "sampled"]
         return rows if chosen.empty else chosen
 
+    def ordered(self, table: str) -> pd.DataFrame:
+        """A table in the plan's order: environment, algorithm, implementation, those against references
+        before those against plain configurations, the primary endpoint first."""
+        frame = self.tables[table]
+        known = {
+            "environment": list(self.plan["environments"]),
+            "algorithm": list(self.plan["algorithms"]),
+            "implementation": self.implementations,
+            "reference": [judge for judge in frame.get("reference", ()) if by_reference(judge)],
+            "endpoint": list(ENDPOINTS),
+        }
+        by = [column for column in known if column in frame]
+        places = pd.DataFrame(
+            {column: frame[column].map(_place(known[column])) for column in by}, dtype=float
+        )
+        return frame.loc[places.sort_values(by, kind="stable").index]
+
     def random_return(self, environment: str) -> float:
         """Mean final return of the random agent; NaN where the suite has none."""
         frame = self.tables["scores"]
@@ -187,6 +218,16 @@ class Folder:
             & frame.algorithm.isin(self.random)
         )
         return float(frame[keep].value.astype(float).mean()) if keep.any() else math.nan
+
+
+def _place(names: Sequence[str]) -> Callable[[Any], int]:
+    places = {name: place for place, name in enumerate(dict.fromkeys(names))}
+    return lambda name: places.get(name, len(places))
+
+
+def by_reference(judge: str) -> bool:
+    """Whether a row is judged against Stable-Baselines3, and not against a configuration of ours."""
+    return judge.startswith("sb3/")
 
 
 def slug(environment: str) -> str:

@@ -99,7 +99,7 @@ def _reels(folder: Folder, environment: str, entries: Iterable[Mapping[str, Any]
 
 def _reel(folder: Folder, entries: list[Mapping[str, Any]]) -> Reel:
     """All films of one algorithm in one environment."""
-    title = _title(folder, entries[0]["algorithm"])
+    title = folder.title(entries[0]["algorithm"])
     strips = []
     for who in folder.implementations:
         own = {entry["point"]: entry for entry in entries if entry["implementation"] == who}
@@ -135,7 +135,7 @@ def _sentences(folder: Folder, entries: Iterable[Mapping[str, Any]]) -> list[str
     """Why films are missing, one sentence for all of the same reason."""
     arms: dict[tuple[str, str], list[str]] = {}
     for entry in entries:
-        who = f"{_title(folder, entry['algorithm'])} ({label(entry['implementation'])})"
+        who = f"{folder.title(entry['algorithm'])} ({label(entry['implementation'])})"
         points = arms.setdefault((f"{who} on {entry['environment']}", entry["reason"]), [])
         points.append(entry["point"])
     reasons: dict[tuple[str, str], list[str]] = {}
@@ -143,7 +143,3 @@ def _sentences(folder: Folder, entries: Iterable[Mapping[str, Any]]) -> list[str
         which = "" if len(points) == len(POINTS) else f"{join(points)} "
         reasons.setdefault((which, reason), []).append(name)
     return [f"No {which}film of {join(names)}: {reason}." for (which, reason), names in reasons.items()]
-
-
-def _title(folder: Folder, algorithm: str) -> str:
-    return str(folder.plan["algorithms"].get(algorithm, {}).get("title") or algorithm)

@@ -22,7 +22,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from rlparity import stats
-from rlparity.verdict import ENDPOINTS, decide, tested
+from rlparity.verdict import ENDPOINTS, REFERENCE, decide, tested
 
 INTERIM = ("auc",)  # endpoints of all looks but the last
 UNDECIDED = "INCONCLUSIVE"
@@ -84,7 +84,7 @@ class Case:
         for endpoint in self._last if whole else INTERIM:
             y, z = (self._scores(name, endpoint, env_step) for name in ("reference", "random"))
             row = tested(mutated.scores(endpoint, env_step), y, z, self._margin)
-            row |= {"implementation": "scratch", "failed_seeds": ""}
+            row |= {"implementation": "scratch", "reference": REFERENCE, "failed_seeds": ""}
             row["p_holm"] = min(self.tests * row["p_difference"], 1.0)
             row["p_equivalence"] = row["p_equivalence"] if whole else 1.0
             word, why = decide(row)

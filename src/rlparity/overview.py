@@ -86,7 +86,7 @@ def _difference(axes: Axes, y: int, row: pd.Series, reach: float) -> None:
 
 def _judged(folder: Folder, row: Any) -> str:
     """A row of verdicts as a figure names it."""
-    return f"{folder.called(row.algorithm, row.implementation)}, {SHORT.get(row.endpoint, row.endpoint)}"
+    return f"{folder.called(row)}, {SHORT.get(row.endpoint, row.endpoint)}"
 
 
 def improvement(folder: Folder) -> Canvas | None:
@@ -95,14 +95,8 @@ def improvement(folder: Folder) -> Canvas | None:
     environments = [name for name in folder.plan["environments"] if (frame.environment == name).any()]
     if not environments:
         return None
-    order = list(folder.plan["algorithms"])
-    judged = {(row.algorithm, row.implementation) for row in frame.itertuples()}
-    names = [
-        folder.called(*arm)
-        for arm in sorted(
-            judged, key=lambda arm: (order.index(arm[0]) if arm[0] in order else len(order), arm)
-        )
-    ]
+    names = [folder.called(row) for row in folder.ordered("improvement").itertuples()]
+    names = list(dict.fromkeys(names))
     marks = {
         "auc": ("o", INK),
         "final": ("o", CARD),
@@ -120,7 +114,7 @@ def improvement(folder: Folder) -> Canvas | None:
         axes.axvline(0.5, color=MUTED, linewidth=0.8)
         for row in frame[frame.environment == environment].itertuples(index=False):
             offset = list(ends).index(row.endpoint) / max(len(ends) - 1, 1) - 0.5
-            y = names.index(folder.called(row.algorithm, row.implementation)) + 0.3 * offset
+            y = names.index(folder.called(row)) + 0.3 * offset
             marker, face = ends[row.endpoint]
             axes.plot(
                 [row.ci_low, row.ci_high], [y, y], color=INK, linewidth=2.6, alpha=0.4, solid_capstyle="butt"

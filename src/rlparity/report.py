@@ -124,20 +124,31 @@ def _answer(folder: Folder) -> list[str]:
         )
         tail = f" (equivalence would take about {join(needed)} seeds per arm)" if needed else ""
         text.append(f"Not decided{', ' + note if note else ''}: {_pairs(folder, group)}{tail}.")
-    return [*text, *_against_papers(folder)]
+    return [*text, *_against_plain(folder), *_against_papers(folder)]
+
+
+def _against_plain(folder: Folder) -> list[str]:
+    """Whether those that only compute otherwise learn as the plain configurations do."""
+    said: dict[str, list[str]] = {}
+    for row in primary(folder, plain=True).itertuples(index=False):
+        judged, plain = (folder.title(name) for name in (row.algorithm, row.reference.partition("/")[2]))
+        found = badge(row._asdict())
+        text, than = {
+            "EQUIVALENT": ("Shown to learn the same", "as"),
+            "WORSE": ("Significantly worse", "than"),
+            "BETTER": ("Significantly better", "than"),
+        }.get(
+            found.word, (f"Not decided whether it learns the same{', ' * bool(found.note)}{found.note}", "as")
+        )
+        said.setdefault(text, []).append(f"{judged} {than} {plain} on {row.environment}")
+    return [f"{text}: {join(pairs, 4)}." for text, pairs in said.items()]
 
 
 def _pairs(folder: Folder, rows: pd.DataFrame) -> str:
     """`PPO and A2C on CartPole-v1; DQN on Acrobot-v1 and MountainCar-v0`."""
     where: dict[str, list[str]] = {}
     for environment, group in rows.groupby("environment", sort=False):
-        titles = [
-            folder.called(
-                folder.plan["algorithms"].get(row.algorithm, {}).get("title") or row.algorithm,
-                row.implementation,
-            )
-            for row in group.itertuples()
-        ]
+        titles = [folder.called(row, folder.title(row.algorithm)) for row in group.itertuples()]
         where.setdefault(join(titles), []).append(str(environment))
     return "; ".join(f"{titles} on {join(environments)}" for titles, environments in where.items())
 

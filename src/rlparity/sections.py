@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from rlparity.folder import ENDPOINTS, SHORT, Folder
+from rlparity.folder import ENDPOINTS, SHORT, Folder, by_reference
 from rlparity.page import Badge, Table
 from rlparity.published import Published, section
 from rlparity.wording import NONE, interval, join, label, number, p_value, percent, seconds, setting, whole
@@ -20,15 +20,12 @@ def verdicts(folder: Folder) -> Table:
     head = ["environment", "algorithm", "verdict", "endpoint", "equivalent within", "difference [95 % CI]"]
     head += ["seeds", "seeds needed", "p (Holm)"]
     rows = []
-    for row in ordered(folder, "verdicts").to_dict("records"):
-        name = folder.called(row["algorithm"], row["implementation"])
-        cells = [row["environment"], name, badge(row), SHORT.get(row["endpoint"], row["endpoint"])]
-        cells += [
-            percent(row["smallest_margin"]),
-            interval(row["difference"], row["ci95_low"], row["ci95_high"]),
-        ]
-        cells += [f"{whole(row['seeds_implementation'])} / {whole(row['seeds_reference'])}"]
-        rows.append([*cells, whole(row["seeds_needed"]), p_value(row["p_holm"])])
+    for row in folder.ordered("verdicts").itertuples(index=False):
+        cells = [row.environment, folder.called(row), badge(row._asdict())]
+        cells += [SHORT.get(row.endpoint, row.endpoint), percent(row.smallest_margin)]
+        cells += [interval(row.difference, row.ci95_low, row.ci95_high)]
+        cells += [f"{whole(row.seeds_implementation)} / {whole(row.seeds_reference)}"]
+        rows.append([*cells, whole(row.seeds_needed), p_value(row.p_holm)])
     return Table(head, rows, "verdicts.csv", frozenset({4, 5, 6, 7, 8}))
 
 
@@ -79,7 +76,7 @@ def _arms(folder: Folder, environment: str, table: str) -> list[tuple[str, str]]
 def thresholds(folder: Folder) -> Table:
     """How many seeds reached the threshold, and when the median seed did."""
     rows = []
-    for row in ordered(folder, "thresholds").itertuples(index=False):
+    for row in folder.ordered("thresholds").itertuples(index=False):
         if row.algorithm not in folder.random and not pd.isna(row.threshold):
             cells = [row.environment, row.algorithm, label(row.implementation), number(row.threshold)]
             reached = f"{whole(row.reached)} of {whole(row.seeds)}"
@@ -91,9 +88,8 @@ def thresholds(folder: Folder) -> Table:
 def improvement(folder: Folder) -> Table:
     """How often a seed of ours beats a seed of the reference."""
     rows = []
-    for row in ordered(folder, "improvement").itertuples(index=False):
-        name = folder.called(row.algorithm, row.implementation)
-        cells = [row.environment, name, ENDPOINTS.get(row.endpoint, row.endpoint)]
+    for row in folder.ordered("improvement").itertuples(index=False):
+        cells = [row.environment, folder.called(row), ENDPOINTS.get(row.endpoint, row.endpoint)]
         rows.append([*cells, interval(row.probability, row.ci_low, row.ci_high)])
     head = "environment, algorithm, endpoint, probability [95 % CI]"
     return Table(head.split(", "), rows, "improvement.csv", frozenset({3}))
@@ -101,7 +97,7 @@ def improvement(folder: Folder) -> Table:
 
 def paper(folder: Folder) -> Published:
     """Published numbers beside ours."""
-    return section(ordered(folder, "paper").to_dict("records"))
+    return section(folder.ordered("paper").to_dict("records"))
 
 
 def cost(folder: Folder) -> Table:
@@ -115,7 +111,7 @@ def cost(folder: Folder) -> Table:
     ]
     head += ["evaluation, per seed", "wall time, per seed", "peak memory", "seeds"]
     rows = []
-    frame = ordered(folder, "cost")
+    frame = folder.ordered("cost")
     speeds = {
         (row.environment, row.algorithm, row.implementation): row.steps_per_second
         for row in frame.itertuples()
@@ -159,8 +155,7 @@ def settings(folder: Folder, environment: str) -> list[dict[str, Any]]:
         keys = list(dict.fromkeys(key for values in columns.values() for key in values))
         rows = [[key, *(setting(values.get(key, NONE)) for values in columns.values())] for key in keys]
         table = Table(["hyper-parameter", *(label(who) for who in columns)], rows)
-        title = folder.plan["algorithms"].get(name, {}).get("title") or name
-        block = {"name": name, "title": title, "table": table, "departures": departures}
+        block = {"name": name, "title": folder.title(name), "table": table, "departures": departures}
         blocks.append(block | {key: str(chosen.get(key) or "") for key in ("source", "differs")})
     return blocks
 
@@ -178,25 +173,11 @@ def notes(folder: Folder) -> list[str]:
     ]
 
 
-def primary(folder: Folder) -> pd.DataFrame:
-    """The verdicts on the primary endpoint of each pair: the area, or the mean of logged training returns."""
+def primary(folder: Folder, plain: bool = False) -> pd.DataFrame:
+    """The verdicts on the primary endpoint of each pair: the area, or the mean of logged training returns.
+
+    Those against the references, or, `plain`, those against plain configurations.
+    """
     pair = ["environment", "algorithm", "implementation"]
-    return ordered(folder, "verdicts").drop_duplicates(pair)
-
-
-def ordered(folder: Folder, table: str) -> pd.DataFrame:
-    """A table in the plan's order: environment, algorithm, implementation, the primary endpoint first."""
-    frame = folder.tables[table]
-    known = {
-        "environment": list(folder.plan["environments"]),
-        "algorithm": list(folder.plan["algorithms"]),
-        "implementation": folder.implementations,
-        "endpoint": list(ENDPOINTS),
-    }
-    by = [column for column in known if column in frame]
-    places = pd.DataFrame({column: frame[column].map(_place(known[column])) for column in by}, dtype=float)
-    return frame.loc[places.sort_values(by, kind="stable").index]
-
-
-def _place(names: Sequence[str]) -> Callable[[Any], int]:
-    return lambda name: names.index(name) if name in names else len(names)
+    rows = folder.ordered("verdicts")
+    return rows[rows.reference.map(by_reference).astype(bool) != plain].drop_duplicates(pair)

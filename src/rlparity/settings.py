@@ -11,7 +11,7 @@ import math
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -187,6 +187,15 @@ def bad_hyperparameters(values: Mapping[str, Any], agent: str, where: str) -> li
         elif (allowed := out_of_range(name, value)) is not None:
             found.append(f"{where}.{name}: {value!r} is out of range; allowed is {allowed}")
     return found
+
+
+def plain(algorithm: Algorithm, others: Mapping[str, Algorithm]) -> str | None:
+    """The configuration among `others` that computes the same by plain means, such as ppo of ppo-bfloat16."""
+    kept = {name: value for name, value in algorithm.options.items() if name not in MEANS}
+    wanted = replace(algorithm, options=kept)
+    same = (replace(other, name=algorithm.name, title=algorithm.title) for other in others.values())
+    found = (name for name, other in zip(others, same, strict=True) if other == wanted != algorithm)
+    return next(found, None)
 
 
 def for_reference(values: Mapping[str, Any], agent: str) -> dict[str, Any]:

@@ -57,6 +57,7 @@ class Suite:
                     "title": algorithm.title,
                     "agent": algorithm.agent,
                     "reference": algorithm.reference,
+                    "plain": settings.plain(algorithm, self.algorithms),
                     "options": dict(algorithm.options),
                 }
                 for name, algorithm in self.algorithms.items()

@@ -1,5 +1,8 @@
 """Does an implementation match its reference? One row for each (algorithm, environment, endpoint).
 
+A configuration that differs from another of the suite only in how it computes, as ppo-bfloat16 from ppo, is
+judged against that one too, both of the same implementation: does the difference change the learning?
+
 In this order: EQUIVALENT if two one-sided tests at 5 % place the difference within the margin; else WORSE
 or BETTER if its Holm-adjusted p over all rows of the report, both endpoints, is below 0.05; else
 INCONCLUSIVE. Before that, INCONCLUSIVE where there is nothing to judge by: an arm or the random agent is
@@ -35,7 +38,13 @@ class Pair(NamedTuple):
     environment: str
     algorithm: str
     implementation: str
-    reference: str
+    reference: str  # implementation/algorithm
+
+    @property
+    def judge(self) -> tuple[str, str]:
+        """Implementation and algorithm of the reference."""
+        implementation, _, algorithm = self.reference.partition("/")
+        return implementation, algorithm
 
 
 class Scores:
@@ -87,10 +96,12 @@ def pairs(plan: Mapping[str, Any], scores: Scores) -> Iterator[Pair]:
     """All that is to be judged, in the plan's order."""
     for environment, task in plan["environments"].items():
         for algorithm in task["algorithms"]:
-            reference = plan["algorithms"][algorithm].get("reference")
+            reference, plain = (plan["algorithms"][algorithm].get(key) for key in ("reference", "plain"))
             for implementation in scores.implementations(environment, algorithm):
                 if reference is not None and implementation != REFERENCE:
-                    yield Pair(environment, algorithm, implementation, reference)
+                    yield Pair(environment, algorithm, implementation, f"{REFERENCE}/{reference}")
+                if plain is not None and implementation in scores.implementations(environment, plain):
+                    yield Pair(environment, algorithm, implementation, f"{implementation}/{plain}")
 
 
 def verdicts(
@@ -103,14 +114,14 @@ def verdicts(
         here = pair.environment
         for endpoint, terms in arms.judged(pair):
             x = arms(here, pair.implementation, pair.algorithm, endpoint, terms)
-            y = arms(here, REFERENCE, pair.reference, endpoint, terms)
+            y = arms(here, *pair.judge, endpoint, terms)
             z = arms(here, "scratch", random, endpoint, terms) if random else np.array([])
             lost = {
                 pair.implementation: arms.failed(here, pair.implementation, pair.algorithm, endpoint, terms),
-                REFERENCE: arms.failed(here, REFERENCE, pair.reference, endpoint, terms),
+                in_short(pair.reference): arms.failed(here, *pair.judge, endpoint, terms),
             }
             names = {"algorithm": pair.algorithm, "environment": here, "endpoint": endpoint}
-            names |= {"implementation": pair.implementation, "reference": f"{REFERENCE}/{pair.reference}"}
+            names |= {"implementation": pair.implementation, "reference": pair.reference}
             failed = "; ".join(f"{who} {seeds}" for who, seeds in lost.items() if seeds)
             rows.append({**names, **compare(x, y, z, plan["margin"]), "failed_seeds": failed})
     for row, p in zip(rows, stats.holm([row["p_difference"] for row in rows]), strict=True):
@@ -172,17 +183,24 @@ def _obstacle(x: stats.Array, y: stats.Array, random: stats.Array) -> str:
     return "reference did not learn" if above.difference <= 3 * above.se else ""
 
 
+def in_short(reference: str) -> str:
+    """How the failed seeds of a reference are named: "sb3", or "scratch/ppo" where it is one of our own."""
+    implementation, _, _ = reference.partition("/")
+    return implementation if implementation == REFERENCE else reference
+
+
 def decide(row: Mapping[str, Any]) -> tuple[str, str]:
     """Verdict and reason, from a row that has all its numbers, and in `reason` what stands in the way."""
     if row["reason"]:
         word = DID_NOT_LEARN if row["reason"] == "reference did not learn" else "INCONCLUSIVE"
         return word, row["reason"]
+    reference = in_short(row["reference"])
     if row["p_equivalence"] < ALPHA:
-        word, rests_on = "EQUIVALENT", {row["implementation"], REFERENCE}
+        word, rests_on = "EQUIVALENT", {row["implementation"], reference}
     elif row["p_holm"] >= ALPHA:
         return "INCONCLUSIVE", "neither equivalence nor a difference is shown"
     elif row["difference"] < 0:
-        word, rests_on = "WORSE", {REFERENCE}
+        word, rests_on = "WORSE", {reference}
     else:
         word, rests_on = "BETTER", {row["implementation"]}
     lost = [arm for arm in row["failed_seeds"].split("; ") if arm.partition(" ")[0] in rests_on]
