@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from rlparity import analyse, figures, interim, orders, report, runner, suite, table, train
+from rlparity import analyse, figures, films, interim, orders, report, runner, suite, table, train
 from rlparity.cell import Cell
 from rlparity.errors import UserError
 from rlparity.keeper import Keeper
@@ -102,6 +102,16 @@ def test_unfinished_records_are_taken_for_nothing_else(asked: Suite, results: Pa
     whole = runner.run_cell(ppo, results / ppo.folder)
     assert whole["status"] == "done" and whole["times_resumed"] == 1
     assert [line for line in collect(asked, results, reports) if "ppo" in line] == []
+
+
+def test_films_are_of_those_that_ended(asked: Suite, results: Path, tmp_path: Path):
+    dqn, reports = cell_of(asked, "dqn"), tmp_path / "reports"
+    runner.run_cell(dqn, results / dqn.folder)
+    collect(asked, results, reports)
+    films.make("part", results, reports)
+    made = json.loads((reports / "part" / "films" / "films.json").read_text())
+    assert {entry["algorithm"] for entry in made["films"]} == {"dqn"} and len(made["films"]) == 3
+    assert {entry["reason"] for entry in made["left_out"]} == {"its training has not ended"}
 
 
 def test_nothing_yet_is_one_line(asked: Suite, tmp_path: Path):

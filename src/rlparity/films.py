@@ -118,7 +118,9 @@ def _of_environment(
 
 def _film(cell: Cell, source: Path, point: str, screen: Screen, folder: Path, share: int) -> Entry:
     """Play with one policy and write its film. Raises UserError where there is no policy or no picture."""
-    seed, run = cell.seeds[0], orders.finished(source) or {}
+    seed, run = cell.seeds[0], orders.finished(source)
+    if run is None:
+        raise UserError("its training has not ended")
     if str(seed) in run.get("failed_seeds", {}):
         raise UserError(f"seed {seed} failed")
     try:

@@ -190,7 +190,8 @@ def report_interim(chosen: argparse.Namespace, rest: list[str]) -> None:
     table.collect(found.cells, chosen.results, chosen.reports, asked.plan(), found.places)
     print("\n".join(found.lines))
     chosen.suite, chosen.summary = asked.name, None
-    for stage in (stages.analyse, stages.draw, stages.report_suite, stages.index_reports):
+    filming = [stages.make_films] if asked.films else []
+    for stage in (*filming, stages.analyse, stages.draw, stages.report_suite, stages.index_reports):
         stage(chosen, rest)
 
 
