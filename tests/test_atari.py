@@ -214,6 +214,23 @@ def test_seeds_become_what_the_emulator_takes() -> None:
     ]
 
 
+@pytest.mark.usefixtures("checkout")
+def test_what_a_process_with_images_needs_is_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """840 MiB were the most that a cell of PPO on Pong with one seed has taken, 720 one of the reference."""
+    raw = {**BASE, "environments": ["ALE/Pong-v5@nature"], "algorithms": ["random", "ppo", "dqn"]}
+    world = worlds.probe("ALE/Pong-v5@nature")
+    cells = {(c.implementation, c.agent): c for c in suite.resolve(raw, "test").cells}
+    mine, theirs = (needs.needed_mib(cells[who, "ppo"], world) for who in ("scratch", "sb3"))
+    assert 840 < mine < 1200 and 720 < theirs < 1200
+    ten = replace(cells["scratch", "ppo"], seeds=tuple(range(10)))
+    assert needs.needed_mib(ten, world) - mine == 9 * (100 + 4 * 128 * 8 * 4 * 84 * 84 // 2**20)
+    on_gpu = replace(cells["scratch", "dqn"], device="cuda", budget=10**7)
+    monkeypatch.setattr(needs, "gpu_bytes", lambda: 2**29)
+    assert "the GPU has 0.5; " in needs.bad_memory(on_gpu, world)[0]
+    assert not needs.bad_memory(replace(on_gpu, device="cpu"), world)
+    assert not needs.bad_memory(replace(cells["sb3", "dqn"], device="cuda"), world)
+
+
 def test_resume_starts_new_games_and_keeps_the_clock() -> None:
     task = atari("Pong", seeds=[[7, 8]])
     assert not RESUMES_EXACTLY

@@ -228,6 +228,25 @@ def test_a_memory_of_frames_goes_on_with_the_same_draws_and_a_new_game(
     assert memory.at(torch.tensor([[42 % 26], [43 % 26]]), 3, 0.5).discount.tolist() == [[1], [1]]
 
 
+@pytest.mark.parametrize(("environment", "cut"), [("ALE/Pong-v5@nature", True), ("CartPole-v1", False)])
+def test_a_rollout_whose_games_cannot_go_on_is_cut(
+    environment: str, cut: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    """Otherwise the new games' values would stand for what followed in the old ones."""
+    options = {"n_steps": 4, "batch_size": 8, "n_epochs": 1}
+    c = cell("ppo", (3, 4), environment=environment, n_envs=2, hyperparameters=options)
+    training, copy = fresh(c), fresh(c)
+    Keeper(c, tmp_path / "none").restore(copy)
+    advance(training, 6)
+    Keeper(c, tmp_path).save(training)
+    Keeper(c, tmp_path).restore(copy)
+    before, after = (Step(*each.agent.memory.snapshot()["steps"]) for each in (training, copy))
+    assert after.last.tolist() == ([[[0, 0]] * 2, [[1, 1]] * 2] if cut else before.last.tolist())
+    assert same(before._replace(last=0), after._replace(last=0)) and after.discount.all()
+    assert ("goes on with new games from environment step 12" in capsys.readouterr().err) == cut
+    advance(copy, 4)
+
+
 class Killed(Exception):
     """As good as a kill at this place."""
 

@@ -66,11 +66,11 @@ def test_the_report_says_so_in_a_sentence_and_counts_it_apart(worse: Folder) -> 
     text = (worse.path / "README.md").read_text()
     assert "1 of 2 implementations is shown to match the reference" in text
     assert "Significantly worse: PPO-HALF than PPO on CartPole-v1." in text
-    assert [row[1] for row in verdicts(worse).rows][2:] == ["ppo-half"] * 2 + ["ppo-half against ppo"] * 2
+    assert [row[1] for row in verdicts(worse).rows][2:] == ["ppo-half"] * 2 + ["ppo-half against our ppo"] * 2
     assert list(primary(worse, plain=True).reference) == ["scratch/ppo"]
     curves = (worse.path / "figures" / "curves-CartPole-v1.svg").read_text()
     assert "plain configuration, from scratch" in curves
-    assert "ppo-half against ppo" in (worse.path / "figures" / "improvement.svg").read_text()
+    assert "ppo-half against our ppo" in (worse.path / "figures" / "improvement.svg").read_text()
 
 
 def test_equal_halves_learn_the_same(tmp_path: Path, worse: Folder) -> None:
@@ -78,9 +78,7 @@ def test_equal_halves_learn_the_same(tmp_path: Path, worse: Folder) -> None:
     report.render(same.path)
     text = (same.path / "README.md").read_text()
     assert "Shown to learn the same: PPO-HALF as PPO on CartPole-v1." in text
-    changed = [
-        line for line in diff.compare(worse.path, same.path).splitlines() if "against scratch/ppo" in line
-    ]
+    changed = [line for line in diff.compare(worse.path, same.path).splitlines() if "against our ppo" in line]
     assert len(changed) == 2 and all("WORSE -> EQUIVALENT" in line for line in changed)
 
 

@@ -96,7 +96,8 @@ def evaluation_points(evaluations: pd.DataFrame, plan: dict[str, Any]) -> pd.Dat
 
 
 def score(points: pd.DataFrame, runs: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
-    """Table `scores`: one row for each seed and endpoint; failed and censored ones have no value."""
+    """Table `scores`: one row for each seed and endpoint; without a value where a seed failed, has not ended,
+    or never reached the threshold."""
     curves = {key: curve for key, curve in points.groupby([*ARM, "seed", "protocol"])}
     main = {key[:3]: key[-1] for key in curves if key[-1] != "sampled"}
     rows, elsewhere = [], {one.candidate for one in comparable.logged(plan)}
@@ -113,7 +114,7 @@ def score(points: pd.DataFrame, runs: pd.DataFrame, plan: dict[str, Any]) -> pd.
             "final": at_end.iloc[0] if whole else np.nan,
             "auc": stats.area_under_curve(curve["clock"], curve["value"]) if whole else np.nan,
         }
-        if threshold is not None:
+        if threshold is not None and run["status"] != "unfinished":
             values["time_to_threshold"] = stats.time_to_threshold(curve["clock"], curve["value"], threshold)
         who = {key: run[key] for key in SEED}
         rows += [{**who, "endpoint": endpoint, "value": value} for endpoint, value in values.items()]

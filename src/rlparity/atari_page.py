@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from rlparity.arcade import FRAMES
 from rlparity.budgets import as_printed, budget
 from rlparity.dqn2013 import PUBLISHED
 from rlparity.folder import Folder
-from rlparity.page import Table
+from rlparity.page import Badge, Table
 from rlparity.wording import NONE, interval, label, number, whole
 
 
@@ -38,7 +39,7 @@ def human(folder: Folder) -> Human:
 
 
 def _normalised(frame: pd.DataFrame, statistics: Mapping[str, str], further: Sequence[str]) -> Table:
-    """An arm per row: its statistics, further columns, seeds and budget; failed seeds if there are any."""
+    """An arm per row: its statistics, further columns, seeds and budget; those without a score, if any."""
     lost = bool(frame.failed_seeds.notna().any())
     rows = []
     keys = ["preset" if "preset" in frame else "environment", "algorithm", "implementation"]
@@ -49,7 +50,7 @@ def _normalised(frame: pd.DataFrame, statistics: Mapping[str, str], further: Seq
         rows.append(cells + [str(first.failed_seeds) if pd.notna(first.failed_seeds) else NONE] * lost)
     head = [*keys, *statistics.values(), *further, "seeds", "budget"]
     numeric = frozenset(range(3, len(head) - 1))
-    return Table(head + ["failed seeds"] * lost, rows, "human_normalised.csv", numeric)
+    return Table(head + ["seeds without a score"] * lost, rows, "human_normalised.csv", numeric)
 
 
 def dqn2013(folder: Folder) -> Table:
@@ -58,17 +59,26 @@ def dqn2013(folder: Folder) -> Table:
     games = list(dict.fromkeys(frame.game))
     there = frame[frame.implementation == PUBLISHED]
     here = folder.ordered("dqn2013").drop(there.index)
-    rows = [
-        [name, as_printed(part.published_frames.iloc[0]), _metric(part), *_values(part, games), NONE]
+    rows: list[list[str | Badge]] = [
+        [name, as_printed(part.published_frames.iloc[0]), _metric(part), *_values(part, games), NONE, NONE]
         for name, part in there.groupby("algorithm", sort=False)
     ]
     presets = here.environment.map(_preset)
     keys = ["algorithm", "implementation", "preset", "budget"]
     for (name, who, preset, steps), part in here.assign(preset=presets).groupby(keys, sort=False):
         agent = f"{name}, {label(who)}" + f", {preset}" * (presets.nunique() > 1)
-        rows.append([agent, budget(steps), _metric(part), *_values(part, games), _seeds(part)])
-    head = ["agent", "budget", "return", *games, "seeds"]
-    return Table(head, rows, "dqn2013.csv", frozenset(range(3, len(head))))
+        values = [budget(steps), _metric(part), *_values(part, games), _seeds(part)]
+        rows.append([agent, *values, _beside(steps, there.published_frames.max())])
+    head = ["agent", "budget", "return", *games, "seeds", "beside those printed"]
+    return Table(head, rows, "dqn2013.csv", frozenset(range(3, len(head) - 1)))
+
+
+def _beside(steps: float, printed: float) -> Badge:
+    """No return of ours is by the paper's protocol, and that may not be all."""
+    fewer = (
+        "fewer frames, " if FRAMES * steps < printed else "perhaps fewer frames, " if steps < printed else ""
+    )
+    return Badge(f"NOT COMPARABLE ({fewer}start and evaluation protocol)")
 
 
 def _metric(part: pd.DataFrame) -> str:

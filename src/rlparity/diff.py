@@ -83,7 +83,7 @@ def _cells(old: Folder, new: Folder) -> list[str]:
 def _named(row: Any) -> str:
     endpoint = ENDPOINTS.get(row.endpoint, row.endpoint)
     judge = getattr(row, "reference", "")
-    plain = f" against {judge}" if judge and not by_reference(judge) else ""
+    plain = f" against our {judge.partition('/')[2]}" if judge and not by_reference(judge) else ""
     return f"{row.environment} {row.implementation} {row.algorithm}{plain}, {endpoint}"
 
 

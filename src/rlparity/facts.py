@@ -12,6 +12,13 @@ from rlparity.page import Table
 from rlparity.wording import NONE, join, percent, seconds, whole
 
 
+def heading(folder: Folder) -> str:
+    """The title of a report, headlined as unfinished where the suite is."""
+    plan = folder.plan
+    unfinished = plan.get("interim") or failed_seeds(folder, unfinished=True)
+    return str(plan.get("title") or plan["name"]) + " (unfinished)" * bool(unfinished)
+
+
 def facts(folder: Folder) -> list[tuple[str, str]]:
     """What stands below the title."""
     plan = folder.plan
@@ -84,16 +91,18 @@ def dates(folder: Folder) -> str:
 
 
 def seeds_each(folder: Folder, environment: str | None = None) -> str:
-    """`5 seeds each`, or `5 to 20 seeds`, as counted in the scores."""
-    scores = folder.tables["scores"]
-    keep = ~scores.algorithm.isin(folder.random) & (scores.endpoint == "final") & scores.value.notna()
-    if environment is not None:
-        keep &= scores.environment == environment
-    counts = scores[keep].groupby(["environment", "implementation", "algorithm"]).seed.nunique()
-    if counts.empty:
-        return "no seeds"
-    low, high = int(counts.min()), int(counts.max())
-    return f"{low} seed{'s' * (low != 1)} each" if low == high else f"{low} to {high} seeds each"
+    """`5 seeds each`, or `5 to 20 seeds`, as counted in the scores; if there are none yet, in the curves."""
+    scores, curves = folder.tables["scores"], folder.tables["seed_curves"]
+    ended = scores[(scores.endpoint == "final") & scores.value.notna()]
+    for rows, how in ((ended, ""), (curves, ", unfinished")):
+        here = rows[~rows.algorithm.isin(folder.random)]
+        here = here if environment is None else here[here.environment == environment]
+        counts = here.groupby(["environment", "implementation", "algorithm"]).seed.nunique()
+        if len(counts):
+            low, high = int(counts.min()), int(counts.max())
+            many = f"{low} seed{'s' * (low != 1)}" if low == high else f"{low} to {high} seeds"
+            return f"{many} each{how}"
+    return "no seeds"
 
 
 def failed_seeds(folder: Folder, unfinished: bool = False) -> list[str]:

@@ -88,7 +88,11 @@ def _curves(folder: Folder, environment: str, training: bool = False) -> Canvas 
         (level, label, dash) for level, label, dash in levels if level is not None and math.isfinite(level)
     ]
     extra = [line_entry(label, dash) for _, label, dash in lines]
-    plain = {name: arm for name, _ in panels if (arm := folder.plain(name)) is not None}
+    plain = {
+        name: rows
+        for name, _ in panels
+        if (arm := folder.plain(name)) and len(rows := folder.evaluated("curves", environment, arm, training))
+    }
     if plain:
         extra.append(Line2D([], [], color=INK, linewidth=1, label="plain configuration, from scratch"))
     key = legend(folder.colours, lines=True, extra=extra)
@@ -98,8 +102,7 @@ def _curves(folder: Folder, environment: str, training: bool = False) -> Canvas 
         for arm in arms:
             _curve(axes, folder, environment, arm, training)
         if algorithm in plain:
-            rows = folder.evaluated("curves", environment, plain[algorithm], training)
-            axes.plot(rows.env_step, rows.iqm, color=INK, linewidth=1, zorder=5)
+            axes.plot(plain[algorithm].env_step, plain[algorithm].iqm, color=INK, linewidth=1, zorder=5)
         for level, _, dash in lines:
             axes.axhline(level, color=MUTED, linewidth=0.9, linestyle=dash, zorder=1)
         axes.set_title(folder.title(algorithm))

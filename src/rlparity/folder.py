@@ -98,12 +98,16 @@ class Folder:
 
     @cached_property
     def runs(self) -> list[dict[str, Any]]:
-        """Every finished cell's run.json, in the plan's order of environments and algorithms."""
-        runs = []
+        """run.json of the plan's cells, in its order of environments and algorithms.
+
+        A folder may hold records of others: of another part of the suite, from an earlier run.
+        """
+        runs, planned = [], {_who(cell) for cell in self.plan.get("cells", [])}
         for file in sorted(self.path.glob("records/**/run.json")):
             try:
                 run = json.loads(file.read_text(encoding="utf-8"))
-                runs.append((self._rank(run["cell"]), run))
+                if not planned or _who(run["cell"]) in planned:
+                    runs.append((self._rank(run["cell"]), run))
             except (ValueError, KeyError, TypeError):
                 raise UserError(f"{file}: not the record of a run") from None
         return [run for _, run in sorted(runs, key=lambda pair: pair[0])]
@@ -153,7 +157,7 @@ class Folder:
         """
         several = self.tables["verdicts"].implementation.nunique() > 1
         who = f" ({LABELS.get(row.implementation, row.implementation)})" if several else ""
-        plain = "" if by_reference(row.reference) else f" against {row.reference.partition('/')[2]}"
+        plain = "" if by_reference(row.reference) else f" against our {row.reference.partition('/')[2]}"
         return f"{algorithm or row.algorithm}{who}{plain}"
 
     def plain(self, algorithm: str) -> Arm | None:
@@ -218,6 +222,10 @@ class Folder:
             & frame.algorithm.isin(self.random)
         )
         return float(frame[keep].value.astype(float).mean()) if keep.any() else math.nan
+
+
+def _who(cell: dict[str, Any]) -> tuple[Any, ...]:
+    return (cell["environment"], cell["implementation"], cell["algorithm"], *cell["seeds"])
 
 
 def _place(names: Sequence[str]) -> Callable[[Any], int]:

@@ -69,8 +69,10 @@ def _write(cell: Cell, state: dict[str, Any], folder: Path) -> str:
     reached = f"{UNFINISHED}: environment step {step:,} of {cell.budget:,}"
     run = {
         **runner.describe(cell, folder, rows),
-        **runner.origin(cell),
+        **(state.get("origin") or runner.origin(cell)),
         "status": UNFINISHED,
+        "resumes_exactly": keeper.resumes_exactly(cell),
+        "peak_memory_mib": None,  # known at the end
         "failed_seeds": {str(seed): rows.failed.get(seed, reached) for seed in cell.seeds},
         "env_step": step,
         "steps_per_second": step * len(cell.seeds) / seconds if seconds else None,

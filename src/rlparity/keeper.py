@@ -11,17 +11,19 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
-from rlparity import checkpoint, snapshot
+from rlparity import checkpoint, registry, snapshot
 from rlparity.cell import Cell
 from rlparity.checkpoint import Segment
 from rlparity.errors import Interrupted, UserError
-from rlparity.memory import Replay
+from rlparity.memory import Replay, Rollout
+from rlparity.records import Step
 
 FORMAT = 1  # of the state
 WHO = ("environment", "implementation", "algorithm", "seeds")
@@ -45,10 +47,11 @@ class Keeper:
         folder: Path,
         began: float | None = None,
         check: Callable[[], None] = lambda: None,
+        origin: Mapping[str, Any] | None = None,
     ):
         """`began` is `time.monotonic()` at the start of the process; `check` raises if the folder is not this
-        process's any more."""
-        self.cell, self._folder = cell, folder
+        process's any more; `origin` says where the code comes from, for interim reports."""
+        self.cell, self._folder, self._origin = cell, folder, dict(origin or {})
         self.times_resumed = 0
         self.asked: int | None = None  # the signal that asks for an end
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -116,6 +119,7 @@ class Keeper:
             "times_resumed": self.times_resumed,
             "started": self.started,
             "wall_time_s": self.wall_time_s,
+            "origin": self._origin,
         }
 
     def restore(self, training: Training) -> None:
@@ -156,6 +160,10 @@ class Keeper:
         self.times_resumed, self.started = state["times_resumed"] + 1, state["started"]
         self._spent_s = state["wall_time_s"]
         self._saved = self._due = training.env_step
+        if not resumes_exactly(self.cell):
+            for rollout in snapshot.find(training, Rollout):
+                _cut(rollout)
+            _say(f"{self._folder}: goes on with new games from environment step {training.env_step:,}")
 
     def _refused(self, reason: str) -> UserError:
         path = self._folder / checkpoint.STATE
@@ -185,6 +193,19 @@ class Keeper:
         finally:
             for number in heeded:
                 signal.signal(number, before[number])
+
+
+def resumes_exactly(cell: Cell) -> bool:
+    """Whether a training that was interrupted ends with the same records as one that was not."""
+    return getattr(import_module(registry.family(cell.environment)), "RESUMES_EXACTLY", True)
+
+
+def _cut(rollout: Rollout) -> None:
+    """End the games of a rollout under way, as a time limit would: what follows are other games."""
+    steps = rollout.snapshot()["steps"]
+    if steps:
+        Step(*steps).last[-1] = 1
+        rollout.resume({"steps": steps})
 
 
 def identity(cell: Cell) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from rlparity.cell import Cell
 from rlparity.worlds import World
 
 PROCESS_MIB = 600  # of a trainer besides its replay memory: measured 330 to 450 with small networks
+IMAGES_MIB, SEED_OF_IMAGES_MIB = 200, 100  # more with convolutions: 660 to 840 in all, with a rollout of PPO
 STEPS_PER_START = 100  # steps of the shortest games that replay memory of frames makes room for
 
 
@@ -62,7 +63,20 @@ def checkpoint_bytes(cell: Cell, world: World) -> int:
 
 def needed_mib(cell: Cell, world: World) -> int:
     """Memory that the process of a cell needs, MiB."""
-    return PROCESS_MIB + memory_bytes(cell, world) // 2**20
+    images = 0
+    if world.frame_bytes is not None and cell.kind != "logs":
+        seed_mib = SEED_OF_IMAGES_MIB + _rollout_bytes(cell, world) // 2**20
+        images = IMAGES_MIB + len(cell.seeds) * seed_mib
+    return PROCESS_MIB + images + memory_bytes(cell, world) // 2**20
+
+
+def _rollout_bytes(cell: Cell, world: World) -> int:
+    """Of one seed, where there is no replay memory: what is seen before and after each step, once as it comes
+    in and once in one piece."""
+    steps = value(cell, "n_steps")
+    if not isinstance(steps, int) or value(cell, "buffer_size") is not None:
+        return 0
+    return 4 * steps * cell.n_envs * world.observation_bytes
 
 
 def machine_bytes() -> int:
@@ -70,17 +84,34 @@ def machine_bytes() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def gpu_bytes() -> int:
+    """Memory of the GPU that cells train on, 0 where there is none."""
+    import torch
+
+    return torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else 0
+
+
+def _largest(cell: Cell) -> tuple[int, str]:
+    """How much there is for the replay memory of a cell, and whose that is."""
+    on_gpu = cell.device == "cuda" and cell.implementation == "scratch" and not value(cell, "memory_mapped")
+    if on_gpu and (found := gpu_bytes()):
+        return found, "GPU"
+    return machine_bytes(), "machine"
+
+
 def bad_memory(cell: Cell, world: World) -> list[str]:
-    """A line if the replay memory of the cell's block is larger than the machine's."""
+    """A line if the replay memory of the cell's block is larger than that of the machine, or of its GPU."""
     needed = memory_bytes(cell, world)
-    machine = machine_bytes()
-    if needed <= machine or cell.kind:
+    if not needed or cell.kind:
         return []
-    room = machine // (len(cell.seeds) * _transition_bytes(cell, world))
+    there, whose = _largest(cell)
+    if needed <= there:
+        return []
+    room = there // (len(cell.seeds) * _transition_bytes(cell, world))
     can_map = cell.implementation == "scratch" and world.frame_bytes and not value(cell, "memory_mapped")
     where = f"buffer_size {value(cell, 'buffer_size'):,} of {cell.algorithm!r} in {cell.environment!r}"
     mapped = ", or memory_mapped: true" if can_map else ""
     return [
         f"{where}: the replay memory of a block of {len(cell.seeds)} seeds needs {needed / 2**30:,.1f} GiB, "
-        f"the machine has {machine / 2**30:,.1f}; {room:,} would fit{mapped}"
+        f"the {whose} has {there / 2**30:,.1f}; {room:,} would fit{mapped}"
     ]

@@ -119,13 +119,16 @@ def paper(
                     arm = (environment, implementation, algorithm)
                     budget, modes = cells[arm]["budget"], cells[arm]["evaluation"]["modes"]
                     differs = differences(row, environment, budget, modes)
+                    whole = not arms.failed(*arm, "final")
                     ours = {
                         "algorithm": algorithm,
                         "environment": environment,
                         "implementation": implementation,
                         "budget": budget,
                         "failed_seeds": arms.failed(*arm, "final"),
-                        "ours_same_protocol": best(curves, *arm) if row["metric"] == BEST else np.nan,
+                        "ours_same_protocol": best(curves, *arm)
+                        if whole and row["metric"] == BEST
+                        else np.nan,
                     }
                     judged = judge(row, arms(*arm, "final"), chance, plan["margin"], differs)
                     rows.append({**_source(row, environment), **ours, **judged})
@@ -135,7 +138,8 @@ def paper(
 def best(curves: pd.DataFrame | None, environment: str, implementation: str, algorithm: str) -> float:
     """The "max average return" of an arm: the largest mean over seeds of a deterministic evaluation.
 
-    NaN without such evaluations, and where seeds failed: the mean of those that are left is another quantity.
+    NaN without such evaluations, and where their seeds differ: the mean of those that are left is another
+    quantity.
     """
     if curves is None:
         return float("nan")

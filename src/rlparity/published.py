@@ -177,8 +177,10 @@ def _budget_there(row: Row) -> str:
     if not game(row["environment"]):
         return UNKNOWN if pd.isna(steps) else whole(steps)
     if pd.isna(steps):
-        printed = as_printed(frames)
-        return UNKNOWN if printed == NONE else f"{printed}, the emulator's or the agent's"
+        if (printed := as_printed(frames)) != NONE:
+            return f"{printed}, the emulator's or the agent's"
+        days = re.search(r"\d+ days?", str(row.get("published_algorithm")))
+        return f"{days[0]} of training" if days else UNKNOWN
     return f"{budget(steps)}, {number(steps / row['budget'])} \N{MULTIPLICATION SIGN} ours"
 
 

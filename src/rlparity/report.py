@@ -16,7 +16,16 @@ import pandas as pd
 
 from rlparity import atari_page, sections, validation_page
 from rlparity.errors import UserError
-from rlparity.facts import commits, dates, facts, failed_seeds, missing_cells, provenance, seeds_each
+from rlparity.facts import (
+    commits,
+    dates,
+    facts,
+    failed_seeds,
+    heading,
+    missing_cells,
+    provenance,
+    seeds_each,
+)
 from rlparity.folder import ENDPOINTS, Folder, slug
 from rlparity.gallery import gallery
 from rlparity.page import BADGES, Badge, Picture, Table, prose, take_apart, templates, write
@@ -63,11 +72,11 @@ def _title(page: Path) -> str:
 
 def _view(folder: Folder) -> dict[str, Any]:
     """All that the templates show."""
-    plan, unfinished = folder.plan, failed_seeds(folder, unfinished=True)
+    plan = folder.plan
     return {
         "plan": plan,
-        "title": (plan.get("title") or plan["name"]) + " (unfinished)" * bool(unfinished),
-        "unfinished": unfinished,
+        "title": heading(folder),
+        "unfinished": failed_seeds(folder, unfinished=True),
         "margin": percent(plan.get("margin")),
         "answer": bind(" ".join(_answer(folder))),
         "counts": _counts(folder),
@@ -78,6 +87,7 @@ def _view(folder: Folder) -> dict[str, Any]:
         "layers_meaning": validation_page.MEANING,
         "notes": sections.notes(folder),
         "verdicts": sections.verdicts(folder),
+        "plain": bind(prose().plain_verdicts) if len(primary(folder, plain=True)) else "",
         "definitions": [(term, bind(meaning)) for term, meaning in prose().definitions],
         "pictures": _pictures(folder),
         "environments": [{"id": name, "slug": slug(name)} for name in plan["environments"]],
@@ -102,7 +112,8 @@ def _answer(folder: Folder) -> list[str]:
         alone = (
             "This suite pairs no implementation with a reference: it reports scores, and gives no verdict."
         )
-        return [alone, *_against_papers(folder)]
+        plain = _against_plain(folder)
+        return [*(plain or [alone]), *_against_papers(folder)]
     badges = [badge(row) for row in rows.to_dict("records")]
     words = pd.Series([badge.word for badge in badges], index=rows.index)
     match, many = rows[words == "EQUIVALENT"], len(rows)
@@ -173,7 +184,7 @@ def _pictures(folder: Folder) -> dict[str, Picture]:
     for environment in folder.plan["environments"]:
         for kind in ("curves", "training", "intervals", "seeds", "profiles"):
             places[f"{kind}-{slug(environment)}"] = (kind, environment)
-    pictures, captions = {}, prose().captions
+    pictures, captions, plain = {}, prose().captions, prose().plain_curve
     for name, (kind, environment) in places.items():
         file = folder.path / "figures" / f"{name}.svg"
         if not file.is_file():
@@ -182,6 +193,8 @@ def _pictures(folder: Folder) -> dict[str, Picture]:
         where = environment or join(folder.plan["environments"])
         text = file.read_text(encoding="utf-8")
         panels, width = take_apart(text, name, f"{title}, {where}")
+        if kind in ("curves", "training") and any(map(folder.plain, folder.plan["algorithms"])):
+            drawn = f"{drawn} {plain}"
         caption = f"{where}, {seeds_each(folder, environment)}. {drawn} {_protocol(folder, kind)}"
         pictures[name] = Picture(name, title, bind(caption.strip()), panels, width, key)
     return pictures
@@ -222,14 +235,10 @@ def _terminal(folder: Folder, view: Mapping[str, Any], page: Path) -> str:
 def _headline(folder: Folder) -> dict[str, Any]:
     """One suite on the index."""
     plan = folder.plan
-    titles = [
-        str(about.get("title") or name)
-        for name, about in plan["algorithms"].items()
-        if name not in folder.random
-    ]
+    titles = [folder.title(name) for name in plan["algorithms"] if name not in folder.random]
     return {
         "folder": folder.path.name,
-        "title": plan.get("title") or plan["name"],
+        "title": heading(folder),
         "description": plan.get("description") or "",
         "environments": join(plan["environments"]),
         "algorithms": join(titles, 8),

@@ -31,7 +31,7 @@ from rlparity import (
 )
 from rlparity.cell import Cell
 from rlparity.errors import UserError
-from rlparity.keeper import Keeper
+from rlparity.keeper import Keeper, resumes_exactly
 from rlparity.progress import Display
 from rlparity.rows import Rows
 
@@ -61,7 +61,7 @@ def run_cell(
         if made is not None and cell.accepts(made):
             return made
         code = origin(cell)
-        keeper = Keeper(cell, folder / "checkpoint", began, held.check)
+        keeper = Keeper(cell, folder / "checkpoint", began, held.check, code)
         ready = time.monotonic()
         rows, notes = _train(cell, folder, keeper)
         held.check()
@@ -73,8 +73,7 @@ def run_cell(
                 records.write(folder, kind, getattr(rows, kind))
             run = describe(cell, folder, rows, notes) | code
             run["started"], run["times_resumed"] = keeper.started, keeper.times_resumed
-            task = import_module(registry.family(cell.environment))
-            run["resumes_exactly"] = getattr(task, "RESUMES_EXACTLY", True)
+            run["resumes_exactly"] = resumes_exactly(cell)
             run["startup_time_s"], run["wall_time_s"] = ready - began, keeper.wall_time_s
             records.write_bytes(folder / "run.json", json.dumps(run, indent=1, sort_keys=True).encode())
         except OSError as error:

@@ -57,6 +57,7 @@ def estimates(folder: Folder, environment: str) -> Table:
         cells.append(whole(found.seeds.max()))
         if len(sampled):
             last = sampled[(sampled.algorithm == algorithm) & (sampled.implementation == who)].tail(1)
+            last = last if found.seeds.max() > 0 else last.iloc[:0]  # before the end it is not final
             cells.append(
                 interval(last.iqm.item(), last.ci_low.item(), last.ci_high.item()) if len(last) else NONE
             )
@@ -123,7 +124,8 @@ def cost(folder: Folder) -> Table:
         cells = [row.environment, row.algorithm, label(row.implementation)]
         cells += [number(row.steps_per_second), ratio, seconds(row.training_time_per_seed_s)]
         cells += [seconds(row.evaluation_time_per_seed_s), seconds(row.wall_time_per_seed_s)]
-        rows.append([*cells, f"{number(row.peak_memory_mib)} MiB", whole(row.seeds)])
+        peak = f"{number(row.peak_memory_mib)} MiB" if pd.notna(row.peak_memory_mib) else NONE
+        rows.append([*cells, peak, whole(row.seeds)])
     return Table(head, rows, "cost.csv", frozenset(range(3, 10)))
 
 
@@ -132,10 +134,13 @@ def settings(folder: Folder, environment: str) -> list[dict[str, Any]]:
     blocks = []
     about = folder.plan["environments"][environment]
     for name in about.get("algorithms") or folder.plan["algorithms"]:
+        judge = folder.plan["algorithms"].get(name, {}).get("reference") or name
+        arms = {("sb3", judge), *((who, name) for who in folder.implementations if who != "sb3")}
         runs = [
             run
             for run in folder.runs
-            if (run["cell"]["environment"], run["cell"]["algorithm"]) == (environment, name)
+            if run["cell"]["environment"] == environment
+            and (run["cell"]["implementation"], run["cell"]["algorithm"]) in arms
         ]
         agent = folder.plan["algorithms"].get(name, {}).get("agent", name)
         chosen = about.get("settings", {}).get(agent, {})

@@ -57,7 +57,7 @@ class Suite:
                     "title": algorithm.title,
                     "agent": algorithm.agent,
                     "reference": algorithm.reference,
-                    "plain": settings.plain(algorithm, self.algorithms),
+                    "plain": self._plain(algorithm),
                     "options": dict(algorithm.options),
                 }
                 for name, algorithm in self.algorithms.items()
@@ -76,6 +76,20 @@ class Suite:
             },
             "cells": [json.loads(cell.to_json()) for cell in self.cells],
         }
+
+    def _plain(self, algorithm: Algorithm) -> str | None:
+        """The configuration that ours differs from only in how it computes, wherever both are trained."""
+        name = settings.plain(algorithm, self.algorithms)
+        trained: dict[str, dict[str, Any]] = {algorithm.name: {}, name or "": {}}
+        for cell in self.cells:
+            if cell.implementation == "scratch" and cell.algorithm in trained:
+                kept = {
+                    key: value for key, value in cell.hyperparameters.items() if key not in settings.MEANS
+                }
+                same = (cell.budget, cell.n_envs, cell.normalize, cell.evaluation, kept)
+                trained[cell.algorithm][cell.environment] = same
+        mine, other = trained.values()
+        return name if all(mine[where] == other[where] for where in mine.keys() & other.keys()) else None
 
     def part(self) -> str:
         """A sentence on what `--config` left of the suite, for the report; empty where it is whole."""

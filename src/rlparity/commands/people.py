@@ -187,7 +187,8 @@ def report_interim(chosen: argparse.Namespace, rest: list[str]) -> None:
 
     asked = suite.load(suite.find(chosen.suite), _on(chosen.device), elsewhere=True)
     found = interim.gather(asked, chosen.results)
-    table.collect(found.cells, chosen.results, chosen.reports, asked.plan(), found.places)
+    plan = {**asked.plan(), "interim": bool(found.places) or len(found.cells) < len(asked.cells)}
+    table.collect(found.cells, chosen.results, chosen.reports, plan, found.places)
     print("\n".join(found.lines))
     chosen.suite, chosen.summary = asked.name, None
     filming = [stages.make_films] if asked.films else []
