@@ -86,7 +86,9 @@ def test_cells_records_settings_and_origins(pair: tuple[Path, Path]) -> None:
         failed_seeds={"2": "loss became NaN"},
     )
     shutil.rmtree(b / "records" / "CartPole-v1" / "sb3")
-    write_run(b, random | {"seeds": [7]})
+    plan["cells"].append(random | {"seeds": [7]})
+    (b / "plan.json").write_text(json.dumps(plan))
+    write_run(b, plan["cells"][-1])
     text = compare(a, b)
     assert section(text, "Cells") == [
         "removed: sb3 ppo on CartPole-v1, seeds 0 to 2",

@@ -79,12 +79,16 @@ def test_what_there_is_makes_a_report_that_says_how_far_it_came(asked: Suite, re
     curve = pd.read_csv(reports / "part" / "seed_curves.csv").query("algorithm == 'ppo'")
     assert sorted(curve.env_step.unique()) == [0, 256, 512]  # a checkpoint comes before the evaluation there
     scores = pd.read_csv(reports / "part" / "scores.csv").set_index("algorithm")
-    assert scores.loc["ppo"].query("endpoint != 'time_to_threshold'").value.isna().all()
+    assert scores.loc["ppo"].value.isna().all() and set(scores.loc["ppo"].endpoint) == {"auc", "final"}
     assert scores.loc["random"].query("endpoint == 'final'").value.notna().all()
     page = (reports / "part" / "index.html").read_text()
     assert "<h1>Part (unfinished)</h1>" in page and "environment step 768 of 1,024" in page
     assert "Part (unfinished)" in said and "scratch dqn on CartPole-v1" in said
     assert "failed seeds" not in page.split("<dl")[0]
+    text = (reports / "part" / "README.md").read_text()
+    (row,) = (line for line in text.splitlines() if line.startswith("| ppo | from scratch | \N{EN DASH}"))
+    assert row.split(" | ")[-2:] == ["0", "\N{EN DASH} |"]  # no final return of the sampled policy either
+    assert "CartPole-v1, 2 seeds each, unfinished. Line:" in text
     after = {path: path.read_bytes() for path in (results / ppo.folder).rglob("*") if path.is_file()}
     assert before == after
 

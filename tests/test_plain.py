@@ -27,6 +27,17 @@ def test_the_plain_configuration_is_found_in_the_suite() -> None:
     }
 
 
+def test_what_is_trained_otherwise_is_not_plain() -> None:
+    raw = {"environments": ["ALE/Pong-v5@nature"], "algorithms": ["ppo-bfloat16", "ppo"]}
+    for change in (
+        {"hyperparameters": {"ppo": {"n_epochs": 1}}},
+        {"budgets": {"default": 20_000, "ppo-bfloat16": 10_000}},
+    ):
+        assert resolve(**raw, **change).plan()["algorithms"]["ppo-bfloat16"]["plain"] is None
+    same = {"hyperparameters": {"ppo": {"n_epochs": 1}, "ppo-bfloat16": {"n_epochs": 1}}}
+    assert resolve(**raw, **same).plan()["algorithms"]["ppo-bfloat16"]["plain"] == "ppo"
+
+
 def halves(root: Path, **changes: object) -> Folder:
     """A made-up suite with `ppo` and `ppo-half`, as if the latter computed in another precision."""
     suite = Suite(algorithms=("ppo", "ppo-half"), variants=(), **changes)

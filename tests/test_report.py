@@ -360,18 +360,18 @@ def test_failed_seeds_have_a_column_only_where_there_are_any(atari: Path, tmp_pa
     rows.to_csv(folder / "human_normalised.csv", index=False)
     report.render(folder)
     head = "| preset | algorithm | implementation | IQM | mean | median | games | seeds | budget |"
-    assert f"{head} failed seeds |" in (atari / "README.md").read_text().splitlines()
+    assert f"{head} seeds without a score |" in (atari / "README.md").read_text().splitlines()
     assert head in (folder / "README.md").read_text().splitlines()
 
 
 def test_the_table_of_dqn_2013_has_a_column_per_game_and_ours_below(atari: Path) -> None:
     text = (atari / "README.md").read_text()
-    head = "| agent | budget | return | Breakout | Pong | seeds |"
+    head = "| agent | budget | return | Breakout | Pong | seeds | beside those printed |"
     block = text[text.index(head) :].split("\n\n")[0].splitlines()
     none, minus = "\N{EN DASH}", "\N{MINUS SIGN}"
-    assert block[2] == f"| Random | {none} | average | 1.2 | {minus}20.4 | {none} |"
-    assert block[5] == f"| DQN | 10 M frames as printed | average | 168 | 20 | {none} |"
-    assert block[7] == f"| HNeat Best | {none} | best episode | 52 | 19 | {none} |"
+    assert block[2] == f"| Random | {none} | average | 1.2 | {minus}20.4 | {none} | {none} |"
+    assert block[5] == f"| DQN | 10 M frames as printed | average | 168 | 20 | {none} | {none} |"
+    assert block[7] == f"| HNeat Best | {none} | best episode | 52 | 19 | {none} | {none} |"
     agents = [line.strip("| ").split(" | ") for line in block[10:]]
     names = ["random, from scratch", "dqn-2013, from scratch", "dqn, from scratch", "dqn, Stable-Baselines3"]
     presets = ["nature"] * 4 + ["machado"] * 4
@@ -383,6 +383,46 @@ def test_the_table_of_dqn_2013_has_a_column_per_game_and_ours_below(atari: Path)
         True
     ] * 4  # Breakout under machado was not played
     assert agents[2][5] == "4" and "[" in agents[2][4]
+    assert all(
+        "**NOT COMPARABLE** (perhaps fewer frames, start and evaluation protocol)" in row[6] for row in agents
+    )
+
+
+def test_fewer_frames_than_the_paper_are_told_in_the_row(atari: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(atari, tmp_path / "short")
+    rows = pd.read_csv(folder / "dqn2013.csv")
+    rows.loc[rows.budget.notna() & (rows.algorithm == "dqn"), "budget"] = 2_000_000
+    rows.to_csv(folder / "dqn2013.csv", index=False)
+    report.render(folder)
+    lines = [
+        line for line in (folder / "README.md").read_text().splitlines() if "beside those printed" not in line
+    ]
+    short = [
+        line for line in lines if line.startswith("| dqn, ") and "2 M steps (8 M frames) | mean |" in line
+    ]
+    assert len(short) == 4
+    assert all("**NOT COMPARABLE** (fewer frames, start and evaluation protocol)" in line for line in short)
+
+
+def test_a_report_leaves_out_records_of_cells_that_are_not_in_its_plan(tmp_path: Path) -> None:
+    """Of an earlier run of another part of the suite, an unfinished one included."""
+    folder = fake_report(tmp_path / "part", algorithms=("random", "ppo"))
+    stray = cell("part", "scratch", "dqn", "CartPole-v1", (0,), 100_000)
+    write_run(folder, stray, status="unfinished", failed_seeds={"0": "unfinished: environment step 1 of 2"})
+    report.render(folder)
+    report.render_index(tmp_path)
+    for text in ((folder / "README.md").read_text(), (tmp_path / "index.html").read_text()):
+        assert "scratch dqn on" not in text and "nfinished" not in text
+
+
+def test_the_page_and_the_index_are_headlined_as_unfinished(tmp_path: Path) -> None:
+    folder = fake_report(tmp_path / "part", algorithms=("random", "ppo"))
+    plan = json.loads((folder / "plan.json").read_text())
+    (folder / "plan.json").write_text(json.dumps(plan | {"interim": True}))
+    report.render(folder)
+    report.render_index(tmp_path)
+    for text in ((folder / "index.html").read_text(), (tmp_path / "index.html").read_text()):
+        assert "An invented suite (unfinished)" in text
 
 
 def test_a_suite_without_atari_says_nothing_of_it(page: str, suite: Path) -> None:

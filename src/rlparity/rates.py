@@ -155,7 +155,7 @@ def _trained(reports: Path) -> Iterator[Run]:
         try:
             run = json.loads(path.read_text(encoding="utf-8"))
             cell = run["cell"]
-            if run["status"] == "unfinished":  # its evaluations are a part of what the cell asks for
+            if run.get("status") == "unfinished":  # its evaluations are a part of what the cell asks for
                 continue
             seeds, device = len(cell["seeds"]), cell.get("device", "cpu")
             who = Run(
