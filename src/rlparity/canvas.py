@@ -179,7 +179,8 @@ def rowed(title: str, panels: int, columns: int, width: float, names: list[str],
     """A canvas whose panels have a row per name."""
     left = 16 + 5.7 * max(len(name) for name in names)
     height = 66 + max(19 * len(names), 34)
-    canvas = Canvas(title, panels, columns, (width, height), margins=(left, 14, 36, 26), key=key)
+    size = (max(width, left + 140), height)  # room for the numbers below the axis, however long the names
+    canvas = Canvas(title, panels, columns, size, margins=(left, 14, 36, 26), key=key)
     for axes in canvas.axes:
         name_rows(axes, names)
     return canvas

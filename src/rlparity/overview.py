@@ -36,9 +36,9 @@ def verdicts(folder: Folder) -> Canvas | None:
     depth = max(len(rows) for rows in most.values())
     names = [_judged(folder, row) for rows in most.values() for row in rows]
     left, height = 16 + 5.7 * max(map(len, names)), 66 + max(20 * depth, 40)
-    margins = (left, 80, 36, 26)
+    margins, width = (left, 80, 36, 26), max(350, left + 240)
     canvas = Canvas(
-        "Differences to the reference", len(environments), 3, (350, height), margins, _verdict_key()
+        "Differences to the reference", len(environments), 3, (width, height), margins, _verdict_key()
     )
     for axes, environment in zip(canvas.axes, environments, strict=True):
         rows = frame[frame.environment == environment]
