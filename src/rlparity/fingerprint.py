@@ -16,7 +16,7 @@ from functools import cache
 from importlib import metadata
 from typing import Any
 
-from rlparity import candidate_sources, registry, sources
+from rlparity import candidate_sources, definitions, registry, sources
 from rlparity.cell import Cell
 
 LOOP = ("evaluate", "seeding", "records")
@@ -75,6 +75,30 @@ def parts(cell: Cell, simulator: str | None = None, module: str | None = None) -
 def of(cell: Cell, simulator: str | None = None, module: str | None = None) -> str:
     """The cell's fingerprint, 16 hexadecimal digits. The same cell of two suites has the same."""
     return text_hash(parts(cell, simulator, module))
+
+
+def by_content(cell: Cell, simulator: str | None = None, module: str | None = None) -> str:
+    """The fingerprint that takes definitions by their content in place of modules by name."""
+    found = parts(cell, simulator, module)
+    found["sources"] = [definitions.digest(roots(cell))]
+    if module is not None and sources.path(module) is not None:
+        found["sources"].append(definitions.digest((module,)))
+    return text_hash(found)
+
+
+def roots(cell: Cell) -> tuple[str, ...]:
+    """The definitions where the search for a cell's sources begins, see `definitions.roots`."""
+    family = registry.family(cell.environment)
+    theirs = registry.reference_worlds(cell.environment)
+    reference = tuple(f"{theirs}:{name}" for name in ("make", "paid", "present"))
+    if cell.candidate:
+        learner: tuple[str, ...] = (f"{registry.CANDIDATES[cell.kind]}:run", *reference)
+    elif cell.implementation == "sb3":
+        learner = ("rlparity.reference:run", *reference)
+    else:
+        agent = registry.AGENTS[cell.agent].module
+        learner = (f"{agent}:Agent", f"{agent}:Config", "rlparity.train:run")
+    return (*learner, f"{family}:make")
 
 
 def source_hash(cell: Cell) -> str:
