@@ -146,7 +146,7 @@ def digest(names: tuple[str, ...]) -> str:
 
 
 def own_hashes(names: Iterable[str]) -> dict[str, str]:
-    """{qualified name: hash of the definition without what it refers to}, to tell people which one differs."""
+    """{qualified name: hash without what it refers to}, to tell people which definition differs."""
     return {
         ".".join(key): hashlib.sha256(_text(definition(*key).parts, {}).encode()).hexdigest()[:8]
         for key in reached(tuple(names))

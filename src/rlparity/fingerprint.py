@@ -1,16 +1,15 @@
 """What a result depends on, as a hash: editing an agent retrains that agent, a comment or a plot nothing.
 
-A cell depends on the syntax trees of the modules that make its numbers, on its own data, and on the versions
-of the packages that compute. Imports are followed where they are written; of the registry, the entries that
-the cell uses count and the file does not, so that a new agent or environment leaves the others alone.
+A cell depends on the definitions that make its numbers, by their content (`definitions`), on its own data,
+and on the versions of the packages that compute. Of the registry the entries that the cell uses count, not
+the file: a new agent or environment leaves the others alone.
 """
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from functools import cache
 from importlib import metadata
@@ -19,17 +18,13 @@ from typing import Any
 from rlparity import candidate_sources, definitions, registry, sources
 from rlparity.cell import Cell
 
-LOOP = ("evaluate", "seeding", "records")
-NEUTRAL = {  # they make no number
-    f"rlparity.{name}" for name in ("cell", "errors", "fingerprint", "registry", "sources")
-}
 STAGES = {
-    "collect": (("table",), ("pandas", "pyarrow")),
-    "analyse": (("analyse",), ("pandas", "scipy", "numpy")),
-    "films": (("films",), ("torch", "gymnasium", "pillow")),
-    "draw": (("figures",), ("pandas", "matplotlib", "seaborn")),
-    "report": (("report",), ("pandas", "jinja2")),
-    "sensitivity": (("sensitivity_page",), ("pandas", "matplotlib", "jinja2")),
+    "collect": ("rlparity.table", ("pandas", "pyarrow")),
+    "analyse": ("rlparity.analyse", ("pandas", "scipy", "numpy")),
+    "films": ("rlparity.films", ("torch", "gymnasium", "pillow")),
+    "draw": ("rlparity.figures", ("pandas", "matplotlib", "seaborn")),
+    "report": ("rlparity.report", ("pandas", "jinja2")),
+    "sensitivity": ("rlparity.sensitivity_page", ("pandas", "matplotlib", "jinja2")),
 }
 PAGES = ("report", "sensitivity")  # stages that fill templates
 # Fields of a cell that leave its records as they are.
@@ -38,15 +33,15 @@ PLACES = {"folder", "time_limit_s"}  # of a candidate: where it lies and how lon
 
 
 def parts(cell: Cell, simulator: str | None = None, module: str | None = None) -> dict[str, Any]:
-    """All that a cell's records depend on: {"sources": {module: hash}, "reference", "versions", "cell"}, and
-    of a candidate {"files": {path: hash}}.
+    """All that a cell's records depend on: {"sources": hashes, "reference", "versions", "cell"}, and of a
+    candidate {"files": {path: hash}}.
 
     `simulator` is the distribution that steps the environment if Gymnasium does not, `module` the user's own
     module that defines it.
     """
-    hashes = {name: digest(name) for name in sorted(closure(_modules(cell)))}
+    hashes = [definitions.digest(roots(cell))]
     if module is not None and sources.path(module) is not None:
-        hashes |= {module: digest(module)}
+        hashes.append(definitions.digest((module,)))
     packages = ["torch", "numpy", "gymnasium"]
     if cell.implementation == "sb3":
         packages += sorted({"stable_baselines3", registry.REFERENCES[cell.agent].split(":")[0]})
@@ -77,15 +72,6 @@ def of(cell: Cell, simulator: str | None = None, module: str | None = None) -> s
     return text_hash(parts(cell, simulator, module))
 
 
-def by_content(cell: Cell, simulator: str | None = None, module: str | None = None) -> str:
-    """The fingerprint that takes definitions by their content in place of modules by name."""
-    found = parts(cell, simulator, module)
-    found["sources"] = [definitions.digest(roots(cell))]
-    if module is not None and sources.path(module) is not None:
-        found["sources"].append(definitions.digest((module,)))
-    return text_hash(found)
-
-
 def roots(cell: Cell) -> tuple[str, ...]:
     """The definitions where the search for a cell's sources begins, see `definitions.roots`."""
     family = registry.family(cell.environment)
@@ -102,14 +88,14 @@ def roots(cell: Cell) -> tuple[str, ...]:
 
 
 def source_hash(cell: Cell) -> str:
-    """Hash of all modules of this package that make the cell's numbers."""
-    return text_hash({name: digest(name) for name in closure(_modules(cell))})
+    """Hash of all definitions of this package that make the cell's numbers."""
+    return definitions.digest(roots(cell))
 
 
 def stage(name: str) -> str:
-    """Fingerprint of a stage after training: its modules, templates and the versions it needs."""
-    modules, packages = STAGES[name]
-    hashes = {module: digest(module) for module in closure(tuple(f"rlparity.{module}" for module in modules))}
+    """Fingerprint of a stage after training: its definitions, templates and the versions it needs."""
+    module, packages = STAGES[name]
+    hashes = {"": definitions.digest((module,))}
     if name in PAGES:
         for file in sorted((sources.PACKAGE / "templates").rglob("*")):
             if file.is_file():
@@ -131,110 +117,23 @@ def version(package: str) -> str | None:
         return None
 
 
-def _modules(cell: Cell) -> tuple[str, ...]:
-    """Where the search for a cell's sources begins."""
-    ours = (registry.AGENTS[cell.agent].module, "rlparity.train")
-    theirs = ("rlparity.reference", registry.reference_worlds(cell.environment))
-    learner: tuple[str, ...] = ours if cell.implementation == "scratch" else theirs
-    if cell.candidate:
-        learner = (registry.CANDIDATES[cell.kind],)
-    return (*learner, registry.family(cell.environment), *(f"rlparity.{name}" for name in LOOP))
-
-
-@cache
-def closure(modules: tuple[str, ...]) -> frozenset[str]:
-    """The modules of this package that these import, directly or through others, themselves included."""
-    seen: set[str] = set()
-    waiting = list(modules)
-    while waiting:
-        module = waiting.pop()
-        if module not in seen and module not in NEUTRAL:
-            seen.add(module)
-            waiting.extend(_imports(module))
-    return frozenset(seen)
-
-
-@cache
-def _imports(module: str) -> frozenset[str]:
-    """Modules of this package that a module imports by name, wherever the import stands in it."""
-    file = sources.path(module)
-    package = module if file is not None and file.name == "__init__.py" else module.rpartition(".")[0]
-    found: set[str] = set()
-    for node in _walk(sources.tree(module)):
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                above = package.split(".")[: len(package.split(".")) - node.level + 1]
-                base = ".".join([*above, *([node.module] if node.module else [])])
-            found.update(_named(base, [alias.name for alias in node.names]))
-    own = sources.PACKAGE.name
-    return frozenset(name for name in found if name.split(".")[0] == own and sources.path(name) is not None)
-
-
-def _named(base: str, names: Iterable[str]) -> Iterator[str]:
-    """`from base import names`: submodules stand for themselves, anything else for `base`."""
-    if base.split(".")[0] != sources.PACKAGE.name:
-        return
-    for name in names:
-        inner = f"{base}.{name}"
-        yield inner if sources.path(inner) is not None else base
-
-
-def _walk(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but the bodies of `if TYPE_CHECKING:`."""
-    yield node
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and _is_type_checking(child.test):
-            for other in child.orelse:
-                yield from _walk(other)
-        else:
-            yield from _walk(child)
-
-
-def _is_type_checking(test: ast.expr) -> bool:
-    return (isinstance(test, ast.Name) and test.id == "TYPE_CHECKING") or (
-        isinstance(test, ast.Attribute) and test.attr == "TYPE_CHECKING"
-    )
-
-
-@cache
-def digest(module: str) -> str:
-    """Hash of a module's syntax tree without comments and docstrings."""
-    return hashlib.sha256(_dump(sources.tree(module)).encode()).hexdigest()[:16]
-
-
-def _dump(node: object) -> str:
-    """The tree as text. Empty fields are dropped: Python 3.12 and 3.13 add some that 3.11 does not know."""
-    if isinstance(node, list):
-        return "[" + ",".join(map(_dump, node)) + "]"
-    if isinstance(node, ast.Constant):
-        return f"{type(node.value).__name__}:{node.value!r}"
-    if not isinstance(node, ast.AST):
-        return repr(node)
-    values = {name: getattr(node, name, None) for name in node._fields}
-    if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-        values["body"] = _without_docstring(node.body)
-    inside = (f"{name}={_dump(value)}" for name, value in sorted(values.items()) if value not in (None, []))
-    return f"{type(node).__name__}({','.join(inside)})"
-
-
-def _without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
-    match body:
-        case [ast.Expr(value=ast.Constant(value=str())), *rest]:
-            return rest
-    return body
-
-
 def differences(cell: Cell, now: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
     """Why records are not those of this cell: what `parts` says `now` against what their `run.json` says."""
     found = besides_sources(cell, now, run)
     if not found and run.get("source_hash") != source_hash(cell):
-        before = run.get("sources", {})
-        edited = [name for name, value in now["sources"].items() if before.get(name, value) != value]
+        edited = _edited(definitions.own_hashes(roots(cell)), run.get("definitions", {}))
         found.append(f"the sources changed{': ' + ', '.join(edited) if edited else ''}")
     return found or ["its fingerprint"]
+
+
+def _edited(now: Mapping[str, str], before: Mapping[str, str]) -> list[str]:
+    """Definitions that are new or other than before; those that only moved or were renamed are not."""
+    if not before:
+        return []
+    known, there = set(before.values()), set(now.values())
+    new = [name for name, value in now.items() if value not in known]
+    gone = [name for name, value in before.items() if value not in there and name not in now]
+    return new + [f"{name} (gone)" for name in gone if not new]
 
 
 def besides_sources(cell: Cell, now: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:

@@ -25,7 +25,7 @@ from rlparity.errors import Interrupted, UserError
 from rlparity.memory import Replay, Rollout
 from rlparity.records import Step
 
-FORMAT = 1  # of the state
+FORMAT = 2  # of the state; format 1 named the modules of classes
 WHO = ("environment", "implementation", "algorithm", "seeds")
 UNRELATED = ("suite", "tensorboard", "checkpoint_every")  # fields of a cell that leave its training as it is
 
@@ -140,6 +140,11 @@ class Keeper:
         checkpoint.sweep(self._folder, self._segments)
 
     def _is_ours(self, state: dict[str, Any]) -> bool:
+        if state["format"] < FORMAT:
+            old = f"a checkpoint of format {state['format']}, now {FORMAT}"
+            _say(f"{self._folder}: {old}; training starts from the beginning")
+            checkpoint.clear(self._folder)
+            return False
         if state["format"] != FORMAT:
             raise ValueError(f"format {state['format']}, expected {FORMAT}")
         found, cell = state["cell"], identity(self.cell)

@@ -20,6 +20,7 @@ from rlparity import (
     allocator,
     candidate_sources,
     checkpoint,
+    definitions,
     fingerprint,
     lock,
     orders,
@@ -87,7 +88,11 @@ def run_cell(
 
 def origin(cell: Cell) -> dict[str, Any]:
     """Where the code comes from. To be asked before training: the checkout may be another one at its end."""
-    return {"git": provenance.git(), "source_hash": fingerprint.source_hash(cell)}
+    return {
+        "git": provenance.git(),
+        "source_hash": fingerprint.source_hash(cell),
+        "definitions": definitions.own_hashes(fingerprint.roots(cell)),
+    }
 
 
 def check_code(cell: Cell) -> None:

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from types import BuiltinFunctionType, FunctionType
-from typing import Any
+from collections.abc import Mapping
+from types import BuiltinFunctionType, FunctionType, MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -28,6 +29,21 @@ class Mismatch(Exception):
     """A state that does not fit the object it is put into."""
 
 
+class _Place(NamedTuple):
+    """Where a value lies within live state, and the names of the module whose object holds it."""
+
+    path: str
+    names: Mapping[str, Any] = MappingProxyType({})
+
+    def inside(self, step: str, holder: Any = None) -> _Place:
+        """One step further in, within `holder` if the step enters an object."""
+        names = self.names if holder is None else vars(sys.modules.get(type(holder).__module__, object))
+        return _Place(self.path + step, names)
+
+    def __str__(self) -> str:
+        return self.path
+
+
 def capture(thing: Any) -> Any:
     """The state of a live object as plain data that share no memory with it; TypeError if it has other."""
     return _take(thing, type(thing).__name__, set())
@@ -35,7 +51,7 @@ def capture(thing: Any) -> Any:
 
 def restore(thing: Any, state: Any) -> None:
     """Put back what `capture` took from an object that was built in the same way. Raises Mismatch."""
-    _put(thing, state, type(thing).__name__, set())
+    _put(thing, state, _Place(type(thing).__name__), set())
 
 
 def part(state: Any, name: str) -> Any:
@@ -44,7 +60,7 @@ def part(state: Any, name: str) -> Any:
         case ("asked", dict(parts)) | ("object", _, dict(parts)):
             inner = parts[name]
             asked = isinstance(inner, tuple) and inner[0] == "asked"
-            return _rebuild(inner[1] if asked else inner, name)
+            return _rebuild(inner[1] if asked else inner, _Place(name))
     raise Mismatch(f"{name}: not the state of an object")
 
 
@@ -94,7 +110,7 @@ def _take(value: Any, where: str, seen: set[int]) -> Any:
     if _is_ours(value):
         parts = {name: _take(part, f"{where}.{name}", seen) for name, part in _attributes(value).items()}
         return "object", _name(value), parts
-    raise TypeError(f"{where}: a checkpoint cannot hold what it is, {_name(value)}")
+    raise TypeError(f"{where}: a checkpoint cannot hold what it is, {_described(value)}")
 
 
 def _table(rows: list[Any]) -> Any:
@@ -106,7 +122,7 @@ def _table(rows: list[Any]) -> Any:
     return ("table", columns) if plain else None
 
 
-def _put(live: Any, state: Any, where: str, seen: set[int]) -> Any:
+def _put(live: Any, state: Any, where: _Place, seen: set[int]) -> Any:
     """`live` brought to `state`: in place where something else may hold it, else what takes its place."""
     match live, state:
         case Tensor(), Tensor() if live.numel():
@@ -118,28 +134,29 @@ def _put(live: Any, state: Any, where: str, seen: set[int]) -> Any:
         case torch.Generator(), ("torch", content):
             live.set_state(content)
         case dict(), dict() if live.keys() == state.keys():
-            return {key: _put(live[key], state[key], f"{where}[{key!r}]", seen) for key in live}
+            return {key: _put(live[key], state[key], where.inside(f"[{key!r}]"), seen) for key in live}
         case list(), list() if len(live) == len(state):
             pairs = enumerate(zip(live, state, strict=True))
-            return [_put(old, new, f"{where}[{i}]", seen) for i, (old, new) in pairs]
+            return [_put(old, new, where.inside(f"[{i}]"), seen) for i, (old, new) in pairs]
         case tuple(), ("tuple", name, content) if name == _name(live):
-            return _tuple(name, _put(list(live), content, where, seen), where)
+            items = _put(list(live), content, where, seen)
+            return type(live)(*items) if hasattr(live, "_fields") else type(live)(items)
         case _, ("same",) if id(live) in seen:
             pass
         case _, ("asked", content) if hasattr(live, "resume"):
             seen.add(id(live))
-            live.resume(_rebuild(content, where))
+            live.resume(_rebuild(content, where.inside("", live)))
         case _, ("object", name, dict() as parts) if name == _name(live):
             seen.add(id(live))
             _put_attributes(live, parts, where, seen)
         case _ if _replaceable(live, state):
             return _rebuild(state, where)
         case _:
-            raise Mismatch(f"{where}: not the state of {_name(live)}")
+            raise Mismatch(f"{where}: not the state of {_described(live)}")
     return live
 
 
-def _fill(live: Tensor, state: Tensor, where: str) -> Tensor:
+def _fill(live: Tensor, state: Tensor, where: _Place) -> Tensor:
     if (state.shape, state.dtype) != (live.shape, live.dtype):
         found, wanted = (f"{x.dtype} of shape {tuple(x.shape)}" for x in (state, live))
         raise Mismatch(f"{where}: {found}, expected {wanted}")
@@ -147,7 +164,7 @@ def _fill(live: Tensor, state: Tensor, where: str) -> Tensor:
     return live
 
 
-def _put_attributes(live: Any, parts: dict[str, Any], where: str, seen: set[int]) -> None:
+def _put_attributes(live: Any, parts: dict[str, Any], where: _Place, seen: set[int]) -> None:
     attributes = _attributes(live)
     for problem, names in (
         ("lacks", attributes.keys() - parts),
@@ -156,7 +173,7 @@ def _put_attributes(live: Any, parts: dict[str, Any], where: str, seen: set[int]
         if names:
             raise Mismatch(f"{where}: the state {problem} {', '.join(sorted(names))}")
     for name, part in attributes.items():
-        new = _put(part, parts[name], f"{where}.{name}", seen)
+        new = _put(part, parts[name], where.inside(f".{name}", live), seen)
         if new is not part:
             setattr(live, name, new)
 
@@ -173,7 +190,7 @@ def _replaceable(live: Any, state: Any) -> bool:
     return type(live) is type(state) or (type(live) in numbers and type(state) in numbers)
 
 
-def _rebuild(state: Any, where: str) -> Any:
+def _rebuild(state: Any, where: _Place) -> Any:
     """The value that a state stands for, where no live one is there to be filled."""
     match state:
         case list():
@@ -192,12 +209,11 @@ def _rebuild(state: Any, where: str) -> Any:
     return state
 
 
-def _tuple(name: str, items: list[Any], where: str) -> Any:
-    """A tuple, or a NamedTuple of this package, which has been imported by whoever holds it."""
+def _tuple(name: str, items: list[Any], where: _Place) -> Any:
+    """A tuple, or a NamedTuple that the module of the object holding it defines or imports."""
     if name == _name(()):
         return tuple(items)
-    module, _, kind = name.rpartition(".")
-    found = getattr(sys.modules.get(module), kind, None) if module.startswith(f"{PACKAGE}.") else None
+    found = where.names.get(name)
     if not (isinstance(found, type) and issubclass(found, tuple)):
         raise Mismatch(f"{where}: unknown kind of tuple {name}")
     return found(*items)
@@ -219,4 +235,9 @@ def _is_ours(value: Any) -> bool:
 
 
 def _name(value: Any) -> str:
+    """The class alone: a checkpoint outlives a move of the module that defines it."""
+    return type(value).__qualname__
+
+
+def _described(value: Any) -> str:
     return f"{type(value).__module__}.{type(value).__qualname__}"

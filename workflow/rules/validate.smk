@@ -6,7 +6,7 @@ Trials keep their outcomes below results/<suite>/trials, which is no output: wha
 import sys
 from pathlib import Path
 
-from rlparity import fingerprint, registry, settings, yamlfile
+from rlparity import definitions, registry, settings, yamlfile
 from rlparity import suite as suites
 from rlparity.errors import UserError
 
@@ -32,7 +32,7 @@ wildcard_constraints:
 tried = ["rlparity.validation.sensitivity", "rlparity.looks"]
 tried += [entry.module for entry in registry.AGENTS.values()]
 tried += [f"rlparity.validation.{layer}" for layer in asked["layers"] if layer != "statistics"]
-code = fingerprint.text_hash({name: fingerprint.digest(name) for name in fingerprint.closure(tuple(tried))})
+code = definitions.digest(tuple(tried))
 
 
 rule try_mutations:

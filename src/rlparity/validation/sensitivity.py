@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from rlparity import fingerprint, provenance, registry, settings
+from rlparity import definitions, fingerprint, provenance, registry, settings
 from rlparity.errors import UserError
 from rlparity.records import write_bytes
 from rlparity.validation import sensitivity_training
@@ -115,7 +115,7 @@ class Runner:
         rooms = (*layer, registry.AGENTS[agent].module, registry.family(trial.environment))
         return fingerprint.text_hash(
             {
-                "sources": {name: fingerprint.digest(name) for name in fingerprint.closure(rooms)},
+                "sources": definitions.digest(rooms),
                 "mutation": "" if trial.mutation == BASELINE else planting(trial.mutation),
                 "settings": settings.library().lookup(trial.environment, agent).hyperparameters,
                 "case": case and read(case),
