@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rlparity import restore, suite
+from rlparity.shipped_records import restore
+from rlparity.suites import suite
 
 REPORTS = Path(__file__).parent.parent / "reports"
 SUITES = sorted(folder.parent.name for folder in REPORTS.glob("*/records"))

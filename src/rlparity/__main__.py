@@ -8,7 +8,9 @@ import os
 import sys
 from typing import Any
 
-from rlparity.commands import people, stages, validation
+from rlparity.cli import pipeline as stages
+from rlparity.cli import suites as people
+from rlparity.cli import validation
 from rlparity.errors import UserError
 
 STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)

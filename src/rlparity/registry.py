@@ -20,16 +20,16 @@ class Entry(NamedTuple):
 
 AGENTS = {
     "random": Entry("rlparity.agents.random", ("discrete", "continuous"), images=True),
-    "reinforce": Entry("rlparity.agents.reinforce"),
-    "actor_critic": Entry("rlparity.agents.actor_critic"),
-    "a2c": Entry("rlparity.agents.a2c", ("discrete", "continuous"), images=True),
-    "ppo": Entry("rlparity.agents.ppo", ("discrete", "continuous"), images=True),
-    "trpo": Entry("rlparity.agents.trpo", ("discrete", "continuous")),
-    "dqn": Entry("rlparity.agents.dqn", images=True),
-    "qrdqn": Entry("rlparity.agents.qrdqn", images=True),
-    "ddpg": Entry("rlparity.agents.ddpg", ("continuous",)),
-    "td3": Entry("rlparity.agents.td3", ("continuous",)),
-    "sac": Entry("rlparity.agents.sac", ("continuous",)),
+    "reinforce": Entry("rlparity.agents.policy_gradient.reinforce"),
+    "actor_critic": Entry("rlparity.agents.policy_gradient.actor_critic"),
+    "a2c": Entry("rlparity.agents.policy_gradient.a2c", ("discrete", "continuous"), images=True),
+    "ppo": Entry("rlparity.agents.policy_gradient.ppo", ("discrete", "continuous"), images=True),
+    "trpo": Entry("rlparity.agents.policy_gradient.trpo", ("discrete", "continuous")),
+    "dqn": Entry("rlparity.agents.value_based.dqn", images=True),
+    "qrdqn": Entry("rlparity.agents.value_based.qrdqn", images=True),
+    "ddpg": Entry("rlparity.agents.continuous_control.ddpg", ("continuous",)),
+    "td3": Entry("rlparity.agents.continuous_control.td3", ("continuous",)),
+    "sac": Entry("rlparity.agents.continuous_control.sac", ("continuous",)),
 }
 REFERENCES = {
     "a2c": "stable_baselines3:A2C",
@@ -42,14 +42,21 @@ REFERENCES = {
     "sac": "stable_baselines3:SAC",
 }
 CANDIDATES = {  # what trains a candidate, by `cell.KINDS`
-    "entry": "rlparity.candidate_process",
-    "command": "rlparity.candidate_command",
-    "logs": "rlparity.candidate_logs",
+    "entry": "rlparity.candidates.isolated",
+    "command": "rlparity.candidates.command",
+    "logs": "rlparity.candidates.finished_logs",
 }
-FAMILIES = {"CartPole-v1": "rlparity.tasks.classic"}  # all others: GENERIC
-NAMESPACES = {"ALE": "rlparity.tasks.atari"}  # families of ids such as "ALE/Pong-v5@nature"
-GENERIC = "rlparity.tasks.generic"
-REFERENCE_WORLDS = {"rlparity.tasks.atari": "rlparity.reference_atari"}  # by family; all others: plain ones
+LAYERS = {  # of validation, besides statistics
+    "contract": "rlparity.validation.contract.check",
+    "parity": "rlparity.validation.parity.compare",
+    "lockstep": "rlparity.validation.lockstep.run",
+}
+FAMILIES = {"CartPole-v1": "rlparity.environments.cartpole"}  # all others: GENERIC
+NAMESPACES = {"ALE": "rlparity.environments.atari"}  # families of ids such as "ALE/Pong-v5@nature"
+GENERIC = "rlparity.environments.gymnasium_env"
+REFERENCE_WORLDS = {
+    "rlparity.environments.atari": "rlparity.references.sb3_atari"
+}  # by family; all others: plain ones
 
 
 def family(environment: str) -> str:
@@ -66,4 +73,4 @@ def reference(name: str) -> Any:
 
 def reference_worlds(environment: str) -> str:
     """The module that makes this environment for a reference."""
-    return REFERENCE_WORLDS.get(family(environment), "rlparity.reference_worlds")
+    return REFERENCE_WORLDS.get(family(environment), "rlparity.references.sb3_environments")

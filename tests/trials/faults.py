@@ -80,7 +80,9 @@ def line(text: str, pattern: str) -> str:
 def kills(place: Path, whole: Path) -> dict[str, Any]:
     """SIGKILL at 50 random moments of the clock, one after another on the same folders."""
     server = multiprocessing.get_context("forkserver")
-    server.set_forkserver_preload(["rlparity.runner", "rlparity.train", "gymnasium.envs.mujoco"])
+    server.set_forkserver_preload(
+        ["rlparity.runs.run_cell", "rlparity.training.loop", "gymnasium.envs.mujoco"]
+    )
     share = -(-KILLS // len(KILLED))
     found: dict[str, Any] = {}
     for name, (environment, agent, values, n_envs, budget) in KILLED.items():
@@ -133,7 +135,7 @@ def one(server: Any, cell: Any, folder: Path, seconds: float | None) -> float | 
 
 def train(cell: str, folder: Path) -> None:
     from rlparity.cell import Cell
-    from rlparity.runner import run_cell
+    from rlparity.runs.run_cell import run_cell
 
     run_cell(Cell.from_json(cell), folder)
 

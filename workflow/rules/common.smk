@@ -8,11 +8,15 @@ import re
 import sys
 from pathlib import Path
 
-from rlparity import arcade, cost, fingerprint, needs, orders
-from rlparity import suite as suites
+from rlparity.environments import atari_ids as arcade
 from rlparity.errors import UserError
-from rlparity.rates import Rates
-from rlparity.settings import library, put_command_on_path
+from rlparity.provenance import fingerprint
+from rlparity.runs import pending as orders
+from rlparity.suites import cost
+from rlparity.suites import memory_needs as needs
+from rlparity.suites import suite as suites
+from rlparity.suites.hyperparameters import library, put_command_on_path
+from rlparity.suites.speeds import Rates
 
 QUEUED_MIN = 3  # after its time limit a job has a minute for a checkpoint, and some for its records
 

@@ -6,9 +6,12 @@ Trials keep their outcomes below results/<suite>/trials, which is no output: wha
 import sys
 from pathlib import Path
 
-from rlparity import definitions, registry, settings, yamlfile
-from rlparity import suite as suites
+from rlparity import registry
 from rlparity.errors import UserError
+from rlparity.provenance import definitions
+from rlparity.suites import hyperparameters as settings
+from rlparity.suites import suite as suites
+from rlparity.suites import yaml_reader as yamlfile
 
 settings.put_command_on_path()
 try:
@@ -29,9 +32,9 @@ wildcard_constraints:
     suite=asked["name"],
 
 
-tried = ["rlparity.validation.sensitivity", "rlparity.looks"]
+tried = ["rlparity.validation.sensitivity.run", "rlparity.analysis.sequential_tests"]
 tried += [entry.module for entry in registry.AGENTS.values()]
-tried += [f"rlparity.validation.{layer}" for layer in asked["layers"] if layer != "statistics"]
+tried += [registry.LAYERS[layer] for layer in asked["layers"] if layer != "statistics"]
 code = definitions.digest(tuple(tried))
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rlparity.environments.base import TaskSpec
 from rlparity.records import Step
 from rlparity.seeding import Streams
-from rlparity.tasks import TaskSpec
 
 DEPARTURES: list[str] = []
 

@@ -19,12 +19,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from rlparity import fingerprint, orders, restore
 from rlparity.cell import Cell
-from rlparity.restore import Shipped
-from rlparity.runner import run_cell
-from rlparity.suite import FLOOR, Suite
-from rlparity.validation.asked import REFERENCE
+from rlparity.provenance import fingerprint
+from rlparity.runs import pending as orders
+from rlparity.runs.run_cell import run_cell
+from rlparity.shipped_records import restore
+from rlparity.shipped_records.restore import Shipped
+from rlparity.suites.suite import FLOOR, Suite
+from rlparity.validation.request import REFERENCE
 
 LAYER = "statistics"
 GOOD = ("EQUIVALENT", "BETTER")

@@ -13,12 +13,14 @@ from pathlib import Path
 from rlparity.cell import Cell
 from rlparity.errors import UserError
 from rlparity.records import write_bytes
-from rlparity.suite import Suite
-from rlparity.validation import asked as questions
-from rlparity.validation import contract_command, layers, statistics
-from rlparity.validation.asked import BROUGHT, REFERENCE, Asked
+from rlparity.suites.suite import Suite
+from rlparity.validation import quick_layers as layers
+from rlparity.validation import request as questions
+from rlparity.validation import statistics
 from rlparity.validation.checks import Check
-from rlparity.validation.layers import NotRun
+from rlparity.validation.contract.candidates import command as contract_command
+from rlparity.validation.quick_layers import NotRun
+from rlparity.validation.request import BROUGHT, REFERENCE, Asked
 from rlparity.validation.statistics import GOOD, Say, Verdict
 
 PASSED, FAILED, UNDECIDED, NOT_RUN = 0, 1, 2, 3  # exit statuses

@@ -1,1 +1,1 @@
-"""Planted faults, refactorings and harmless differences: what the layers of validation are tried on."""
+"""Planted bugs and equivalent rewrites."""

@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rlparity import agents, networks, targets
+from rlparity.agents import base as agents
+from rlparity.nn import networks
+from rlparity.objectives import targets
 from rlparity.validation.mutations.mutation import Patch, Room
 
 a2c, trpo = agents.module("a2c"), agents.module("trpo")

@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rlparity import agents, networks, targets
-from rlparity.bounds import Bounds
-from rlparity.distributions import gaussian
+from rlparity.agents import base as agents
+from rlparity.environments.action_scaling import Bounds
+from rlparity.nn import networks
+from rlparity.nn.distributions import gaussian
+from rlparity.objectives import targets
 from rlparity.validation.mutations.mutation import Patch, Room
 
 td3, sac = agents.module("td3"), agents.module("sac")

@@ -8,11 +8,11 @@ from rlparity.validation.mutations import (
     continuous,
     dqn,
     harmless,
-    own,
     refactorings,
     rollout_and_ppo,
-    tasks_and_evaluation,
 )
+from rlparity.validation.mutations import environments_and_evaluation as tasks_and_evaluation
+from rlparity.validation.mutations import seed_axis as own
 from rlparity.validation.mutations.mutation import Mutation
 
 ROOMS = (

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rlparity import agents, snapshot, targets
-from rlparity.memory import Replay
+from rlparity.agents import base as agents
+from rlparity.buffers.replay import Replay
+from rlparity.objectives import targets
+from rlparity.training import object_state as snapshot
 from rlparity.validation.mutations.mutation import Patch, Room
 
 dqn = agents.module("dqn")

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rlparity import agents, networks
-from rlparity.distributions import gaussian
-from rlparity.networks import Network
+from rlparity.agents import base as agents
+from rlparity.nn import networks
+from rlparity.nn.distributions import gaussian
+from rlparity.nn.networks import Network
 from rlparity.validation.mutations.mutation import Patch, Room
 
 ppo, sac, dqn = agents.module("ppo"), agents.module("sac"), agents.module("dqn")

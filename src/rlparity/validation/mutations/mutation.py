@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from inspect import getattr_static
 from typing import Any, Literal
 
-from rlparity import agents
+from rlparity.agents import base as agents
 
 Kind = Literal["bug", "refactoring", "harmless"]
 

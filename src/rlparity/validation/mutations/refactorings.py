@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rlparity import agents, networks, targets
-from rlparity.distributions import categorical, gaussian
-from rlparity.networks import Network
+from rlparity.agents import base as agents
+from rlparity.nn import networks
+from rlparity.nn.distributions import categorical, gaussian
+from rlparity.nn.networks import Network
+from rlparity.objectives import targets
 from rlparity.validation.mutations.mutation import Patch, Room
 
 ppo, a2c, dqn, trpo = (agents.module(name) for name in ("ppo", "a2c", "dqn", "trpo"))

@@ -9,10 +9,13 @@ import gymnasium as gym
 import torch
 from torch import Tensor
 
-from rlparity import agents, networks, targets
-from rlparity.distributions import gaussian
-from rlparity.tasks import classic, generic
-from rlparity.tasks.normalise import Normalised
+from rlparity.agents import base as agents
+from rlparity.environments import cartpole as classic
+from rlparity.environments import gymnasium_env as generic
+from rlparity.environments.normalization import Normalised
+from rlparity.nn import networks
+from rlparity.nn.distributions import gaussian
+from rlparity.objectives import targets
 from rlparity.validation.mutations.mutation import Patch, Room
 
 ppo = agents.module("ppo")

@@ -1,0 +1,1 @@
+"""Agents that follow the gradient of the return."""

@@ -1,0 +1,213 @@
+"""Proximal Policy Optimization. Schulman et al. 2017, arXiv:1707.06347, Algorithm 1 and eq. 7 and 9.
+
+Departures from the paper (all as in Stable-Baselines3):
+- separate networks for actor and critic instead of shared features, except for images;
+- advantages are normalised over each minibatch;
+- the episode's time limit bootstraps from V of the observation it cut off;
+- gradient norms are clipped at 0.5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rlparity.buffers.replay import Rollout
+from rlparity.environments.base import TaskSpec
+from rlparity.nn import networks, policies
+from rlparity.objectives import targets
+from rlparity.records import Step
+from rlparity.seeding import Streams
+
+DEPARTURES = [
+    "separate networks for actor and critic, except for images",
+    "advantages normalised over each minibatch",
+    "a time limit bootstraps from V of the observation it cut off",
+    "gradient norms clipped",
+]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Names and defaults are Stable-Baselines3's."""
+
+    learning_rate: float = 3e-4
+    learning_rate_schedule: Literal["constant", "linear"] = "constant"  # linear: to zero at the end
+    n_steps: int = 2048  # T, environment steps per world and update
+    batch_size: int = 64  # M, transitions per minibatch
+    n_epochs: int = 10  # K
+    gamma: float = 0.99  # discount
+    gae_lambda: float = 0.95  # lambda
+    clip_range: float = 0.2  # epsilon
+    clip_range_schedule: Literal["constant", "linear"] = "constant"
+    clip_range_vf: float | None = None  # in units of return; None: values are not clipped
+    normalize_advantage: bool = True
+    ent_coef: float = 0.0  # c2, per nat
+    vf_coef: float = 0.5  # c1
+    max_grad_norm: float = 0.5
+    target_kl: float | None = None  # nats; an update stops above 1.5 times this
+    net_arch: tuple[int, ...] = (64, 64)  # hidden units; images: the shared network of Nature 2015
+    activation: Literal["tanh", "relu"] = "tanh"
+    log_std_init: float = 0.0  # continuous actions, in the task's units
+    ortho_init: bool = True  # else PyTorch's own start
+    precision: Literal["float32", "bfloat16"] = "float32"  # of learning from images
+
+
+class Batch(NamedTuple):
+    """Flattened rollout, one row per transition: (S, B, ...)."""
+
+    obs: Tensor
+    action: Tensor
+    log_prob: Tensor  # under the policy that acted
+    value: Tensor  # V before the update
+    advantage: Tensor
+    returns: Tensor  # target of V
+
+    def at(self, index: Tensor) -> Batch:
+        """Rows `index` (S, M) of each seed."""
+        seed = torch.arange(index.shape[0])[:, None]
+        return Batch(*(field[seed, index] for field in self))
+
+
+def clipped_objective(ratio: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
+    """L^CLIP, eq. 7: mean of min(r A, clip(r, 1 - eps, 1 + eps) A); (S, M) -> (S,)."""
+    assert ratio.shape == advantage.shape
+    clipped = ratio.clamp(1 - epsilon, 1 + epsilon)
+    return torch.min(ratio * advantage, clipped * advantage).mean(1)
+
+
+def normalised(advantage: Tensor) -> Tensor:
+    """Zero mean and unit deviation over each seed's minibatch; (S, M) -> (S, M)."""
+    if advantage.shape[1] == 1:
+        return advantage
+    return (advantage - advantage.mean(1, keepdim=True)) / (advantage.std(1, keepdim=True) + 1e-8)
+
+
+def approximate_kl(log_ratio: Tensor) -> Tensor:
+    """KL(old || new) by the estimator (r - 1) - log r (Schulman 2020); (S, M) -> (S,), nats."""
+    return ((log_ratio.exp() - 1) - log_ratio).mean(1)
+
+
+class Agent:
+    """Alternates between collecting T steps in N worlds and K epochs of minibatch updates."""
+
+    def __init__(self, task: TaskSpec, config: Config, random: Streams, budget: int):
+        self.policy = policies.build(task, config.log_std_init)
+        gains = (0.01, 1.0) if config.ortho_init else (None, None)
+        trunk, sizes = networks.inputs(task.obs_shape, config.net_arch, gains[1])
+        stacks = {
+            **trunk,
+            "actor": networks.mlp([*sizes, self.policy.n_outputs], gains[0]),
+            "critic": networks.mlp([*sizes, 1], gains[1]),
+        }
+        generators = random.torch_generators("network")
+        self.network = networks.Network(
+            stacks, generators, config.activation, self.policy.vectors, config.precision
+        )
+        self.optimizer = networks.Adam(self.network, eps=1e-5)
+        self.memory = Rollout(config.n_steps)
+        self.config, self.budget, self.env_steps = config, budget, 0
+        self.shuffles = random.generators("minibatches")
+        self.uniforms = self.policy.uniforms
+        self.alive = torch.ones(task.n_seeds, dtype=torch.bool)
+
+    @torch.no_grad()
+    def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:
+        """obs (S, N, *obs), uniform numbers (S, N, uniforms) -> action (S, N) or (S, N, *action)."""
+        features = self.network.features(obs)
+        if explore is None:
+            return self.policy.mode(self.network, features)
+        return self.policy.sample(self.network, features, explore)
+
+    def value(self, obs: Tensor) -> Tensor:
+        """V(s) of observations (S, B, *obs) -> (S, B)."""
+        return self.network("critic", self.network.features(obs))
+
+    def observe(self, step: Step) -> dict[str, Tensor]:
+        """Remember one step of N worlds; learn when the rollout is full."""
+        self.env_steps += step.reward.shape[1]
+        if not self.memory.add(step):
+            return {}
+        batch = self.prepare(self.memory.pop())
+        shuffles = [
+            [rng.permutation(batch.advantage.shape[1]) for rng in self.shuffles]
+            for _ in range(self.config.n_epochs)
+        ]
+        return self.update(batch, torch.from_numpy(np.array(shuffles)))
+
+    @torch.no_grad()
+    def prepare(self, rollout: Step) -> Batch:
+        """Advantages and value targets of a rollout (S, N, T, ...), under the policy that acted."""
+        c = self.config
+        obs, action = (x.flatten(1, 2) for x in (rollout.obs, rollout.action))
+        features = self.network.features(obs)
+        value = self.network("critic", features).view(rollout.reward.shape)
+        next_value = targets.next_values(rollout, value, self.value)
+        advantage = targets.gae(
+            rollout.reward, value, next_value, rollout.discount, rollout.last, c.gamma, c.gae_lambda
+        )
+        log_prob = self.policy.log_prob(self.network, features, action)
+        flat = (x.flatten(1, 2) for x in (value, advantage, advantage + value))
+        return Batch(obs, action, log_prob, *flat)
+
+    def update(self, batch: Batch, shuffles: Tensor) -> dict[str, Tensor]:
+        """K epochs over the batch in the order of `shuffles` (K, S, B)."""
+        c = self.config
+        remaining = 1 - self.env_steps / self.budget
+        rate = networks.linear_schedule(c.learning_rate, c.learning_rate_schedule, remaining)
+        epsilon = networks.linear_schedule(c.clip_range, c.clip_range_schedule, remaining)
+        size = batch.advantage.shape[1]
+        due = self.alive.clone()
+        metrics: dict[str, Tensor] = {}
+        for order in shuffles:
+            for start in range(0, size, c.batch_size):
+                minibatch = (
+                    batch if c.batch_size >= size else batch.at(order[:, start : start + c.batch_size])
+                )
+                loss, metrics = self.loss(minibatch, epsilon)
+                self.alive &= loss.isfinite()
+                due &= self.alive
+                if c.target_kl is not None:
+                    due &= metrics["approx_kl"] <= 1.5 * c.target_kl
+                self.network.backward(loss)
+                metrics["grad_norm"] = self.network.clip_grad(c.max_grad_norm)
+                self.optimizer.step(rate, due)
+        metrics["explained_variance"] = targets.explained_variance(batch.value, batch.returns)
+        return metrics
+
+    def loss(self, batch: Batch, epsilon: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """Negative of eq. 9 for each seed, (S,), and what it is made of."""
+        c = self.config
+        advantage = normalised(batch.advantage) if c.normalize_advantage else batch.advantage
+        features = self.network.features(batch.obs)
+        log_prob, entropy = self.policy.log_prob_and_entropy(self.network, features, batch.action)
+        log_ratio = log_prob - batch.log_prob
+        ratio = log_ratio.exp()
+        policy_loss = -clipped_objective(ratio, advantage, epsilon)
+        value = self.network("critic", features)
+        if c.clip_range_vf is not None:
+            value = batch.value + (value - batch.value).clamp(-c.clip_range_vf, c.clip_range_vf)
+        assert value.shape == batch.returns.shape
+        value_loss = (batch.returns - value).square().mean(1)
+        loss = policy_loss + c.vf_coef * value_loss - c.ent_coef * entropy.mean(1)
+        with torch.no_grad():
+            metrics = {
+                "policy_loss": policy_loss.detach(),
+                "value_loss": value_loss.detach(),
+                "entropy": entropy.mean(1),
+                "approx_kl": approximate_kl(log_ratio),
+                "clip_fraction": ((ratio - 1).abs() > epsilon).float().mean(1),
+            }
+        return loss, metrics
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The parameters of all seeds."""
+        return {"theta": self.network.theta.detach()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Take over saved parameters."""
+        self.network.theta.detach().copy_(state["theta"])

@@ -1,0 +1,163 @@
+"""Distributional reinforcement learning with quantile regression (QR-DQN). Dabney et al. 2018,
+arXiv:1710.10044, Algorithm 1 with the quantile Huber loss of eq. 9 and 10.
+
+Departures from the paper (as in sb3-contrib):
+- a time limit does not end a task: its transition bootstraps.
+
+Off unless asked for: returns of several steps (`n_steps`), clipped gradient norms, falling learning rates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from rlparity.buffers.frame_replay import FrameReplay
+from rlparity.buffers.replay import Replay
+from rlparity.environments.base import TaskSpec
+from rlparity.nn import networks
+from rlparity.records import Step
+from rlparity.seeding import Streams, Uniforms
+
+DEPARTURES = ["a time limit does not end a task: its transition bootstraps"]
+
+
+@dataclass(frozen=True)
+class Config:
+    """Names and defaults are sb3-contrib's, which are the paper's but for `learning_starts`."""
+
+    learning_rate: float = 5e-5
+    learning_rate_schedule: Literal["constant", "linear"] = "constant"  # linear: to zero at the end
+    buffer_size: int = 1_000_000  # transitions
+    learning_starts: int = 100  # environment steps; random actions until then
+    batch_size: int = 32  # transitions; Adam's epsilon is 0.01 / batch_size
+    gamma: float = 0.99  # discount
+    train_freq: int = 4  # steps of all worlds between bursts of updates
+    gradient_steps: int = 1  # updates per burst; -1: as many as environment steps since the last
+    target_update_interval: int = 10_000  # environment steps
+    exploration_fraction: float = 0.005  # of the budget, over which epsilon falls
+    exploration_initial_eps: float = 1.0
+    exploration_final_eps: float = 0.01
+    max_grad_norm: float | None = None
+    n_steps: int = 1  # rewards in a target
+    n_quantiles: int = 200  # N
+    net_arch: tuple[int, ...] = (64, 64)  # hidden units; images: the network of Nature 2015
+    activation: Literal["tanh", "relu"] = "relu"
+    precision: Literal["float32", "bfloat16"] = "float32"  # of learning from images
+    memory_mapped: bool = False  # images in a file instead of memory
+
+
+def target_quantiles(reward: Tensor, discount: Tensor, next_theta: Tensor, gamma: float) -> Tensor:
+    """T theta_j = r + gamma * discount * theta_j(s', a*), a* being best by the mean over j (Algorithm 1).
+
+    reward, discount (S, B); next_theta (S, B, N, A) -> (S, B, N).
+    """
+    best = next_theta.mean(2).argmax(-1)[..., None, None].expand(*next_theta.shape[:3], 1)
+    bootstrap = next_theta.gather(-1, best).squeeze(-1)
+    assert bootstrap.shape[:2] == reward.shape == discount.shape
+    return reward[..., None] + gamma * discount[..., None] * bootstrap
+
+
+def quantile_huber_loss(theta: Tensor, y: Tensor) -> Tensor:
+    """sum_i E_j |tau_i - 1{u_ij < 0}| L(u_ij), u_ij = y_j - theta_i, over the minibatch: (S,).
+
+    L is Huber's loss with kappa 1 (eq. 9), tau_i = (i + 1/2) / N the midpoints (eq. 10 and Lemma 2).
+    theta (S, B, N); y (S, B, M).
+    """
+    assert theta.shape[:2] == y.shape[:2] and theta.dim() == y.dim() == 3
+    n = theta.shape[-1]
+    tau = ((torch.arange(n, dtype=theta.dtype, device=theta.device) + 0.5) / n)[:, None]
+    theta, y = torch.broadcast_tensors(theta[..., None], y[..., None, :])  # (S, B, N, M)
+    weight = (tau - (y < theta.detach()).to(theta.dtype)).abs()
+    return (weight * F.smooth_l1_loss(theta, y, reduction="none")).sum(2).mean((1, 2))
+
+
+class Agent:
+    """Acts epsilon-greedily on mean returns, remembers everything, learns from random minibatches."""
+
+    def __init__(self, task: TaskSpec, config: Config, random: Streams, budget: int):
+        assert task.n_actions is not None
+        trunk, sizes = networks.inputs(task.obs_shape, config.net_arch, None)
+        head = networks.mlp([*sizes, config.n_quantiles * task.n_actions])
+        generators = random.torch_generators("network")
+        self.network = networks.Network(
+            {**trunk, "quantiles": head}, generators, config.activation, precision=config.precision
+        )
+        self.target = self.network.copy()
+        self.optimizer = networks.Adam(self.network, eps=0.01 / config.batch_size)
+        room = (config.buffer_size, task.n_seeds, task.n_envs)
+        self.memory = FrameReplay(*room, mapped=config.memory_mapped) if trunk else Replay(*room)
+        self.minibatches = Uniforms(random.generators("minibatches"), config.batch_size)
+        self.config, self.budget, self.n_actions, self.n_envs = config, budget, task.n_actions, task.n_envs
+        self.env_steps = 0
+        self.uniforms = 2  # whether to explore, and with which action
+        self.alive = torch.ones(task.n_seeds, dtype=torch.bool)
+
+    @property
+    def epsilon(self) -> float:
+        """Probability of a random action; it falls linearly, then stays."""
+        c = self.config
+        if self.env_steps < c.learning_starts:
+            return 1.0
+        done = min(self.env_steps / (c.exploration_fraction * self.budget), 1.0)
+        return c.exploration_initial_eps + done * (c.exploration_final_eps - c.exploration_initial_eps)
+
+    def quantiles(self, network: networks.Network, obs: Tensor) -> Tensor:
+        """theta(s, .) of observations (S, B, *obs) -> (S, B, N, A)."""
+        flat = network("quantiles", network.features(obs))
+        return flat.unflatten(-1, (self.config.n_quantiles, self.n_actions))
+
+    @torch.no_grad()
+    def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:
+        """obs (S, N, *obs), uniform numbers (S, N, 2) -> action (S, N)."""
+        greedy = self.quantiles(self.network, obs).mean(2).argmax(-1)
+        if explore is None:
+            return greedy
+        anything = (explore[..., 1] * self.n_actions).long()
+        return torch.where(explore[..., 0] < self.epsilon, anything, greedy)
+
+    def observe(self, step: Step) -> dict[str, Tensor]:
+        """Remember one step of N worlds; learn when due."""
+        c = self.config
+        self.memory.add(step)
+        self.env_steps += self.n_envs
+        rounds = self.env_steps // self.n_envs
+        if rounds % max(c.target_update_interval // self.n_envs, 1) == 0:
+            self.target.theta.detach().copy_(self.network.theta.detach())
+        metrics: dict[str, Tensor] = {}
+        filled = (c.n_steps - 1) * self.n_envs
+        if rounds % c.train_freq == 0 and self.env_steps > max(c.learning_starts, filled):
+            burst = c.gradient_steps if c.gradient_steps >= 0 else c.train_freq * self.n_envs
+            for _ in range(burst):
+                index = self.memory.index(self.minibatches.next(), c.n_steps)
+                metrics = self.update(self.memory.at(index, c.n_steps, c.gamma))
+        return metrics
+
+    def update(self, batch: Step) -> dict[str, Tensor]:
+        """One gradient step on a minibatch (S, B, ...)."""
+        c = self.config
+        with torch.no_grad():
+            next_theta = self.quantiles(self.target, batch.next_obs)
+            y = target_quantiles(batch.reward, batch.discount, next_theta, c.gamma)
+        action = batch.action[..., None, None].expand(*y.shape, 1)
+        theta = self.quantiles(self.network, batch.obs).gather(-1, action).squeeze(-1)
+        loss = quantile_huber_loss(theta, y)
+        self.alive &= loss.isfinite()
+        self.network.backward(loss)
+        norm = self.network.clip_grad(c.max_grad_norm)
+        remaining = 1 - self.env_steps / self.budget
+        rate = networks.linear_schedule(c.learning_rate, c.learning_rate_schedule, remaining)
+        self.optimizer.step(rate, self.alive)
+        return {"loss": loss.detach(), "q_mean": theta.detach().mean((1, 2)), "grad_norm": norm}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The parameters of all seeds."""
+        return {"theta": self.network.theta.detach()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Take over saved parameters."""
+        self.network.theta.detach().copy_(state["theta"])

@@ -1,0 +1,99 @@
+"""Human-normalised scores of Atari games, (x - random) / (human - random), per game and over games.
+
+Over games as Agarwal et al. 2021 (arXiv 2108.13264) do: the inter-quartile mean of all seeds of all games,
+and mean and median over games of the mean over seeds; intervals from resampling seeds within each game.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rlparity.analysis import statistics as stats
+from rlparity.analysis import tables as table
+from rlparity.analysis.published_scores import NEEDED, read
+from rlparity.analysis.verdicts import Scores
+from rlparity.environments.atari_ids import Game, games
+from rlparity.errors import UserError
+
+FILE = "atari_human_random.csv"
+SOURCE = (
+    "dqn_zoo_atari57_noop"  # 57 games, no-op starts: the set that most papers after Nature's normalise by
+)
+
+
+def of_means(statistic: Callable[..., stats.Array]) -> Callable[..., stats.Array]:
+    """The statistic over games of the mean over seeds: strata (..., seeds) of each game -> (...)."""
+    return lambda *strata, axis=-1: statistic(np.stack([x.mean(axis) for x in strata]), axis=0)
+
+
+ACROSS: dict[str, Callable[..., stats.Array]] = {  # games, as rliable aggregates them
+    "iqm": stats.pooled(stats.iqm),
+    "mean": of_means(np.mean),
+    "median": of_means(np.median),
+}
+
+
+def references(folder: Path) -> pd.DataFrame:
+    """Returns `random` and `human` and their `citation`, by game. Raises UserError where they are missing."""
+    rows = read(folder / FILE, NEEDED)
+    rows = rows[rows.source_id == SOURCE]
+    if set(rows.algorithm) != {"random", "human"}:
+        raise UserError(f"{folder / FILE}: has no random and human scores of {SOURCE}")
+    known = rows.pivot(index="environment", columns="algorithm", values="value")
+    return known.assign(citation=rows.groupby("environment")["reference"].first())
+
+
+def human_normalised(scores: pd.DataFrame, plan: Mapping[str, Any], known: pd.DataFrame) -> pd.DataFrame:
+    """Table `human_normalised` from the final returns; `known` is what `references` read.
+
+    A game without a human score is left out, and so is an arm's estimate over games of which it was to play
+    several if it has no score in one of them.
+    """
+    found = games(plan["environments"])
+    rated = {name: game for name, game in found.items() if game.name in known.index}
+    arms, rows = Scores(scores), []
+    for (implementation, algorithm, preset), played in _arms(plan, rated).items():
+        who = {"implementation": implementation, "algorithm": algorithm}
+        strata, lost = [], []
+        for environment, budget in played.items():
+            reference = known.loc[rated[environment].name]
+            arm = (environment, implementation, algorithm, "final")
+            x = (arms(*arm) - reference.random) / (reference.human - reference.random)
+            about = {"environment": environment, "failed_seeds": arms.failed(*arm), "budget": budget}
+            rows += [who | about | reference.to_dict() | row for row in _estimates(stats.STATISTICS, [x])]
+            strata.append(x)
+            lost += [f"{rated[environment].name} {about['failed_seeds']}"] * bool(about["failed_seeds"])
+        if len(strata) > 1:
+            budgets = set(played.values())
+            about = {"environment": f"ALE/*-v5@{preset}", "failed_seeds": "; ".join(lost)}
+            about |= {"budget": budgets.pop() if len(budgets) == 1 else np.nan}
+            about |= {"citation": known.citation.iloc[0]}
+            rows += [who | about | row for row in _estimates(ACROSS, strata)]
+    return table.frame("human_normalised", rows)
+
+
+def _arms(plan: Mapping[str, Any], rated: Mapping[str, Game]) -> dict[tuple[str, str, str], dict[str, int]]:
+    """(implementation, algorithm, preset) -> the environments it was to play, each with its budget."""
+    arms: dict[tuple[str, str, str], dict[str, int]] = {}
+    for cell in plan["cells"]:
+        if game := rated.get(cell["environment"]):
+            who = (cell["implementation"], cell["algorithm"], game.preset)
+            arms.setdefault(who, {})[cell["environment"]] = cell["budget"]
+    return arms
+
+
+def _estimates(
+    statistics: Mapping[str, Callable[..., stats.Array]], strata: list[stats.Array]
+) -> Iterator[dict[str, Any]]:
+    """Each statistic of the strata, a game's seeds each, with its interval; NaN where a game has no score."""
+    seeds = min(len(x) for x in strata)
+    for name, statistic in statistics.items():
+        low, high = stats.bootstrap_interval(statistic, *strata) if seeds else (np.nan, np.nan)
+        estimate = statistic(*strata) if seeds else np.nan
+        interval = {"ci_low": low, "ci_high": high, "games": len(strata), "seeds": seeds}
+        yield {"statistic": name, "estimate": estimate, **interval}

@@ -1,0 +1,170 @@
+"""Candidates whose returns come from logs, scored on equal terms with what they are compared with.
+
+Logged evaluations happen where somebody chose to evaluate: every arm is scored on that grid, the reference's
+curve interpolated linearly. A random agent does not learn, and may have a shorter budget: it counts by the
+mean of its evaluations. Logged training returns are compared with the training returns in the reference's
+`episodes.parquet`: means over equal stretches of the budget, as many as the protocol has evaluations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from rlparity.analysis import statistics as stats
+from rlparity.analysis import tables as table
+from rlparity.analysis.schemas import ARM
+from rlparity.analysis.verdicts import ENDPOINTS, REFERENCE, TRAINING, random_agent
+
+LAST = 0.1  # of the budget, over which the final training return is averaged
+Who = tuple[str, str, str]  # implementation, algorithm, environment
+
+
+class Logged(NamedTuple):
+    """A candidate of logs in one environment, and whom it meets there."""
+
+    candidate: Who
+    reference: Who
+    random: Who | None
+    budget: int
+    points: int
+
+    def others(self) -> list[Who]:
+        """Reference and random agent."""
+        return [self.reference] + ([self.random] if self.random else [])
+
+
+def logged(plan: Mapping[str, Any]) -> list[Logged]:
+    """The candidates of a plan that come as commands or logs."""
+    found: dict[Who, Logged] = {}
+    for cell in plan.get("cells", ()):
+        if {"command", "logs"} & cell.get("candidate", {}).keys():
+            algorithm, environment, random = cell["algorithm"], cell["environment"], random_agent(plan)
+            who = (cell["implementation"], algorithm, environment)
+            reference = (REFERENCE, plan["algorithms"][algorithm]["reference"], environment)
+            floor = ("scratch", random, environment) if random else None
+            found[who] = Logged(who, reference, floor, cell["budget"], cell["evaluation"]["points"])
+    return list(found.values())
+
+
+def score(points: pd.DataFrame, episodes: Path, runs: pd.DataFrame, plan: Mapping[str, Any]) -> pd.DataFrame:
+    """Columns of table `scores` and `terms`, a candidate's name: its scores, and those of the reference and
+    the random agent on the same terms.
+
+    `points` are mean returns of evaluations as `analyse.evaluation_points` gives them; `episodes`, the table
+    of training games, is read if there are such candidates.
+    """
+    rows: list[dict[str, Any]] = []
+    found = logged(plan)
+    games = table.read(episodes) if found else pd.DataFrame()
+    for one in found:
+        budgets = {tuple(cell[key] for key in ARM): cell["budget"] for cell in plan["cells"]}
+        for who in one.others():
+            budgets.setdefault(who, one.budget)
+        values = {**_evaluated(one, points), **_trained(one, games, budgets)}
+        ends = [end for end in (*ENDPOINTS, *TRAINING) if end in values] or list(TRAINING)
+        for who in (one.candidate, *one.others()):
+            failed = set(runs[_is(runs, who) & (runs["status"] != "done")]["seed"])
+            for seed in sorted(set(runs[_is(runs, who)]["seed"])):
+                for end in ends:
+                    value = values.get(end, {}).get((who, seed), np.nan)
+                    value = np.nan if seed in failed else value
+                    keys = dict(zip(ARM, who, strict=True))
+                    score = {**keys, "seed": seed, "endpoint": end, "value": value}
+                    rows.append({**score, "terms": one.candidate[0]})
+    terms = pd.Series([row.pop("terms") for row in rows], dtype=str)
+    return table.frame("scores", rows).assign(terms=terms)
+
+
+def curves(episodes: Path, plan: Mapping[str, Any]) -> pd.DataFrame:
+    """Columns of table `seed_curves`: mean training returns of these candidates and their references, by the
+    environment step at which a stretch of the budget ends."""
+    rows: list[dict[str, Any]] = []
+    found = logged(plan)
+    games = table.read(episodes) if found else pd.DataFrame()
+    logging = [one for one in found if not games[_is(games, one.candidate)].empty]
+    arms = {who: one for one in logging for who in (one.candidate, one.reference)}
+    for who, one in arms.items():
+        for seed, part in games[_is(games, who)].groupby("seed"):
+            values = stretches(part["env_step"], part["episode_return"], one.budget, one.points)
+            keys = {**dict(zip(ARM, who, strict=True)), "protocol": "training", "seed": int(seed)}
+            ends = [one.budget * (k + 1) // one.points for k in range(one.points)]
+            rows += [{**keys, "env_step": at, "value": value} for at, value in zip(ends, values, strict=True)]
+    return table.frame("seed_curves", rows)
+
+
+def _is(frame: pd.DataFrame, who: Who) -> pd.Series:
+    return (
+        (frame["implementation"] == who[0])
+        & (frame["algorithm"] == who[1])
+        & (frame["environment"] == who[2])
+    )
+
+
+Values = dict[str, dict[tuple[Who, int], float]]  # endpoint -> (who, seed) -> score
+
+
+def _evaluated(one: Logged, points: pd.DataFrame) -> Values:
+    """Endpoints of evaluations on the candidate's grid; none if it logged none."""
+    own = points[_is(points, one.candidate)]
+    if own.empty:
+        return {}
+    protocol = (
+        "sampled"
+        if (own["protocol"] == "sampled").all()
+        else own["protocol"][own["protocol"] != "sampled"].iloc[0]
+    )
+    curves = dict(_curves(points, one.candidate, protocol))
+    start = max(curve.index[0] for curve in curves.values())
+    end = min(curve.index[-1] for curve in curves.values())
+    steps = {step for curve in curves.values() for step in curve.index if start <= step <= end}
+    grid = np.array(sorted(steps), dtype=float)
+    if not len(grid):
+        return {}
+    found: Values = {"final": {}}
+    for who in (one.candidate, *one.others()):
+        for seed, curve in _curves(points, who, "sampled" if who == one.random else protocol):
+            if who == one.random:
+                value = np.full(len(grid), curve.mean())
+            elif curve.index[-1] >= end:
+                value = np.interp(grid, curve.index, curve)
+            else:
+                continue
+            found["final"][who, seed] = float(value[-1])
+            if len(grid) > 1:
+                found.setdefault("auc", {})[who, seed] = stats.area_under_curve(grid, value)
+    return found
+
+
+def _curves(points: pd.DataFrame, who: Who, protocol: str) -> Iterator[tuple[int, pd.Series]]:
+    here = points[_is(points, who) & (points["protocol"] == protocol)]
+    for seed, part in here.groupby("seed"):
+        yield int(seed), part.set_index("clock")["value"].sort_index()
+
+
+def _trained(one: Logged, games: pd.DataFrame, budgets: Mapping[Any, int]) -> Values:
+    """Endpoints of returns in training; none if it logged none."""
+    if games[_is(games, one.candidate)].empty:
+        return {}
+    found: Values = {name: {} for name in TRAINING}
+    last = max(1, round(LAST * one.points))
+    for who in (one.candidate, *one.others()):
+        for seed, part in games[_is(games, who)].groupby("seed"):
+            curve = stretches(part["env_step"], part["episode_return"], budgets[who], one.points)
+            for name, value in zip(TRAINING, (curve.mean(), curve[-last:].mean()), strict=True):
+                found[name][who, int(seed)] = float(value)
+    return found
+
+
+def stretches(env_step: pd.Series, value: pd.Series, budget: int, n: int) -> stats.Array:
+    """Mean return of the games that ended in each of n equal stretches of the budget, (n,).
+
+    A stretch in which none ended lies between its neighbours, or equals the nearest one.
+    """
+    place = np.clip(np.ceil(np.asarray(env_step) * n / budget).astype(int), 1, n)
+    means = pd.Series(np.asarray(value, dtype=float)).groupby(place).mean()
+    return np.interp(np.arange(1, n + 1), means.index, means)

@@ -1,0 +1,232 @@
+"""Stage `analyse`: the four tables of records -> every CSV of a report.
+
+Endpoints come from the deterministic evaluations, and of an arm that has none (the random agent) from the
+sampled ones. A failed seed keeps its learning curve as far as it goes, and has no `final` and no `auc`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rlparity.analysis import logged_returns as comparable
+from rlparity.analysis import schemas as columns
+from rlparity.analysis import statistics as stats
+from rlparity.analysis import tables as table
+from rlparity.analysis.dqn2013_table import dqn2013, printed
+from rlparity.analysis.human_normalized import human_normalised, references
+from rlparity.analysis.published_scores import paper, published
+from rlparity.analysis.schemas import SEED, TABLES
+from rlparity.analysis.verdicts import ENDPOINTS, TRAINING, Scores, pairs, verdicts
+from rlparity.environments.atari_ids import games
+from rlparity.errors import UserError
+
+ARM = list(columns.ARM)
+TAUS = 51  # points of a performance profile
+ATARI = ("human_normalised", "dqn2013")  # tables that a suite without Atari games does not have
+PHASES = ("training", "evaluation", "wall")  # what a cell spends time on
+
+
+def analyse(tables: Path, published_numbers: Path, into: Path) -> None:
+    """Write the CSVs of a report; those about Atari games only where the suite has any.
+
+    Reads `tables/{evaluations,runs}.parquet` and `tables/plan.json`, and the folder of published numbers.
+    Raises UserError where one of them is missing or damaged.
+    """
+    plan = _plan(tables / "plan.json")
+    evaluations, runs = (table.read(tables / f"{name}.parquet") for name in ("evaluations", "runs"))
+    points = evaluation_points(evaluations, plan)
+    trained = comparable.curves(tables / "episodes.parquet", plan)
+    drawn = points if trained.empty else pd.concat([points, trained], ignore_index=True)
+    scores, curve = score(points, runs, plan), curves(drawn)
+    equal = comparable.score(points, tables / "episodes.parquet", runs, plan)
+    own = equal[equal["terms"] == equal["implementation"]]
+    scores = pd.concat([scores, own[list(TABLES["scores"])]], ignore_index=True)
+    made = {
+        "scores": scores,
+        "summary": summary(scores),
+        "verdicts": verdicts(scores, plan, equal),
+        "paper": paper(scores, plan, published(published_numbers), curve),
+        "curves": curve,
+        "seed_curves": table.frame("seed_curves", drawn[list(TABLES["seed_curves"])]),
+        "profiles": profiles(scores),
+        "improvement": improvement(scores, plan, equal),
+        "thresholds": thresholds(scores, runs, plan),
+        "cost": cost(runs),
+    }
+    if games(plan["environments"]):
+        made["human_normalised"] = human_normalised(scores, plan, references(published_numbers))
+        made["dqn2013"] = dqn2013(scores, plan, printed(published_numbers))
+    for name in set(ATARI) - made.keys():
+        (into / f"{name}.csv").unlink(missing_ok=True)
+    for name, rows in made.items():
+        table.write_csv(into, name, rows)
+
+
+def _plan(file: Path) -> dict[str, Any]:
+    try:
+        plan: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file}: cannot be read ({error}); run the stage collect") from None
+    return plan
+
+
+def evaluation_points(evaluations: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
+    """Mean return of each evaluation: columns of `seed_curves`, and `clock`, the step as it was recorded.
+
+    `env_step` is the nominal point: an evaluation happens when a multiple of budget / points is crossed.
+    """
+    keys = [*ARM, "protocol", "seed", "env_step"]
+    points = evaluations.groupby(keys, observed=True)["episode_return"].mean().rename("value").reset_index()
+    asked = {
+        tuple(cell[key] for key in ARM): (cell["budget"], cell["evaluation"]["points"])
+        for cell in plan["cells"]
+    }
+    known = pd.DataFrame(
+        [(*arm, *numbers) for arm, numbers in asked.items()], columns=[*ARM, "budget", "points"]
+    )
+    points = points.merge(known, on=ARM, how="inner")
+    points["clock"] = points["env_step"]
+    nominal = points["clock"] * points["points"] // points["budget"] * points["budget"] // points["points"]
+    elsewhere = pd.MultiIndex.from_frame(points[ARM]).isin([one.candidate for one in comparable.logged(plan)])
+    points["env_step"] = nominal.where(~elsewhere, points["clock"])
+    return points.sort_values(keys, kind="stable").reset_index(drop=True)
+
+
+def score(points: pd.DataFrame, runs: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
+    """Table `scores`: one row for each seed and endpoint; without a value where a seed failed, has not ended,
+    or never reached the threshold."""
+    curves = {key: curve for key, curve in points.groupby([*ARM, "seed", "protocol"])}
+    main = {key[:3]: key[-1] for key in curves if key[-1] != "sampled"}
+    rows, elsewhere = [], {one.candidate for one in comparable.logged(plan)}
+    for run in runs.sort_values([*ARM, "seed"]).to_dict("records"):
+        arm = tuple(run[key] for key in ARM)
+        if arm in elsewhere:
+            continue
+        protocol = main.get(arm, "sampled")
+        curve = curves.get((*arm, run["seed"], protocol), points.iloc[:0])
+        threshold = plan["environments"][run["environment"]]["threshold"]
+        at_end = curve["value"][curve["clock"] == run["budget"]]
+        whole = run["status"] == "done" and len(at_end) == 1
+        values = {
+            "final": at_end.iloc[0] if whole else np.nan,
+            "auc": stats.area_under_curve(curve["clock"], curve["value"]) if whole else np.nan,
+        }
+        if threshold is not None and run["status"] != "unfinished":
+            values["time_to_threshold"] = stats.time_to_threshold(curve["clock"], curve["value"], threshold)
+        who = {key: run[key] for key in SEED}
+        rows += [{**who, "endpoint": endpoint, "value": value} for endpoint, value in values.items()]
+    return table.frame("scores", rows)
+
+
+def _arms(scores: pd.DataFrame, *keys: str) -> Iterator[tuple[dict[str, Any], stats.Array, str]]:
+    """Each group's keys, the values there are (n,), and the seeds that have none."""
+    for key, part in scores.groupby([*ARM, *keys]):
+        missing = ", ".join(str(seed) for seed in part["seed"][part["value"].isna()])
+        yield dict(zip([*ARM, *keys], key, strict=True)), part["value"].dropna().to_numpy(), missing
+
+
+def summary(scores: pd.DataFrame) -> pd.DataFrame:
+    """Table `summary`: IQM, mean and median over seeds, with bootstrap intervals."""
+    rows = []
+    for who, x, failed in _arms(scores[scores["endpoint"].isin((*ENDPOINTS, *TRAINING))], "endpoint"):
+        for name, statistic in stats.STATISTICS.items():
+            low, high = stats.bootstrap_interval(statistic, x) if len(x) else (np.nan, np.nan)
+            estimate = statistic(x) if len(x) else np.nan
+            interval = {"ci_low": low, "ci_high": high, "seeds": len(x), "failed_seeds": failed}
+            rows.append({**who, "statistic": name, "estimate": estimate, **interval})
+    return table.frame("summary", rows)
+
+
+def curves(points: pd.DataFrame) -> pd.DataFrame:
+    """Table `curves`: IQM over seeds with its bootstrap interval, and mean, at each nominal point."""
+    parts = []
+    for key, part in points.groupby([*ARM, "protocol"]):
+        grid = part.pivot_table(index="env_step", columns="seed", values="value")
+        for seeds, rows in grid.groupby(grid.notna().apply(tuple, axis=1)):  # failed seeds end early
+            values = rows.to_numpy()[:, list(seeds)]
+            low, high = stats.bootstrap_interval(stats.iqm, values)
+            numbers = {
+                "iqm": stats.iqm(values),
+                "ci_low": low,
+                "ci_high": high,
+                "mean": values.mean(-1),
+                "seeds": values.shape[-1],
+            }
+            who = dict(zip([*ARM, "protocol"], key, strict=True))
+            parts.append(pd.DataFrame({**who, "env_step": rows.index, **numbers}))
+    whole = pd.concat(parts).sort_values([*ARM, "protocol", "env_step"]) if parts else pd.DataFrame()
+    return table.frame("curves", whole)
+
+
+def profiles(scores: pd.DataFrame) -> pd.DataFrame:
+    """Table `profiles`: share of seeds whose final return exceeds tau, on one grid for each environment."""
+    final = scores[(scores["endpoint"] == "final") & scores["value"].notna()]
+    grids = {}
+    for environment, values in final.groupby("environment")["value"]:
+        low, high = values.min(), values.max()
+        step = ((high - low) or 1.0) / (TAUS - 1)
+        grids[environment] = np.linspace(low - step, high, TAUS)
+    rows = []
+    for who, x, _ in _arms(final):
+        tau = grids[who["environment"]]
+        for numbers in zip(tau, *stats.performance_profile(x, tau), strict=True):
+            rows.append({**who, **dict(zip(("tau", "fraction", "ci_low", "ci_high"), numbers, strict=True))})
+    return table.frame("profiles", rows)
+
+
+def improvement(
+    scores: pd.DataFrame, plan: dict[str, Any], equal: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Table `improvement`: probability that a seed scores above one of the reference's."""
+    arms, rows = Scores(scores, equal), []
+    chance: Callable[..., stats.Array] = stats.probability_of_improvement
+    for pair in pairs(plan, arms):
+        for endpoint, terms in arms.judged(pair):
+            x = arms(pair.environment, pair.implementation, pair.algorithm, endpoint, terms)
+            y = arms(pair.environment, *pair.judge, endpoint, terms)
+            if len(x) and len(y):
+                low, high = stats.bootstrap_interval(chance, x, y)
+                who = {**pair._asdict(), "endpoint": endpoint}
+                rows.append({**who, "probability": chance(x, y), "ci_low": low, "ci_high": high})
+    return table.frame("improvement", rows)
+
+
+def thresholds(scores: pd.DataFrame, runs: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
+    """Table `thresholds`: how many seeds reached the task's threshold, and when; the others are censored."""
+    failed = {tuple(run[key] for key in SEED) for run in runs[runs.status != "done"].to_dict("records")}
+    budgets = runs.groupby(ARM)["budget"].max()
+    rows = []
+    for key, part in scores[scores["endpoint"] == "time_to_threshold"].groupby(ARM):
+        who = dict(zip(ARM, key, strict=True))
+        rows.append(
+            {
+                **who,
+                "threshold": plan["environments"][who["environment"]]["threshold"],
+                "reached": part["value"].notna().sum(),
+                "seeds": len(part),
+                "median_env_step": stats.censored_median(part["value"]),
+                "budget": budgets[key],
+                "failed_seeds": ", ".join(str(seed) for seed in part["seed"] if (*key, seed) in failed),
+            }
+        )
+    return table.frame("thresholds", rows)
+
+
+def cost(runs: pd.DataFrame) -> pd.DataFrame:
+    """Table `cost`: over an arm's cells: throughput of a process, times per seed, largest memory."""
+    rows = []
+    for key, part in runs.groupby(ARM):
+        cells = part.drop_duplicates("cell")
+        steps = (cells["steps_per_second"] * cells["training_time_s"]).sum()
+        trained = cells["training_time_s"].sum()
+        times = {f"{name}_time_per_seed_s": cells[f"{name}_time_s"].sum() / len(part) for name in PHASES}
+        rates = {"steps_per_second": steps / trained if trained > 0 else np.nan, **times}
+        who = dict(zip(ARM, key, strict=True))
+        rows.append({**who, "seeds": len(part), **rates, "peak_memory_mib": cells["peak_memory_mib"].max()})
+    return table.frame("cost", rows)

@@ -1,0 +1,196 @@
+"""Tables of `columns.TABLES`: read, check, concatenate, write.
+
+`collect` is the stage that turns the records of a suite's cells into four tables. It believes nothing: a
+record counts only if it hashes to what its run.json says, has the schema of `records.SCHEMAS`, and speaks
+of its own cell.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from rlparity.analysis.schemas import ARM, DTYPES, TABLES
+from rlparity.cell import Cell
+from rlparity.errors import UserError
+from rlparity.records import KEYS, SCHEMAS, write_bytes
+
+ORDER = {  # what a table of records is sorted by; rows that agree keep their order
+    "episodes": [name for name, _ in KEYS],
+    "evaluations": [*(name for name, _ in KEYS), "protocol", "episode"],
+    "progress": [*(name for name, _ in KEYS), "metric"],
+    "runs": [name for name, _ in KEYS[:4]],
+}
+STATUS = ("done", "failed", "unfinished")
+SHIPPED = ("episodes.parquet", "evaluations.parquet")  # what a report carries of a cell, beside run.json
+
+
+def frame(name: str, rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Rows as a table of `TABLES`, with its columns and dtypes. Raises KeyError for any other column."""
+    table, columns = pd.DataFrame(rows), TABLES[name]
+    if extra := set(table.columns) - set(columns):
+        raise KeyError(f"{name} has no column {', '.join(sorted(extra))}")
+    return table.reindex(columns=list(columns)).astype(
+        {key: DTYPES[column.dtype][0] for key, column in columns.items()}
+    )
+
+
+def read(path: Path) -> pd.DataFrame:
+    """Read `<table>.parquet` or `.csv`. Raises UserError where it is missing, unreadable or another table."""
+    columns = TABLES[path.stem]
+    if not path.is_file():
+        raise UserError(f"{path}: missing; run the stage that makes it")
+    try:
+        if path.suffix == ".csv":
+            dtypes = {key: DTYPES[column.dtype][0] for key, column in columns.items()}
+            table = pd.read_csv(path, dtype=dtypes)
+        else:
+            table = pq.read_table(path).to_pandas()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({_line(error)})") from None
+    check(path, path.stem, table.columns)
+    return table
+
+
+def check(path: Path, name: str, found: Iterable[str]) -> None:
+    """Raise UserError unless the columns are those of the table, in order."""
+    wanted, found = list(TABLES[name]), list(found)
+    if found != wanted:
+        raise UserError(f"{path}: not a table of {name}: its columns are {', '.join(found) or 'none'}")
+
+
+def write_csv(folder: Path, name: str, table: pd.DataFrame) -> None:
+    """Write `<folder>/<name>.csv`, whole or not at all; the same table gives the same bytes."""
+    check(folder / f"{name}.csv", name, table.columns)
+    text = table.to_csv(index=False, float_format="%.10g", lineterminator="\n")
+    write_bytes(folder / f"{name}.csv", text.encode())
+
+
+def collect(
+    cells: list[Cell],
+    results: Path,
+    reports: Path,
+    plan: Mapping[str, Any],
+    places: Mapping[str, Path] | None = None,
+) -> None:
+    """Records of all cells -> `results/<suite>/tables/`; what a report ships -> `reports/<suite>/records/`.
+
+    A failed cell contributes the rows it has, and its reason to the table of runs. A cell restored from a
+    report has no `progress.parquet` and contributes none. Raises UserError, naming the file, for records
+    that are missing, damaged, of another cell, or made by other code or settings than the suite asks for.
+    `places` says, by cell folder, where records lie that are not there.
+    """
+    parts: dict[str, list[pa.Table]] = {kind: [schema.empty_table()] for kind, schema in SCHEMAS.items()}
+    runs: list[dict[str, Any]] = []
+    shipped: dict[Path, bytes] = {}
+    for cell in cells:
+        folder = (places or {}).get(str(cell.folder), results / cell.folder)
+        run, shelf = read_run(folder, cell), reports / plan["name"] / "records" / Path(*cell.folder.parts[1:])
+        for kind in SCHEMAS:
+            file = folder / f"{kind}.parquet"
+            if kind == "progress" and not file.exists():
+                continue
+            content = _verified(file, run)
+            parts[kind].append(_records(file, content, cell))
+            if file.name in SHIPPED:
+                shipped[shelf / file.name] = content
+        shipped[shelf / "run.json"] = (folder / "run.json").read_bytes()
+        runs += _runs(cell, run)
+    tables = {kind: pa.concat_tables(tables) for kind, tables in parts.items()}
+    tables["runs"] = pa.Table.from_pylist(runs, schema=_schema("runs"))
+    into = results / plan["name"] / "tables"
+    for kind, table in tables.items():
+        sink = pa.BufferOutputStream()
+        order = [(key, "ascending") for key in ORDER[kind]]
+        pq.write_table(table.sort_by(order), sink, compression="zstd")
+        write_bytes(into / f"{kind}.parquet", sink.getvalue().to_pybytes())
+    for path, content in shipped.items():
+        if not path.exists() or path.read_bytes() != content:
+            write_bytes(path, content)
+    text = json.dumps(plan, indent=1) + "\n"
+    for folder in (into, reports / plan["name"]):
+        write_bytes(folder / "plan.json", text.encode())
+
+
+def read_run(folder: Path, cell: Cell) -> dict[str, Any]:
+    """The cell's run.json. Raises UserError where it is missing, damaged or of another fingerprint."""
+    file = folder / "run.json"
+    if not file.is_file():
+        raise UserError(f"{file}: missing; cell {cell.folder} has not been run to its end")
+    try:
+        run: dict[str, Any] = json.loads(file.read_bytes())
+        made, hashes, status, accepted = run["fingerprint"], run["hashes"], run["status"], cell.made(run)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{file}: not the record of a run ({_line(error)})") from None
+    if not isinstance(hashes, dict) or status not in STATUS:
+        raise UserError(
+            f"{file}: not the record of a run (status is {status!r}, allowed are {', '.join(STATUS)})"
+        )
+    if not accepted:
+        raise UserError(
+            f"{file}: cell {cell.folder} was trained with fingerprint {made}, the suite now asks for "
+            f"{cell.fingerprint}; train it again"
+        )
+    return run
+
+
+def _verified(file: Path, run: Mapping[str, Any]) -> bytes:
+    if not file.is_file():
+        raise UserError(f"{file}: missing, though run.json beside it says that the cell was run; run again")
+    content, again = file.read_bytes(), f"delete the folder {file.parent} and run again"
+    expected = run["hashes"].get(file.name)
+    if expected is None and file.name in SHIPPED:
+        raise UserError(f"{file.parent / 'run.json'}: key hashes lacks {file.name}; {again}")
+    if expected not in (None, hashlib.sha256(content).hexdigest()):
+        raise UserError(f"{file}: truncated or changed since run.json was written; {again}")
+    return content
+
+
+def _records(file: Path, content: bytes, cell: Cell) -> pa.Table:
+    try:
+        table = pq.read_table(pa.BufferReader(content))
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{file}: not a Parquet file ({_line(error)})") from None
+    if not table.schema.equals(SCHEMAS[file.stem]):
+        found = ", ".join(f"{field.name} {field.type}" for field in table.schema)
+        raise UserError(f"{file}: not a table of {file.stem}: its columns are {found or 'none'}")
+    own = {name: {getattr(cell, name)} for name in ARM} | {"seed": set(cell.seeds)}
+    for name, allowed in own.items():
+        if foreign := set(pc.unique(table[name]).to_pylist()) - allowed:
+            raise UserError(
+                f"{file}: has rows of {name} {min(foreign, key=str)!r}, not of cell {cell.folder}"
+            )
+    return table
+
+
+def _runs(cell: Cell, run: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One row for each seed. A failed cell that names no seed failed with all of them."""
+    reasons = {int(seed): str(reason) for seed, reason in run.get("failed_seeds", {}).items()}
+    if run["status"] == "failed" and not reasons:
+        reasons = dict.fromkeys(cell.seeds, str(run.get("reason", "the cell failed")))
+    whole = {name: run.get(name) for name in TABLES["runs"] if name in run}
+    whole |= {name: getattr(cell, name) for name in (*ARM, "budget", "n_envs")}
+    git = run.get("git") or {}
+    whole |= {"commit": git.get("commit"), "dirty": git.get("dirty")}
+    whole |= {"seeds_in_cell": len(cell.seeds), "cell": str(cell.folder)}
+    broken = "failed" if run["status"] == "done" else run["status"]
+    status = {seed: broken if seed in reasons else "done" for seed in cell.seeds}
+    return [
+        {**whole, "seed": seed, "status": status[seed], "reason": reasons.get(seed)} for seed in cell.seeds
+    ]
+
+
+def _schema(name: str) -> pa.Schema:
+    return pa.schema([(key, DTYPES[column.dtype][1]) for key, column in TABLES[name].items()])
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:120]

@@ -1,0 +1,68 @@
+"""How long Snakemake takes to plan a suite of so many cells, before the first job starts."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from io import StringIO
+from pathlib import Path
+
+from rlparity.errors import UserError
+from rlparity.provenance import host as provenance
+from rlparity.records import write_bytes
+from rlparity.suites import hyperparameters as settings
+from rlparity.suites.forecast import DAG
+
+COLUMNS = ("cells", "seconds", "seconds_again", "hardware", "versions", "commit")
+
+
+def measure(sizes: Sequence[int], reports: Path) -> None:
+    """Dry runs of made-up suites: `seconds` with orders still to be written, `seconds_again` with all there.
+    Writes `benchmark/dag.csv`."""
+    rows = []
+    for size in sizes:
+        first, again = _dry_runs(size)
+        print(f"{size:,} cells: {first:.1f} s, again {again:.1f} s", file=sys.stderr)
+        rows.append([size, round(first, 2), round(again, 2), *_where()])
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([COLUMNS, *rows])
+    write_bytes(reports / DAG, text.getvalue().encode())
+
+
+def _where() -> tuple[str, str, str]:
+    hardware, versions = provenance.hardware(), provenance.versions()
+    about = f"{hardware['cpu']}, {hardware['cores']} cores"
+    return about, f"snakemake {versions['snakemake']}", provenance.git()["commit"] or ""
+
+
+def _dry_runs(size: int) -> tuple[float, float]:
+    suite = {
+        "name": "dag",
+        "title": "Made up to be planned",
+        "environments": ["CartPole-v1"],
+        "algorithms": ["ppo"],
+        "implementations": ["scratch", "sb3"],
+        "seeds": list(range(max(size // 2, 1))),
+        "budgets": {"default": 100_000},
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "dag.yaml")
+        file.write_text(json.dumps(suite), encoding="utf-8")
+        root = settings.root()
+        command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "all", "--cores", "1"]
+        command += ["--snakefile", str(root / "Snakefile"), "--configfile", str(file), "--directory", folder]
+        return _timed(command, root), _timed(command, root)
+
+
+def _timed(command: list[str], root: Path) -> float:
+    started = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, cwd=root)
+    if done.returncode:
+        raise UserError(f"bench: the dry run stopped: {done.stderr.strip()[-300:]}")
+    return time.perf_counter() - started

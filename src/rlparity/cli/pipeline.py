@@ -1,0 +1,109 @@
+"""Stages of the pipeline, each a command that Snakemake calls."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from rlparity.cli.base import Add, end_with_parent, say
+from rlparity.errors import UserError
+
+STARTED = time.monotonic()
+
+
+def add_commands(add: Add) -> None:
+    """One for each stage, in the order in which the pipeline calls them."""
+    cell = add("cell", train_cell, "Train one cell.")
+    cell.add_argument("--cell", required=True, help="the cell as JSON, or the file that holds it (cell.json)")
+    cell.add_argument("--into", type=Path, metavar="FOLDER", help="default: the folder of the file")
+    cell.add_argument("--time-limit", type=float, default=0, metavar="SECONDS", help="default: none")
+    collecting = add("collect", collect, "Records -> tables.", "SUITE")
+    collecting.add_argument("--narrow", type=json.loads, default={}, metavar="JSON")
+    reporting = add("report", report_suite, "Figures and statistics -> the page.", "SUITE")
+    reporting.add_argument(
+        "--summary", type=Path, metavar="FILE", help="write what is printed to a file, too"
+    )
+    stages = [
+        collecting,
+        add("films", make_films, "Trained agents at play -> short films.", "SUITE"),
+        add("analyse", analyse, "Tables -> statistics and verdicts.", "SUITE"),
+        add("draw", draw, "Statistics -> figures.", "SUITE"),
+        reporting,
+        add("index", index_reports, "The page of all suites."),
+        add("check", check_seeds, "Say which seeds failed.", "SUITE"),
+    ]
+    for command in stages:
+        command.add_argument("--results", type=Path, default=Path("results"))
+        command.add_argument("--reports", type=Path, default=Path("reports"))
+
+
+def train_cell(chosen: argparse.Namespace, rest: list[str]) -> None:
+    end_with_parent()
+    from rlparity.runs import pending as orders
+
+    inline = chosen.cell.startswith("{")
+    if inline and chosen.into is None:
+        raise UserError("cell: name a folder with --into")
+    cell = orders.parse(chosen.cell) if inline else orders.read(Path(chosen.cell))
+    from rlparity.runs import run_cell as runner
+    from rlparity.runs import time_limit as watchdog
+
+    folder = chosen.into or Path(chosen.cell).parent
+    with watchdog.limited(chosen.time_limit, folder):
+        runner.check_code(cell)
+        runner.run_cell(cell, folder, STARTED, lambda who: say(f"waiting: {who}"))
+
+
+def collect(chosen: argparse.Namespace, rest: list[str]) -> None:
+    from rlparity.analysis import tables as table
+    from rlparity.suites import suite
+
+    checked = suite.load(suite.find(chosen.suite), chosen.narrow, elsewhere=True)
+    table.collect(list(checked.cells), chosen.results, chosen.reports, checked.plan())
+
+
+def make_films(chosen: argparse.Namespace, rest: list[str]) -> None:
+    end_with_parent()
+    from rlparity.playback import films
+
+    print(films.make(chosen.suite, chosen.results, chosen.reports))
+
+
+def analyse(chosen: argparse.Namespace, rest: list[str]) -> None:
+    from rlparity.analysis import summarize as analyse
+    from rlparity.suites import hyperparameters as settings
+
+    published = settings.root() / settings.RESOURCES.parent / "published"
+    analyse.analyse(chosen.results / chosen.suite / "tables", published, chosen.reports / chosen.suite)
+
+
+def draw(chosen: argparse.Namespace, rest: list[str]) -> None:
+    from rlparity.reporting.figures import environment as figures
+
+    figures.draw(chosen.reports / chosen.suite)
+
+
+def report_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
+    from rlparity.reporting.pages.suite import report
+
+    summary = report.render(chosen.reports / chosen.suite)
+    if chosen.summary is not None:
+        chosen.summary.write_text(summary.rstrip() + "\n", encoding="utf-8")
+
+
+def index_reports(chosen: argparse.Namespace, rest: list[str]) -> None:
+    from rlparity.reporting.pages.suite import report
+
+    report.render_index(chosen.reports)
+
+
+def check_seeds(chosen: argparse.Namespace, rest: list[str]) -> int:
+    from rlparity.runs import pending as orders
+
+    failed = orders.failed_seeds(chosen.results / chosen.suite / "tables" / "plan.json", chosen.results)
+    for line in failed:
+        print(f"rlparity: {line}", file=sys.stderr)
+    return 1 if failed else 0

@@ -1,0 +1,223 @@
+"""Commands that hold an implementation against its reference, and those that layers call themselves by."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+
+from rlparity.cli import pipeline as stages
+from rlparity.cli.base import Add, end_with_parent, say
+from rlparity.errors import UserError
+
+
+def add_commands(add: Add) -> None:
+    """All of them."""
+    _add_validate(add)
+    _add_parity(add)
+    _add_sensitivity(add)
+    calibrate = add(
+        "calibrate", calibrate_verdicts, "How often verdicts err: a reference's own seeds against each other."
+    )
+    calibrate.add_argument("suite", nargs="?", default="pool", metavar="SUITE", help="default pool")
+    calibrate.add_argument("--reports", type=Path, default=Path("reports"))
+    lockstep = add(
+        "lockstep", run_lockstep, "Real runs of Stable-Baselines3, and our agents beside them, step by step."
+    )
+    lockstep.add_argument("algorithms", nargs="*", metavar="ALGORITHM", help="default: all it knows")
+    lockstep.add_argument("--steps", type=int, default=20_000, help="environment steps; default 20000")
+    lockstep.add_argument("--reports", type=Path, default=Path("reports"))
+    layer = add("layer", look_at_layer, "Look at a Python candidate: one layer, its checks left in a file.")
+    layer.add_argument("--asked", type=json.loads, required=True, metavar="JSON")
+    layer.add_argument("--into", type=Path, required=True, metavar="FILE")
+    attempt = add(
+        "attempt",
+        train_candidate,
+        "Train a Python candidate: the cell in FOLDER/cell.json, which its rows join.",
+    )
+    attempt.add_argument("--into", type=Path, required=True, metavar="FOLDER")
+    attempt.add_argument("--heartbeat", type=Path, required=True, metavar="FILE")
+
+
+def _add_validate(add: Add) -> None:
+    validate = add(
+        "validate",
+        validate_candidate,
+        "An implementation through all layers, against its reference. Exit status: 3 if the contract could "
+        "not be run, 1 if it fails or the statistics say WORSE, 0 if they say EQUIVALENT or BETTER, else 2.",
+    )
+    brought = validate.add_mutually_exclusive_group(required=True)
+    brought.add_argument("entry", nargs="?", metavar="MODULE:FACTORY", help="a Python entry point")
+    brought.add_argument("--command", help="a program; {environment}, {seed} and {budget} are filled in")
+    brought.add_argument(
+        "--logs", metavar="PATH", help="finished logs; {seed} and {environment} in it are known"
+    )
+    validate.add_argument("--against", required=True, metavar="REFERENCE", help="such as sb3/ppo")
+    validate.add_argument("--suite", required=True, help="its name, or a path")
+    validate.add_argument("--name", default="", help="of the candidate; default: told by what is brought")
+    validate.add_argument("--environments", nargs="+", default=[], metavar="ID", help="default: all")
+    validate.add_argument("--seeds", nargs="+", default=[], metavar="RANGE", help="default: the suite's")
+    returns = validate.add_argument("--returns", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
+    returns.help = "how logs are read, such as tag=charts/return or columns.env_step=step"
+    validate.add_argument("--folder", default=".", help="where all of that is found; default: here")
+    validate.add_argument("--time-limit", type=float, metavar="SECONDS")
+    validate.add_argument("--references", choices=["shipped", "train"], default="shipped")
+    validate.add_argument("--strict", action="store_true", help="a difference in parity fails, too")
+    validate.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML")
+    jobs = validate.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), metavar="N")
+    jobs.help = "processes at a time; default: one for each core"
+    validate.add_argument("--results", type=Path, default=Path("results"))
+    validate.add_argument("--reports", type=Path, default=Path("reports"))
+
+
+def _add_parity(add: Add) -> None:
+    parity = add(
+        "parity",
+        compare_updates,
+        "Our agents' updates beside Stable-Baselines3's: same weights, batches and draws.",
+    )
+    parity.add_argument(
+        "algorithms", nargs="*", metavar="ALGORITHM", help="default: all that have a reference"
+    )
+    dtypes = ["float64", "float32"]
+    parity.add_argument("--dtype", nargs="+", choices=dtypes, default=dtypes[:1], help="default: float64")
+    parity.add_argument("--reports", type=Path, default=Path("reports"))
+
+
+def _add_sensitivity(add: Add) -> None:
+    command = add("sensitivity", plant_bugs, "Try every planted bug on every layer of validation.")
+    command.add_argument("suite", nargs="?", metavar="SUITE")
+    command.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time; default 1")
+    command.add_argument("--page", action="store_true", help="only the page, of the outcomes there are")
+    command.add_argument("--judge", action="store_true", help=argparse.SUPPRESS)  # how it calls itself
+    for inner, kind in (("--trial", str), ("--into", Path), ("--limit", int), ("--case", Path)):
+        command.add_argument(inner, type=kind, help=argparse.SUPPRESS)  # what, where to, how long, on what
+    command.add_argument("--results", type=Path, default=Path("results"))
+    command.add_argument("--reports", type=Path, default=Path("reports"))
+
+
+def validate_candidate(chosen: argparse.Namespace, rest: list[str]) -> int:
+    from rlparity.validation import junit
+
+    if chosen.junit is None:
+        return _validate(chosen, rest)
+    junit.remove(chosen.junit)
+    try:
+        return _validate(chosen, rest)
+    except UserError as error:
+        junit.write_error(str(error), chosen.junit)
+        raise
+
+
+def _validate(chosen: argparse.Namespace, rest: list[str]) -> int:
+    from rlparity.analysis import tables as table
+    from rlparity.suites import suite
+    from rlparity.validation import junit, statistics, validate
+    from rlparity.validation import request as asked
+
+    try:
+        question = asked.from_options(vars(chosen), suite.find(chosen.suite))
+        suite.check_writable(chosen.results, chosen.reports)
+        found = validate.run(question, chosen.results, chosen.reports, max(chosen.jobs, 1), say)
+    except UserError as error:
+        error.status = validate.NOT_RUN
+        raise
+    report = chosen.reports / found.plan.name
+    if found.cells:
+        table.collect(found.cells, chosen.results, chosen.reports, found.plan.plan())
+        chosen.suite, chosen.summary = found.plan.name, None
+        stages.analyse(chosen, rest)
+        found.verdicts = statistics.verdicts(report, question.called)
+    say(validate.line("statistics", found))
+    validate.record(found, chosen.strict, report)
+    if found.cells:
+        with contextlib.redirect_stdout(None):  # the verdicts have been told
+            for stage in (stages.draw, stages.report_suite):
+                stage(chosen, rest)
+    else:
+        from rlparity.reporting.pages import validation as validation_page
+
+        validation_page.render(report, found.plan.title)
+    stages.index_reports(chosen, rest)
+    if chosen.junit is not None:
+        junit.write(found, chosen.strict, chosen.junit)
+    say(f"report: {report / 'index.html'}")
+    say(validate.conclusion(found, chosen.strict))
+    return found.status(chosen.strict)
+
+
+def compare_updates(chosen: argparse.Namespace, rest: list[str]) -> int:
+    from rlparity.reporting.pages import parity as parity_page
+    from rlparity.validation.parity import table as parity_table
+
+    folder = chosen.reports / "parity"
+    passed = parity_table.make(chosen.algorithms, chosen.dtype, folder, say)
+    print(parity_page.render(folder))
+    return 0 if passed else 1
+
+
+def run_lockstep(chosen: argparse.Namespace, rest: list[str]) -> int:
+    if chosen.steps < 1:
+        raise UserError(f"lockstep: --steps {chosen.steps}; at least 1")
+    from rlparity.suites import suite
+    from rlparity.validation.lockstep import cases as lockstep_cases
+    from rlparity.validation.lockstep import table as lockstep_table
+
+    suite.check_writable(chosen.reports)
+    algorithms, folder = chosen.algorithms or lockstep_cases.ALGORITHMS, chosen.reports / "lockstep"
+    well = lockstep_table.record(algorithms, chosen.steps, folder, say)
+    from rlparity.reporting.pages import lockstep as lockstep_page
+
+    print(lockstep_page.render(folder))
+    stages.index_reports(chosen, rest)
+    return 0 if well else 1
+
+
+def calibrate_verdicts(chosen: argparse.Namespace, rest: list[str]) -> None:
+    from rlparity.reporting.pages import calibration as calibration_page
+
+    print(calibration_page.render(chosen.reports / chosen.suite, chosen.reports / "calibration"))
+    stages.index_reports(chosen, rest)
+
+
+def plant_bugs(chosen: argparse.Namespace, rest: list[str]) -> None:
+    if chosen.judge:
+        from rlparity.analysis import sequential_tests as looks
+
+        looks.serve(sys.stdin, sys.stdout)
+    elif chosen.trial is not None:
+        end_with_parent()
+        from rlparity.validation.sensitivity import trial as sensitivity_trial
+
+        sensitivity_trial.main(json.loads(chosen.trial), chosen.into, chosen.limit, chosen.case)
+    elif chosen.suite is None or chosen.jobs < 1:
+        raise UserError("sensitivity: name a suite, and at least 1 for --jobs")
+    elif chosen.page:
+        from rlparity.reporting.pages import sensitivity as sensitivity_page
+
+        print(sensitivity_page.render(chosen.results / chosen.suite, chosen.reports / chosen.suite))
+    else:
+        from rlparity.suites import suite
+        from rlparity.validation.sensitivity import plan as sensitivity_plan
+        from rlparity.validation.sensitivity import run as sensitivity
+
+        plan = sensitivity_plan.load(suite.find(chosen.suite))
+        suite.check_writable(chosen.results, chosen.reports)
+        sensitivity.Runner(plan, chosen.results, chosen.reports).run(chosen.jobs, say)
+
+
+def look_at_layer(chosen: argparse.Namespace, rest: list[str]) -> None:
+    end_with_parent()
+    from rlparity.validation import quick_layers as layers
+
+    layers.look(**chosen.asked, into=chosen.into)
+
+
+def train_candidate(chosen: argparse.Namespace, rest: list[str]) -> None:
+    end_with_parent()
+    from rlparity.candidates import isolated as candidate_process
+
+    candidate_process.train(chosen.into, chosen.heartbeat)

@@ -1,1 +1,0 @@
-"""What a stochastic policy draws from: pure functions, with randomness handed over as uniform numbers."""

@@ -1,0 +1,1 @@
+"""Environments that step S seeds x N copies at once, and what is known of them."""

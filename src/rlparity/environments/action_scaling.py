@@ -1,0 +1,29 @@
+"""Actions between the task's units and [-1, 1], where off-policy learners remember them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from rlparity.environments.base import TaskSpec
+from rlparity.errors import UserError
+
+
+class Bounds:
+    """The box of actions of a continuous task; UserError if a side of it is infinite."""
+
+    def __init__(self, task: TaskSpec):
+        low, high = torch.tensor([task.action_low, task.action_high])
+        if not (low.isfinite().all() and high.isfinite().all()):
+            raise UserError(
+                "actions without finite bounds cannot be scaled to [-1, 1]; choose an on-policy agent"
+            )
+        self.low, self.high = low.view(task.action_shape), high.view(task.action_shape)
+
+    def to_unit(self, action: Tensor) -> Tensor:
+        """(..., *action) in the task's units -> [-1, 1]."""
+        return 2.0 * ((action - self.low) / (self.high - self.low)) - 1.0
+
+    def from_unit(self, action: Tensor) -> Tensor:
+        """(..., *action) in [-1, 1] -> the task's units."""
+        return self.low + 0.5 * (action + 1.0) * (self.high - self.low)

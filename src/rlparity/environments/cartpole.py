@@ -1,0 +1,126 @@
+"""CartPole as one array program. Barto, Sutton and Anderson 1983; Gymnasium's CartPole-v1, bit for bit.
+
+Gymnasium's own vector form draws every reset from one generator, so that a seed's starts depend on its
+neighbours; here each world has the generator that `gymnasium.make` would give it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium.utils.seeding import np_random
+from torch import Tensor
+
+from rlparity.environments.base import TaskSpec
+from rlparity.environments.episode_statistics import Books
+from rlparity.records import Episode, Step
+
+GRAVITY, MASS_POLE, TOTAL_MASS, HALF_LENGTH = 9.8, 0.1, 1.1, 0.5
+POLE_MASS_LENGTH, FORCE, SECONDS = MASS_POLE * HALF_LENGTH, 10.0, 0.02
+MAX_ANGLE, MAX_POSITION = 12 * 2 * np.pi / 360, 2.4
+TIME_LIMIT = 500
+RESETS = 32  # starts drawn at once from a world's generator
+
+
+def make(environment: str, seeds: Sequence[Sequence[int]]) -> CartPole:
+    """S x N cart-poles."""
+    return CartPole(seeds)
+
+
+def accelerate(state: np.ndarray, action: np.ndarray) -> np.ndarray:
+    """One Euler step of the equations of motion: state (4, M) float64, action (M,) of {0, 1} -> (4, M)."""
+    x, x_dot, theta, theta_dot = state
+    force = np.where(action == 1, FORCE, -FORCE)
+    cos, sin = np.cos(theta), np.sin(theta)
+    temp = (force + POLE_MASS_LENGTH * np.square(theta_dot) * sin) / TOTAL_MASS
+    theta_acc = (GRAVITY * sin - cos * temp) / (
+        HALF_LENGTH * (4.0 / 3.0 - MASS_POLE * np.square(cos) / TOTAL_MASS)
+    )
+    x_acc = temp - POLE_MASS_LENGTH * theta_acc * cos / TOTAL_MASS
+    return np.stack(
+        (
+            x + SECONDS * x_dot,
+            x_dot + SECONDS * x_acc,
+            theta + SECONDS * theta_dot,
+            theta_dot + SECONDS * theta_acc,
+        )
+    )
+
+
+class CartPole:
+    """S x N cart-poles; see `rlparity.tasks.Task`."""
+
+    def __init__(self, seeds: Sequence[Sequence[int]]):
+        self.spec = TaskSpec(len(seeds), len(seeds[0]), (4,), n_actions=2)
+        self._shape = (self.spec.n_seeds, self.spec.n_envs)
+        self.reset(seeds)
+
+    def reset(self, seeds: Sequence[Sequence[int]]) -> None:
+        """Start all worlds anew."""
+        self._books = Books(*self._shape)
+        self._rng = [np_random(seed)[0] for row in seeds for seed in row]
+        self._starts = np.empty((len(self._rng), RESETS, 4))
+        self._next_start = np.full(len(self._rng), RESETS)
+        self._elapsed = np.zeros(len(self._rng), dtype=np.int64)
+        self._state = np.empty((4, len(self._rng)))
+        for world in range(len(self._rng)):
+            self._state[:, world] = self._start(world)
+        self.obs = self._observe(self._state)
+
+    def _start(self, world: int) -> np.ndarray:
+        if self._next_start[world] == RESETS:
+            self._starts[world] = self._rng[world].uniform(-0.05, 0.05, size=(RESETS, 4))
+            self._next_start[world] = 0
+        self._next_start[world] += 1
+        return self._starts[world, self._next_start[world] - 1]
+
+    def _observe(self, state: np.ndarray) -> Tensor:
+        return torch.from_numpy(state.T.astype(np.float32)).view(*self._shape, 4)
+
+    def step(self, action: Tensor, live: np.ndarray | None = None) -> Step:
+        """Push all carts: action (S, N) of {0, 1}."""
+        state = accelerate(self._state, action.reshape(-1).numpy())
+        self._elapsed += 1
+        fell = (np.abs(state[0]) > MAX_POSITION) | (np.abs(state[2]) > MAX_ANGLE)
+        last = fell | (self._elapsed >= TIME_LIMIT)
+        obs, next_obs = self.obs, self._observe(state)
+        self.obs = next_obs
+        if last.any():
+            for world in np.flatnonzero(last).tolist():
+                state[:, world] = self._start(world)
+            self._elapsed[last] = 0
+            self.obs = self._observe(state)
+        self._state = state
+        self._books.add(np.ones(self._shape), last.reshape(self._shape))
+        ends = torch.from_numpy(np.stack((~fell, last)).astype(np.float32)).view(2, *self._shape)
+        return Step(obs, action, torch.ones(self._shape), ends[0], ends[1], next_obs)
+
+    def pop_episodes(self) -> list[Episode]:
+        """The games that ended since the last call."""
+        return self._books.pop()
+
+    def snapshot(self) -> dict[str, Any]:
+        """Generators, the starts drawn from them, and every cart's state and time."""
+        return {
+            "rngs": [rng.bit_generator.state for rng in self._rng],
+            "starts": self._starts,
+            "next_start": self._next_start,
+            "elapsed": self._elapsed,
+            "state": self._state,
+            "books": self._books.snapshot(),
+        }
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `snapshot`."""
+        for rng, content in zip(self._rng, state["rngs"], strict=True):
+            rng.bit_generator.state = content
+        self._starts[:], self._next_start[:] = state["starts"], state["next_start"]
+        self._elapsed[:], self._state[:] = state["elapsed"], state["state"]
+        self._books.resume(state["books"])
+        self.obs = self._observe(self._state)
+
+    def close(self) -> None:
+        """Nothing is held."""

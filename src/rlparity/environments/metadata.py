@@ -1,0 +1,137 @@
+"""What a suite must know of an environment before anything is trained; needs Gymnasium, but not torch."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from typing import Any
+
+from rlparity.environments import atari_presets as presets
+from rlparity.errors import UserError
+
+SIMULATORS = {"box2d": "box2d", "mujoco": "mujoco"}  # family of Gymnasium's environments -> distribution
+
+
+@dataclass(frozen=True)
+class World:
+    """The spaces of one environment, and who steps it."""
+
+    actions: str  # "discrete", "continuous", or the name of a space that no agent knows
+    observation_bytes: int  # of one observation, as the environment gives it
+    observation_size: int  # numbers in one observation
+    action_size: int  # numbers in one action
+    threshold: float | None  # return at which Gymnasium calls it solved
+    time_limit: int | None  # steps
+    simulator: str | None  # distribution whose version matters besides Gymnasium's
+    module: str | None  # the user's module that defines it
+    frame_bytes: int | None = None  # of the newest frame, where an observation is a stack of the last ones
+
+
+@cache
+def probe(environment: str) -> World:
+    """Make the environment once and look at it. `module:Id` imports the module first, as Gymnasium does.
+
+    Of an Atari game ("ALE/Pong-v5@nature") the registry and the ROM's file say enough.
+    """
+    import gymnasium
+
+    if environment.startswith("ALE/"):
+        return _atari(environment)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            env: Any = gymnasium.make(environment)
+    except gymnasium.error.DependencyNotInstalled as error:
+        raise UserError(f"environment {environment!r} needs a package: {error}") from None
+    except gymnasium.error.Error:
+        known = "any id of gymnasium.registry, or 'module:Id'"
+        raise UserError(_unknown(environment, gymnasium.registry, known)) from None
+    except ImportError as error:
+        raise UserError(f"environment {environment!r} cannot be imported: {error}") from None
+    except ValueError:
+        raise UserError(f"environment {environment!r} is no id; write Id or module:Id") from None
+    try:
+        return _look(env, environment)
+    finally:
+        env.close()
+
+
+def _atari(environment: str) -> World:
+    """A game under a preset."""
+    import gymnasium
+
+    game = environment.partition("@")[0]
+    try:
+        import ale_py.roms
+
+        gymnasium.register_envs(ale_py)
+        rom = gymnasium.spec(game).kwargs["game"]
+        _, preset = presets.parse(environment)
+        ale_py.roms.get_rom_path(rom)
+    except ImportError as error:
+        raise UserError(f"environment {environment!r} needs a package, ale-py: {error}") from None
+    except gymnasium.error.Error:
+        known = [name for name in gymnasium.registry if name.startswith("ALE/")]
+        raise UserError(_unknown(game, known, "a game of ale_py, such as 'ALE/Pong-v5'", 0.8)) from None
+    except OSError as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"environment {environment!r}: ale_py's {rom}.bin cannot be read: {reason}") from None
+    size = presets.STACK * presets.SIZE**2
+    return World(
+        actions="discrete",
+        observation_bytes=size,
+        observation_size=size,
+        action_size=1,
+        threshold=None,
+        time_limit=preset.max_frames // presets.FRAME_SKIP,
+        simulator="ale-py",
+        module=None,
+        frame_bytes=presets.SIZE**2,
+    )
+
+
+def _look(env: Any, environment: str) -> World:
+    from gymnasium import spaces
+
+    kinds = {spaces.Discrete: "discrete", spaces.Box: "continuous"}
+    action = kinds.get(type(env.action_space), type(env.action_space).__name__)
+    if not isinstance(env.observation_space, spaces.Box):
+        name = type(env.observation_space).__name__
+        raise UserError(
+            f"environment {environment!r}: observations are a {name} space; only Box can be learned from"
+        )
+    if len(env.observation_space.shape) != 1:
+        raise UserError(
+            f"environment {environment!r}: observations are of shape {env.observation_space.shape}; "
+            "only vectors can be learned from, and the images of Atari games (ALE/Pong-v5@nature)"
+        )
+    entry = env.spec.entry_point
+    maker = entry.split(":")[0] if isinstance(entry, str) else entry.__module__
+    if maker.startswith("ale_py."):
+        raise UserError(f"environment {environment!r}: Atari games are named as in 'ALE/Pong-v5@nature'")
+    own = maker.startswith("gymnasium.envs.")
+    return World(
+        actions=action,
+        observation_bytes=_size(env.observation_space),
+        observation_size=math.prod(env.observation_space.shape),
+        action_size=math.prod(env.action_space.shape or ()),
+        threshold=env.spec.reward_threshold,
+        time_limit=env.spec.max_episode_steps,
+        simulator=SIMULATORS.get(maker.split(".")[2]) if own else None,
+        module=None if own else maker,
+    )
+
+
+def _size(space: Any) -> int:
+    """Bytes of one element."""
+    return math.prod(space.shape or ()) * space.dtype.itemsize if space.dtype is not None else 8
+
+
+def _unknown(environment: str, known: Iterable[str], allowed: str, cutoff: float = 0.4) -> str:
+    close = get_close_matches(environment, list(known), n=1, cutoff=cutoff)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"unknown environment {environment!r}; choose {allowed}{hint}"

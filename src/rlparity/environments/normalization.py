@@ -1,0 +1,104 @@
+"""Running normalisation of observations and rewards, as Stable-Baselines3's `VecNormalize` does it.
+
+One statistic for each seed over all its worlds; parallel variance of Chan, Golub and LeVeque 1979.
+Clips at 10, epsilon 1e-8, counts start at 1e-4. The books of the task stay raw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rlparity.environments.base import Task
+from rlparity.records import Episode, Step
+
+CLIP, EPSILON = 10.0, 1e-8
+
+
+class Moments:
+    """Running mean and variance (S, *shape), float64, of batches (S, N, *shape)."""
+
+    def __init__(self, n_seeds: int, shape: tuple[int, ...] = ()):
+        self.mean = torch.zeros(n_seeds, 1, *shape, dtype=torch.float64)
+        self.var = torch.ones(n_seeds, 1, *shape, dtype=torch.float64)
+        self.count = 1e-4
+
+    def update(self, batch: Tensor) -> None:
+        """Take in a batch (S, N, *shape)."""
+        n = batch.shape[1]
+        mean = batch.mean(1, keepdim=True)
+        var = ((batch - mean) ** 2).mean(1, keepdim=True)
+        total, delta = self.count + n, mean - self.mean
+        self.mean = self.mean + delta * n / total
+        m2 = self.var * self.count + var * n + delta**2 * self.count * n / total
+        self.var, self.count = m2 / total, total
+
+    def scale(self) -> Tensor:
+        """Standard deviation, never zero."""
+        return (self.var + EPSILON).sqrt()
+
+
+class Normalised:
+    """A task seen through running statistics: normalised observations and rewards in every `Step`."""
+
+    def __init__(self, task: Task, gamma: float):
+        self._task, self._gamma = task, gamma
+        self.spec = task.spec
+        self.obs_moments = Moments(self.spec.n_seeds, self.spec.obs_shape)
+        self.return_moments = Moments(self.spec.n_seeds)
+        self._returns = torch.zeros(self.spec.n_seeds, self.spec.n_envs, dtype=torch.float64)
+        self.obs_moments.update(task.obs.double())
+        self.obs = self.view(task.obs)
+
+    def view(self, obs: Tensor) -> Tensor:
+        """Raw observations (S, N, *obs) as the agent sees them; the statistics stay as they are."""
+        m = self.obs_moments
+        return ((obs.double() - m.mean) / m.scale()).clamp(-CLIP, CLIP).float()
+
+    def step(self, action: Tensor, live: np.ndarray | None = None) -> Step:
+        """Act in all worlds; statistics take in what the next action answers to, resets included."""
+        step = self._task.step(action, live)
+        before = self.obs
+        self.obs_moments.update(self._task.obs.double())
+        self.obs = self.view(self._task.obs)
+        self._returns = self._returns * self._gamma + step.reward.double()
+        self.return_moments.update(self._returns)
+        reward = (step.reward.double() / self.return_moments.scale()).clamp(-CLIP, CLIP).float()
+        self._returns = torch.where(step.last > 0, 0.0, self._returns)
+        return step._replace(obs=before, reward=reward, next_obs=self.view(step.next_obs))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What evaluation needs to see the task as the agent did: mean and variance of observations."""
+        return {"mean": self.obs_moments.mean, "var": self.obs_moments.var}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Take over saved statistics."""
+        self.obs_moments.mean, self.obs_moments.var = state["mean"], state["var"]
+
+    def snapshot(self) -> dict[str, Any]:
+        """The task's own snapshot, all running statistics and the discounted returns under way."""
+        moments = [(m.mean, m.var, m.count) for m in (self.obs_moments, self.return_moments)]
+        return {"task": self._task.snapshot(), "moments": moments, "returns": self._returns}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `snapshot`."""
+        self._task.resume(state["task"])
+        self._returns.copy_(state["returns"])
+        for moments, (mean, var, count) in zip(
+            (self.obs_moments, self.return_moments), state["moments"], strict=True
+        ):
+            moments.mean, moments.var = mean.view_as(moments.mean), var.view_as(moments.var)
+            moments.count = count
+        self.obs = self.view(self._task.obs)
+
+    def pop_episodes(self) -> list[Episode]:
+        """The games that ended since the last call, with raw returns."""
+        return self._task.pop_episodes()
+
+    def close(self) -> None:
+        """Close the task."""
+        self._task.close()

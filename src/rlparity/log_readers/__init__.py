@@ -1,0 +1,1 @@
+"""Read returns that other programs logged."""

@@ -1,0 +1,73 @@
+"""TensorBoard's event files, by TensorBoard's own reader: one scalar tag, by default CleanRL's returns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rlparity.log_readers.series import (
+    CLEANRL_TAG,
+    EVALUATION,
+    TRAINING,
+    Reading,
+    Refused,
+    Series,
+    games_only,
+)
+
+LENGTHS = {"charts/episodic_return": "charts/episodic_length", "eval/mean_reward": "eval/mean_ep_length"}
+
+
+def read(paths: Sequence[Path], how: Reading) -> list[Series]:
+    """One run for each folder of event files: those of one folder are one training, resumed or not."""
+    return [_folder(folder, how) for folder in dict.fromkeys(path.parent for path in paths)]
+
+
+def measure(how: Reading) -> str:
+    """What the scalar is, TRAINING or EVALUATION, by its tag if nobody says."""
+    return how.measure or (EVALUATION if how.tag.startswith(("eval", "test")) else TRAINING)
+
+
+def _folder(folder: Path, how: Reading) -> Series:
+    tag = how.tag or CLEANRL_TAG
+    events, source = _load(folder), f"{folder}, tag {tag}"
+    tags = sorted(events.Tags()["scalars"])
+    games_only(tag, source)
+    if tag not in tags:
+        raise Refused(f"{folder}: no scalar {tag!r}; there are {', '.join(tags) or 'none'}")
+    scalars = events.Scalars(tag)
+    step = np.array([event.step for event in scalars], dtype=float)
+    returns = np.array([event.value for event in scalars], dtype=float)
+    length = np.zeros(len(step))
+    beside = LENGTHS.get(tag)
+    if beside in tags and len(events.Scalars(beside)) == len(step):
+        length = np.array([event.value for event in events.Scalars(beside)], dtype=float)
+    notes = () if beside in tags else ("lengths of games are not logged, written as 0",)
+    return Series(source, measure(how), step, returns, length, None, _environment(events), notes=notes)
+
+
+def _load(folder: Path) -> Any:
+    """All scalars, however many. TensorBoard drops what lies beyond a restart that says so itself."""
+    from tensorboard.backend.event_processing import event_accumulator
+
+    events = event_accumulator.EventAccumulator(str(folder), size_guidance={event_accumulator.SCALARS: 0})
+    try:
+        events.Reload()
+    except Exception as error:  # whatever a damaged file leads to
+        raise Refused(f"{folder}: event files that cannot be read ({type(error).__name__})") from None
+    return events
+
+
+def _environment(events: Any) -> str | None:
+    """What CleanRL's table of hyper-parameters calls env_id."""
+    for tag in events.Tags()["tensors"]:
+        if tag.startswith("hyperparameters"):
+            text = b"".join(events.Tensors(tag)[0].tensor_proto.string_val).decode(errors="replace")
+            for line in text.splitlines():
+                cells = [cell.strip() for cell in line.strip("|").split("|")]
+                if len(cells) == 2 and cells[0] == "env_id":
+                    return cells[1]
+    return None

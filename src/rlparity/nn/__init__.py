@@ -1,0 +1,1 @@
+"""Seed-batched networks, optimisers, policies and distributions."""

@@ -1,0 +1,357 @@
+"""Seed-wise networks: S independent networks as one batched array program.
+
+Every layer leads with the seed: weights (S, fan_in, fan_out), inputs (S, B, fan_in). The parameters of one
+seed lie in one row of `Network.theta` (S, P), so that optimisers, clipping and checkpoints see vectors.
+Rows are padded to whole vector registers: kernels then treat a seed alike, whoever stands beside it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.optim.adam import adam
+from torch.optim.rmsprop import rmsprop
+
+from rlparity.nn import convolutions
+from rlparity.nn import onednn_linear as wide
+from rlparity.nn.convolutions import Conv
+
+TRUNK = "trunk"  # the stack before all others, where observations are images
+PAD = 32  # floats in two of the widest vector registers: kernels take two at a time, the rest one by one
+MANY = 16  # rows, from which on converting weights to bfloat16 pays
+LARGE = 2**22  # from that many multiplications on oneDNN's products are quicker than `bmm`
+
+
+class _Tanh(torch.autograd.Function):
+    """tanh x = 2 sigmoid(2x) - 1: the same function, several times quicker than `torch.tanh` on a CPU."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        y = torch.sigmoid(x * 2).mul_(2).sub_(1)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grad: Tensor) -> Tensor:
+        (y,) = ctx.saved_tensors
+        return torch.ops.aten.tanh_backward(grad[0], y)
+
+
+def tanh(x: Tensor) -> Tensor:
+    """tanh of (S, B, width). Sigmoid rounds alike for all seeds only in whole vector registers."""
+    return _Tanh.apply(x) if x.dtype == torch.float32 and x.shape[-1] % PAD == 0 else torch.tanh(x)
+
+
+ACTIVATIONS = {"tanh": tanh, "relu": torch.relu}
+
+
+class Layer(NamedTuple):
+    """One dense layer. With a `gain`: orthogonal weights and zero biases, as SB3's actor-critics start;
+    without: uniform in +-1/sqrt(fan_in), PyTorch's own start, as in SB3's DQN."""
+
+    fan_in: int
+    fan_out: int
+    gain: float | None = None
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Of one seed's weight and bias."""
+        return (self.fan_in, self.fan_out), (1, self.fan_out)
+
+
+Stack = Sequence[Layer | Conv]
+
+
+def mlp(sizes: Sequence[int], gain: float | None = None) -> Stack:
+    """A stack of layers: hidden gain sqrt(2), the last `gain`; None starts all uniformly."""
+    hidden = None if gain is None else math.sqrt(2)
+    widths = list(pairwise(sizes))
+    return [Layer(i, o, hidden) for i, o in widths[:-1]] + [Layer(*widths[-1], gain)]
+
+
+def inputs(
+    shape: Sequence[int],
+    net_arch: Sequence[int],
+    gain: float | None,
+    cnn: str = "nature",
+    shared_units: bool = True,
+) -> tuple[dict[str, Stack], list[int]]:
+    """What stands before an agent's heads, and the sizes that each head begins with.
+
+    For vectors nothing, and the input with the hidden layers; for images (channels, height, width) a stack
+    `trunk` that all heads share, and the size of its features. Without `shared_units` the dense layer after
+    the convolutions belongs to each head.
+    """
+    if len(shape) != 3:
+        return {}, [*shape, *net_arch]
+    hidden = None if gain is None else math.sqrt(2)
+    convs, n_features = convolutions.filters(shape, cnn, hidden)
+    units = convolutions.UNITS[cnn]
+    if not shared_units:
+        return {TRUNK: convs}, [n_features, units]
+    return {TRUNK: [*convs, Layer(n_features, units, hidden)]}, [units]
+
+
+class Network:
+    """Named stacks of layers, and named vectors, with one parameter vector per seed.
+
+    `theta` and `grad` are (S, P); the layers are views into `theta`, and `backward` fills `grad`. A vector is
+    given as its start, and is (S, 1, length). A stack `trunk` makes features of images for the other stacks,
+    see `features`; it may calculate in bfloat16, all else does in float32.
+    """
+
+    DERIVED = ("stacks", "vectors", "grad")  # views into theta; what every update computes anew
+
+    def __init__(
+        self,
+        stacks: Mapping[str, Stack],
+        generators: Sequence[torch.Generator],
+        activation: str = "tanh",
+        vectors: Mapping[str, Sequence[float]] | None = None,
+        precision: str = "float32",
+    ):
+        self._layers = {name: list(layers) for name, layers in stacks.items()}
+        self._lengths = {name: len(start) for name, start in (vectors or {}).items()}
+        self._activation = ACTIVATIONS[activation]
+        self.activation, self._precision = activation, precision
+        shapes = [shape for layers in self._layers.values() for layer in layers for shape in layer.shapes]
+        self.n_parameters = sum(map(math.prod, shapes)) + sum(self._lengths.values())
+        width = math.ceil(self.n_parameters / PAD) * PAD
+        start = torch.zeros(len(generators), width, device="cpu")  # drawn alike for every device
+        laid, plain = self.lay(start)
+        for k, generator in enumerate(generators):
+            for name, layers in self._layers.items():
+                for layer, (weight, bias) in zip(layers, laid[name], strict=True):
+                    _initialise(layer, weight[k], bias[k], generator)
+        for name, values in (vectors or {}).items():
+            plain[name].copy_(torch.tensor(values, device="cpu"))
+        self._bind(start.to(torch.get_default_device()))
+
+    def _bind(self, theta: Tensor) -> None:
+        """Make the rows of theta (S, P) the parameters."""
+        self.theta, self.grad = theta, torch.zeros_like(theta)
+        self.stacks, self.vectors = self.lay(theta)
+        for leaf in self._leaves():
+            leaf.requires_grad_()
+
+    def lay(self, theta: Tensor) -> tuple[dict[str, list[tuple[Tensor, Tensor]]], dict[str, Tensor]]:
+        """The rows of theta (S, P) as weights and biases of every stack, and as vectors."""
+        stacks: dict[str, list[tuple[Tensor, Tensor]]] = {}
+        start = 0
+
+        def leaf(*shape: int) -> Tensor:
+            nonlocal start
+            start += math.prod(shape)
+            return theta[:, start - math.prod(shape) : start].unflatten(1, shape)
+
+        for name, layers in self._layers.items():
+            stacks[name] = [(leaf(*weight), leaf(*bias)) for weight, bias in (each.shapes for each in layers)]
+        return stacks, {name: leaf(1, length) for name, length in self._lengths.items()}
+
+    def _leaves(self) -> list[Tensor]:
+        layers = [leaf for stack in self.stacks.values() for pair in stack for leaf in pair]
+        return [*layers, *self.vectors.values()]
+
+    def features(self, obs: Tensor) -> Tensor:
+        """What the heads are given: vectors as they are; of images (S, B, C, H, W) what the trunk sees."""
+        if TRUNK not in self.stacks:
+            return obs
+        layers, leaves = self._layers[TRUNK], self.stacks[TRUNK]
+        convs = [layer for layer in layers if isinstance(layer, Conv)]
+        half = self._precision == "bfloat16" and obs.shape[1] >= MANY
+        with torch.autocast(obs.device.type, torch.bfloat16, enabled=half):
+            x, units = convolutions.run(obs, convs, leaves[: len(convs)]), leaves[len(convs) :]
+            if units and not half and wide.span(x, units):
+                return wide.stack(x, units, "relu", "relu")
+            for weight, bias in units:
+                x = torch.relu(dense(x, weight, bias))
+        return x.float()
+
+    def __call__(self, name: str, x: Tensor, constant: bool = False) -> Tensor:
+        """Run one stack: x (S, B, fan_in) -> (S, B, fan_out); a single output drops its axis: (S, B).
+
+        The parameters of a `constant` stack get no gradient, which saves its cost where only x needs one.
+        """
+        layers = self.stacks[name]
+        if constant:
+            layers = [(weight.detach(), bias.detach()) for weight, bias in layers]
+        through, n = wide.span(x, layers), len(layers)
+        for i in range(n):
+            if i not in through:
+                x = dense(x, *layers[i])
+                x = x if i == n - 1 else self._activation(x)
+            elif i == through.start:
+                last = "none" if through.stop == n else self.activation
+                x = wide.stack(x, layers[i : through.stop], self.activation, last)
+        return x.squeeze(-1) if x.shape[-1] == 1 else x
+
+    @property
+    def n_seeds(self) -> int:
+        """S."""
+        return self.theta.shape[0]
+
+    def backward(self, loss: Tensor) -> None:
+        """Fill `grad` with the gradient of each seed's loss, (S,): the seeds' sums are independent."""
+        gradients = torch.autograd.grad(loss.sum(), self._leaves(), materialize_grads=True)
+        torch.cat([gradient.flatten(1) for gradient in gradients], 1, out=self.grad[:, : self.n_parameters])
+
+    def clip_grad(self, max_norm: float | None) -> Tensor:
+        """Scale each seed's gradient to at most `max_norm`; returns the norms before that, (S,)."""
+        norm = torch.linalg.vector_norm(self.grad, dim=1)
+        if max_norm is not None:
+            self.grad.mul_((max_norm / (norm + 1e-6)).clamp(max=1.0)[:, None])
+        return norm
+
+    def copy(self) -> Network:
+        """A network of the same shape with its own copy of the parameters."""
+        return self._twin(self.theta.detach().clone())
+
+    def row(self, k: int) -> Network:
+        """Seed k alone, S = 1, on the same memory: for learners whose seeds fall out of step."""
+        return self._twin(self.theta[k : k + 1])
+
+    def _twin(self, theta: Tensor) -> Network:
+        twin = object.__new__(Network)
+        twin.__dict__.update(self.__dict__)
+        twin._bind(theta)
+        return twin
+
+
+def _initialise(layer: Layer | Conv, weight: Tensor, bias: Tensor, generator: torch.Generator) -> None:
+    if isinstance(layer, Conv):
+        flat = Layer(layer.fan_in, layer.channels_out, layer.gain)
+        _initialise(flat, weight.flatten(1).T, bias, generator)
+    elif layer.gain is None:
+        bound = 1 / math.sqrt(layer.fan_in)
+        weight.uniform_(-bound, bound, generator=generator)
+        bias.uniform_(-bound, bound, generator=generator)
+    else:  # as torch.nn.Linear holds it, (fan_out, fan_in), so that rows or columns are orthogonal alike
+        start = torch.empty(layer.fan_out, layer.fan_in, device="cpu")
+        weight.copy_(nn.init.orthogonal_(start, layer.gain, generator=generator).T)
+
+
+def dense(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """x W + b; a single output is a sum of products, because one-column `baddbmm` rounds by neighbours."""
+    if weight.shape[-1] == 1:
+        return (x * weight.transpose(1, 2)).sum(-1, keepdim=True) + bias
+    return torch.baddbmm(bias, x, weight)
+
+
+def product(x: Tensor, weight: Tensor) -> Tensor:
+    """x W for each seed, (S, M, K) and (S, K, N) -> (S, M, N), without a graph; large ones through oneDNN."""
+    if weight.shape[-1] == 1:
+        return (x * weight.mT).sum(-1, keepdim=True)
+    if x.shape[1] * weight.shape[1] * weight.shape[2] >= LARGE and wide.supports(x):
+        return torch.stack([wide.product(*row) for row in zip(x, weight.mT, strict=True)])
+    return torch.bmm(x, weight)
+
+
+class Optimizer:
+    """PyTorch's functional optimisers on one parameter vector per seed, with moments for each.
+
+    A seed that is not due keeps its parameters, moments and step count untouched.
+    """
+
+    def __init__(self, network: Network, n_moments: int):
+        self._network = network
+        self._moments = [torch.zeros_like(network.theta) for _ in range(n_moments)]
+        self._counts = [torch.zeros(()) for _ in range(network.n_seeds)]
+
+    def _rows(self, due: Tensor | None) -> tuple[list[list[Tensor]], list[Tensor]]:
+        """Parameters, gradients and moments of the seeds that are due, and their step counts."""
+        table = [self._network.theta.detach(), self._network.grad, *self._moments]
+        if due is None or due.all():
+            return [list(x.unbind(0)) for x in table], self._counts
+        seeds = torch.nonzero(due).flatten().tolist()
+        return [[x[k] for k in seeds] for x in table], [self._counts[k] for k in seeds]
+
+
+class Adam(Optimizer):
+    """Kingma and Ba 2015, arXiv:1412.6980, Algorithm 1, with PyTorch's default decay rates."""
+
+    def __init__(self, network: Network, eps: float = 1e-8):
+        super().__init__(network, n_moments=2)
+        self._eps = eps
+
+    def step(self, learning_rate: float, due: Tensor | None = None) -> None:
+        """Follow the gradients of the seeds that are due, (S,) bool; of all if None."""
+        (theta, grad, mean, square), counts = self._rows(due)
+        adam(
+            theta,
+            grad,
+            mean,
+            square,
+            [],
+            counts,
+            fused=True,
+            amsgrad=False,
+            beta1=0.9,
+            beta2=0.999,
+            lr=learning_rate,
+            weight_decay=0.0,
+            eps=self._eps,
+            maximize=False,
+        )
+
+
+class RMSprop(Optimizer):
+    """Tieleman and Hinton 2012, with epsilon outside the root, as PyTorch and SB3's A2C have it; with `tf`
+    inside, and statistics that start at one, as in TensorFlow and SB3's `RMSpropTFLike`."""
+
+    def __init__(self, network: Network, alpha: float = 0.99, eps: float = 1e-5, tf: bool = False):
+        super().__init__(network, n_moments=1)
+        self._alpha, self._eps, self._tf = alpha, eps, tf
+        if tf:
+            self._moments[0].fill_(1)
+
+    def step(self, learning_rate: float, due: Tensor | None = None) -> None:
+        """Follow the gradients of the seeds that are due, (S,) bool; of all if None."""
+        if due is None or due.all():  # no count enters the step: all seeds are one array
+            (square,), network = self._moments, self._network
+            rows, counts = [[network.theta.detach()], [network.grad], [square]], self._counts[:1]
+        else:
+            rows, counts = self._rows(due)
+        theta, grad, squares = rows
+        if self._tf:
+            for parameter, g, square in zip(theta, grad, squares, strict=True):
+                square.mul_(self._alpha).addcmul_(g, g, value=1 - self._alpha)
+                parameter.addcdiv_(g, square.add(self._eps).sqrt_(), value=-learning_rate)
+            return
+        rmsprop(
+            theta,
+            grad,
+            squares,
+            [],
+            [],
+            counts,
+            foreach=False,
+            lr=learning_rate,
+            alpha=self._alpha,
+            eps=self._eps,
+            weight_decay=0.0,
+            momentum=0.0,
+            centered=False,
+        )
+
+
+def linear_schedule(value: float, schedule: str, remaining: float) -> float:
+    """A value that stays (`constant`) or falls to zero with what remains of the budget (`linear`).
+
+    The last round of N worlds may end a little beyond the budget; nothing remains then.
+    """
+    return value * max(remaining, 0.0) if schedule == "linear" else value
+
+
+def polyak(target: Network, online: Network, tau: float, due: Tensor | None = None) -> None:
+    """target <- (1 - tau) target + tau online, for the seeds that are due, (S,) bool; for all if None."""
+    slow, fast = target.theta.detach(), online.theta.detach()
+    if due is None or due.all():
+        slow.lerp_(fast, tau)
+        return
+    for k in torch.nonzero(due).flatten().tolist():
+        slow[k].lerp_(fast[k], tau)

@@ -1,0 +1,141 @@
+"""Stochastic policies on the stack `actor` of a network: categorical or diagonal Gaussian, by the task.
+
+One interface for both, so that an on-policy agent is one file for discrete and continuous actions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+from torch import Tensor
+
+from rlparity.environments.base import TaskSpec
+from rlparity.nn.distributions import categorical, gaussian
+from rlparity.nn.distributions import kl_divergence as divergence
+from rlparity.nn.jacobian import Jacobian
+from rlparity.nn.networks import Network
+
+
+class Policy(Protocol):
+    """pi(a|s) from the network's answer to obs (S, B, inputs)."""
+
+    n_outputs: int  # of the stack `actor`
+    uniforms: int  # numbers that sampling one action takes
+    vectors: dict[str, list[float]]  # parameters besides the stack, see `Network`
+
+    def mode(self, network: Network, obs: Tensor) -> Tensor:
+        """The deterministic action (S, B) or (S, B, *action)."""
+
+    def sample(self, network: Network, obs: Tensor, uniform: Tensor) -> Tensor:
+        """An action drawn with uniform numbers (S, B, uniforms)."""
+
+    def log_prob(self, network: Network, obs: Tensor, action: Tensor) -> Tensor:
+        """log pi(a|s), (S, B)."""
+
+    def log_prob_and_entropy(self, network: Network, obs: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+        """log pi(a|s) and the entropy of pi(.|s) in nats, each (S, B)."""
+
+    def divergence(self, network: Network, old: Network, obs: Tensor) -> Tensor:
+        """KL(pi || pi of the old network) in nats, (S, B)."""
+
+    def fisher(self, network: Network, obs: Tensor) -> Callable[[Tensor], Tensor]:
+        """v -> F v, (S, P) -> (S, P): F is the Fisher information of the policy, mean over the batch, and the
+        Hessian of its mean divergence from the same policy by the parameters."""
+
+
+def build(task: TaskSpec, log_std_init: float) -> Policy:
+    """The policy that fits the task's actions."""
+    if task.n_actions is not None:
+        return Categorical(task.n_actions)
+    return Gaussian(task.action_shape, log_std_init)
+
+
+class Categorical:
+    """One of n actions, from logits; see `Policy`."""
+
+    def __init__(self, n_actions: int):
+        self.n_outputs, self.uniforms = n_actions, 1
+        self.vectors: dict[str, list[float]] = {}
+
+    def mode(self, network: Network, obs: Tensor) -> Tensor:
+        """The likeliest action."""
+        return network("actor", obs).argmax(-1)
+
+    def sample(self, network: Network, obs: Tensor, uniform: Tensor) -> Tensor:
+        """Any action, as likely as the policy says."""
+        return categorical.sample(network("actor", obs), uniform[..., 0])
+
+    def log_prob(self, network: Network, obs: Tensor, action: Tensor) -> Tensor:
+        """log pi(a|s)."""
+        return categorical.log_prob(network("actor", obs), action)
+
+    def log_prob_and_entropy(self, network: Network, obs: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+        """log pi(a|s) and entropy."""
+        return categorical.log_prob_and_entropy(network("actor", obs), action)
+
+    def divergence(self, network: Network, old: Network, obs: Tensor) -> Tensor:
+        """KL(pi || pi of the old network)."""
+        return divergence.categorical(network("actor", obs), old("actor", obs))
+
+    def fisher(self, network: Network, obs: Tensor) -> Callable[[Tensor], Tensor]:
+        """v -> F v."""
+        return partial(self._fisher_product, Jacobian(network, "actor", obs))
+
+    def _fisher_product(self, jacobian: Jacobian, v: Tensor) -> Tensor:
+        """J^T H J v, H by the logits."""
+        change = divergence.categorical_fisher(jacobian.y, jacobian.push(v))
+        return jacobian.pull(change / change.shape[1])
+
+
+class Gaussian:
+    """Means from the network, one standard deviation per component whatever the state; see `Policy`.
+
+    Actions are not bounded here: the task clips them, and learning sees what was drawn, as in SB3.
+    """
+
+    def __init__(self, action_shape: tuple[int, ...], log_std_init: float):
+        self._shape = action_shape
+        self.n_outputs = self.uniforms = math.prod(action_shape)
+        self.vectors = {"log_std": [log_std_init] * self.n_outputs}
+
+    def _mean(self, network: Network, obs: Tensor) -> Tensor:
+        return network("actor", obs).view(*obs.shape[:2], self.n_outputs)
+
+    def mode(self, network: Network, obs: Tensor) -> Tensor:
+        """The mean."""
+        return self._mean(network, obs).unflatten(-1, self._shape)
+
+    def sample(self, network: Network, obs: Tensor, uniform: Tensor) -> Tensor:
+        """Mean plus noise."""
+        action = gaussian.sample(self._mean(network, obs), network.vectors["log_std"], uniform)
+        return action.unflatten(-1, self._shape)
+
+    def log_prob(self, network: Network, obs: Tensor, action: Tensor) -> Tensor:
+        """log pi(a|s), summed over the components."""
+        return gaussian.log_prob(self._mean(network, obs), network.vectors["log_std"], action.flatten(2))
+
+    def log_prob_and_entropy(self, network: Network, obs: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+        """log pi(a|s) and entropy, which is the same in every state."""
+        log_prob = self.log_prob(network, obs, action)
+        return log_prob, gaussian.entropy(network.vectors["log_std"]).expand_as(log_prob)
+
+    def divergence(self, network: Network, old: Network, obs: Tensor) -> Tensor:
+        """KL(pi || pi of the old network)."""
+        log_std, old_log_std = (n.vectors["log_std"] for n in (network, old))
+        return divergence.gaussian(self._mean(network, obs), log_std, self._mean(old, obs), old_log_std)
+
+    def fisher(self, network: Network, obs: Tensor) -> Callable[[Tensor], Tensor]:
+        """v -> F v."""
+        return partial(self._fisher_product, Jacobian(network, "actor", obs))
+
+    def _fisher_product(self, jacobian: Jacobian, v: Tensor) -> Tensor:
+        """J^T H J v, H by the means, and 2 v by log sigma."""
+        network = jacobian.network
+        log_std = network.vectors["log_std"].detach()
+        change = divergence.gaussian_fisher(log_std, jacobian.push(v))
+        rows = jacobian.pull(change / change.shape[1])
+        network.lay(rows)[1]["log_std"].copy_(2 * network.lay(v)[1]["log_std"])
+        return rows

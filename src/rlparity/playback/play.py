@@ -1,0 +1,167 @@
+"""Watch a trained cell: a window for a person at the screen, or an animated GIF."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import warnings
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from rlparity import registry
+from rlparity.agents import base as agents
+from rlparity.cell import EPSILON, Cell
+from rlparity.environments import base as tasks
+from rlparity.environments import normalization as normalise
+from rlparity.errors import UserError
+from rlparity.playback import gif
+from rlparity.playback import rendering as screens
+from rlparity.playback.rendering import Screen
+from rlparity.runs import saved_policies as album
+from rlparity.seeding import Streams, Uniforms
+from rlparity.training import checkpoint_files as checkpoint
+from rlparity.training.evaluation import EpsilonGreedy, Policy
+from rlparity.training.recorder import State
+
+FRAMES_PER_S = 50  # most that browsers show
+MEMORY = {"buffer_size": 1_000, "memory_mapped": False}  # nothing is learned
+
+
+class Game(NamedTuple):
+    """One game that was watched."""
+
+    frames: list[np.ndarray]  # (H, W, 3) uint8
+    episode_return: float  # raw, to the end of the game
+    episode_length: int  # environment steps
+
+
+def play(folder: Path, into: Path | None = None, seed: int | None = None, max_steps: int = 1000) -> float:
+    """Play one game with a trained seed of the cell in `folder` and return its raw return.
+
+    With a path `into`, the first `max_steps` steps are written there as a GIF, one frame a step unless the
+    world is faster than GIFs are; without, a window shows the game.
+    """
+    cell = _cell(folder)
+    seed = cell.seeds[0] if seed is None else seed
+    if seed not in cell.seeds:
+        raise UserError(f"{folder}: no seed {seed}; choose from {', '.join(map(str, cell.seeds))}")
+    state = checkpoint.load(folder / "checkpoint")
+    try:
+        player = Player(cell, album.of_seed(cell, state, cell.seeds.index(seed)), seed)
+    except ValueError as error:
+        raise UserError(f"{folder / 'checkpoint'}: does not fit the cell ({error})") from None
+    screen = screens.make(cell.environment, window=into is None)
+    try:
+        every = math.ceil(screen.steps_per_s / FRAMES_PER_S)
+        game = watch(player, screen, seed, every, 0 if into is None else max_steps // every)
+    finally:
+        screen.close()
+    if into is not None:
+        _write(into, gif.encode(game.frames, round(100 * every / screen.steps_per_s)))
+    return game.episode_return
+
+
+def watch(player: Player, screen: Screen, seed: int, every: int, most: int) -> Game:
+    """Play a game to its end, from a start that the seed determines; every `every`-th step is a frame, up to
+    `most` of them, the last position included if there is room."""
+    obs, over = screen.reset(seed), False
+    frames: list[np.ndarray] = []
+    total, length = 0.0, 0
+    while not over:
+        if length % every == 0 and len(frames) < most:
+            frames.append(screen.picture())
+        obs, reward, over = screen.step(player.act(obs))
+        total, length = total + reward, length + 1
+    if len(frames) < most:
+        frames.append(screen.picture())
+    return Game(frames, total, length)
+
+
+class Player:
+    """One trained seed that acts as it was evaluated: deterministically, unless it never was."""
+
+    def __init__(self, cell: Cell, state: State, seed: int):
+        """`state` is of this seed alone, see `album.of_seed`. ValueError where it does not fit the cell."""
+        cell = dataclasses.replace(cell, seeds=(seed,), device="cpu")
+        mode = "deterministic" if "deterministic" in cell.evaluation.modes else cell.evaluation.modes[0]
+        try:
+            policy, n_actions = _policy(cell, state)
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise ValueError(checkpoint.first_line(error)) from None
+        if mode.startswith(EPSILON) and n_actions is not None:
+            policy = EpsilonGreedy(policy, float(mode.removeprefix(EPSILON)), n_actions)
+        self._policy, self._state, self._explore = policy, state, None
+        if mode != "deterministic":
+            self._explore = Uniforms(Streams(cell).generators("film|explore"), 1, policy.uniforms)
+
+    def act(self, obs: Tensor) -> Tensor:
+        """The action in a raw observation (*obs)."""
+        explore = None if self._explore is None else self._explore.next()
+        return self._policy.act(_view(self._state, obs[None, None]), explore)[0, 0]
+
+
+def _cell(folder: Path) -> Cell:
+    try:
+        return Cell.from_json(json.dumps(json.loads((folder / "run.json").read_text())["cell"]))
+    except FileNotFoundError:
+        raise UserError(f"{folder}: not a finished cell (no run.json)") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(f"{folder / 'run.json'}: not a record of a run") from None
+
+
+def _policy(cell: Cell, state: State) -> tuple[Policy, int | None]:
+    """The policy of a cell of one seed, and its number of actions if they are discrete."""
+    fields = agents.module(cell.agent).Config.__dataclass_fields__
+    changes = {name: value for name, value in MEMORY.items() if name in fields}
+    if cell.implementation == "sb3":
+        changes.pop("memory_mapped", None)
+    cell = dataclasses.replace(cell, hyperparameters={**cell.hyperparameters, **changes})
+    return _reference(cell, state) if cell.implementation == "sb3" else _agent(cell, state)
+
+
+def _reference(cell: Cell, state: State) -> tuple[Policy, int | None]:
+    from rlparity.references import sb3 as reference
+
+    family = import_module(registry.reference_worlds(cell.environment))
+    world: Any = family.present(family.make(cell.environment, 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about a batch that one world does not fill
+        model = reference.build(cell, world, seed=0)
+    world.close()
+    weights = {k.removeprefix("policy."): v for k, v in state.items() if k.startswith("policy.")}
+    policy: Any = model.policy
+    policy.load_state_dict(weights)
+    return reference.Policy(model), getattr(world.action_space, "n", None)
+
+
+def _agent(cell: Cell, state: State) -> tuple[Policy, int | None]:
+    random = Streams(cell)
+    task = tasks.make(cell.environment, random.environments("play", 1))
+    agent = agents.build(cell.agent, task.spec, dict(cell.hyperparameters), random, cell.budget)
+    task.close()
+    for name, wanted in agent.state_dict().items():
+        if state[name].shape != wanted.shape:  # a copy would spread a single number over all
+            raise ValueError(f"{name} is of shape {tuple(state[name].shape)}, not {tuple(wanted.shape)}")
+    agent.load_state_dict(state)
+    return agent, task.spec.n_actions
+
+
+def _view(state: State, obs: Tensor) -> Tensor:
+    """Raw observations (S, N, *obs) as the policy saw them in training."""
+    if "normaliser.mean" not in state:
+        return obs.float()
+    mean, var = state["normaliser.mean"], state["normaliser.var"]
+    clip, epsilon = normalise.CLIP, normalise.EPSILON
+    return ((obs.double() - mean) / (var + epsilon).sqrt()).clamp(-clip, clip).float()
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from None

@@ -1,0 +1,1 @@
+"""What a record depends on: source code, versions, hardware."""

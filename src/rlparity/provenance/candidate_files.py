@@ -1,0 +1,156 @@
+"""What a candidate names and is made of: is it there, and when does a change of it make its records stale?"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import os
+import shlex
+import string
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+from rlparity.cell import Cell
+from rlparity.errors import UserError, unknown
+
+INSTALLED = set(sysconfig.get_paths().values())  # other people's modules lie side by side there
+PLACEHOLDERS = ("environment", "seed", "wide_seed", "budget", "n_envs", "output")
+
+
+def digests(cell: Cell) -> dict[str, str]:
+    """Of each file, by its path from the candidate's folder if it lies below that, 16 hexadecimal digits."""
+    base = Path(cell.candidate.get("folder", ".")).resolve()
+    found = sorted(_files(cell, base))
+    names = [path.relative_to(base) if path.is_relative_to(base) else path for path in found]
+    return {str(name): _digest(path) for name, path in zip(names, found, strict=True)}
+
+
+def bad_entry(entry: str, base: Path) -> str | None:
+    """What keeps `MODULE:FACTORY` from being found, as far as that shows without an import."""
+    place, colon, name = entry.rpartition(":")
+    if not (colon and place and name):
+        return f"{entry!r} is not MODULE:FACTORY, such as their_ppo:make or folder/their_ppo.py:make"
+    if place.endswith(".py"):
+        return None if (base / place).is_file() else f"{entry!r}: there is no file {place} below {base}"
+    if not _modules(place, base) and _root(place.split(".")[0]) is None:
+        return f"{entry!r}: there is no module {place} in {base} or on Python's path"
+    return None
+
+
+def bad_command(text: str) -> str | None:
+    """What keeps a line from being run for each seed, if anything does."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        return f"{text!r} is not a command ({error})"
+    if not words:
+        return "is empty"
+    try:
+        named = [
+            name for word in words for _, name, _, _ in string.Formatter().parse(word) if name is not None
+        ]
+    except ValueError as error:
+        return f"{text!r}: {error}; write {{{{ and }}}} for braces of its own"
+    for name in named:
+        if name not in PLACEHOLDERS:
+            return str(unknown("placeholder", name, PLACEHOLDERS, repr(text)))
+    if not {"seed", "wide_seed"} & set(named):
+        return f"{text!r} has no {{seed}}: every seed would be the same run"
+    return None
+
+
+def _files(cell: Cell, base: Path) -> set[Path]:
+    candidate, kind = cell.candidate, cell.kind
+    if kind == "logs":
+        from rlparity.log_readers import seeds
+
+        try:
+            return set(seeds.of(candidate, cell.environment, base).files.get(cell.seeds[0], ()))
+        except UserError:
+            return set()
+    if kind == "entry":
+        place = candidate["entry"].rpartition(":")[0]
+        return _imported([base / place] if place.endswith(".py") else _modules(place, base), base)
+    words = shlex.split(candidate["command"])
+    starts = [base / word for word in words if os.path.isfile(base / word)]  # a word may be too long for one
+    if "-m" in words[:-1]:
+        starts += _modules(words[words.index("-m") + 1], base)
+    return _imported(starts, base)
+
+
+def _modules(name: str, base: Path) -> list[Path]:
+    """The file of a module below `base` or on Python's path, and those of the packages that it lies in."""
+    root = base if _find(name, (base,)) else _root(name.split(".")[0])
+    parts = name.split(".")
+    names = [".".join(parts[:n]) for n in range(1, len(parts) + 1)] + [f"{name}.__main__"]
+    return [file for each in names if root and (file := _find(each, (root,)))]
+
+
+def _root(top: str) -> Path | None:
+    """The folder of Python's path that holds a module without dots in its name; nothing of it is imported."""
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return None
+    if spec is None or spec.origin in (None, "built-in", "frozen"):
+        places = list(spec.submodule_search_locations or ()) if spec else []
+        return Path(places[0]).parent if places else None
+    return Path(spec.origin).parent.parent if spec.submodule_search_locations else Path(spec.origin).parent
+
+
+def _imported(starts: list[Path], base: Path) -> set[Path]:
+    """Python files that these import from their own folder or package or from `base`, themselves included."""
+    seen: set[Path] = set()
+    waiting = [start.resolve() for start in starts if start.is_file()]
+    while waiting:
+        path = waiting.pop()
+        if path not in seen:
+            seen.add(path)
+            if path.suffix == ".py":
+                found = (_find(name, up or _roots(path, name, base)) for up, name in _names(path))
+                waiting += filter(None, found)
+    return seen
+
+
+def _roots(path: Path, name: str, base: Path) -> tuple[Path, ...]:
+    """Where a file's import may lead to a candidate's own code: beside it, below `base`, in its package."""
+    package = path.parent
+    while (package / "__init__.py").is_file():
+        package = package.parent
+    beside = () if str(path.parent) in INSTALLED else (path.parent,)
+    inside = (package,) if name.split(".")[0] == path.relative_to(package).parts[0] else ()
+    return (*beside, base, *inside)
+
+
+def _names(path: Path) -> Iterator[tuple[tuple[Path, ...], str]]:
+    """What a file imports, as the folders to look in (none: the usual ones) and a module's name."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (((), alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            up = (path.parents[node.level - 1],) if 0 < node.level <= len(path.parents) else ()
+            module = node.module or ""
+            yield up, module
+            yield from ((up, f"{module}.{alias.name}".strip(".")) for alias in node.names)
+
+
+def _find(module: str, roots: tuple[Path, ...]) -> Path | None:
+    if not module:
+        return None
+    for root in roots:
+        place = root.joinpath(*module.split("."))
+        for file in (place / "__init__.py", place.with_name(f"{place.name}.py")):
+            if file.is_file():
+                return file.resolve()
+    return None
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

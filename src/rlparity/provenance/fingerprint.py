@@ -1,0 +1,163 @@
+"""What a result depends on, as a hash: editing an agent retrains that agent, a comment or a plot nothing.
+
+A cell depends on the definitions that make its numbers, by their content (`definitions`), on its own data,
+and on the versions of the packages that compute. Of the registry the entries that the cell uses count, not
+the file: a new agent or environment leaves the others alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from functools import cache
+from importlib import metadata
+from typing import Any
+
+from rlparity import registry
+from rlparity.cell import Cell
+from rlparity.provenance import candidate_files as candidate_sources
+from rlparity.provenance import definitions
+from rlparity.provenance import source_code as sources
+
+STAGES = {
+    "collect": ("rlparity.analysis.tables", ("pandas", "pyarrow")),
+    "analyse": ("rlparity.analysis.summarize", ("pandas", "scipy", "numpy")),
+    "films": ("rlparity.playback.films", ("torch", "gymnasium", "pillow")),
+    "draw": ("rlparity.reporting.figures.environment", ("pandas", "matplotlib", "seaborn")),
+    "report": ("rlparity.reporting.pages.suite.report", ("pandas", "jinja2")),
+    "sensitivity": ("rlparity.reporting.pages.sensitivity", ("pandas", "matplotlib", "jinja2")),
+}
+PAGES = ("report", "sensitivity")  # stages that fill templates
+# Fields of a cell that leave its records as they are.
+UNRELATED = {"suite", "tensorboard", "checkpoint_every", "fingerprint"}
+PLACES = {"folder", "time_limit_s"}  # of a candidate: where it lies and how long it may take
+
+
+def parts(cell: Cell, simulator: str | None = None, module: str | None = None) -> dict[str, Any]:
+    """All that a cell's records depend on: {"sources": hashes, "reference", "versions", "cell"}, and of a
+    candidate {"files": {path: hash}}.
+
+    `simulator` is the distribution that steps the environment if Gymnasium does not, `module` the user's own
+    module that defines it.
+    """
+    hashes = [definitions.digest(roots(cell))]
+    if module is not None and sources.path(module) is not None:
+        hashes.append(definitions.digest((module,)))
+    packages = ["torch", "numpy", "gymnasium"]
+    if cell.implementation == "sb3":
+        packages += sorted({"stable_baselines3", registry.REFERENCES[cell.agent].split(":")[0]})
+    packages += [simulator] if simulator is not None else []
+    defaults = {field.name: field.default for field in fields(cell)}  # a new field leaves old records valid
+    defaults.pop("evaluation")  # other defaults of the protocol do not
+    defaults["candidate"] = {}
+    data = {
+        key: value
+        for key, value in asdict(cell).items()
+        if key not in UNRELATED and not (key in defaults and getattr(cell, key) == defaults[key])
+    }
+    files = {}
+    if cell.candidate:
+        data["candidate"] = {key: cell.candidate[key] for key in cell.candidate.keys() - PLACES}
+        files = {"files": candidate_sources.digests(cell)}
+    return {
+        "sources": hashes,
+        "reference": registry.REFERENCES[cell.agent] if cell.implementation == "sb3" else None,
+        "versions": {name: version(name) for name in packages},
+        "cell": json.loads(json.dumps(data)),
+        **files,
+    }
+
+
+def of(cell: Cell, simulator: str | None = None, module: str | None = None) -> str:
+    """The cell's fingerprint, 16 hexadecimal digits. The same cell of two suites has the same."""
+    return text_hash(parts(cell, simulator, module))
+
+
+def roots(cell: Cell) -> tuple[str, ...]:
+    """The definitions where the search for a cell's sources begins, see `definitions.roots`."""
+    family = registry.family(cell.environment)
+    theirs = registry.reference_worlds(cell.environment)
+    reference = tuple(f"{theirs}:{name}" for name in ("make", "paid", "present"))
+    if cell.candidate:
+        learner: tuple[str, ...] = (f"{registry.CANDIDATES[cell.kind]}:run", *reference)
+    elif cell.implementation == "sb3":
+        learner = ("rlparity.references.sb3:run", *reference)
+    else:
+        agent = registry.AGENTS[cell.agent].module
+        learner = (f"{agent}:Agent", f"{agent}:Config", "rlparity.training.loop:run")
+    return (*learner, f"{family}:make")
+
+
+def source_hash(cell: Cell) -> str:
+    """Hash of all definitions of this package that make the cell's numbers."""
+    return definitions.digest(roots(cell))
+
+
+def stage(name: str) -> str:
+    """Fingerprint of a stage after training: its definitions, templates and the versions it needs."""
+    module, packages = STAGES[name]
+    hashes = {"": definitions.digest((module,))}
+    if name in PAGES:
+        for file in sorted((sources.PACKAGE / "reporting" / "templates").rglob("*")):
+            if file.is_file():
+                hashes[str(file.relative_to(sources.PACKAGE))] = hashlib.sha256(file.read_bytes()).hexdigest()
+    return text_hash([hashes, {package: version(package) for package in packages}])
+
+
+def text_hash(value: object) -> str:
+    """16 hexadecimal digits for anything that JSON can hold."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@cache
+def version(package: str) -> str | None:
+    """Installed version, read without an import and without its local part ("2.13.0+cpu" is "2.13.0")."""
+    try:
+        return metadata.version(package).split("+")[0]
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def differences(cell: Cell, now: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
+    """Why records are not those of this cell: what `parts` says `now` against what their `run.json` says."""
+    found = besides_sources(cell, now, run)
+    if not found and run.get("source_hash") != source_hash(cell):
+        edited = _edited(definitions.own_hashes(roots(cell)), run.get("definitions", {}))
+        found.append(f"the sources changed{': ' + ', '.join(edited) if edited else ''}")
+    return found or ["its fingerprint"]
+
+
+def _edited(now: Mapping[str, str], before: Mapping[str, str]) -> list[str]:
+    """Definitions that are new or other than before; those that only moved or were renamed are not."""
+    if not before:
+        return []
+    known, there = set(before.values()), set(now.values())
+    new = [name for name, value in now.items() if value not in known]
+    gone = [name for name, value in before.items() if value not in there and name not in now]
+    return new + [f"{name} (gone)" for name in gone if not new]
+
+
+def besides_sources(cell: Cell, now: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
+    """As `differences`, of the cell's own data and the versions of packages that compute alone."""
+    blank = json.loads(Cell("", "", "", "", "", (), 0).to_json())  # fields newer than the records: defaults
+    found = _changed(json.loads(cell.to_json()), {**blank, **run.get("cell", {})})
+    versions = {_plain(name): str(value).split("+")[0] for name, value in run.get("versions", {}).items()}
+    found += _changed(now.get("files", {}), run.get("files", {}))
+    return found + _changed(now["versions"], {name: versions.get(_plain(name)) for name in now["versions"]})
+
+
+def _changed(now: Mapping[str, Any], then: Mapping[str, Any], prefix: str = "") -> list[str]:
+    found: list[str] = []
+    for key in sorted({*now, *then} - UNRELATED - PLACES):
+        new, old = now.get(key), then.get(key)
+        if isinstance(new, Mapping) and isinstance(old, Mapping):
+            found += _changed(new, old, f"{prefix}{key}.")
+        elif new != old:
+            found.append(f"{prefix}{key} is {new}, was {old}")
+    return found
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "-")

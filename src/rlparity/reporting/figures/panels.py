@@ -1,0 +1,199 @@
+"""The paper that figures are drawn on: equal panels in one style, written as small, reproducible SVG.
+
+A figure is a grid of panels below a header, so that a page can leave the header and let the panels flow.
+Same data, same bytes: no dates, salted ids, nobody's matplotlibrc.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from rlparity.reporting.style import CARD, GRID, INK, LABELS, MUTED, shape
+
+FONTS = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
+STYLE: Any = {  # on top of seaborn's "ticks"
+    "svg.hashsalt": "rlparity",
+    "svg.fonttype": "none",
+    "text.parse_math": False,
+    "font.family": "DejaVu Sans",  # for measuring only: wider than what readers have, so nothing runs over
+    "font.size": 9.5,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.linewidth": 0.7,
+    "axes.facecolor": "none",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "legend.frameon": False,
+    "legend.handlelength": 2.2,
+    **dict.fromkeys(("text.color", "axes.titlecolor", "xtick.labelcolor", "ytick.labelcolor"), INK),
+    **dict.fromkeys(("axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), MUTED),
+    **dict.fromkeys(("axes.labelsize", "xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 9),
+    **dict.fromkeys(("xtick.major.size", "ytick.major.size"), 3),
+    **dict.fromkeys(("xtick.major.width", "ytick.major.width"), 0.7),
+}
+HEADER = 44.0  # points above the panels: title and key, which the page writes itself
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Inside it, all is drawn in the one style: nobody's matplotlibrc may change a byte."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(sns.axes_style("ticks") | STYLE)
+        yield
+
+
+class Canvas:
+    """Equal panels, `columns` to a row, below a header that holds the title and the key.
+
+    `cell` is the width and height of a panel in points, `margins` what its labels take: left, right,
+    bottom, top.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        panels: int,
+        columns: int,
+        cell: tuple[float, float],
+        margins: tuple[float, float, float, float] = (44, 12, 34, 24),
+        key: Iterable[Line2D] = (),
+    ) -> None:
+        self.cell, self.columns = cell, min(columns, panels)
+        width, height = self.columns * cell[0], math.ceil(panels / self.columns) * cell[1] + HEADER
+        self.figure = Figure(figsize=(width / 72, height / 72), facecolor=CARD)
+        self.axes: list[Axes] = []
+        left, right, bottom, top = margins
+        for panel in range(panels):
+            row, column = divmod(panel, self.columns)
+            x, y = column * cell[0] + left, height - HEADER - (row + 1) * cell[1] + bottom
+            inner = (cell[0] - left - right, cell[1] - top - bottom)
+            axes = self.figure.add_axes((x / width, y / height, inner[0] / width, inner[1] / height))
+            axes.set_gid(f"panel-{panel}")
+            sns.despine(ax=axes)
+            self.axes.append(axes)
+        self.figure.text(8 / width, 1 - 17 / height, title, fontsize=12, fontweight="bold", gid="title")
+        handles = list(key)
+        if handles:
+            place = (4 / width, 1 - 20 / height)
+            legend = self.figure.legend(
+                handles=handles, loc="upper left", bbox_to_anchor=place, ncols=len(handles)
+            )
+            legend.set_gid("key")
+
+    def svg(self) -> str:
+        """The figure as SVG text: no date, short numbers, text as text, the grid in `data-` attributes."""
+        sink = io.StringIO()
+        self.figure.savefig(sink, format="svg", metadata={"Date": None})
+        width, height = self.cell
+        grid = f'data-columns="{self.columns}" data-cell="{width:g} {height:g}" data-header="{HEADER:g}"'
+        return _tidy(sink.getvalue()).replace("<svg ", f'<svg {grid} font-family="{FONTS}" ', 1)
+
+    def write(self, path: Path) -> None:
+        """Write the figure as SVG."""
+        path.write_text(self.svg(), encoding="utf-8", newline="\n")
+
+
+def _tidy(svg: str) -> str:
+    """Matplotlib's SVG without prologue, metadata, unused ids and needless digits: a third of the size."""
+    svg = re.sub(r"^.*?<svg", "<svg", svg, flags=re.DOTALL)
+    svg = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'<g id="[a-z_.A-Z0-9]+_\d+">', "<g>", svg)
+    svg = re.sub(r' transform="rotate\(-0 [^"]*"', "", svg).replace("xlink:href", "href")
+    svg = re.sub(r"font: ([^;\"]*?px) [^;\"]*", r"font-size: \1", svg)
+    svg = re.sub(r"font-size: (?:(bold|\d+) )?([\d.]+px)", _font, svg)
+    svg = re.sub(r" font-family: [^;\"]*;", "", svg)
+    return re.sub(r"<[^>]*>", _shorten, svg)
+
+
+def _font(found: re.Match[str]) -> str:
+    weight = f"font-weight: {found[1]}; " if found[1] else ""
+    return f"{weight}font-size: {found[2]}"
+
+
+def _shorten(tag: re.Match[str]) -> str:
+    text = re.sub(r"(\d\.\d{2})\d+", r"\1", tag[0])
+    return re.sub(r'(?<=\bd=")[^"]*', lambda path: " ".join(path[0].split()), text)
+
+
+def legend(colours: Mapping[str, str], lines: bool, extra: Iterable[Line2D] = ()) -> list[Line2D]:
+    """Who is who, for the header of a figure; `colours` are the implementations'."""
+    handles = []
+    for name, colour in colours.items():
+        marker, dash = shape(name)
+        label = LABELS.get(name, name)
+        look = {"linestyle": dash, "linewidth": 1.8} if lines else {"linestyle": "none", "marker": marker}
+        handles.append(Line2D([], [], color=colour, label=label, markersize=5, **look))
+    return [*handles, *extra]
+
+
+def line_entry(label: str, dash: Any) -> Line2D:
+    """The entry of a key for a horizontal line."""
+    return Line2D([], [], color=MUTED, linewidth=0.9, linestyle=dash, label=label)
+
+
+def short(value: float, _: int | None = None) -> str:
+    """Environment steps, short: 50000 is 50k."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g}{unit}"
+    return f"{value:.3g}"
+
+
+def share(panels: Iterable[Axes], axis: str) -> None:
+    """The same limits in every panel."""
+    many = list(panels)
+    limits = np.array([getattr(axes, f"get_{axis}lim")() for axes in many])
+    for axes in many:
+        getattr(axes, f"set_{axis}lim")(limits[:, 0].min(), limits[:, 1].max())
+
+
+def name_rows(axes: Axes, names: list[str]) -> None:
+    """One horizontal row per name, the first on top."""
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+    axes.spines["left"].set_visible(False)
+    for row in range(1, len(names), 2):
+        axes.axhspan(row - 0.5, row + 0.5, color=GRID, alpha=0.35, linewidth=0, zorder=0)
+
+
+def rowed(title: str, panels: int, columns: int, width: float, names: list[str], key: list[Line2D]) -> Canvas:
+    """A canvas whose panels have a row per name."""
+    left = 16 + 5.7 * max(len(name) for name in names)
+    height = 66 + max(19 * len(names), 34)
+    size = (max(width, left + 140), height)  # room for the numbers below the axis, however long the names
+    canvas = Canvas(title, panels, columns, size, margins=(left, 14, 36, 26), key=key)
+    for axes in canvas.axes:
+        name_rows(axes, names)
+    return canvas
+
+
+def spread(count: int) -> list[float]:
+    """Offsets that keep `count` arms of a row apart."""
+    return [0.0] * count if count < 2 else list(np.linspace(-0.2, 0.2, count))
+
+
+def interval(
+    axes: Axes, colour: str, marker: str, y: float, estimate: float, low: float, high: float
+) -> None:
+    """A mark at the estimate on a bar from low to high, in row `y`."""
+    axes.plot([low, high], [y, y], color=colour, linewidth=3.2, alpha=0.4, solid_capstyle="butt")
+    axes.plot([estimate], [y], color=colour, marker=marker, markersize=4.4)

@@ -1,0 +1,170 @@
+"""The page of a calibration: how often verdicts err, and how many seeds they need."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
+
+from rlparity.analysis import calibration
+from rlparity.analysis.schemas import TABLES
+from rlparity.analysis.verdicts import ALPHA
+from rlparity.reporting.figures.panels import Canvas, line_entry, styled
+from rlparity.reporting.formatting import join, percent, whole
+from rlparity.reporting.pages.elements import Table
+from rlparity.reporting.pages.provenance import commits
+from rlparity.reporting.pages.simple_page import Section, Sheet, picture
+from rlparity.reporting.report_folder import ENDPOINTS, Folder
+from rlparity.reporting.style import COLOURS, INK, MUTED, PAINT, SPARE
+
+SHADES = (INK, COLOURS["scratch"], COLOURS["sb3"], *SPARE)  # of margins, in turn
+DOTTED = (0, (1.2, 1.8))
+TITLES = {**ENDPOINTS, "either": "at least one of the two"}
+CAPTION = (
+    "Share of pairs of disjoint draws that are called EQUIVALENT, by the seeds in each draw; dotted: the "
+    "power that the formula behind `seeds_needed` gives for the pool's spread. No interval."
+)
+
+
+def render(report: Path, into: Path, draws: int = calibration.DRAWS) -> str:
+    """Calibrate on the report of a suite and write the page below `into`; returns its answer."""
+    wrong, power = calibration.calibrate(report, into, draws)
+    figure = into / "figures" / "power.svg"
+    figure.parent.mkdir(parents=True, exist_ok=True)
+    with styled():
+        _power(power).write(figure)
+    folder = Folder(report)
+    answer = _answer(wrong)
+    sheet = Sheet(
+        kind="calibration",
+        title="How often the verdict errs",
+        lede="Verdicts on an implementation against itself: two disjoint draws of its own seeds.",
+        answer=answer,
+        facts=[
+            ("Seeds from", f"the suite {folder.plan['name']}, commit {join(commits(folder))}"),
+            ("Pools", _pools(wrong)),
+            ("Draws", f"{whole(draws)} pairs of each size, from the same stream"),
+        ],
+        sections=[
+            Section(
+                "False differences",
+                text=[
+                    "Both draws come from one implementation, so every WORSE or BETTER is wrong. "
+                    f"Verdicts adjust for both endpoints (Holm) at {percent(ALPHA)}; “alone”: Welch's test.",
+                ],
+                tables=[_differences(wrong)],
+            ),
+            Section(
+                "Power over seeds",
+                pictures=[picture(into, "power", "Power of the equivalence test", CAPTION)],
+                key=[
+                    (f"margin {percent(margin)}", PAINT[shade], "")
+                    for margin, shade in zip(calibration.MARGINS, SHADES, strict=False)
+                ],
+            ),
+            Section(
+                "Where there is a difference",
+                text=[
+                    "One draw is lowered by one margin and by two. A difference of a whole margin may be "
+                    f"called EQUIVALENT in {percent(ALPHA)} of all cases; the columns on WORSE say how often "
+                    "a difference of that size is found.",
+                ],
+                tables=[_shifted(power)],
+            ),
+            Section("Columns", terms=[(key, column.meaning) for key, column in TABLES["power"].items()]),
+        ],
+    )
+    return f"{answer}\nreport: {sheet.render(into)}"
+
+
+def _pools(wrong: pd.DataFrame) -> str:
+    sizes = wrong.groupby("algorithm", sort=False).pool.first()
+    return "; ".join(f"{algorithm}: {size} seeds" for algorithm, size in sizes.items())
+
+
+def _answer(wrong: pd.DataFrame) -> str:
+    """The largest rates of false differences, of one verdict and of a report of both, in a sentence."""
+    rows = [wrong[wrong.endpoint != "either"], wrong[wrong.endpoint == "either"]]
+    one, both = (part.loc[part.different.idxmax()] for part in rows)
+    interval = f"[{_share(both.ci_low)}, {_share(both.ci_high)}]"
+    return (
+        f"A verdict calls draws of the same implementation different in {_share(one.different)} of all pairs "
+        f"at worst ({one.algorithm}, {one.seeds} seeds a side); a report of both endpoints does so somewhere "
+        f"in {_share(both.different)} {interval} at worst ({both.algorithm}, {both.seeds} seeds a side). The "
+        f"rule means to allow {percent(ALPHA)}."
+    )
+
+
+def _differences(wrong: pd.DataFrame) -> Table:
+    head = [
+        "algorithm",
+        "seeds a side",
+        "endpoint",
+        "called different [95 % interval]",
+        "alone",
+        "EQUIVALENT",
+    ]
+    cells = [
+        [
+            row.algorithm,
+            whole(row.seeds),
+            TITLES[row.endpoint],
+            f"{_share(row.different)} [{_share(row.ci_low)}, {_share(row.ci_high)}]",
+            _share(row.unadjusted),
+            _share(row.equivalent),
+        ]
+        for row in wrong.itertuples()
+    ]
+    return Table(head, cells, "false_differences.csv", frozenset({1, 3, 4, 5}))
+
+
+def _shifted(power: pd.DataFrame) -> Table:
+    head = ["algorithm", "endpoint", "margin", "seeds a side", "EQUIVALENT, difference 0", "by the formula"]
+    head += ["EQUIVALENT, one margin", "WORSE, one margin", "WORSE, two margins"]
+    numbers = ("equivalent", "planned", "equivalent_at_margin", "worse_at_margin", "worse_at_twice")
+    cells = [
+        [
+            row["algorithm"],
+            TITLES[row["endpoint"]],
+            percent(row["margin"]),
+            whole(row["seeds"]),
+            *(_share(row[name]) for name in numbers),
+        ]
+        for row in power.to_dict("records")
+    ]
+    return Table(head, cells, "power.csv", frozenset(range(2, len(head))))
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _power(power: pd.DataFrame) -> Canvas:
+    """A panel per algorithm and endpoint, a line per margin."""
+    groups = list(power.groupby(["algorithm", "endpoint"], sort=False))
+    canvas = Canvas(
+        "Power of the equivalence test",
+        len(groups),
+        2,
+        (350, 220),
+        (52, 14, 36, 26),
+        [line_entry("by the formula", DOTTED)],
+    )
+    for axes, ((algorithm, endpoint), rows) in zip(canvas.axes, groups, strict=True):
+        for shade, (_, line) in zip(SHADES, rows.groupby("margin"), strict=False):
+            axes.plot(line.seeds, line.equivalent, color=shade, linewidth=1.8, zorder=3)
+            axes.plot(line.seeds, line.planned, color=shade, linewidth=1.1, linestyle=DOTTED, zorder=2)
+        _label(axes, f"{algorithm}, {TITLES[str(endpoint)]}", rows)
+    return canvas
+
+
+def _label(axes: Axes, title: str, rows: pd.DataFrame) -> None:
+    axes.set_title(title)
+    axes.set_xlabel("seeds in each draw")
+    axes.set_xticks(sorted(set(rows.seeds)))
+    axes.set_ylabel("called EQUIVALENT")
+    axes.set_ylim(-0.02, 1.04)
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.axhline(0.8, color=MUTED, linewidth=0.7, zorder=1)

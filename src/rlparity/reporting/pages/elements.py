@@ -1,0 +1,164 @@
+"""What pages are made of: tables, badges, figures taken apart, templates. It knows of no suite.
+
+`Table` is shown three ways (HTML, Markdown, terminal), so that the three cannot disagree.
+"""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from rlparity.errors import UserError
+from rlparity.reporting.style import PAINT
+
+BADGES = {  # verdict -> (class of the badge, sign): never colour alone
+    "EQUIVALENT": ("good", "≈"),
+    "BETTER": ("better", "▲"),
+    "WORSE": ("bad", "▼"),
+    "INCONCLUSIVE": ("open", "?"),
+    "REPLICATED": ("good", "✓"),
+    "NOT REPLICATED": ("bad", "✗"),
+    "NOT COMPARABLE": ("open", "\N{EN DASH}"),
+}
+
+
+@dataclass(frozen=True)
+class Badge:
+    """A verdict, with what stands in brackets behind it: `INCONCLUSIVE (reference did not learn)`."""
+
+    text: str
+
+    @property
+    def word(self) -> str:
+        return self.text.partition(" (")[0].strip().upper()
+
+    @property
+    def note(self) -> str:
+        return self.text.partition(" (")[2].removesuffix(")")
+
+    @property
+    def kind(self) -> str:
+        return BADGES.get(self.word, ("open", "?"))[0]
+
+    @property
+    def sign(self) -> str:
+        return BADGES.get(self.word, ("open", "?"))[1]
+
+    def __str__(self) -> str:
+        return f"{self.word} ({self.note})" if self.note else self.word
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a reader sees of a CSV: heads, rows of text and badges, and which columns hold numbers."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str | Badge]]
+    csv: str = ""  # the file behind it, relative to the page
+    numeric: frozenset[int] = frozenset()  # columns to align at their right end
+
+    def text(self) -> str:
+        """Aligned columns for a terminal."""
+        rows = [[str(cell) for cell in row] for row in (self.head, *self.rows)]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(self.head))]
+        return "\n".join(
+            "  ".join(
+                cell.rjust(width) if column in self.numeric else cell.ljust(width)
+                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in rows
+        )
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure on the page: its panels, apart, and the caption."""
+
+    name: str
+    title: str
+    caption: str
+    panels: Sequence[Markup]
+    width: int  # of one panel, in points
+    key: str = ""  # "lines" or "marks": how the key shows the implementations
+
+
+def templates() -> Environment:
+    """Where the pages of this package are found."""
+    environment = Environment(
+        loader=PackageLoader("rlparity.reporting"),
+        autoescape=lambda name: bool(name and name.endswith(".html")),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["md"] = _markdown
+    return environment
+
+
+def prose() -> Any:
+    """Captions and definitions, as attributes."""
+    return templates().get_template("words.jinja").module
+
+
+def _markdown(value: object) -> str:
+    """Text that Markdown, inside a table too, shows as it is; addresses become links."""
+    parts = re.split(r"(https?://[^\s|<>]*[^\s|<>.,;)])", " ".join(str(value).split()))
+    for place, part in enumerate(parts):
+        plain = part.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        parts[place] = f"<{part}>" if place % 2 else re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", plain)
+    return "".join(parts)
+
+
+def write(path: Path, text: str) -> None:
+    """Write a page, with the same line ends everywhere."""
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def take_apart(svg: str, name: str, label: str) -> tuple[list[Markup], int]:
+    """A figure's panels, each an SVG of its own for the page, and their width in points.
+
+    Ids get the figure's name in front, since all figures share one document; colours become the page's
+    variables, so that they follow light and dark. Raises UserError where `svg` is not of `figures.draw`.
+    """
+    try:
+        root = ET.fromstring(svg)
+        columns, header = int(root.attrib["data-columns"]), float(root.attrib["data-header"])
+        width, height = (float(size) for size in root.attrib["data-cell"].split())
+    except (ET.ParseError, KeyError, ValueError):
+        raise UserError(f"figures/{name}.svg: not a figure of this report; draw it again") from None
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+        for attribute, value in element.attrib.items():
+            element.set(attribute, _rename(attribute, value, name))
+    panels = [element for element in root.iter("g") if re.search(r"panel-\d+$", element.get("id", ""))]
+    clips = "".join(ET.tostring(clip, encoding="unicode") for clip in root.iter("clipPath"))
+    parts = []
+    for number_, panel in enumerate(panels):
+        row, column = divmod(number_, columns)
+        box = f"{column * width:g} {header + row * height:g} {width:g} {height:g}"
+        inside = (f"<defs>{clips}</defs>" if number_ == 0 else "") + ET.tostring(panel, encoding="unicode")
+        alt = Markup.escape(f"{label}, panel {number_ + 1} of {len(panels)}")
+        content = re.sub(r">\s+<", "><", inside)
+        parts.append(
+            Markup(f'<svg class="panel" viewBox="{box}" role="img" aria-label="{alt}">{content}</svg>')
+        )
+    return parts, round(width)
+
+
+def _rename(attribute: str, value: str, name: str) -> str:
+    """One attribute of a figure as it stands on the page."""
+    if attribute == "id":
+        return f"{name}-{value}"
+    if attribute == "href":
+        return value.replace("#", f"#{name}-", 1)
+    if attribute == "style":
+        value = re.sub(r"#[0-9a-f]{6}", lambda colour: PAINT.get(colour[0], colour[0]), value)
+    return value.replace("url(#", f"url(#{name}-") if attribute in ("style", "clip-path") else value

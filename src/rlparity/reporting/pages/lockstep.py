@@ -1,0 +1,204 @@
+"""The page of lock-step runs: how far our agents stay from Stable-Baselines3's while both learn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from rlparity.analysis import tables as table
+from rlparity.analysis.schemas import TABLES
+from rlparity.errors import UserError
+from rlparity.reporting.figures.panels import Canvas, styled
+from rlparity.reporting.formatting import NONE, join, seconds, whole
+from rlparity.reporting.pages.elements import Table
+from rlparity.reporting.pages.simple_page import Section, Sheet, picture
+from rlparity.reporting.style import COLOURS, INK, MUTED, PAINT
+
+CASE = ["algorithm", "environment", "settings"]
+LOOKS: dict[str, tuple[str, str, Any, str]] = {  # mode -> (name, colour, dash, the same in SVG)
+    "replay": ("SB3's transitions replayed", COLOURS["scratch"], "-", ""),
+    "own-actions": ("ours acts by itself", COLOURS["sb3"], (0, (4, 1.6)), "6 2.5"),
+    "replay, nudged": (
+        "ours beside itself, its start off in the last digit",
+        MUTED,
+        (0, (1.2, 1.8)),
+        "1.5 2.5",
+    ),
+}
+WORDS = {"together": "together", "rounding": "parted by rounding", "part": "parted"}
+LEAST = 1e-17  # where a distance of zero is drawn
+CAPTION = (
+    "Largest relative difference of a parameter, ours and Stable-Baselines3's, against environment steps; "
+    "both in float64 from the same weights, one run each, no interval. Horizontal: the tolerance. The axis "
+    "of differences is logarithmic; its lower end means none."
+)
+HANDED = (
+    (
+        "replay",
+        "SB3's transitions, and its draws for learning: permutations, places in the replay memory, the noise "
+        "of policies and targets. Ours by itself: memory, advantages and targets, schedules, the moments of "
+        "updates, the updates.",
+    ),
+    (
+        "own-actions",
+        "SB3's draws, those for acting too. Ours by itself: all of the above, its actions, and the worlds it "
+        "acts in, which have the seeds of SB3's. Observations, actions, rewards and returns of episodes are "
+        "compared as well.",
+    ),
+    (
+        "nudged",
+        "Our agent beside a copy that starts one unit in the last place off and gets the same steps and "
+        "draws: how fast rounding alone grows.",
+    ),
+    (
+        "parted by rounding",
+        "When the two first differed by more than the tolerance, the nudged copy was a thousandth as far "
+        "from our agent, or further: no program that adds in another order would have stayed.",
+    ),
+)
+
+
+def render(folder: Path) -> str:
+    """Write `folder/index.html`, its Markdown twin and the figure; returns the page's answer.
+
+    Raises UserError where `lockstep.csv` or `lockstep_runs.csv` is missing, another table or empty.
+    """
+    curves, runs = (table.read(folder / f"{name}.csv") for name in ("lockstep", "lockstep_runs"))
+    if curves.empty or runs.empty:
+        raise UserError(f"{folder}: holds no run; run rlparity lockstep")
+    figure = folder / "figures" / "distance.svg"
+    figure.parent.mkdir(parents=True, exist_ok=True)
+    with styled():
+        _distance(curves, runs).write(figure)
+    page = _sheet(folder, runs).render(folder)
+    return f"{_answer(runs)}\nreport: {page}"
+
+
+def _sheet(folder: Path, runs: pd.DataFrame) -> Sheet:
+    key = [(name, PAINT[colour], dash) for name, colour, _, dash in LOOKS.values()]
+    commits = join(sorted({str(commit)[:12] for commit in runs.commit.dropna()}))
+    return Sheet(
+        kind="lock-step",
+        title="Lock-step with Stable-Baselines3",
+        lede="Real training runs of Stable-Baselines3, and our agents beside them, step by step.",
+        answer=_answer(runs),
+        facts=[
+            ("Commit", commits),
+            ("Hardware", join(sorted(set(runs.hardware)))),
+            ("Versions", join(sorted(set(runs.versions)))),
+        ],
+        sections=[
+            Section("Runs", tables=[_runs(runs)], wide=[2, 8]),
+            Section(
+                "Distance",
+                pictures=[picture(folder, "distance", "How far parameters are apart", CAPTION)],
+                key=key,
+            ),
+            Section("What is handed over", terms=HANDED),
+            Section("Columns", terms=[(k, c.meaning) for k, c in TABLES["lockstep_runs"].items()]),
+        ],
+    )
+
+
+def _answer(runs: pd.DataFrame) -> str:
+    """What stayed together, in plain sentences."""
+    text = []
+    for mode, words in (
+        ("own-actions", "Handed Stable-Baselines3's random draws alone, our {} do as it does"),
+        ("replay", "Handed its transitions, our {} learn what it learns"),
+    ):
+        kept = runs[(runs["mode"] == mode) & (runs.verdict == "together")]
+        if len(kept):
+            steps = f"{whole(kept.env_steps.min())} environment steps"
+            text.append(
+                f"{words.format(_agents(kept))} for {steps}, parameters within {_power(kept.largest.max())}."
+            )
+    if len(rounding := runs[runs.verdict == "rounding"]):
+        names = _names(rounding, ["algorithm", "settings"], "{} with {}")
+        text.append(f"Rounding parts {names}, where ours parts from itself as early.")
+    if len(parted := runs[runs.verdict == "part"]):
+        names = _names(parted, ["algorithm", "environment", "mode"], "{} on {} ({})")
+        text.append(f"They part in {names}.")
+    return " ".join(text)
+
+
+def _agents(rows: pd.DataFrame) -> str:
+    """`a2c, dqn and ppo on CartPole-v1, ppo on Pendulum-v1`."""
+    by_environment = rows.groupby("environment").algorithm.unique()
+    return ", ".join(f"{join(names)} on {environment}" for environment, names in by_environment.items())
+
+
+def _names(rows: pd.DataFrame, columns: list[str], form: str) -> str:
+    """The cases of these rows, each named once."""
+    return join([form.format(*case) for case in rows[columns].drop_duplicates().values], most=9)
+
+
+def _runs(runs: pd.DataFrame) -> Table:
+    head = [
+        *("algorithm", "environment", "settings", "mode", "steps", "updates", "episodes (cut)"),
+        *("largest difference", "verdict", "time"),
+    ]
+    cells = [
+        [
+            row.algorithm,
+            row.environment,
+            row.settings,
+            row.mode,
+            whole(row.env_steps),
+            whole(row.updates),
+            f"{whole(row.episodes)} ({whole(row.cut)})",
+            _power(row.largest),
+            WORDS[row.verdict] + (f": {row.first_difference}" if row.verdict != "together" else ""),
+            seconds(row.seconds),
+        ]
+        for row in runs.itertuples()
+    ]
+    return Table(head, cells, "lockstep_runs.csv", frozenset({4, 5, 6, 7, 9}))
+
+
+def _power(value: float) -> str:
+    """A small number as a power of ten, rounded up: 4 x 10^-15 is 4e-15."""
+    return NONE if pd.isna(value) else f"{value:.0e}" if value else "0"
+
+
+def _cases(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    for (algorithm, environment, settings), part in rows.groupby(CASE, sort=True):
+        yield f"{algorithm}, {environment.partition('-')[0]}, {settings.partition(',')[0]}", part
+
+
+def _distance(curves: pd.DataFrame, runs: pd.DataFrame) -> Canvas:
+    """A panel for each case."""
+    cases = list(_cases(curves))
+    key = [
+        Line2D([], [], color=colour, linestyle=dash, linewidth=1.8, label=name)
+        for name, colour, dash, _ in LOOKS.values()
+    ]
+    canvas = Canvas("How far parameters are apart", len(cases), 2, (350, 210), (52, 14, 34, 26), key)
+    tolerance = float(runs.tolerance.min())
+    lowest = min(LEAST, *curves.max_relative_difference.replace(0, 1.0))
+    for axes, (name, part) in zip(canvas.axes, cases, strict=True):
+        for mode, (_, colour, dash, _) in LOOKS.items():
+            rows = part[part["mode"] == mode]
+            y = rows.max_relative_difference.clip(lower=LEAST)
+            axes.plot(rows.env_step, y, color=colour, linestyle=dash, linewidth=1.6)
+        axes.axhline(tolerance, color=INK, linewidth=0.8)
+        _scales(axes, lowest)
+        axes.set_title(name)
+        axes.set_xlabel("environment steps")
+    return canvas
+
+
+def _scales(axes: Axes, lowest: float) -> None:
+    axes.set_yscale("log")
+    axes.set_ylim(lowest, 10)
+    axes.yaxis.set_major_locator(LogLocator(numticks=7))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"1e{math.log10(y):.0f}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))

@@ -1,0 +1,173 @@
+"""What a report folder says of its own making: commits, dates, seeds, failures, hashes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rlparity.reporting.formatting import NONE, join, percent, seconds, whole
+from rlparity.reporting.pages.elements import Table
+from rlparity.reporting.report_folder import COLUMNS, Folder
+
+
+def heading(folder: Folder) -> str:
+    """The title of a report, headlined as unfinished where the suite is."""
+    plan = folder.plan
+    unfinished = plan.get("interim") or failed_seeds(folder, unfinished=True)
+    return str(plan.get("title") or plan["name"]) + " (unfinished)" * bool(unfinished)
+
+
+def facts(folder: Folder) -> list[tuple[str, str]]:
+    """What stands below the title."""
+    plan = folder.plan
+    references = {"train": "trained with this suite", "shipped": "shipped records"}
+    return [
+        ("Trained", dates(folder)),
+        ("Commit", join(commits(folder), 3) if folder.runs else NONE),
+        ("Environments", join(plan["environments"])),
+        ("Seeds", seeds_each(folder)),
+        ("Device", join(devices(folder), 3)),
+        ("Margin", f"{percent(plan.get('margin'))}, stated before the run"),
+        ("References", references.get(plan.get("references", ""), NONE)),
+    ]
+
+
+def commits(folder: Folder) -> list[str]:
+    """The commits that made the runs: `0123456789ab`, with `+ uncommitted changes` where there were some."""
+    seen = []
+    for run in folder.runs:
+        git = run.get("git") or {}
+        name = str(git.get("commit") or "unknown")[:12] + (
+            " + uncommitted changes" if git.get("dirty") else ""
+        )
+        if name not in seen:
+            seen.append(name)
+    return seen
+
+
+def vouched(folder: Folder) -> list[str]:
+    """For which records later sources were shown to make the same rows, by which commit, and how far."""
+    found: dict[str, list[int]] = {}
+    for run in folder.runs:
+        if entries := run.get("vouched"):
+            reached = 100 * entries[-1]["env_step"] // run["cell"]["budget"]
+            found.setdefault(str(entries[-1]["git"]["commit"])[:12], []).append(reached)
+    lines = []
+    for commit, reached in found.items():
+        low, high = min(reached), max(reached)
+        part = f"{low} %" if low == high else f"{low} % to {high} %"
+        lines.append(
+            f"{len(reached)} of {len(folder.runs)} records, by commit {commit}: "
+            f"of each kind one seed was trained again, to the same rows over the first {part} of its budget"
+        )
+    return lines
+
+
+def devices(folder: Folder) -> list[str]:
+    """What the cells ran on: `cpu (Intel Xeon, 2 cores)`, `cuda (NVIDIA H200)`; before a run, the plan."""
+    seen = [_machine(run["cell"], run.get("hardware") or {}) for run in folder.runs]
+    seen = seen or [_device(cell) for cell in folder.plan.get("cells", [])]
+    return list(dict.fromkeys(seen)) or [NONE]
+
+
+def _machine(cell: Mapping[str, Any], hardware: Mapping[str, Any]) -> str:
+    cores = f"{hardware['cores']} cores" if hardware.get("cores") else ""
+    parts = [hardware.get("gpu")] if _device(cell) == "cuda" else [hardware.get("cpu"), cores]
+    text = ", ".join(str(part) for part in parts if part)
+    return f"{_device(cell)} ({text})" if text else _device(cell)
+
+
+def _device(cell: Mapping[str, Any]) -> str:
+    """The device of a cell; one from before there was a choice ran on the processor."""
+    return str(cell.get("device", "cpu"))
+
+
+def dates(folder: Folder) -> str:
+    """The days on which the cells were started, first to last."""
+    days = sorted({str(run.get("started", ""))[:10] for run in folder.runs} - {""})
+    return NONE if not days else days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
+
+
+def seeds_each(folder: Folder, environment: str | None = None) -> str:
+    """`5 seeds each`, or `5 to 20 seeds`, as counted in the scores; if there are none yet, in the curves."""
+    scores, curves = folder.tables["scores"], folder.tables["seed_curves"]
+    ended = scores[(scores.endpoint == "final") & scores.value.notna()]
+    for rows, how in ((ended, ""), (curves, ", unfinished")):
+        here = rows[~rows.algorithm.isin(folder.random)]
+        here = here if environment is None else here[here.environment == environment]
+        counts = here.groupby(["environment", "implementation", "algorithm"]).seed.nunique()
+        if len(counts):
+            low, high = int(counts.min()), int(counts.max())
+            many = f"{low} seed{'s' * (low != 1)}" if low == high else f"{low} to {high} seeds"
+            return f"{many} each{how}"
+    return "no seeds"
+
+
+def failed_seeds(folder: Folder, unfinished: bool = False) -> list[str]:
+    """Seeds that broke, with the reason; or those that had not come to their end when the report was made."""
+    lines = []
+    for run in folder.runs:
+        if (run.get("status") == "unfinished") != unfinished:
+            continue
+        cell, broken = run["cell"], run.get("failed_seeds", {})
+        name = f"{cell['implementation']} {cell['algorithm']} on {cell['environment']}"
+        lines += [f"{name}, seed {seed}: {broken[seed]}" for seed in sorted(broken, key=int)]
+    return lines
+
+
+def missing_cells(folder: Folder) -> list[str]:
+    """Cells of the plan that left no record."""
+    there = {cell_name(run["cell"]) for run in folder.runs}
+    wanted = [cell_name(cell) for cell in folder.plan.get("cells", [])]
+    return [name for name in wanted if name not in there]
+
+
+def cell_name(cell: dict[str, Any]) -> str:
+    """A cell as a person says it."""
+    seeds = cell["seeds"]
+    block = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]} to {seeds[-1]}"
+    return f"{cell['implementation']} {cell['algorithm']} on {cell['environment']}, {block}"
+
+
+def sha256(file: Path) -> str:
+    """Hexadecimal digits; none where there is no such file."""
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else ""
+
+
+def provenance(folder: Folder) -> dict[str, Any]:
+    """Where the numbers come from, so that they can be made again."""
+    versions: dict[str, list[str]] = {}
+    hardware: list[str] = []
+    cells = []
+    for run in folder.runs:
+        for package, version in sorted(run.get("versions", {}).items()):
+            if str(version) not in versions.setdefault(package, []):
+                versions[package].append(str(version))
+        machine = run.get("hardware") or {}
+        parts = [machine.get("cpu"), machine.get("gpu"), machine.get("machine")]
+        text = f"{_device(run['cell'])}: " + ", ".join(str(part) for part in parts if part)
+        text += f", {machine.get('cores', '?')} cores, {machine.get('threads', '?')} thread(s) per cell"
+        if text not in hardware:
+            hardware.append(text)
+        episodes = run.get("hashes", {}).get("episodes.parquet", "")
+        row = [
+            cell_name(run["cell"]),
+            str(run.get("status", "")),
+            str(run.get("started", ""))[:16].replace("T", " "),
+        ]
+        row += [seconds(run.get("wall_time_s")), whole(run.get("times_resumed", 0))]
+        cells.append([*row, str(run.get("fingerprint", ""))[:12], episodes[:12]])
+    head = ["cell", "status", "started", "wall time", "resumed", "fingerprint", "episodes.parquet"]
+    files = [(f"{name}.csv", sha256(folder.path / f"{name}.csv")) for name in COLUMNS]
+    return {
+        "commits": commits(folder),
+        "vouched": vouched(folder),
+        "versions": Table(
+            ["package", "version"], [[name, ", ".join(seen)] for name, seen in sorted(versions.items())]
+        ),
+        "hardware": hardware,
+        "cells": Table(head, cells, "plan.json", frozenset({3, 4})),
+        "tables": [(name, digest) for name, digest in files if digest],
+    }

@@ -1,0 +1,43 @@
+"""What the layers of validation said: a section of a report, or a page where nothing was trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from rlparity.reporting.formatting import NONE, seconds
+from rlparity.reporting.pages.elements import Table
+from rlparity.reporting.pages.simple_page import Section, Sheet
+
+FILE = "validation.csv"
+HEAD = ("layer", "what was looked at", "result", "evidence", "time")
+WIDE = (1, 3)
+MEANING = (
+    "Contract: what any implementation keeps. Parity: its update beside the reference's, on the same "
+    "weights, batches and draws. Statistics: its returns beside the reference's, over seeds."
+)
+
+
+def layers(report: Path) -> Table:
+    """The section's table; without rows where the report is of no validation."""
+    file = report / FILE
+    if not file.is_file():
+        return Table(HEAD, [])
+    found = pd.read_csv(file, dtype=str, keep_default_na=False)
+    rows = [
+        [*map(str, row[:4]), seconds(float(row[4])) if row[4] else NONE]
+        for row in found.itertuples(index=False)
+    ]
+    return Table(HEAD, rows, FILE, frozenset({4}))
+
+
+def render(report: Path, title: str) -> Path:
+    """Write the page of a validation that came to no statistics; returns it."""
+    table = layers(report)
+    reasons = [f"{row[0]}: {row[3]}" for row in table.rows if row[2] == "not run"]
+    section = Section("Layers", (MEANING,), tables=(table,), wide=WIDE)
+    sheet = Sheet(
+        "validation", title, "An implementation, looked at layer by layer.", "; ".join(reasons), (section,)
+    )
+    return sheet.render(report)

@@ -1,0 +1,1 @@
+"""Run one cell from start to finish."""

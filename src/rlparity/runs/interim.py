@@ -1,0 +1,88 @@
+"""A report of a suite that is still in training: finished cells as ever, the others as far as their last
+checkpoint, headlined as unfinished. They have learning curves and no scores, so no verdict rests on them.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rlparity import records
+from rlparity.cell import Cell
+from rlparity.errors import UserError
+from rlparity.runs import pending as orders
+from rlparity.runs import run_cell as runner
+from rlparity.suites.suite import Suite
+from rlparity.training import checkpoint_files as checkpoint
+from rlparity.training import checkpointing as keeper
+from rlparity.training import object_state as snapshot
+from rlparity.training.recorder import Rows
+
+UNFINISHED = "unfinished"  # a status of run.json
+
+
+class Gathered(NamedTuple):
+    """What there is of a suite, as the stage `collect` takes it."""
+
+    cells: list[Cell]  # finished, or with a checkpoint
+    places: dict[str, Path]  # by cell folder, where the records of the unfinished lie
+    lines: list[str]  # one for each of them
+
+
+def gather(suite: Suite, results: Path) -> Gathered:
+    """Write down what the checkpoints hold. Nothing in the cells' own folders is touched: their training goes
+    on. UserError if there is nothing yet."""
+    shelf = results / suite.name / "tables" / "interim"
+    shutil.rmtree(shelf, ignore_errors=True)
+    found = Gathered([], {}, [])
+    for cell in suite.cells:
+        folder = results / cell.folder
+        if orders.up_to_date(cell, folder):
+            found.cells.append(cell)
+        elif (state := _state(cell, folder / "checkpoint")) is not None:
+            found.cells.append(cell)
+            found.places[str(cell.folder)] = shelf / cell.folder
+            found.lines.append(_write(cell, state, shelf / cell.folder))
+    if not found.cells:
+        raise UserError(f"{results / suite.name}: no finished cell and no checkpoint of this suite yet")
+    return found
+
+
+def _state(cell: Cell, folder: Path) -> dict[str, Any] | None:
+    """The cell's last checkpoint, None if it has none."""
+    if not (folder / checkpoint.STATE).exists():
+        return None
+    try:
+        state = checkpoint.read_state(folder)
+        return state if state["cell"] == keeper.identity(cell) else None
+    except Exception as error:  # whatever damage leads to
+        raise UserError(
+            f"{folder / checkpoint.STATE}: not a readable checkpoint ({checkpoint.first_line(error)})"
+        ) from error
+
+
+def _write(cell: Cell, state: dict[str, Any], folder: Path) -> str:
+    """The records up to a checkpoint."""
+    rows = Rows(cell)
+    rows.resume(snapshot.part(state["training"], "rows"))
+    rows.finish()
+    step, seconds = state["env_step"], rows.training_time_s
+    for kind in records.SCHEMAS:
+        records.write(folder, kind, getattr(rows, kind))
+    reached = f"{UNFINISHED}: environment step {step:,} of {cell.budget:,}"
+    run = {
+        **runner.describe(cell, folder, rows),
+        **(state.get("origin") or runner.origin(cell)),
+        "status": UNFINISHED,
+        "resumes_exactly": keeper.resumes_exactly(cell),
+        "peak_memory_mib": None,  # known at the end
+        "failed_seeds": {str(seed): rows.failed.get(seed, reached) for seed in cell.seeds},
+        "env_step": step,
+        "steps_per_second": step * len(cell.seeds) / seconds if seconds else None,
+        "wall_time_s": state["wall_time_s"],
+        **{name: state[name] for name in ("started", "times_resumed")},
+    }
+    records.write_bytes(folder / "run.json", json.dumps(run, indent=1, sort_keys=True).encode())
+    return f"{cell.folder}: {reached}"

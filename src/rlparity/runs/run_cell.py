@@ -1,0 +1,165 @@
+"""One cell from start to finish: a lock, the loop, the records and where they came from."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from rlparity import records, registry
+from rlparity.agents import base as agents
+from rlparity.cell import Cell
+from rlparity.environments import metadata as worlds
+from rlparity.errors import UserError
+from rlparity.provenance import candidate_files as candidate_sources
+from rlparity.provenance import definitions, fingerprint
+from rlparity.provenance import host as provenance
+from rlparity.runs import lock
+from rlparity.runs import malloc as allocator
+from rlparity.runs import pending as orders
+from rlparity.runs import saved_policies as album
+from rlparity.runs.progress import Display
+from rlparity.training import checkpoint_files as checkpoint
+from rlparity.training import loop as train
+from rlparity.training.checkpointing import Keeper, resumes_exactly
+from rlparity.training.recorder import Rows
+
+ELSEWHERE = {"cpu": "not told by the logs", "gpu": None, "cores": None, "threads": None, "machine": None}
+HASHED = ("episodes.parquet", "evaluations.parquet")
+
+
+def run_cell(
+    cell: Cell,
+    folder: Path,
+    process_started: float | None = None,
+    wait: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
+    """Train a cell and leave its records in `folder`; returns what run.json says.
+
+    `process_started` is `time.monotonic()` at the start of the process, for the cost of getting ready. The
+    last file written is run.json: a folder without one holds nothing finished. A seed whose loss became NaN
+    is a result, not an error: it is named in run.json. What was interrupted goes on from its last checkpoint.
+    Where another process trains the cell: `lock.Taken`; with `wait`, which is told who that is, its end is
+    waited for and its records are taken.
+    """
+    began = process_started or time.monotonic()
+    torch.set_num_threads(1)
+    allocator.keep_freed_memory()
+    with lock.held(folder, wait) as held:
+        made = orders.finished(folder) if held.waited else None
+        if made is not None and cell.accepts(made):
+            return made
+        code = origin(cell)
+        keeper = Keeper(cell, folder / "checkpoint", began, held.check, code)
+        ready = time.monotonic()
+        rows, notes = _train(cell, folder, keeper)
+        held.check()
+        try:
+            (folder / "run.json").unlink(missing_ok=True)  # an earlier run's; its records are about to go
+            if not cell.candidate:
+                checkpoint.save(folder / "checkpoint", rows.state)
+            for kind in records.SCHEMAS:
+                records.write(folder, kind, getattr(rows, kind))
+            run = describe(cell, folder, rows, notes) | code
+            run["started"], run["times_resumed"] = keeper.started, keeper.times_resumed
+            run["resumes_exactly"] = resumes_exactly(cell)
+            run["startup_time_s"], run["wall_time_s"] = ready - began, keeper.wall_time_s
+            records.write_bytes(folder / "run.json", json.dumps(run, indent=1, sort_keys=True).encode())
+        except OSError as error:
+            reason = error.strerror or error
+            raise UserError(
+                f"{folder}: the records cannot be written ({reason}); run again to finish"
+            ) from None
+        checkpoint.clear(folder / "checkpoint")
+    return run
+
+
+def origin(cell: Cell) -> dict[str, Any]:
+    """Where the code comes from. To be asked before training: the checkout may be another one at its end."""
+    return {
+        "git": provenance.git(),
+        "source_hash": fingerprint.source_hash(cell),
+        "definitions": definitions.own_hashes(fingerprint.roots(cell)),
+    }
+
+
+def check_code(cell: Cell) -> None:
+    """UserError if the code or the packages are not those that the cell was ordered of, where it says so."""
+    world = worlds.probe(cell.environment)
+    if cell.fingerprint and cell.fingerprint != fingerprint.of(cell, world.simulator, world.module):
+        raise UserError(
+            f"{cell.folder}: the code or a package has changed since this was ordered; give the command again"
+        )
+
+
+def _train(cell: Cell, folder: Path, keeper: Keeper) -> tuple[Rows, tuple[str, ...]]:
+    """The rows of a cell, and what had to be assumed to have those of a candidate."""
+    rows = Rows(cell, album.Album(cell, folder / "checkpoint"))
+    if cell.candidate:
+        notes: tuple[str, ...] = import_module(registry.CANDIDATES[cell.kind]).run(cell, folder, rows)
+        if cell.kind != "logs" and not candidate_sources.digests(cell):
+            notes += ("no file of its code is known: this record stays valid whatever changes in it",)
+        for line in (*rows.failed.values(), *notes):
+            print(f"{cell.implementation} seed {cell.seeds[0]}: {line}", file=sys.stderr)
+        return rows, notes
+    display = Display(cell, folder / "heartbeat.json", folder / "tensorboard" if cell.tensorboard else None)
+    try:
+        sb3 = cell.implementation == "sb3"
+        learn = import_module("rlparity.references.sb3").run if sb3 else train.run
+        if cell.checkpoint_every:
+            with keeper.heeding_signals():
+                rows = learn(cell, display, keeper=keeper, rows=rows)
+        else:
+            rows = learn(cell, display, rows=rows)
+        display.summarise(rows)
+    finally:
+        display.close()
+    return rows, ()
+
+
+def describe(cell: Cell, folder: Path, rows: Rows, notes: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What run.json says; `notes`, of a candidate, are assumptions and repairs."""
+    hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in HASHED}
+    steps = cell.budget * len(cell.seeds)
+    return {
+        "status": "failed" if rows.failed else "done",
+        "failed_seeds": {str(seed): reason for seed, reason in rows.failed.items()},
+        "cell": json.loads(cell.to_json()),
+        "config": configuration(cell),
+        "departures": _departures(cell),
+        "versions": provenance.versions(),
+        "hardware": ELSEWHERE if cell.kind == "logs" else provenance.hardware(),
+        "fingerprint": cell.fingerprint,
+        "training_time_s": rows.training_time_s,
+        "evaluation_time_s": rows.evaluation_time_s,
+        "steps_per_second": None if cell.kind == "logs" else steps / rows.training_time_s,
+        "peak_memory_mib": provenance.peak_memory_mib(),
+        "hashes": hashes,
+        "policies": album.describe(cell, folder / "checkpoint"),
+        **({"notes": list(notes), "files": candidate_sources.digests(cell)} if cell.candidate else {}),
+    }
+
+
+def _departures(cell: Cell) -> list[str]:
+    if cell.candidate:
+        return []
+    if cell.implementation == "sb3":
+        departures: list[str] = import_module("rlparity.references.sb3").departures(cell)
+        return departures
+    return list(agents.module(cell.agent).DEPARTURES)
+
+
+def configuration(cell: Cell) -> dict[str, Any]:
+    """Every hyper-parameter that the cell ran with, defaults included where the agent is ours."""
+    values = dict(cell.hyperparameters)
+    if cell.implementation == "scratch":
+        values = dataclasses.asdict(import_module(registry.AGENTS[cell.agent].module).Config(**values))
+    return {**values, "n_envs": cell.n_envs, "normalize": cell.normalize}

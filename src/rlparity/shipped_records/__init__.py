@@ -1,0 +1,1 @@
+"""Records that reports carry: restore, vouch, retrain."""

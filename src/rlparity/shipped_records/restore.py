@@ -1,0 +1,147 @@
+"""Takes over records that the reports carry, so that nobody trains twice what somebody has trained."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rlparity import records
+from rlparity.cell import Cell
+from rlparity.environments import metadata as worlds
+from rlparity.errors import UserError
+from rlparity.provenance import fingerprint
+from rlparity.runs import pending as orders
+from rlparity.suites.suite import Suite
+
+
+class Shipped(NamedTuple):
+    """Records of one cell, as a report carries them."""
+
+    folder: Path
+    run: Mapping[str, Any]  # run.json
+
+    @property
+    def who(self) -> tuple[Any, ...]:
+        """What makes it a record of the same cell, up to date or not."""
+        return _who(self.run.get("cell", {}))
+
+    def damaged(self) -> str | None:
+        """The name of a file that is not the one whose hash run.json has."""
+        hashes = self.run.get("hashes", {})
+        for name in ("episodes.parquet", "evaluations.parquet"):
+            file = self.folder / name
+            if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != hashes.get(name):
+                return name
+        return None
+
+
+def restore(suite: Suite, results: Path, reports: Path) -> str:
+    """Copy every shipped record that a cell of the suite asks for; returns what was done, a line each.
+
+    Cells whose records are in `results` already are left alone.
+    """
+    catalogue, files = shipped(reports), list[str]()
+    lines, counts = [], {"restored": 0, "there already": 0, "stale": 0, "not shipped": 0}
+    for cell in suite.cells:
+        name = str(cell.folder)
+        if orders.up_to_date(cell, results / cell.folder):
+            counts["there already"] += 1
+            continue
+        source, reason = choose(cell, catalogue, suite.parts(cell))
+        if source is not None:
+            take(source, results / cell.folder)
+            files += [str(results / cell.folder / name) for name in orders.OUTPUTS]
+            counts["restored"] += 1
+            lines.append(f"restored {name} from {source.folder}")
+        elif reason is None:
+            counts["not shipped"] += 1
+        else:
+            counts["stale"] += 1
+            lines.append(f"stale    {name}: {reason}")
+    orders.place(suite.cells, results)
+    _unmark(suite, files)
+    return "\n".join([*lines, ", ".join(f"{number} {what}" for what, number in counts.items())])
+
+
+def _unmark(suite: Suite, files: Sequence[str]) -> None:
+    """Tell Snakemake that files of a training that was killed are whole now."""
+    marked = Path(".snakemake", "incomplete")
+    if files and suite.path is not None and marked.is_dir() and any(marked.iterdir()):
+        command = [sys.executable, "-m", "snakemake", "--configfile", str(suite.path), "--cleanup-metadata"]
+        subprocess.run([*command, *files], capture_output=True, check=False)
+
+
+def one(order: Path, reports: Path) -> None:
+    """Restore the cell that an order asks for, into the order's folder; UserError if nothing fits."""
+    cell = orders.read(order)
+    world = worlds.probe(cell.environment)
+    parts = fingerprint.parts(cell, world.simulator, world.module)
+    source, reason = choose(cell, shipped(reports), parts)
+    if source is None:
+        problem = (
+            f"the shipped record is stale, {reason}" if reason else f"no record below {reports}/*/records"
+        )
+        raise UserError(f"{cell.folder}: {problem}; train it with `references: train` in the suite")
+    take(source, order.parent)
+
+
+def shipped(reports: Path) -> list[Shipped]:
+    """All finished records that the reports carry."""
+    found = []
+    for path in sorted(reports.glob("*/records/**/run.json")):
+        try:
+            run = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            continue
+        if isinstance(run, dict) and run.get("status") != "unfinished":
+            found.append(Shipped(path.parent, run))
+    return found
+
+
+def choose(
+    cell: Cell, catalogue: Iterable[Shipped], parts: Mapping[str, Any]
+) -> tuple[Shipped | None, str | None]:
+    """The record that a cell may take over, else why those of the same name may not; neither if none is.
+
+    One that its own fingerprint made comes before one that was vouched for.
+    """
+    mine = _who(json.loads(cell.to_json()))
+    reasons: list[list[str]] = []
+    for candidate in sorted(catalogue, key=lambda one: one.run.get("fingerprint") != cell.fingerprint):
+        if cell.accepts(candidate.run):
+            damaged = candidate.damaged()
+            if damaged is None:
+                return candidate, None
+            reasons.append([f"{candidate.folder / damaged} is not the file whose hash run.json has"])
+        elif candidate.who == mine:
+            reasons.append(fingerprint.differences(cell, parts, candidate.run))
+    shortest = min(reasons, key=len, default=[])
+    return None, "; ".join(shortest) or None
+
+
+def take(source: Shipped, folder: Path) -> None:
+    """Copy records: to temporary names first, then renamed, run.json last. Progress is not shipped."""
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".restore.{uuid.uuid4().hex}"
+    try:
+        shutil.copytree(source.folder, temporary, copy_function=shutil.copyfile)
+        records.write(temporary, "progress", [])
+        (folder / "run.json").unlink(missing_ok=True)
+        for name in orders.OUTPUTS:  # run.json is the last of them
+            (temporary / name).replace(folder / name)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be restored: {error.strerror}") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _who(cell: Mapping[str, Any]) -> tuple[Any, ...]:
+    names = ("environment", "implementation", "algorithm")
+    return (*(cell.get(name) for name in names), *cell.get("seeds", ()))

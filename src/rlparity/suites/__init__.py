@@ -1,0 +1,1 @@
+"""From a suite file to cells, settings and costs."""

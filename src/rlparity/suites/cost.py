@@ -1,0 +1,41 @@
+"""What cells will cost in time, told before they are trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rlparity.cell import Cell
+from rlparity.suites.speeds import THROUGHPUT, Rates
+
+START_UP_S = 4.0  # per cell: process, imports, environments
+ALLOWANCE = 4  # times the estimate that a cluster is asked for: its cores may be slower, and busy
+LEAST_MIN = 10
+
+
+def describe(cells: Sequence[Cell], waiting: Sequence[Cell], reports: Path) -> str:
+    """One line: cells, environment steps and minutes of one core, of those that are still to be trained."""
+    if not waiting:
+        return f"{len(cells)} cells, all trained"
+    rates = Rates(reports)
+    minutes = sum(seconds(cell, rates) for cell in waiting) / 60
+    steps = sum(cell.budget * len(cell.seeds) for cell in waiting if cell.kind != "logs")
+    basis = f"rates measured in {reports / THROUGHPUT}" if rates else "assumed rates, nothing measured here"
+    return (
+        f"{len(cells)} cells, {len(waiting)} to train: {steps:,} environment steps, "
+        f"about {minutes:,.0f} core-minutes ({basis})"
+    )
+
+
+def seconds(cell: Cell, rates: Rates) -> float:
+    """Estimated time of one cell on one core."""
+    if cell.kind == "logs":
+        return START_UP_S
+    evaluation, rate, seeds = cell.evaluation, rates.of(cell).steps_per_second, len(cell.seeds)
+    episodes = (evaluation.points * evaluation.episodes + evaluation.final_episodes) * len(evaluation.modes)
+    return START_UP_S + cell.budget * seeds / rate + episodes * seeds * rates.episode_s(cell)
+
+
+def minutes_allowed(cell: Cell, rates: Rates) -> int:
+    """After how many minutes a cluster may take a cell for lost; it goes on from its checkpoint."""
+    return LEAST_MIN + round(ALLOWANCE * seconds(cell, rates) / 60)

@@ -1,0 +1,143 @@
+"""What a suite asks for, told before anything is spent: jobs, hours, memory, storage, time to plan."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
+from itertools import pairwise
+from math import prod
+from pathlib import Path
+from statistics import median
+
+from rlparity.cell import Cell
+from rlparity.environments.metadata import World
+from rlparity.suites import cost
+from rlparity.suites import memory_needs as needs
+from rlparity.suites.speeds import BASES, Rates, positive
+from rlparity.suites.suite import Suite
+
+DAG = Path("benchmark", "dag.csv")
+NETWORKS = {"random": 0, "ddpg": 4, "td3": 6, "sac": 5}  # as saved, targets included; else two
+CONVOLUTIONS = 1_690_000  # parameters of the Nature network
+RECORDS_BYTES = 60_000  # of a seed: episodes, evaluations, progress, run.json; half of what most take
+PLANNING_S = (1.0, 0.0014)  # Snakemake's dry run: to start, and for each cell
+
+
+def lines(suite: Suite, waiting: Collection[Cell], reports: Path) -> Iterator[str]:
+    """The forecast of a suite, of which the cells of `waiting` are still to be trained."""
+    rates, worlds = Rates(reports), {name: each.world for name, each in suite.environments.items()}
+    trained = len(suite.cells) - len(waiting)
+    yield f"suite {suite.name}: {suite.title}"
+    yield _row("cells", f"{len(suite.cells):,}, {trained:,} of them trained, {_left(waiting)}")
+    yield _row("jobs", _jobs(waiting))
+    steps = sum(cell.budget * len(cell.seeds) for cell in waiting if cell.kind != "logs")
+    yield _row("steps", f"{steps:,} environment steps")
+    for device, unit in (("cpu", "core-hours"), ("cuda", "GPU-hours")):
+        own = [cell for cell in waiting if cell.device == device]
+        hours = sum(cost.seconds(cell, rates) for cell in own) / 3600
+        yield _row(unit, f"{hours:,.1f}{_bases(own, rates)}")
+    yield _row("memory", _memory(waiting, worlds))
+    yield _row("storage", _storage(waiting, worlds))
+    yield _row("planning", _planning(len(suite.cells), reports))
+    if suite.device == "auto":
+        here = " or ".join(sorted({cell.device for cell in suite.cells}))
+        yield _row("device", f"auto is {here} here; for a cluster write cpu or cuda, or --config device=cuda")
+    yield from _table(waiting, rates)
+
+
+def _row(name: str, text: str) -> str:
+    return f"  {name:<11} {text}"
+
+
+def _left(cells: Collection[Cell]) -> str:
+    """How many are to be trained, and how many only to be read."""
+    logs = sum(cell.kind == "logs" for cell in cells)
+    return f"{len(cells) - logs:,} to train" + (f", {logs:,} of logs to read" if logs else "")
+
+
+def _jobs(cells: Collection[Cell]) -> str:
+    """By the number of seeds that a job trains."""
+    sizes = Counter(len(cell.seeds) for cell in cells)
+    parts = (f"{n:,} of {size} seed{'s' * (size > 1)}" for size, n in sorted(sizes.items(), reverse=True))
+    return ", ".join(parts) or "none"
+
+
+def _bases(cells: Collection[Cell], rates: Rates) -> str:
+    """How many cells' rates are measured, how many guessed."""
+    found = Counter(rates.of(cell).basis for cell in cells)
+    said = {
+        "measured": "by rlparity bench",
+        "trained": "by runs that the reports carry",
+        "similar": "of the same agent in like environments",
+        "assumed": "assumed, nothing like it was measured",
+    }
+    parts = [f"{found[basis]:,} {said[basis]}" for basis in BASES if found[basis]]
+    return f" (rates of cells: {'; '.join(parts)})" if parts else ""
+
+
+def _memory(cells: Collection[Cell], worlds: Mapping[str, World]) -> str:
+    if not cells:
+        return "none"
+    sized = [(needs.needed_mib(cell, worlds[cell.environment]), cell) for cell in cells]
+    most, largest = max(sized, key=lambda pair: pair[0])
+    here = needs.machine_bytes() / 2**30
+    which = f"{largest.implementation}/{largest.algorithm} in {largest.environment}, {largest.block}"
+    middle = median(mib for mib, _ in sized) / 1024
+    known = f"{middle:,.1f} GiB for the median; this machine has {here:,.1f}"
+    return f"{most / 1024:,.1f} GiB for the largest cell ({which}), {known}"
+
+
+def _storage(cells: Collection[Cell], worlds: Mapping[str, World]) -> str:
+    kept = sum(RECORDS_BYTES * len(cell.seeds) + _policies(cell, worlds[cell.environment]) for cell in cells)
+    under_way = [needs.checkpoint_bytes(cell, worlds[cell.environment]) for cell in cells]
+    return (
+        f"{kept / 2**30:,.1f} GiB of records and policies; while a cell with checkpoints trains, its replay "
+        f"memory is on the disk as well: {max(under_way, default=0) / 2**30:,.1f} GiB for the largest, "
+        f"{sum(under_way) / 2**30:,.1f} GiB if all were under way at once"
+    )
+
+
+def _policies(cell: Cell, world: World) -> int:
+    """Bytes of the first, the middle and the last policy; the last of all seeds, the others of one."""
+    return 4 * _parameters(cell, world) * (2 + len(cell.seeds))
+
+
+def _parameters(cell: Cell, world: World) -> int:
+    networks = NETWORKS.get(cell.agent, 2)
+    if world.frame_bytes is not None:
+        return CONVOLUTIONS * min(networks, 1)
+    hidden = needs.value(cell, "net_arch") or (64, 64)
+    sizes = [world.observation_size, *(hidden if isinstance(hidden, list | tuple) else (64, 64)), 1]
+    return networks * sum(prod(pair) for pair in pairwise(sizes))
+
+
+def _planning(cells: int, reports: Path) -> str:
+    """Time until Snakemake's first job starts, from the nearest number of cells that was measured."""
+    measured: dict[int, float] = {}
+    try:
+        with (reports / DAG).open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                with suppress(KeyError, ValueError, TypeError):  # a row that was cut short
+                    measured[positive(row["cells"], int)] = positive(row["seconds"], float)
+    except (OSError, ValueError, csv.Error):
+        pass
+    if not measured:
+        start, each = PLANNING_S
+        return f"about {start + each * cells:,.0f} s for Snakemake's graph (assumed)"
+    nearest = min(measured, key=lambda size: abs(size - cells))
+    seconds = measured[nearest] * max(cells / nearest, 0.1)
+    known = f"{measured[nearest]:.1f} s measured with {nearest:,} cells"
+    return f"about {seconds:,.0f} s for Snakemake's graph ({known})"
+
+
+def _table(cells: Collection[Cell], rates: Rates) -> Iterator[str]:
+    """Hours by arm."""
+    hours: dict[str, list[float]] = defaultdict(list)
+    for cell in cells:
+        hours[f"{cell.implementation}/{cell.algorithm}"].append(cost.seconds(cell, rates) / 3600)
+    if hours:
+        yield f"  {'arm':<32} {'cells':>7} {'hours':>11} {'longest cell':>13}"
+    for arm, each in sorted(hours.items(), key=lambda item: -sum(item[1])):
+        yield f"  {arm:<32} {len(each):>7,} {sum(each):>11,.1f} {max(each):>11,.1f} h"

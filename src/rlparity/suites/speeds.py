@@ -1,0 +1,180 @@
+"""How fast cells train: measured by `rlparity bench` or in the runs that the reports carry, else assumed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple, TypeVar
+
+from rlparity.cell import Cell
+from rlparity.environments import metadata as worlds
+from rlparity.errors import UserError
+
+Number = TypeVar("Number", int, float)
+THROUGHPUT = Path("benchmark", "throughput.csv")
+MEASURED, TRAINED, SIMILAR, ASSUMED = BASES = ("measured", "trained", "similar", "assumed")
+# Aggregate environment steps per second on one core where nothing like it was measured; ours with five seeds.
+# By simulator, then by agent; Gymnasium's own environments have none.
+GUESSES: dict[str | None, dict[str, float]] = {
+    None: {"random": 60_000, "reinforce": 20_000, "actor_critic": 20_000, "dqn": 1_000},
+    "mujoco": {"random": 8_000, "ddpg": 100, "td3": 100, "sac": 100},
+    "ale-py": {"random": 4_000, "a2c": 480, "ppo": 240, "dqn": 110, "qrdqn": 90},
+}
+OTHERWISE = {None: 4_000.0, "mujoco": 1_000.0, "ale-py": 200.0}
+EPISODE_S = {None: 0.005, "mujoco": 0.1, "ale-py": 2.0}  # a game of an evaluation, many side by side
+
+
+class Rate(NamedTuple):
+    """Aggregate environment steps per second of a cell's whole block, and where that is from, of BASES."""
+
+    steps_per_second: float
+    basis: str
+
+
+class Run(NamedTuple):
+    """One measurement."""
+
+    implementation: str
+    algorithm: str
+    agent: str
+    environment: str
+    seeds: int
+    device: str
+    steps_per_second: float
+    episode_s: float | None = None  # per episode of its evaluations
+
+
+class Rates:
+    """What was measured so far, in a folder of reports."""
+
+    def __init__(self, reports: Path):
+        self._runs = {MEASURED: list(_measured(reports)), TRAINED: list(_trained(reports))}
+        self._episodes: dict[str, float] = {}
+        self._found: dict[tuple[object, ...], Rate] = {}
+
+    def __bool__(self) -> bool:
+        return any(self._runs.values())
+
+    def of(self, cell: Cell) -> Rate:
+        """The nearest that is known: of the same arm in the same environment, of the same agent in others of
+        the same simulator, with the nearest number of seeds; else a guess."""
+        names = (cell.implementation, cell.algorithm, cell.agent, cell.environment, cell.device)
+        key = (*names, len(cell.seeds))
+        if key not in self._found:
+            self._found[key] = self._look_up(cell)
+        return self._found[key]
+
+    def _look_up(self, cell: Cell) -> Rate:
+        for basis, runs in self._runs.items():
+            if found := [run for run in runs if _is(run, cell) and run.environment == cell.environment]:
+                return Rate(_nearest(found, cell), basis)
+        simulator = _simulator(cell.environment)
+        for runs in self._runs.values():
+            alike = [run for run in runs if _is(run, cell) and _simulator(run.environment) == simulator]
+            if alike:
+                return Rate(_nearest(alike, cell), SIMILAR)
+        guesses = GUESSES.get(simulator, {})
+        return Rate(guesses.get(cell.agent, OTHERWISE.get(simulator, OTHERWISE[None])), ASSUMED)
+
+    def episode_s(self, cell: Cell) -> float:
+        """Seconds that an episode of the cell's evaluations takes: in that environment, in others of the same
+        simulator, or a guess."""
+        environment = cell.environment
+        if environment not in self._episodes:
+            simulator = _simulator(environment)
+            known = [run for run in self._runs[TRAINED] if run.episode_s is not None]
+            here = [run for run in known if run.environment == environment]
+            alike = here or [run for run in known if _simulator(run.environment) == simulator]
+            times = [run.episode_s for run in alike if run.episode_s is not None]
+            self._episodes[environment] = median(times) if times else EPISODE_S.get(simulator, 0.1)
+        return self._episodes[environment]
+
+
+def _is(run: Run, cell: Cell) -> bool:
+    own = run.implementation == cell.implementation and run.device == cell.device
+    return own and (run.algorithm == cell.algorithm or run.agent == cell.agent)
+
+
+def _nearest(runs: list[Run], cell: Cell) -> float:
+    """Median of those that are nearest: the same configuration, then the number of seeds."""
+    distance = {run: (run.algorithm != cell.algorithm, abs(run.seeds - len(cell.seeds))) for run in runs}
+    least = min(distance.values())
+    return median(run.steps_per_second for run in runs if distance[run] == least)
+
+
+def _simulator(environment: str) -> str | None:
+    if environment.startswith("ALE/"):
+        return "ale-py"
+    try:
+        return worlds.probe(environment).simulator
+    except UserError:  # a measurement of something that is not installed here, like nothing else
+        return environment
+
+
+def positive(text: str, kind: Callable[[str], Number]) -> Number:
+    """A number of a file, finite and above 0; else ValueError."""
+    number = kind(text)
+    if not 0 < number < math.inf:
+        raise ValueError(f"{text!r} is not above 0")
+    return number
+
+
+def _measured(reports: Path) -> Iterator[Run]:
+    try:
+        with (reports / THROUGHPUT).open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                with suppress(KeyError, ValueError, TypeError, AttributeError):  # a row that was cut short
+                    if not row.get("settings", "").startswith("SB3"):  # what a suite trains with
+                        yield _row(row)
+    except (OSError, ValueError, csv.Error):
+        return
+
+
+def _row(row: Mapping[str, str]) -> Run:
+    return Run(
+        row["implementation"],
+        row["algorithm"],
+        row["algorithm"].split("-")[0],
+        row["environment"],
+        positive(row["seeds"], int),
+        row.get("device", "cpu"),
+        positive(row["steps_per_second"], float),
+    )
+
+
+def _trained(reports: Path) -> Iterator[Run]:
+    """Of every finished run that a report carries. Other work on the machine may have slowed it down."""
+    found: dict[Run, list[tuple[float, float]]] = defaultdict(list)
+    for path in sorted(reports.glob("*/records/**/run.json")):
+        try:
+            run = json.loads(path.read_text(encoding="utf-8"))
+            cell = run["cell"]
+            if run.get("status") == "unfinished":  # its evaluations are a part of what the cell asks for
+                continue
+            seeds, device = len(cell["seeds"]), cell.get("device", "cpu")
+            who = Run(
+                cell["implementation"],
+                cell["algorithm"],
+                cell["agent"],
+                cell["environment"],
+                seeds,
+                device,
+                0.0,
+            )
+            asked = cell["evaluation"]
+            episodes = asked["points"] * asked["episodes"] + asked["final_episodes"]
+            episodes *= len(asked["modes"]) * len(cell["seeds"])
+            speed = positive(run["steps_per_second"], float)
+            numbers = (speed, float(run["evaluation_time_s"]) / episodes)
+            found[who].append(numbers)
+        except (OSError, KeyError, ValueError, TypeError, ZeroDivisionError):
+            continue
+    for who, seen in found.items():
+        speeds, episodes_s = zip(*seen, strict=True)
+        yield who._replace(steps_per_second=median(speeds), episode_s=median(episodes_s))

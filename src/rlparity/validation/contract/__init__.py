@@ -1,0 +1,1 @@
+"""Contract: what every implementation must keep to."""

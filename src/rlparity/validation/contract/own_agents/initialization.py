@@ -1,0 +1,87 @@
+"""Before anything is learned: parameters of the same size as the reference's, and the same view of images."""
+
+from __future__ import annotations
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium import spaces
+from stable_baselines3.common.vec_env import DummyVecEnv
+from torch import Tensor
+
+from rlparity import registry
+from rlparity.agents import base as agents
+from rlparity.seeding import Streams
+from rlparity.suites import hyperparameters as settings
+from rlparity.validation import paired_models as twins
+from rlparity.validation.contract.own_agents.traced_training import Log
+from rlparity.validation.plain_environments import plain
+
+Answer = tuple[bool, str]
+TRIES = 4  # agents of ours whose parameters are looked at
+SHAPE = (4, 84, 84)  # of an image
+NEAR = 1e-4  # relative difference of values, in single precision
+FEW = 32  # numbers, of all of them, from which a size can be told
+ALIKE = (0.7, 1.4)  # ratio of sizes that may come by chance
+
+
+def alike(log: Log) -> Answer | None:
+    """Root mean squares of all parameters before training, beside Stable-Baselines3's; None without one."""
+    cell = log.cell
+    if settings.library().algorithms[cell.algorithm].reference is None:
+        return None
+    worlds = DummyVecEnv([lambda: plain(cell.environment)] * cell.n_envs)
+    options, single = cell.hyperparameters, torch.float32
+    pairs = [twins.make(cell.agent, worlds, options, single, seed=seed) for seed in range(TRIES)]
+    theirs = _sizes([dict(pair.theirs()) for pair in pairs])
+    for pair, seed in zip(pairs, range(TRIES), strict=True):
+        streams = Streams(type(cell)(**{**vars(cell), "seeds": (seed,)}))
+        pair.agent = agents.build(cell.agent, pair.spec, dict(options), streams, cell.budget)
+    ours = _sizes([pair.ours() for pair in pairs])
+    compared = 0
+    for name, (count, size) in theirs.items():
+        mine = ours[name][1]
+        if (mine == 0) != (size == 0):
+            return False, f"{name} starts at {mine:.3g}, the reference's at {size:.3g} (root mean square)"
+        if count >= FEW and size and not ALIKE[0] < mine / size < ALIKE[1]:
+            return False, f"{name} starts at {mine:.3g}, the reference's at {size:.3g} (root mean square)"
+        compared += 1
+    worlds.close()
+    return True, f"{compared} tensors"
+
+
+def seen_alike(algorithm: str) -> Answer | None:
+    """What networks with the reference's weights say of images; None without a reference or images."""
+    named = settings.library().algorithms[algorithm]
+    if named.reference is None or not registry.AGENTS[named.agent].images:
+        return None
+    worlds = DummyVecEnv([Images])
+    options = {**named.options, "buffer_size": 10} if "buffer_size" in settings.config(named.agent) else {}
+    pair = twins.make(named.agent, worlds, options, torch.float32)
+    images = torch.randint(256, (8, *SHAPE), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    agent, policy = pair.agent, pair.model.policy
+    with torch.no_grad():
+        if hasattr(agent, "value"):
+            ours, theirs = agent.value(images[None])[0], policy.predict_values(images)[:, 0]
+        elif hasattr(agent, "q_values"):
+            ours, theirs = agent.q_values(agent.q, images[None])[0], policy.q_net(images)
+        else:
+            ours, theirs = agent.quantiles(agent.network, images[None])[0], policy.quantile_net(images)
+    apart = twins.difference(ours, theirs)
+    return apart < NEAR, f"values of {len(images)} images are {apart:.1g} apart"
+
+
+class Images(gym.Env):
+    """Frames as in Atari, of a game that nobody plays."""
+
+    observation_space = spaces.Box(0, 255, SHAPE, np.uint8)
+    action_space = spaces.Discrete(3)
+
+
+def _sizes(states: list[dict[str, Tensor]]) -> dict[str, tuple[int, float]]:
+    """Of every tensor over several agents: how many numbers, and their root mean square."""
+    found = {}
+    for name in states[0]:
+        numbers = torch.cat([state[name].detach().flatten() for state in states])
+        found[name] = numbers.numel(), float(numbers.square().mean().sqrt())
+    return found

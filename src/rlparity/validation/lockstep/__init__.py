@@ -1,0 +1,1 @@
+"""Lock-step: both train side by side on the same draws."""

@@ -1,0 +1,1 @@
+"""Update parity: one update of ours against one of the reference."""

@@ -1,0 +1,255 @@
+"""The configurations in which updates are compared: options of the agents, kinds of action, normalisation.
+
+Options are small, so that a hundred updates take about a second, and lively: ratios leave the clipped range,
+gradients are longer than allowed, episodes end and are cut within every rollout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import sb3_contrib.trpo.trpo as sb3_trpo
+import torch
+from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+from stable_baselines3.dqn import dqn as sb3_dqn
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rlparity.errors import unknown
+from rlparity.suites import hyperparameters as settings
+from rlparity.validation import paired_models as twins
+from rlparity.validation.paired_models import Twins
+from rlparity.validation.parity import environments as parity_worlds
+from rlparity.validation.parity.recording.inputs import ON_POLICY
+
+Patched = Callable[[Twins], AbstractContextManager[Any]]
+BUDGET = 4_000  # environment steps at most, on which schedules depend; a hundred updates take fewer
+
+
+@dataclass(frozen=True)
+class Case:
+    """One configuration of one algorithm."""
+
+    algorithm: str
+    name: str
+    options: Mapping[str, Any]  # hyper-parameters of both
+    own: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # ours, where they stand for what is patched into SB3
+    continuous: bool = False
+    normalize: bool = False  # running statistics of observations and rewards
+    n_envs: int = 2
+    patched: Patched = lambda twins: nullcontext()  # SB3, while it learns
+    amplified: bool = False  # rounding is, so that SB3 beside itself gives the tolerance
+    dtypes: tuple[str, ...] = ("float64", "float32")
+
+    def __str__(self) -> str:
+        return f"{self.algorithm}, {self.name}"
+
+    def twins(self, dtype: torch.dtype, seed: int = 0) -> Twins:
+        """Both learners, fresh, in worlds of their own; the seed is that of SB3's weights and actions."""
+        make = parity_worlds.lively if self.algorithm in ON_POLICY else parity_worlds.still
+        worlds: VecEnv = make(self.continuous, self.n_envs)
+        if self.normalize:
+            worlds = VecNormalize(worlds, gamma=self.options.get("gamma", 0.99))
+        return twins.make(self.algorithm, worlds, self.options, dtype, BUDGET, seed, self.own)
+
+
+class DoubleTarget:
+    """In place of SB3's target network: Q'(s, a) where the online network finds a best, else nothing, so that
+    the maximum over actions is Q'(s, argmax Q(s, .)): van Hasselt et al. 2016, eq. 4."""
+
+    def __init__(self, online: Any, target: nn.Module):
+        self._online, self._target = online, target
+
+    def __call__(self, obs: Tensor) -> Tensor:
+        best = F.one_hot(self._online(obs).argmax(1), int(self._online.action_space.n)).bool()
+        found: Tensor = self._target(obs).masked_fill(~best, -torch.inf)
+        return found
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Of the target network, which goes on following."""
+        return self._target.parameters()
+
+
+@contextmanager
+def double_q(twins: Twins) -> Iterator[None]:
+    """SB3's DQN with the targets of double Q-learning."""
+    model = twins.model
+    with mock.patch.object(model, "q_net_target", DoubleTarget(model.q_net, model.q_net_target)):
+        yield
+
+
+@contextmanager
+def summed_divergence(twins: Twins) -> Iterator[None]:
+    """sb3-contrib's TRPO with KL summed over the components of an action, as it is defined; left alone, it
+    averages over them."""
+
+    def kl_divergence(p: Any, q: Any) -> Tensor:
+        found: Tensor = torch.distributions.kl_divergence(p.distribution, q.distribution)
+        return found.sum(-1)
+
+    with mock.patch.object(sb3_trpo, "kl_divergence", kl_divergence):
+        yield
+
+
+@contextmanager
+def squared_loss(twins: Twins) -> Iterator[None]:
+    """SB3's DQN with the mean squared error in place of Huber's loss."""
+    with mock.patch.object(sb3_dqn, "F", SimpleNamespace(smooth_l1_loss=F.mse_loss)):
+        yield
+
+
+A2C = {"n_steps": 8}
+PPO = {"n_steps": 16, "batch_size": 8, "n_epochs": 3, "learning_rate": 1e-3, "clip_range": 0.1}
+TRPO = {"n_steps": 16, "batch_size": 20, "n_critic_updates": 2}
+NETS = {
+    "net_arch": (32, 24),
+    "batch_size": 32,
+    "buffer_size": 100,
+    "learning_starts": 0,
+    "learning_rate": 1e-3,
+}
+DQN = {**NETS, "train_freq": 1, "target_update_interval": 10}
+SLOPING = {"learning_rate_schedule": "linear"}
+
+
+def _cases() -> Iterator[Case]:
+    yield from _actor_critics()
+    yield from _trpo()
+    yield from _q_learners()
+    yield from _deterministic()
+    yield from _sac()
+
+
+def _actor_critics() -> Iterator[Case]:
+    gae = {"gamma": 0.95, "gae_lambda": 0.9}
+    yield Case("a2c", "default", A2C)
+    yield Case("a2c", "default, continuous", A2C, continuous=True)
+    yield Case("a2c", "Adam, entropy bonus", {**A2C, "use_rms_prop": False, "ent_coef": 0.01})
+    yield Case("a2c", "RMSprop as in TensorFlow", {**A2C, "rms_prop_tf": True, **SLOPING})
+    options = {**A2C, **gae, "normalize_advantage": True, "ent_coef": 0.01, "vf_coef": 0.25}
+    yield Case("a2c", "GAE, normalised advantages, continuous", options, continuous=True)
+    yield Case("a2c", "normalised observations and rewards", A2C, normalize=True)
+
+    yield Case("ppo", "default", PPO)
+    yield Case("ppo", "default, continuous", PPO, continuous=True)
+    yield Case("ppo", "clipped values", {**PPO, "clip_range_vf": 0.1, **gae})
+    yield Case("ppo", "advantages not normalised", {**PPO, "normalize_advantage": False})
+    options = {**PPO, "ent_coef": 0.02, "vf_coef": 0.8, "log_std_init": -0.5}
+    yield Case("ppo", "entropy bonus, vf_coef, small deviations", options, continuous=True)
+    yield Case("ppo", "target KL", {**PPO, "target_kl": 0.003, "learning_rate": 3e-3})
+    yield Case(
+        "ppo",
+        "schedules, short last minibatch",
+        {**PPO, **SLOPING, "clip_range_schedule": "linear", "batch_size": 12},
+    )
+    yield Case(
+        "ppo",
+        "one minibatch, strong clipping",
+        {**PPO, "batch_size": 64, "n_epochs": 10, "clip_range": 0.05, "max_grad_norm": 0.1},
+    )
+    yield Case("ppo", "normalised observations and rewards", PPO, continuous=True, normalize=True)
+    yield Case("ppo", "rectifiers, plain start", {**PPO, "activation": "relu", "ortho_init": False})
+
+
+def _trpo() -> Iterator[Case]:
+    damped = {**TRPO, "cg_damping": 1.0}  # well conditioned: rounding stays what it is
+    yield Case("trpo", "default", TRPO, amplified=True)
+    yield Case("trpo", "strong damping, gae_lambda", {**damped, "gae_lambda": 0.8})
+    short = {**TRPO, "cg_max_steps": 2}
+    yield Case("trpo", "continuous, two steps of conjugate gradient", short, continuous=True)
+    yield Case(
+        "trpo",
+        "the same, KL summed (patched into SB3)",
+        short,
+        {"kl_components": "sum"},
+        continuous=True,
+        patched=summed_divergence,
+    )
+    options = {**damped, "sub_sampling_factor": 3, "normalize_advantage": False}
+    yield Case("trpo", "sub-sampling, advantages not normalised", options)
+    options = {**TRPO, "n_steps": 20, "target_kl": 0.05, "cg_max_steps": 2, "line_search_max_iter": 1}
+    yield Case("trpo", "line search that fails now and then", options, amplified=True)
+
+
+def _q_learners() -> Iterator[Case]:
+    yield Case("dqn", "default", DQN)
+    yield Case("dqn", "clipped gradients, schedule", {**DQN, "max_grad_norm": 0.5, **SLOPING})
+    yield Case("dqn", "bursts of updates", {**DQN, "train_freq": 4, "gradient_steps": 3})
+    yield Case("dqn", "one target network for long", {**DQN, "target_update_interval": 10_000, "gamma": 0.9})
+    yield Case("dqn", "three-step returns", {**DQN, "n_steps": 3})
+    yield Case("dqn", "MSE (patched into SB3)", DQN, {"loss": "mse"}, patched=squared_loss)
+    yield Case("dqn", "double (patched into SB3)", DQN, {"double_q": True}, patched=double_q)
+    quantiles = {**DQN, "n_quantiles": 16}  # a power of two: sb3-contrib's midpoints are float32
+    yield Case("qrdqn", "default", quantiles)
+    yield Case(
+        "qrdqn",
+        "clipped gradients, three-step returns",
+        {**quantiles, "max_grad_norm": 0.5, "n_steps": 3, "learning_starts": 10},
+    )
+
+
+def _deterministic() -> Iterator[Case]:
+    bursts = {**NETS, "tau": 0.05, "train_freq": 2, "gradient_steps": 3, **SLOPING}
+    for algorithm in ("ddpg", "td3"):
+        yield Case(algorithm, "default", NETS, continuous=True)
+        yield Case(algorithm, "tau 0.05, bursts of updates, schedule", bursts, continuous=True)
+        yield _wide(algorithm)
+    noise = {"policy_delay": 3, "target_policy_noise": 0.6, "target_noise_clip": 0.3}
+    yield Case("td3", "delay 3, much noise", {**NETS, "tau": 0.05, **noise}, continuous=True)
+
+
+def _wide(algorithm: str) -> Case:
+    """Networks that go another way through our code, in float32 only (`rlparity.wide`)."""
+    options = {**NETS, "net_arch": (256, 256), "learning_rate": 3e-4, "gamma": 0.9}
+    return Case(algorithm, "wide networks", options, continuous=True, dtypes=("float32",))
+
+
+def _sac() -> Iterator[Case]:
+    options: Mapping[str, Any] = {**NETS, "tau": 0.05}
+    bursts = {"target_update_interval": 2, "gradient_steps": 4, "train_freq": 2}
+    yield Case("sac", "default", options, continuous=True)
+    yield Case("sac", "fixed temperature", {**options, "ent_coef": 0.2}, continuous=True)
+    yield Case("sac", "target entropy, schedule", {**NETS, "target_entropy": 1.5, **SLOPING}, continuous=True)
+    yield Case("sac", "every second target update, bursts", {**options, **bursts}, continuous=True)
+    yield _wide("sac")
+
+
+CASES: tuple[Case, ...] = tuple(_cases())
+ALGORITHMS = tuple(dict.fromkeys(case.algorithm for case in CASES))
+CLAIMED = {  # (named configuration or agent, actions) -> the case of a candidate, if not "default"
+    ("a2c", "continuous"): "default, continuous",
+    ("ppo", "continuous"): "default, continuous",
+    ("trpo", "discrete"): "strong damping, gae_lambda",  # a candidate's tolerance is fixed: none `amplified`
+    ("trpo", "continuous"): "continuous, two steps of conjugate gradient",
+    ("dqn-nstep", "discrete"): "three-step returns",
+}
+
+
+def of(algorithm: str, name: str | None = None) -> list[Case]:
+    """The cases of an algorithm, or the one of that name; UserError if there is none."""
+    if algorithm not in ALGORITHMS:
+        raise unknown("algorithm", algorithm, ALGORITHMS, "parity")
+    found = [case for case in CASES if case.algorithm == algorithm]
+    if name is None:
+        return found
+    if not (named := [case for case in found if case.name == name]):
+        raise unknown("configuration", name, [case.name for case in found], f"parity of {algorithm}")
+    return named
+
+
+def for_candidate(configuration: str, actions: str) -> tuple[str, str]:
+    """(algorithm, name of the case) in which a candidate is compared that claims to be a named configuration
+    where actions are "discrete" or "continuous". UserError if that has no reference."""
+    known = {name: each for name, each in settings.library().algorithms.items() if each.reference is not None}
+    if configuration not in known:
+        raise unknown("configuration", configuration, known, "parity")
+    agent = known[configuration].agent
+    plain = CLAIMED.get((agent, actions), "default")
+    return agent, CLAIMED.get((configuration, actions), plain)

@@ -1,0 +1,1 @@
+"""Record and replay updates, quantity by quantity."""

@@ -1,0 +1,1 @@
+"""Sensitivity: which planted bugs the layers catch."""

@@ -1,0 +1,105 @@
+"""What a sensitivity suite asks for: its file, read and checked, and the trials that come of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rlparity.errors import UserError
+from rlparity.suites import hyperparameters as settings
+from rlparity.suites import yaml_reader as yamlfile
+from rlparity.validation.mutations import corpus
+from rlparity.validation.mutations.mutation import Mutation
+
+KIND = "sensitivity"
+SCHEMA = "sensitivity.schema.yaml"
+BASELINE = ""  # in place of a mutation's id: the code as it is
+
+
+class Trial(NamedTuple):
+    """One layer's look at an agent in an environment, with a mutation planted or without."""
+
+    mutation: str  # id, or BASELINE
+    agent: str  # named configuration
+    environment: str
+    layer: str
+
+    @property
+    def file(self) -> Path:
+        """Where its outcome is kept, below the folder of trials."""
+        who = "-".join(_slug(part) for part in (self.agent, self.environment, self.layer))
+        return Path(_slug(self.mutation) or "baseline", f"{who}.json")
+
+    @property
+    def baseline(self) -> Trial:
+        """The same look at the code as it is."""
+        return self._replace(mutation=BASELINE)
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What the layer of statistics trains, and how often it looks."""
+
+    seeds: int
+    looks: int  # at training under way, the last included
+    margin: float
+    references: Mapping[str, str]  # environment -> suite whose report ships records
+    until: Mapping[str, float]  # named configuration -> share of the budget at the last look; absent: all
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked suite."""
+
+    name: str
+    title: str
+    description: str
+    layers: tuple[str, ...]
+    mutations: tuple[Mutation, ...]
+    time_limits: Mapping[str, int]  # layer -> seconds of processor time
+    statistics: Statistics | None
+
+    def trials(self) -> list[Trial]:
+        """Layer by layer, the baselines of a layer before its mutations; every trial once."""
+        found: dict[Trial, None] = {}
+        for layer in self.layers:
+            pairs = [(mutation.id, *pair, layer) for mutation in self.mutations for pair in mutation.pairs]
+            mutated = [Trial(*pair) for pair in pairs]
+            found |= dict.fromkeys([*(trial.baseline for trial in mutated), *mutated])
+        return list(found)
+
+
+def load(path: Path) -> Plan:
+    """Read and check a suite file; UserError with a line for everything that is wrong."""
+    raw = yamlfile.read(path)
+    found = list(yamlfile.problems(raw, settings.root() / settings.SCHEMAS / SCHEMA))
+    if not found and "statistics" in raw["layers"] and "statistics" not in raw:
+        found = ["top level: missing key 'statistics', which the layer of that name needs"]
+    known = {mutation.id: mutation for mutation in corpus.CORPUS}
+    if not found and raw["mutations"] != "all":
+        unknown = [f"mutations: unknown id {id!r}" for id in raw["mutations"] if id not in known]
+        found += [f"{line}; choose from {', '.join(known)}" for line in unknown]
+    if found:
+        raise UserError("\n  - ".join([f"Bad suite {path}:", *found]))
+    return _plan(raw, known)
+
+
+def _plan(raw: Mapping[str, Any], known: Mapping[str, Mutation]) -> Plan:
+    chosen = known if raw["mutations"] == "all" else raw["mutations"]
+    asked = raw.get("statistics")
+    return Plan(
+        name=raw["name"],
+        title=raw["title"],
+        description=raw.get("description", ""),
+        layers=tuple(raw["layers"]),
+        mutations=tuple(known[id] for id in chosen),
+        time_limits=raw["time_limits"],
+        statistics=Statistics(**{"until": {}, **asked}) if asked else None,
+    )

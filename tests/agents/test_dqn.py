@@ -1,0 +1,148 @@
+"""Deep Q-learning by hand-worked numbers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from small import build, row, set_output, stream
+from torch import Tensor
+
+from rlparity.agents.value_based import dqn
+from rlparity.records import Step
+
+
+def test_dqn_loss_is_hubers_or_the_square_of_the_error():
+    """Q(s, a) = (1, 5), y = (1.5, 2): errors 0.5 and 3; Huber 0.125 and 2.5."""
+    q, action, y = torch.tensor([[[1.0, 9.0], [9.0, 5.0]]]), torch.tensor([[0, 1]]), row(1.5, 2)
+    huber, taken = dqn.td_loss(q, action, y, "huber")
+    assert taken.tolist() == [[1, 5]]
+    assert huber.tolist() == [(0.125 + 2.5) / 2]
+    assert dqn.td_loss(q, action, y, "mse")[0].tolist() == [(0.25 + 9) / 2]
+
+
+def test_dqn_refuses_shapes_that_would_broadcast():
+    q, action = torch.zeros(1, 4, 2), torch.zeros(1, 4).long()
+    with pytest.raises(AssertionError):
+        dqn.td_loss(q, action, torch.zeros(1, 4, 1), "huber")
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "target"),
+    [("dqn", 1 + 0.5 * 30), ("dqn-double", 1 + 0.5 * 20), ("dqn-2013", 1 + 0.5 * 4)],
+)
+def test_dqn_variants_look_ahead_differently(algorithm: str, target: float):
+    """Q = (4, 2), the target network has (20, 30), reward 1, discount 1/2: its own best, Q's best valued by
+    it, or Q alone. The error is larger than 1, except that of 2013: 3 - 4."""
+    agent = build(algorithm, gamma=0.5)
+    set_output(agent.q, "q", [4.0, 2.0])
+    if algorithm != "dqn-2013":
+        set_output(agent.q_target, "q", [20.0, 30.0])
+    zeros = torch.zeros(1, 1, 2)
+    step = Step(zeros, torch.tensor([[0]]), row(1), row(1), row(0), zeros)
+    error = target - 4
+    loss = error**2 if algorithm == "dqn-2013" else error - 0.5
+    assert agent.update(step)["loss"].tolist() == pytest.approx([loss])
+
+
+def test_dueling_adds_the_value_and_centres_the_advantages():
+    """V = 3, A = (1, 5): Q = 3 + (1 - 3, 5 - 3) = (1, 5). With A = (0, 4), the same."""
+    value = torch.tensor([[3.0]])
+    for advantage in ([1.0, 5.0], [0.0, 4.0]):
+        assert dqn.dueling(value, torch.tensor([[advantage]])).tolist() == [[[1, 5]]]
+    agent = build("dqn", dueling=True)
+    set_output(agent.q, "value", [3.0])
+    set_output(agent.q, "advantage", [1.0, 5.0])
+    assert agent.q_values(agent.q, torch.zeros(1, 1, 2)).tolist() == [[[1, 5]]]
+
+
+def test_dqn_of_n_steps_adds_up_their_rewards():
+    """Rewards 1, 2, 4, gamma 1/2, then Q' = 8: y = 1 + 1 + 1 + 8/8 = 4, Q = 0, Huber 3.5."""
+    agent = build("dqn", gamma=0.5, n_steps=3, learning_starts=0, batch_size=4)
+    set_output(agent.q, "q", [0.0, 0.0])
+    set_output(agent.q_target, "q", [8.0, 8.0])
+    zeros = torch.zeros(1, 1, 2)
+    for reward in (1.0, 2.0, 4.0):
+        agent.memory.add(Step(zeros, torch.tensor([[0]]), row(reward), row(1), row(0), zeros))
+    assert agent.learn(torch.zeros(1, 4))["loss"].tolist() == pytest.approx([3.5])
+
+
+def test_prioritised_dqn_weighs_errors_and_remembers_them():
+    """Errors 2 and 4, drawn as likely as p = 1 and 3 (alpha 1): with beta 1 the first counts three times."""
+    agent = build(
+        "dqn", gamma=0.0, prioritized=True, priority_exponent=1.0, priority_correction=1.0, batch_size=2
+    )
+    set_output(agent.q, "q", [0.0, 0.0])
+    zeros = torch.zeros(1, 1, 2)
+    for reward in (2.0, 4.0):
+        agent.memory.add(Step(zeros, torch.tensor([[0]]), row(reward), row(1), row(0), zeros))
+    agent.priorities.cover(0, 2)
+    agent.priorities.update(torch.tensor([[0, 1]]), torch.tensor([[1.0, 3.0]]))
+    metrics = agent.learn(torch.tensor([[0.0, 0.9]]))  # the first quarter of the sum is transition 0
+    assert metrics["loss"].tolist() == pytest.approx([(1 * 1.5 + 3.5 / 3) / 2], rel=1e-5)
+    weights = agent.priorities.weights(torch.tensor([[0, 1]]), 1.0)
+    assert weights.tolist()[0] == pytest.approx([1, 0.5], rel=1e-5)  # the errors are 2 and 4 now
+
+
+def test_dqn_explores_less_and_less():
+    """Random until step 50, then on a line from 1 at step 0 to 0.05 at a tenth of 1000 steps."""
+    agent = build("dqn", learning_starts=50)
+    found = []
+    for agent.env_steps in (0, 49, 50, 75, 100, 999):
+        found.append(agent.epsilon)
+    assert found == pytest.approx([1, 1, 0.525, 0.2875, 0.05, 0.05])
+
+
+def test_dqn_acts_greedily_or_at_random():
+    agent = build("dqn")
+    set_output(agent.q, "q", [0.0, 1.0])
+    agent.env_steps = 500
+    assert agent.epsilon == pytest.approx(0.05)
+    obs = torch.zeros(1, 4, 2)
+    explore = torch.tensor([[[0.04, 0.1], [0.04, 0.9], [0.06, 0.1], [0.9, 0.9]]])
+    assert agent.act(obs, explore).tolist() == [[0, 1, 1, 1]]
+    assert agent.act(obs).tolist() == [[1, 1, 1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("n_envs", "starts", "gradient_steps", "bursts"),
+    [
+        (1, 10, 3, {12: 3, 16: 3, 20: 3, 24: 3}),  # at every multiple of 4
+        (1, 12, 3, {16: 3, 20: 3, 24: 3}),  # after the start, not at it
+        (2, 10, 3, {16: 3, 24: 3}),  # four steps of two worlds
+        (2, 10, -1, {16: 8, 24: 8}),  # as many updates as steps
+        (1, 10, 0, {}),
+    ],
+)
+def test_dqn_learns_in_bursts(n_envs: int, starts: int, gradient_steps: int, bursts: dict[int, int]):
+    agent = build("dqn", n_envs=n_envs, learning_starts=starts, train_freq=4, gradient_steps=gradient_steps)
+    counts: dict[int, int] = {}
+
+    def count(batch: Step) -> dict[str, Tensor]:
+        assert batch.reward.shape == (1, 32)
+        counts[agent.env_steps] = counts.get(agent.env_steps, 0) + 1
+        return {}
+
+    agent.update = count
+    for step in stream(1, n_envs, 24 // n_envs):
+        agent.observe(step)
+    assert counts == bursts
+
+
+def test_dqn_copies_its_parameters_to_the_target_network_at_intervals_of_environment_steps():
+    """Every 6 steps, three steps of two worlds, and before the updates of that moment."""
+    agent = build("dqn", n_envs=2, learning_starts=0, train_freq=1, target_update_interval=6)
+    changes, before = [], agent.q_target.theta.clone()
+    for step in stream(1, 2, 10):
+        held = agent.q.theta.detach().clone()
+        agent.observe(step)
+        if not torch.equal(agent.q_target.theta, before):
+            changes.append(agent.env_steps)
+            assert torch.equal(agent.q_target.theta, held)
+        before = agent.q_target.theta.clone()
+    assert changes == [6, 12, 18]
+
+
+def test_dqn_of_2013_has_no_target_network():
+    agent = build("dqn-2013")
+    assert agent.q_target is agent.q
+    assert (agent.config.loss, agent.config.max_grad_norm) == ("mse", None)

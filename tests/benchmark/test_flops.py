@@ -1,0 +1,37 @@
+"""Operations of an update, counted by hand, and a machine's best rate."""
+
+from __future__ import annotations
+
+import pytest
+
+from rlparity.benchmark import flops as arithmetic
+
+ONE = {"batch_size": 1, "net_arch": [10]}  # one row, one hidden layer
+
+
+def test_ddpg_by_hand():
+    """Observation of 3, action of 2. Actor: 3x10 + 10x2 = 50; critic: 5x10 + 10 = 60 multiplications.
+
+    Critic: target actor 50, target critic 60, critic 60, its weights 60 and one layer of inputs 10.
+    Actor: itself 50, critic 60 and its inputs 60, actor's weights 50 and one layer of inputs 20.
+    """
+    critic, actor = 50 + 60 + 60 + 60 + 10, 50 + 60 + 60 + 50 + 20
+    assert arithmetic.per_update("ddpg", ONE, 3, 2) == 2 * (critic + actor)
+
+
+def test_td3_updates_its_actor_every_other_time():
+    critic, actor = 50 + 2 * (60 + 60 + 60 + 10), 50 + 60 + 60 + 50 + 20
+    assert arithmetic.per_update("td3", {**ONE, "policy_delay": 2}, 3, 2) == 2 * (critic + actor / 2)
+
+
+def test_sac_on_halfcheetah_takes_about_600_million():
+    values = {"batch_size": 256, "net_arch": [256, 256]}
+    assert arithmetic.per_update("sac", values, 17, 6) == pytest.approx(600e6, rel=0.05)
+
+
+def test_others_are_not_counted():
+    assert arithmetic.per_update("ppo", ONE, 3, 2) is None
+
+
+def test_the_machine_multiplies():
+    assert 1e9 < arithmetic.best_rate() < 1e14

@@ -1,0 +1,236 @@
+"""A candidate that comes as a command, and everything that it may do wrong: one line each, and no harm."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from small import cell
+
+from rlparity.candidates import command as candidate_command
+from rlparity.candidates import process_group as candidate_work
+from rlparity.cell import Cell
+from rlparity.environments import metadata as worlds
+from rlparity.log_readers import convert as logs
+from rlparity.log_readers.series import Reading, Refused
+from rlparity.provenance.candidate_files import bad_command
+from rlparity.runs import run_cell as runner
+from rlparity.training.recorder import Rows
+
+LOGS = """
+import sys
+seed, budget = int(sys.argv[1]), int(sys.argv[2])
+def write(returns, name="monitor.csv", environment="CartPole-v1"):
+    with open(name, "w") as file:
+        file.write('#{"t_start": 1.0, "env_id": "%s"}\\nr,l,t\\n' % environment)
+        for i, value in enumerate(returns):
+            file.write(f"{value},{value},{i}\\n")
+"""
+GOOD = LOGS + "write([20 + seed] * (budget // (20 + seed)))\n"
+
+
+def theirs(tmp_path: Path, code: str, **candidate: Any) -> Cell:
+    """A cell of a command that runs this code with a seed and a budget."""
+    base = tmp_path / "theirs"
+    base.mkdir(exist_ok=True)
+    (base / "learn.py").write_text(code)
+    brought = {"command": "python learn.py {seed} {budget}", "folder": str(base), **candidate}
+    return cell("ppo", (3,), implementation="theirs", budget=400, n_envs=1, candidate=brought)
+
+
+def run(tmp_path: Path, code: str, **candidate: Any) -> tuple[Rows, tuple[str, ...]]:
+    made = theirs(tmp_path, code, **candidate)
+    rows = Rows(made)
+    notes = candidate_command.run(made, tmp_path / "results", rows)
+    return rows, notes
+
+
+def reason(tmp_path: Path, code: str, **candidate: Any) -> str:
+    """Why the seed failed: one line."""
+    rows, _ = run(tmp_path, code, **candidate)
+    assert not rows.episodes and list(rows.failed) == [3]
+    assert "\n" not in rows.failed[3] and "rlparity-" not in rows.failed[3]
+    return rows.failed[3]
+
+
+def test_rows_are_what_it_logged_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    rows, notes = run(tmp_path, GOOD + "import os; print(os.getcwd())\n")
+    assert [row["episode_return"] for row in rows.episodes] == [23.0] * 17
+    assert rows.episodes[1] == {
+        "implementation": "theirs", "algorithm": "ppo", "environment": "CartPole-v1", "seed": 3,
+        "env_step": 46, "episode_return": 23.0, "episode_length": 23,
+    }  # fmt: skip
+    assert any("summed up from the lengths of games" in note for note in notes)
+    where = Path((tmp_path / "results" / "candidate.log").read_text().strip())
+    assert not where.is_relative_to(tmp_path) and not where.exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        ("raise ValueError('no')", "ended with status 1: ValueError: no; wrote nothing"),
+        ("raise SystemExit(7)", "ended with status 7, and printed nothing; wrote nothing"),
+        ("import os; os.kill(os.getpid(), 11)", "crashed by signal SIGSEGV, and printed nothing"),
+        ("print('\\x00\\x1b[31mgarbage' * 1000)", "wrote nothing"),
+        ("open('notes.txt', 'w')", "wrote no returns, only notes.txt"),
+        ("open('monitor.csv', 'wb').write(b'\\x00\\xff')", "monitor.csv: cannot be read"),
+        (LOGS + "write([])", "holds no returns"),
+        (LOGS + "write([float('nan')])", "monitor.csv: return 1 of 1 is nan"),
+        (LOGS + "write([20] * 5)", "monitor.csv: trained 100 of 400 environment steps"),
+        (LOGS + "write([20] * 20, environment='CartPole-v0')", "made in CartPole-v0, not in CartPole-v1"),
+        (GOOD + "raise RuntimeError('at the end')", "ended with status 1: RuntimeError: at the end"),
+    ],
+)  # fmt: skip
+def test_what_goes_wrong_is_one_line(tmp_path: Path, code: str, line: str) -> None:
+    rows, _ = run(tmp_path, code)
+    assert list(rows.failed) == [3] and "\n" not in rows.failed[3] and "rlparity-" not in rows.failed[3]
+    assert line in rows.failed[3]
+
+
+def test_returns_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
+    code = "open('log.csv', 'w').write('env_step,episode_return\\n100,20.0\\n390,nan\\n')"
+    assert "return 2 of 2 is nan" in reason(tmp_path, code)
+
+
+def test_what_hangs_is_stopped_with_all_it_started(tmp_path: Path) -> None:
+    beats = tmp_path / "beats"
+    child = f"import time\nwhile True:\n    open({str(beats)!r}, 'a').write('x'); time.sleep(0.02)"
+    code = (
+        f"import subprocess, sys, time\nsubprocess.Popen([sys.executable, '-c', {child!r}])\ntime.sleep(600)"
+    )
+    started = time.monotonic()
+    told = reason(tmp_path, code, time_limit_s=1.5)
+    assert told == "was stopped at the time limit of 1.5 s; wrote nothing"
+    assert time.monotonic() - started < 60
+    size = os.path.getsize(beats) if beats.exists() else 0
+    time.sleep(0.3)
+    assert (os.path.getsize(beats) if beats.exists() else 0) == size
+
+
+def test_endless_output_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidate_work, "LOG_MIB", 1)
+    assert "printed more than 1 MiB" in reason(tmp_path, "while True: print('garbage' * 1000)")
+
+
+def test_a_program_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    told = reason(tmp_path, GOOD, command="pyhton learn.py {seed} {budget}")
+    assert told.startswith("could not be started: pyhton: No such file or directory")
+
+
+def test_it_can_overwrite_no_results_by_relative_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it writes beside its folder, or above, is not beside the results."""
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "a" / "b"))
+    code = GOOD + "\nfor up in ('.', '..', '../..'):\n    open(up + '/run.json', 'w').write('mine')\n"
+    results = tmp_path / "results" / "suite" / "here"
+    assert runner.run_cell(theirs(tmp_path, code), results)["status"] == "done"
+    assert json.loads((results / "run.json").read_text())["status"] == "done"
+    assert (tmp_path / "a" / "run.json").read_text() == "mine"
+    assert [path.parent for path in (tmp_path / "results").rglob("run.json")] == [results]
+
+
+def test_links_to_other_results_are_not_read(tmp_path: Path) -> None:
+    other = tmp_path / "monitor.csv"
+    other.write_text('#{"env_id": "CartPole-v1"}\nr,l,t\n500,390,1\n')
+    told = reason(tmp_path, f"import os; os.symlink({str(other)!r}, 'monitor.csv')")
+    assert told == "wrote no returns, only monitor.csv"
+
+
+def test_no_shell_reads_the_command(tmp_path: Path) -> None:
+    code = LOGS + "print(sys.argv[3:]); write([20] * 20)"
+    run(tmp_path, code, command="python learn.py {seed} {budget} '$HOME; x' {environment} $(id) {{}}")
+    said = (tmp_path / "results" / "candidate.log").read_text().strip()
+    assert said == str(["$HOME; x", "CartPole-v1", "$(id)", "{}"])
+
+
+def test_the_program_and_the_first_file_among_its_words_are_found_from_elsewhere(tmp_path: Path) -> None:
+    """The interpreter of a virtual environment is a link that is not followed: packages lie beside it."""
+    base, work = tmp_path / "theirs", tmp_path / "work"
+    made = theirs(tmp_path, GOOD)
+    (base / ".venv" / "bin").mkdir(parents=True)
+    (base / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    (base / "out.csv").write_text("")
+
+    def words(command: str) -> list[str]:
+        brought = {**made.candidate, "command": command}
+        return candidate_command.words(replace(made, candidate=brought), base, work)
+
+    interpreter, program = f"{base}/.venv/bin/python", f"{base}/learn.py"
+    assert words(".venv/bin/python learn.py {seed} out.csv") == [interpreter, program, "3", "out.csv"]
+    assert words(f"{interpreter} learn.py {{seed}}") == [interpreter, program, "3"]
+    assert words("./learn.py {seed} out.csv") == [program, "3", f"{base}/out.csv"]
+    assert words(f"python {program} {{seed}} out.csv") == ["python", program, "3", f"{base}/out.csv"]
+    assert words(f"python learn.py {{seed}} {'x' * 5000}")[1:] == [program, "3", "x" * 5000]
+
+
+@pytest.mark.parametrize(
+    ("asked", "logged"),
+    [("ALE/Pong-v5@nature", "ALE/Pong-v5"), ("lab.worlds:CartPole-v1", "CartPole-v1")],
+)
+def test_programs_log_an_environment_without_preset_and_module(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str, logged: str
+) -> None:
+    monkeypatch.setattr(worlds, "probe", lambda _: SimpleNamespace(time_limit=None))
+    (tmp_path / "monitor.csv").write_text(f'#{{"env_id": "{logged}"}}\nr,l,t\n500,390,1\n')
+    made = replace(theirs(tmp_path, ""), environment=asked)
+    fits = candidate_command.expected(made, Reading())
+    read = logs.read((tmp_path / "monitor.csv",), Reading(), fits, ("deterministic",), 3)
+    assert len(read.episodes) == 1 and not any("does not say" in note for note in read.notes)
+    with pytest.raises(Refused, match=f"made in {logged}, not in x:Other-v0@y"):
+        logs.read((tmp_path / "monitor.csv",), Reading(), fits._replace(environment="x:Other-v0@y"), (), 3)
+
+
+def test_modules_beside_the_program_are_found(tmp_path: Path) -> None:
+    (tmp_path / "theirs" / "pkg").mkdir(parents=True)
+    (tmp_path / "theirs" / "pkg" / "train.py").write_text(GOOD)
+    rows, _ = run(tmp_path, "", command="python -m pkg.train {seed} {budget}")
+    assert not rows.failed and len(rows.episodes) == 17
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", "is empty"),
+        ("python 'learn.py {seed}", "is not a command (No closing quotation)"),
+        ("python learn.py {seeds}", "unknown placeholder 'seeds'; choose from"),
+        ("python learn.py", "has no {seed}: every seed would be the same run"),
+        ("python learn.py {seed", "write {{ and }} for braces of its own"),
+        ("python learn.py {seed}", None),
+        ("python learn.py --json '{{\"seed\": {wide_seed}}}'", None),
+    ],
+)
+def test_a_command_is_checked_before_anything_runs(text: str, line: str | None) -> None:
+    problem = bad_command(text)
+    assert problem is None if line is None else line in (problem or "")
+
+
+def test_run_json_says_what_was_assumed_and_of_which_files(tmp_path: Path) -> None:
+    made = runner.run_cell(theirs(tmp_path, GOOD), tmp_path / "cell")
+    assert made["status"] == "done" and list(made["files"]) == ["learn.py"]
+    assert any("summed up" in note for note in made["notes"]) and made["departures"] == []
+    assert made["cell"]["candidate"]["command"] == "python learn.py {seed} {budget}"
+
+
+def test_a_failed_command_leaves_a_record_with_the_reason(tmp_path: Path) -> None:
+    made = runner.run_cell(theirs(tmp_path, "raise ValueError('no')"), tmp_path / "cell")
+    assert made["status"] == "failed"
+    assert made["failed_seeds"] == {"3": "ended with status 1: ValueError: no; wrote nothing"}
+
+
+def test_a_program_of_which_no_file_is_known_is_told(tmp_path: Path) -> None:
+    """Found on the PATH: an edit of it would not make its record stale."""
+    base = {"folder": str(tmp_path)}
+    one = replace(theirs(tmp_path, ""), candidate={**base, "command": "false {seed}"})
+    assert "no file of its code is known" in runner.run_cell(one, tmp_path / "r")["notes"][-1]
+    finished = replace(one, candidate={**base, "logs": "nowhere"})
+    assert runner.run_cell(finished, tmp_path / "l")["notes"] == []

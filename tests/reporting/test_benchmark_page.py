@@ -1,0 +1,163 @@
+"""The benchmark's page from an invented throughput.csv."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from html_page import Page
+
+from rlparity.analysis import schemas as columns
+from rlparity.analysis import tables as table
+from rlparity.benchmark import throughput as bench
+from rlparity.errors import UserError
+from rlparity.reporting.formatting import NONE
+from rlparity.reporting.pages import benchmark as benchmark_page
+from rlparity.reporting.pages.suite import report
+
+REFERENCE = {"ppo": 3_800.0, "a2c": 8_000.0, "dqn": 760.0}
+SPEED_UP = {1: 2.0, 2: 3.5, 5: 6.0, 10: 8.0, 20: 10.0, 50: 12.0}  # seeds -> ratio of PPO
+BESIDE = {"ppo": 1.0, "a2c": 1.1, "dqn": 0.5}  # ratio of an algorithm, PPO's being 1
+
+
+def invented(folder: Path, sizes: tuple[int, ...] = tuple(SPEED_UP), **changes: Any) -> Path:
+    """Write `folder/throughput.csv`; returns `folder`."""
+    rows = []
+    for algorithm, rate in REFERENCE.items():
+        about = {"algorithm": algorithm, "environment": "CartPole-v1", "threads": 1, "device": "cpu"}
+        about |= {
+            "hardware": "Invented CPU, 2 cores",
+            "rounds": 3,
+            "budget": 16_384,
+            "commit": "0123456789abcdef",
+        }
+        about["configuration"] = json.dumps({"n_envs": 8, "gamma": 0.98, "net_arch": [64, 64]})
+        about |= {"versions": "torch 2.13.0, stable-baselines3 2.9.2"} | changes
+        ours = [
+            ("scratch", size, SPEED_UP[size] * {"ppo": 1.0, "a2c": 1.1, "dqn": 0.5}[algorithm])
+            for size in sizes
+        ]
+        for who, seeds, ratio in [("sb3", 1, 1.0), *ours]:
+            measured = {"implementation": who, "seeds": seeds, "steps_per_second": ratio * rate}
+            ends = {"ratio_min": 0.9 * ratio, "ratio_max": 1.2 * ratio, "ratio_to_reference": ratio}
+            rows.append(about | measured | ends | {"peak_memory_mib": 300.0 + 4 * seeds})
+    folder.mkdir(parents=True, exist_ok=True)
+    table.write_csv(folder, "throughput", table.frame("throughput", rows))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = invented(tmp_path_factory.mktemp("reports") / "benchmark")
+    benchmark_page.render(folder)
+    return folder
+
+
+def words(page: str) -> str:
+    return " ".join("".join(Page(page).words).split())
+
+
+def test_the_measuring_half_writes_the_columns_that_this_half_declares() -> None:
+    assert list(bench.COLUMNS) == list(columns.TABLES["throughput"])
+
+
+def test_headline_is_the_ratios_of_one_seed_and_of_ten(folder: Path) -> None:
+    lines = benchmark_page.render(folder).splitlines()
+    assert re.split("  +", lines[0])[:2] == ["algorithm", "1 seed, \N{MULTIPLICATION SIGN} reference"]
+    found = {line.split()[0]: re.split("  +", line)[1:] for line in lines[1:4]}
+    assert found == {
+        "ppo": ["2", "8 [7.2, 9.6]", "340 MiB", "3,800"],
+        "a2c": ["2.2", "8.8 [7.92, 10.6]", "340 MiB", "8,000"],
+        "dqn": ["1", "4 [3.6, 4.8]", "340 MiB", "760"],
+    }
+    assert "takes 8 times (ppo), 8.8 times (a2c) and 4 times (dqn) as many environment steps" in lines[4]
+    assert lines[-1] == f"report: {folder / 'index.html'}"
+
+
+def test_cost_of_a_block_counts_trainings_of_one_seed(folder: Path) -> None:
+    rows = table.read(folder / "throughput.csv")
+    rows = rows.assign(cost=benchmark_page._cost(rows))
+    ours = rows[(rows.algorithm == "ppo") & (rows.implementation == "scratch")].set_index("seeds").cost
+    assert ours[1] == 1
+    assert ours[10] == pytest.approx(2.5)  # ten seeds at four times the rate of one
+    assert ours[50] == pytest.approx(50 * 2 / 12)
+    assert benchmark_page._cost(rows[rows.seeds > 1]).isna().all()
+
+
+def test_page_and_twin_hold_all_measurements_and_how_they_were_made(folder: Path) -> None:
+    page, twin = (folder / "index.html").read_text(), (folder / "README.md").read_text()
+    parsed = Page(page)
+    assert parsed.open == [] and len(parsed.ids) == len(set(parsed.ids))
+    assert not {"script", "link", "img", "iframe"} & set(parsed.tags)
+    local = [link for link in parsed.targets if not link.startswith(("#", "..", "https://"))]
+    assert set(local) == {"throughput.csv", "figures/scaling.svg", "README.md"}
+    assert all((folder / link).exists() for link in local)
+    for text in (words(page), twin):
+        for wanted in ("Invented CPU, 2 cores", "stable-baselines3 2.9.2", "0123456789ab", "rlparity bench"):
+            assert wanted in text
+        assert "Left out are evaluation" in text and "net" in text
+    rows = [line for line in twin.splitlines() if line.startswith("| CartPole-v1 |")]
+    assert len(rows) == 3 * 7
+    cells = "from scratch | 50 | 45,600 | 12 \\[10.8, 14.4\\] | 8.33 | 500 MiB | 3 | 16,384"
+    assert rows[6] == f"| CartPole-v1 | ppo | {cells} |"
+    assert "\n\n\n" not in twin
+
+
+def test_figure_has_a_line_per_algorithm_and_the_reference_dashed(folder: Path) -> None:
+    panels = re.findall(r'<svg class="panel".*?</svg>', (folder / "index.html").read_text(), flags=re.DOTALL)
+    assert len(panels) == 2
+    for paint in ("var(--scratch)", "var(--spare-0)", "var(--spare-1)"):
+        assert all(f"stroke: {paint}" in panel for panel in panels)
+        styles = [re.findall(rf'style="([^"]*stroke: {re.escape(paint)}[^"]*)"', panel) for panel in panels]
+        assert [any("dasharray" in style for style in found) for found in styles] == [True, False]
+    assert ">50<" in panels[0]
+
+
+def test_same_table_same_bytes(folder: Path, tmp_path: Path) -> None:
+    again = invented(tmp_path / "benchmark")
+    benchmark_page.render(again)
+    for name in ("index.html", "README.md", "figures/scaling.svg"):
+        assert (again / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_part_of_a_benchmark_is_shown_too(tmp_path: Path) -> None:
+    text = benchmark_page.render(invented(tmp_path / "benchmark", sizes=(2,), rounds=1))
+    assert "No block of 10 seeds has been measured." in text
+    twin = (tmp_path / "benchmark" / "README.md").read_text()
+    assert f"| CartPole-v1 | ppo | from scratch | 2 | 13,300 | 3.5 | {NONE} | 308 MiB | 1 | 16,384 |" in twin
+    assert "nan" not in (tmp_path / "benchmark" / "index.html").read_text().lower()
+
+
+def test_other_hardware_gets_panels_of_its_own(tmp_path: Path) -> None:
+    first = pd.read_csv(invented(tmp_path / "a") / "throughput.csv")
+    second = pd.read_csv(invented(tmp_path / "b", hardware="Another CPU, 8 cores") / "throughput.csv")
+    rows = table.frame("throughput", pd.concat([first, second]))
+    table.write_csv(tmp_path / "a", "throughput", rows)
+    text = benchmark_page.render(tmp_path / "a")
+    assert "CartPole-v1, Another CPU, 8 cores" in text
+    assert (tmp_path / "a" / "index.html").read_text().count('class="panel"') == 4
+
+
+def test_the_index_links_it_by_its_title(folder: Path) -> None:
+    text = report.render_index(folder.parent).read_text()
+    assert '<a href="benchmark/index.html">Throughput</a>' in text
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, r"throughput\.csv: missing"),
+        ("a,b\n1,2\n", r"throughput\.csv: not a table of throughput"),
+        (",".join(bench.COLUMNS) + "\n", r"throughput\.csv: holds no measurement"),
+    ],
+)
+def test_bad_tables_are_one_line(tmp_path: Path, content: str | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / "throughput.csv").write_text(content)
+    with pytest.raises(UserError, match=message) as caught:
+        benchmark_page.render(tmp_path)
+    assert "\n" not in str(caught.value)

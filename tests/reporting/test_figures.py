@@ -1,0 +1,132 @@
+"""Figures from invented tables: what is drawn, that it is reproducible, that thin suites do not break it."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from invented import TITLES, fake_report
+
+from rlparity.reporting.figures import environment as figures
+from rlparity.reporting.figures import overview
+from rlparity.reporting.figures import panels as canvas
+from rlparity.reporting.report_folder import COLUMNS
+from rlparity.reporting.style import COLOURS
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = fake_report(tmp_path_factory.mktemp("reports") / "invented", seeds=4)
+    figures.draw(folder)
+    return folder
+
+
+def test_one_figure_per_question(report: Path) -> None:
+    drawn = {file.stem for file in (report / "figures").iterdir()}
+    per_environment = {f"{kind}-CartPole-v1" for kind in ("curves", "intervals", "seeds", "profiles")}
+    assert drawn == per_environment | {"verdicts", "improvement", "cost"}
+
+
+def test_same_tables_same_bytes_and_no_date(report: Path, tmp_path: Path) -> None:
+    before = {file.name: file.read_bytes() for file in (report / "figures").iterdir()}
+    fake_report(tmp_path / "invented", seeds=4)
+    np.random.seed(7)
+    with mpl.rc_context({"lines.solid_capstyle": "butt", "font.size": 20, "svg.hashsalt": None}):
+        again = {file.name: file.read_bytes() for file in figures.draw(tmp_path / "invented")}
+    assert again == before
+    assert not any(b"dc:date" in text or b"Matplotlib" in text for text in again.values())
+
+
+def test_curves_hold_every_algorithm_and_tell_arms_apart(report: Path) -> None:
+    text = (report / "figures" / "curves-CartPole-v1.svg").read_text()
+    root = ET.fromstring(text)
+    panels = [group for group in root.iter() if (group.get("id") or "").startswith("panel-")]
+    titles = [[node.text for node in panel.iter() if node.tag.endswith("text")] for panel in panels]
+    assert [next(name for name in TITLES.values() if name in texts) for texts in titles] == [
+        "REINFORCE",
+        "A2C",
+        "PPO",
+        "DQN",
+    ]
+    colours = [{colour for colour in COLOURS.values() if colour in ET.tostring(p).decode()} for p in panels]
+    scratch, sb3 = COLOURS["scratch"], COLOURS["sb3"]
+    assert colours == [{scratch}, {scratch, sb3}, {scratch, sb3}, {scratch, sb3}]
+
+
+def test_text_stays_text_and_is_escaped(tmp_path: Path) -> None:
+    folder = fake_report(
+        tmp_path / "odd", algorithms=("ppo",), titles={"ppo": "<script>alert(1)</script> $x^2$"}
+    )
+    figures.draw(folder)
+    text = (folder / "figures" / "curves-CartPole-v1.svg").read_text()
+    assert "<script" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; $x^2$" in text
+
+
+@pytest.mark.parametrize(
+    ("keep", "drawn"),
+    [
+        ({"curves", "seed_curves"}, {"curves-CartPole-v1"}),
+        ({"scores"}, {"seeds-CartPole-v1"}),
+        ({"verdicts"}, {"verdicts"}),
+        (set(), set()),
+    ],
+)
+def test_missing_tables_leave_figures_out(tmp_path: Path, keep: set[str], drawn: set[str]) -> None:
+    folder = fake_report(tmp_path / "thin", algorithms=("random", "ppo"), seeds=2)
+    for name in COLUMNS.keys() - keep:
+        (folder / f"{name}.csv").unlink()
+    assert {file.stem for file in figures.draw(folder)} == drawn
+
+
+def test_draws_without_references_without_random_and_with_random_alone(tmp_path: Path) -> None:
+    alone = fake_report(
+        tmp_path / "alone", implementations=("scratch",), algorithms=("reinforce", "ppo"), seeds=2
+    )
+    assert "verdicts" not in {file.stem for file in figures.draw(alone)}
+    random = fake_report(tmp_path / "random", implementations=("scratch",), algorithms=("random",), seeds=2)
+    assert "curves-CartPole-v1" in {file.stem for file in figures.draw(random)}
+
+
+def test_failed_seeds_and_thresholds_never_reached(tmp_path: Path) -> None:
+    folder = fake_report(tmp_path / "failed", algorithms=("random", "ppo"), seeds=3)
+    scores = pd.read_csv(folder / "scores.csv")
+    scores.loc[(scores.seed == 1) & (scores.implementation == "scratch"), "value"] = None
+    scores.loc[scores.endpoint == "time_to_threshold", "value"] = None
+    scores.to_csv(folder / "scores.csv", index=False)
+    figures.draw(folder)
+    text = (folder / "figures" / "seeds-CartPole-v1.svg").read_text()
+    assert ">never<" in text and "nan" not in text.lower()
+
+
+def test_old_figures_go(report: Path, tmp_path: Path) -> None:
+    folder = fake_report(tmp_path / "again", algorithms=("ppo",), seeds=2)
+    (folder / "figures").mkdir()
+    (folder / "figures" / "curves-Gone-v0.svg").write_text("<svg/>")
+    assert "curves-Gone-v0" not in {file.stem for file in figures.draw(folder)}
+    assert not (folder / "figures" / "curves-Gone-v0.svg").exists()
+
+
+def test_scale_undoes_the_smallest_margin() -> None:
+    row = pd.Series({"ci90_low": -45.0, "ci90_high": 9.0, "smallest_margin": 0.1})
+    assert overview.scale(row) == pytest.approx(450)
+    assert np.isnan(overview.scale(row.replace(0.1, np.nan)))
+
+
+def test_steps_are_short() -> None:
+    assert [canvas.short(value) for value in (0, 250, 50_000, 1_500_000, -200)] == [
+        "0",
+        "250",
+        "50k",
+        "1.5M",
+        "-200",
+    ]
+
+
+def test_an_algorithm_that_an_environment_lacks_takes_no_place_there():
+    assert [len(canvas.spread(count)) for count in (0, 1, 2, 3)] == [0, 1, 2, 3]
+    assert canvas.spread(1) == [0.0]

@@ -1,0 +1,188 @@
+"""One writer for a cell: on one machine, and between machines that share a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import small
+
+from rlparity.errors import UserError
+from rlparity.runs import lock
+from rlparity.runs import run_cell as runner
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "BEAT_S", 0.05)
+    monkeypatch.setattr(lock, "POLL_S", 0.02)
+
+
+def elsewhere(folder: Path, age: float = 0.0, job: str = "17") -> Path:
+    """The claim of a process on another machine, last touched that many seconds ago."""
+    path = folder / ".claim-1"
+    path.write_text(json.dumps({"machine": "another", "host": "n2", "job": job, "process": 5}))
+    os.utime(path, (time.time() - age,) * 2)
+    return path
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def mine(folder: Path) -> Path:
+    """This process's claim, the only one there is."""
+    (claim,) = lock.claims(folder)
+    assert claim.holder["process"] == str(os.getpid())
+    return claim.path
+
+
+def test_one_machine_lets_one_process_in(tmp_path: Path) -> None:
+    with lock.held(tmp_path):
+        (claim,) = lock.claims(tmp_path)
+        assert claim.holder["process"] == str(os.getpid()) and claim.holder["machine"] == lock.machine()
+        again = pytest.raises(lock.Taken, match=f"another process .* process {os.getpid()} on ")
+        with again, lock.held(tmp_path):
+            pass
+    assert names(tmp_path) == {".lock"}
+
+
+def test_what_a_dead_process_of_this_machine_left_counts_for_nothing(tmp_path: Path) -> None:
+    path = elsewhere(tmp_path)
+    path.write_text(json.dumps({"machine": lock.machine(), "process": 5}))
+    with lock.held(tmp_path):
+        assert mine(tmp_path) != path
+
+
+def test_a_process_elsewhere_keeps_others_out_while_it_is_heard_of(tmp_path: Path) -> None:
+    elsewhere(tmp_path, age=lock.EXPIRES_S - 20)
+    with pytest.raises(lock.Taken, match="process 5 on n2, job 17"), lock.held(tmp_path):
+        pass
+    assert names(tmp_path) == {".lock", ".claim-1"}
+
+
+def test_a_process_elsewhere_that_was_silent_for_long_has_lost_its_claim(tmp_path: Path) -> None:
+    elsewhere(tmp_path, age=lock.EXPIRES_S + 20)
+    with lock.held(tmp_path):
+        assert names(tmp_path) == {".lock", mine(tmp_path).name}
+
+
+def test_one_who_was_only_silent_finds_that_others_came_and_went(tmp_path: Path) -> None:
+    """Suspended for long, and meanwhile a second process has come and gone and a third one trains."""
+    with lock.held(tmp_path) as first:
+        first._path.unlink()  # the second, done
+        third = elsewhere(tmp_path)
+        os.utime(third, (1, 1))
+        with pytest.raises(UserError, match="silent for too long"):
+            first.check()
+        time.sleep(5 * lock.BEAT_S)
+        assert third.stat().st_mtime == 1  # no beat of the first keeps it alive
+    assert names(tmp_path) == {".lock", third.name}
+
+
+def test_a_claim_is_touched_at_every_beat(tmp_path: Path) -> None:
+    with lock.held(tmp_path):
+        path = mine(tmp_path)
+        os.utime(path, (0, 0))
+        until = time.monotonic() + 10
+        while path.stat().st_mtime == 0 and time.monotonic() < until:
+            time.sleep(0.01)
+        assert path.stat().st_mtime > 0
+
+
+def test_a_clock_that_went_backwards_does_not_keep_a_dead_claim_alive(tmp_path: Path) -> None:
+    elsewhere(tmp_path, age=-86_400)
+    with lock.held(tmp_path):
+        assert names(tmp_path) == {".lock", mine(tmp_path).name}
+
+
+def test_nor_does_it_kill_a_claim_that_is_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = elsewhere(tmp_path, age=-86_400)
+    monkeypatch.setattr(lock.time, "sleep", lambda seconds: os.utime(path, (time.time() + 90_000,) * 2))
+    with pytest.raises(lock.Taken), lock.held(tmp_path):
+        pass
+
+
+def test_two_that_come_at_once_step_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = lock._claim
+
+    def both(folder: Path) -> Path:
+        elsewhere(folder)
+        return claim(folder)
+
+    monkeypatch.setattr(lock, "_claim", both)
+    with pytest.raises(lock.Taken), lock.held(tmp_path):
+        pass
+    assert names(tmp_path) == {".lock", ".claim-1"}
+
+
+def test_where_flock_does_nothing_claims_decide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unsupported(*_: object) -> None:
+        raise OSError(lock.errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(lock.fcntl, "flock", unsupported)
+    with lock.held(tmp_path), pytest.raises(lock.Taken), lock.held(tmp_path):
+        pass
+    with lock.held(tmp_path):
+        pass
+
+
+def test_who_has_lost_a_claim_is_told(tmp_path: Path) -> None:
+    with lock.held(tmp_path) as held:
+        held.check()
+        mine(tmp_path).unlink()
+        with pytest.raises(UserError, match="silent for too long"):
+            held.check()
+
+
+def test_one_who_waits_is_told_for_whom_and_comes_in(tmp_path: Path) -> None:
+    path, told = elsewhere(tmp_path), list[str]()
+
+    def wait(who: str) -> None:
+        told.append(who)
+        path.unlink()
+
+    with lock.held(tmp_path, wait):
+        assert told == [f"{tmp_path}: another process is training this cell, process 5 on n2, job 17"]
+
+
+def test_damaged_claims_expire_too(tmp_path: Path) -> None:
+    (tmp_path / ".claim-1").write_bytes(b"\xff{")
+    with pytest.raises(lock.Taken), lock.held(tmp_path):
+        pass
+    os.utime(tmp_path / ".claim-1", (0, 0))
+    with lock.held(tmp_path):
+        pass
+
+
+def test_a_cell_that_another_process_has_finished_meanwhile_is_not_trained_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = small.cell("random")
+    first = runner.run_cell(cell, tmp_path)
+    path = elsewhere(tmp_path)
+    monkeypatch.setattr(runner.train, "run", lambda *_, **__: pytest.fail("it was trained"))
+    assert runner.run_cell(cell, tmp_path, wait=lambda who: path.unlink()) == first
+
+
+def test_a_cell_whose_trainer_died_meanwhile_is_trained(tmp_path: Path) -> None:
+    path = elsewhere(tmp_path)
+    cell = small.cell("random")
+    assert runner.run_cell(cell, tmp_path, wait=lambda who: path.unlink())["status"] == "done"
+
+
+def test_who_has_lost_a_claim_writes_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train = runner.train.run
+
+    def losing(*arguments: Any, **options: Any) -> Any:
+        mine(tmp_path).unlink()
+        return train(*arguments, **options)
+
+    monkeypatch.setattr(runner.train, "run", losing)
+    with pytest.raises(UserError, match="silent for too long"):
+        runner.run_cell(small.cell("random"), tmp_path)
+    assert not list(tmp_path.glob("*.parquet")) and not (tmp_path / "run.json").exists()

@@ -1,0 +1,404 @@
+"""Six worlds whose values are known, each of which isolates one part of a learner, and what agents learn.
+Each has a twin for continuous actions, where the best action is half the observation, or one half.
+
+    python tests/probes.py              largest errors, configuration x probe
+    python tests/probes.py dqn ...      every reading of these configurations, as in docs/agents
+
+A learner is judged by what it says about the world: a value learner by its values, a policy without values by
+the probability of its best action. What a learner has no opinion about does not apply to it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from small import CONFIGURATIONS
+from torch import Tensor
+
+from rlparity import registry
+from rlparity.agents import base as agents
+from rlparity.cell import Cell
+from rlparity.environments.base import TaskSpec
+from rlparity.environments.episode_statistics import Books
+from rlparity.records import Episode, Step
+from rlparity.seeding import Streams, Uniforms
+from rlparity.suites import hyperparameters as settings
+from rlparity.training import loop as train
+
+GAMMA = 0.9
+SEEDS = (0, 1, 2)
+CUT = 5  # steps
+
+
+class Probe(NamedTuple):
+    """A world with one number as its observation and two actions, or one component within +-1."""
+
+    reward: Callable[[Tensor, Tensor], Tensor]  # observation, action (S, N) -> (S, N)
+    horizon: int = 1
+    random: bool = False  # observations are -1 or 1, by chance
+    clock: bool = False  # observations are the step of the episode; else 0
+    cut: bool = False  # the episode is cut by a time limit, the task goes on
+    continuous: bool = False
+
+
+def matches(obs: Tensor, action: Tensor) -> Tensor:
+    """1 where action 1 answers a positive observation and action 0 a negative one, else -1."""
+    return torch.where((action == 1) == (obs > 0), 1.0, -1.0)
+
+
+PROBES = {
+    "constant reward": Probe(lambda obs, action: torch.ones_like(obs)),
+    "reward from observation": Probe(lambda obs, action: obs, random=True),
+    "delayed reward": Probe(lambda obs, action: (obs == 1).float(), horizon=2, clock=True),
+    "choose action": Probe(lambda obs, action: 2.0 * action - 1),
+    "choose from observation": Probe(matches, random=True),
+    "cut, not ended": Probe(lambda obs, action: torch.ones_like(obs), horizon=CUT, cut=True),
+}
+TWINS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "choose action": lambda obs, action: 1 - (action[..., 0] - 0.5).square(),
+    "choose from observation": lambda obs, action: 1 - (action[..., 0] - 0.5 * obs).square(),
+}
+
+
+def twin(name: str) -> str:
+    """The same world for continuous actions."""
+    return f"{name}, continuous"
+
+
+PROBES |= {
+    twin(name): probe._replace(continuous=True, reward=TWINS.get(name, probe.reward))
+    for name, probe in PROBES.items()
+}
+
+# state -> value of actions 0 and 1
+Q_VALUES: dict[str, dict[float, tuple[float, float]]] = {
+    "constant reward": {0: (1, 1)},
+    "reward from observation": {-1: (-1, -1), 1: (1, 1)},
+    "delayed reward": {0: (GAMMA, GAMMA), 1: (1, 1)},
+    "choose action": {0: (-1, 1)},
+    "choose from observation": {-1: (1, -1), 1: (-1, 1)},
+    "cut, not ended": {0: (10, 10)},
+}
+BEST = {"choose action": {0: 1}, "choose from observation": {-1: 0, 1: 1}}  # state -> action
+BEST_CONTINUOUS: dict[str, dict[float, float]] = {
+    "choose action": {0: 0.5},
+    "choose from observation": {-1: -0.5, 1: 0.5},
+}
+
+# Rewards to go of a cut game as it stands, 1 to CUT steps from its end, which one value must stand for
+MONTE_CARLO_CUT = float(np.mean([(1 - GAMMA**k) / (1 - GAMMA) for k in range(1, CUT + 1)]))
+MONTE_CARLO = ("reinforce", "actor_critic")  # agents that declare that they do not bootstrap at a cut
+
+
+class Worlds:
+    """S x N worlds of one probe, all at the same step of their episode; see `rlparity.tasks.Task`."""
+
+    def __init__(self, probe: Probe, coins: Uniforms, n_seeds: int, n_envs: int):
+        box = {"n_actions": None, "action_shape": (1,), "action_low": (-1.0,), "action_high": (1.0,)}
+        self.spec = TaskSpec(n_seeds, n_envs, (1,), **(box if probe.continuous else {"n_actions": 2}))
+        self._probe, self._coins, self._t = probe, coins, 0
+        self._books = Books(n_seeds, n_envs)
+        self.obs = self._observe()
+
+    def _observe(self) -> Tensor:
+        shape = (self.spec.n_seeds, self.spec.n_envs, 1)
+        if self._probe.random:
+            return torch.where(self._coins.next() < 0.5, -1.0, 1.0).view(shape)
+        return torch.full(shape, float(self._t if self._probe.clock else 0))
+
+    def step(self, action: Tensor, live: np.ndarray | None = None) -> Step:
+        """Pay, and begin anew once the horizon is reached."""
+        bounded = action.clamp(-1, 1) if self._probe.continuous else action
+        obs, reward = self.obs, self._probe.reward(self.obs[..., 0], bounded)
+        self._t += 1
+        stop = self._t == self._probe.horizon
+        next_obs = self.obs = self._observe()
+        if stop:
+            self._t = 0
+            self.obs = self._observe()
+        last = torch.full_like(reward, float(stop))
+        discount = 1 - last * (not self._probe.cut)
+        self._books.add(reward.double().numpy(), last.bool().numpy())
+        return Step(obs, action, reward, discount, last, next_obs)
+
+    def reset(self, seeds: Sequence[Sequence[int]]) -> None:
+        """Probes are made anew instead."""
+        raise NotImplementedError
+
+    def pop_episodes(self) -> list[Episode]:
+        """The games that ended since the last call."""
+        return self._books.pop()
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+SMALL = {"net_arch": (32,), "gamma": GAMMA}
+TUNED: dict[str, dict[str, Any]] = {  # budget: environment steps, or games of a Monte Carlo learner
+    "ppo": {
+        "hyperparameters": {"n_steps": 10, "batch_size": 80, "n_epochs": 8, "learning_rate": 0.01},
+        "n_envs": 16,
+        "budget": 6_400,
+    },
+    "a2c": {
+        "hyperparameters": {
+            "learning_rate": 0.005,
+            "learning_rate_schedule": "linear",
+            "max_grad_norm": 5.0,
+        },
+        "n_envs": 8,
+        "budget": 20_000,
+    },
+    "dqn": {
+        "hyperparameters": {
+            "learning_rate": 0.005,
+            "learning_rate_schedule": "linear",
+            "buffer_size": 2_000,
+            "learning_starts": 100,
+            "batch_size": 64,
+            "train_freq": 1,
+            "target_update_interval": 100,
+            "exploration_fraction": 0.5,
+            "activation": "tanh",
+        },
+        "n_envs": 4,
+        "budget": 4_800,
+    },
+    "qrdqn": {
+        "hyperparameters": {
+            "learning_rate": 0.005,
+            "learning_rate_schedule": "linear",
+            "buffer_size": 2_000,
+            "learning_starts": 100,
+            "batch_size": 64,
+            "train_freq": 1,
+            "target_update_interval": 100,
+            "exploration_fraction": 0.5,
+            "exploration_final_eps": 0.05,
+            "activation": "tanh",
+            "n_quantiles": 8,
+        },
+        "n_envs": 4,
+        "budget": 4_800,
+    },
+    "trpo": {
+        "hyperparameters": {
+            "n_steps": 20,
+            "batch_size": 80,
+            "target_kl": 0.03,
+            "n_critic_updates": 10,
+            "learning_rate": 0.01,
+            "learning_rate_schedule": "linear",
+        },
+        "n_envs": 16,
+        "budget": 9_600,
+    },
+    **{
+        name: {
+            "hyperparameters": {
+                "learning_rate": 0.01,
+                "gradient_steps": 2,
+                "learning_rate_schedule": "linear",
+                "buffer_size": 2_000,
+                "learning_starts": 200,
+                "batch_size": 64,
+                "tau": 0.1,
+                "activation": "tanh",
+            },
+            "n_envs": 4,
+            "budget": 4_800,
+        }
+        for name in ("ddpg", "td3", "sac")
+    },
+    "reinforce": {
+        "hyperparameters": {"learning_rate": 0.01, "n_episodes": 16},
+        "n_envs": 16,
+        "budget": 3_200,
+    },
+    "actor_critic": {
+        "hyperparameters": {"learning_rate": 0.01, "vf_learning_rate": 0.01, "n_episodes": 16},
+        "n_envs": 16,
+        "budget": 3_200,
+    },
+}
+
+
+# Noise to explore with; and little of it in policies whose own value pays for it.
+OWN: dict[str, dict[str, Any]] = {
+    "a2c": {"log_std_init": -2.0},
+    "ddpg": {"noise_std": 0.3},
+    "td3": {"noise_std": 0.3},
+    "sac": {"ent_coef": 0.001},
+}
+
+
+def learn(
+    algorithm: str, probe: str, spoil: Callable[[Step], Step] | None = None, **changes: Any
+) -> agents.Agent:
+    """Train a named configuration on a probe with three seeds; `spoil` plants a bug in what it observes."""
+    named = settings.library().algorithms[algorithm]
+    tuned = TUNED[named.agent]
+    cell = Cell(
+        suite="probes",
+        environment=probe,
+        implementation="scratch",
+        algorithm=algorithm,
+        agent=named.agent,
+        seeds=SEEDS,
+        budget=tuned["budget"] * (PROBES[probe].horizon if named.agent in MONTE_CARLO else 1),
+        n_envs=tuned["n_envs"],
+        hyperparameters={
+            **SMALL,
+            **tuned["hyperparameters"],
+            **OWN.get(named.agent, {}),
+            **named.options,
+            **changes,
+        },
+    )
+    random = Streams(cell)
+    coins = Uniforms(random.generators("probe"), cell.n_envs)
+    worlds = Worlds(PROBES[probe], coins, len(SEEDS), cell.n_envs)
+    agent = agents.build(cell.agent, worlds.spec, dict(cell.hyperparameters), random, cell.budget)
+    if spoil is not None:
+        observe = agent.observe
+        agent.observe = lambda step: observe(spoil(step))  # type: ignore[method-assign]
+    explore = Uniforms(random.generators("explore"), cell.n_envs, agent.uniforms)
+    train.loop(train.Training(agent, worlds, explore, train.Rows(cell)))
+    return agent
+
+
+class Reading(NamedTuple):
+    """What the seeds say about one quantity of a probe, beside what is true."""
+
+    quantity: str
+    truth: float
+    learned: list[float]  # one for each seed
+
+    @property
+    def error(self) -> float:
+        """The seed farthest off."""
+        return max(abs(value - self.truth) for value in self.learned)
+
+
+@torch.no_grad()
+def read(agent: Any, algorithm: str, probe: str) -> list[Reading]:
+    """Every opinion of a trained agent that a probe knows the truth of."""
+    if PROBES[probe].continuous:
+        return _read_continuous(agent, probe, probe.removesuffix(twin("")))
+    named = settings.library().algorithms[algorithm]
+    readings = []
+    for state, values in Q_VALUES[probe].items():
+        obs = torch.full((len(SEEDS), 1, 1), float(state))
+        if named.agent in ("dqn", "qrdqn"):
+            learned = q_values(agent, obs)[:, 0]
+            for action, value in enumerate(values):
+                readings.append(Reading(f"Q({state:g}, {action})", value, learned[:, action].tolist()))
+            continue
+        if "critic" in critic(agent).stacks:
+            truth = MONTE_CARLO_CUT if PROBES[probe].cut and named.agent in MONTE_CARLO else max(values)
+            readings.append(Reading(f"V({state:g})", truth, critic(agent)("critic", obs)[:, 0].tolist()))
+        if probe in BEST:
+            best = BEST[probe][state]
+            chance = torch.softmax(actor(agent)("actor", obs), -1)[:, 0, best]
+            readings.append(Reading(f"pi({best}; {state:g})", 1.0, chance.tolist()))
+    return readings
+
+
+def q_values(agent: Any, obs: Tensor) -> Tensor:
+    """Q(s, .) of observations (S, B, 1) -> (S, B, A)."""
+    if hasattr(agent, "quantiles"):
+        return agent.quantiles(agent.network, obs).mean(2)
+    return agent.q_values(agent.q, obs)
+
+
+def _read_continuous(agent: Any, probe: str, name: str) -> list[Reading]:
+    """V of an actor-critic, Q at the best action of the others, and the action itself."""
+    readings = []
+    for state, values in Q_VALUES[name].items():
+        obs = torch.full((len(SEEDS), 1, 1), float(state))
+        best = BEST_CONTINUOUS.get(name, {}).get(state, 0.0)
+        if "critic" in critic(agent).stacks:
+            readings.append(
+                Reading(f"V({state:g})", max(values), critic(agent)("critic", obs)[:, 0].tolist())
+            )
+        else:
+            seen = torch.cat([obs, torch.full_like(obs, best)], -1)
+            stack = next(iter(critic(agent).stacks))
+            learned = critic(agent)(stack, seen)[:, 0].tolist()
+            readings.append(Reading(f"Q({state:g}, {best:g})", max(values), learned))
+        if name in BEST_CONTINUOUS:
+            action = agent.act(obs).clamp(-1, 1)[:, 0, 0]
+            readings.append(Reading(f"mu({state:g})", best, action.tolist()))
+    return readings
+
+
+def actor(agent: Any) -> Any:
+    """The network that holds the policy."""
+    return agent.actor if hasattr(agent, "actor") else agent.network
+
+
+def critic(agent: Any) -> Any:
+    """The network that holds the value, if there is one."""
+    return agent.critic if hasattr(agent, "critic") else agent.network
+
+
+@cache
+def readings(algorithm: str, probe: str) -> tuple[Reading, ...]:
+    """Train and read; nothing for a learner without an opinion."""
+    if not applies(algorithm, probe):
+        return ()
+    return tuple(read(learn(algorithm, probe), algorithm, probe))
+
+
+def applies(algorithm: str, probe: str) -> bool:
+    """Whether the configuration has an opinion on what the probe asks."""
+    named = settings.library().algorithms[algorithm]
+    kind = "continuous" if PROBES[probe].continuous else "discrete"
+    if named.agent == "random" or kind not in registry.AGENTS[named.agent].actions:
+        return False
+    has_values = named.agent != "reinforce" or named.options["baseline"] == "value"
+    return has_values or probe in BEST
+
+
+def tolerance(reading: Reading) -> float:
+    """How far off any seed may be: a twentieth of the reward, or 1 % of a larger value."""
+    return max(0.05, 0.01 * abs(reading.truth))
+
+
+def table(algorithms: Sequence[str]) -> str:
+    """What was learned as a Markdown table: of three seeds, the one farthest off."""
+    rows: dict[tuple[str, str, str], dict[str, str]] = {}
+    for probe in PROBES:
+        for algorithm in algorithms:
+            for r in readings(algorithm, probe):
+                worst = max(r.learned, key=lambda value, truth=r.truth: abs(value - truth))
+                rows.setdefault((probe, r.quantity, f"{r.truth:.3g}"), {})[algorithm] = f"{worst:.2f}"
+    lines = [markdown(["probe", "quantity", "truth", *(f"`{name}`" for name in algorithms)])]
+    lines.append(markdown(["---"] * (3 + len(algorithms))))
+    for names, learned in rows.items():
+        lines.append(markdown([*names, *(learned.get(algorithm, "-") for algorithm in algorithms)]))
+    return "\n".join(lines)
+
+
+def markdown(fields: Sequence[str]) -> str:
+    """One line of a table."""
+    return f"| {' | '.join(fields)} |"
+
+
+def summary(algorithms: Sequence[str]) -> str:
+    """The largest error of any reading and seed, configuration x probe."""
+    lines = [markdown(["", *PROBES]), markdown(["---"] * (1 + len(PROBES)))]
+    for algorithm in algorithms:
+        errors = ([r.error for r in readings(algorithm, probe)] for probe in PROBES)
+        lines.append(markdown([f"`{algorithm}`", *(f"{max(e):.3f}" if e else "-" for e in errors)]))
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    wanted = sys.argv[1:]
+    print(table(wanted) if wanted else summary(CONFIGURATIONS))

@@ -1,0 +1,60 @@
+"""An agent on another device: the same agent where that device is the CPU, and no tensor left behind.
+
+There may be no GPU where this runs. PyTorch's `meta` device has shapes but no numbers, so that an operation
+which mixes another device with the CPU is found all the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from small import CONFIGURATIONS, CONTINUOUS, build, cell, of_seed, stream
+
+from rlparity.training import device_placement as accelerator
+from rlparity.training import loop as train
+from rlparity.training.device_placement import Placed
+
+LEARNERS = [name for name in CONFIGURATIONS if name != "random"]
+MONTE_CARLO = [name for name in LEARNERS if name.startswith("reinforce") or name == "actor-critic"]
+HOSTED = ["dqn-prioritized"]  # its priorities stay in the machine's own memory
+SHORT: dict[str, dict[str, Any]] = {
+    "ppo": {"n_steps": 4, "batch_size": 8, "n_epochs": 1},
+    "trpo": {"n_steps": 4, "batch_size": 8, "n_critic_updates": 1, "cg_max_steps": 2},
+    "npg": {"n_steps": 4, "batch_size": 8, "n_critic_updates": 1, "cg_max_steps": 2},
+    **{
+        name: {"learning_starts": 4, "train_freq": 1, "buffer_size": 64} for name in LEARNERS if "dqn" in name
+    },
+    **{
+        name: {"learning_starts": 4, "batch_size": 8, "buffer_size": 64, "net_arch": (8,)}
+        for name in CONTINUOUS
+    },
+}
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "dqn", "sac"])
+def test_a_placed_agent_is_the_agent(algorithm: str, monkeypatch: pytest.MonkeyPatch):
+    plain = train.run(cell(algorithm, (0, 1)))
+    monkeypatch.setattr(accelerator, "place", lambda agent, device: Placed(agent, device))
+    placed = train.run(cell(algorithm, (0, 1)))
+    for seed in (0, 1):
+        assert of_seed(plain, seed) == of_seed(placed, seed)
+    for name, value in plain.state.items():
+        assert torch.equal(placed.state[name], value)
+
+
+@pytest.mark.parametrize("algorithm", [name for name in LEARNERS if name not in MONTE_CARLO + HOSTED])
+def test_no_update_mixes_devices(algorithm: str, monkeypatch: pytest.MonkeyPatch):
+    """Act, remember and learn on a device that computes nothing."""
+    monkeypatch.setattr(torch.Tensor, "__bool__", lambda self: True)  # every seed is due
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda self: self)
+    steps = stream(2, 2, 12, continuous=algorithm in CONTINUOUS)
+    with torch.device("meta"):
+        agent = build(algorithm, n_seeds=2, n_envs=2, **SHORT.get(algorithm, {}))
+    placed, metrics = Placed(agent, "meta"), {}
+    for step in steps:
+        action = placed.act(step.obs, torch.rand(2, 2, agent.uniforms))
+        metrics = placed.observe(step) or metrics
+    assert action.device.type == "meta"
+    assert metrics and {value.device.type for value in metrics.values()} == {"meta"}

@@ -1,0 +1,261 @@
+"""Update parity of candidates: the same batches and draws into somebody else's `update`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from typing import Any
+
+import gymnasium as gym
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rlparity import registry
+from rlparity.agents import base as agents
+from rlparity.candidates import importing as candidate_entry
+from rlparity.errors import UserError
+from rlparity.suites import hyperparameters as settings
+from rlparity.validation import quick_layers as layers
+from rlparity.validation.parity import cases as parity_cases
+from rlparity.validation.parity import compare as parity
+from rlparity.validation.parity.recording.rollouts import COLUMNS
+
+torch.set_num_threads(1)
+TINY_PPO: Any = candidate_entry.load("tests/support/examples/tiny_ppo.py:TinyPPO")
+FEW = (1, 10)
+
+
+class OtherDQN:
+    """Deep Q-learning in plain PyTorch, as far as its updates go."""
+
+    def __init__(self, observation_space: gym.Space, action_space: Any, hp: Mapping[str, Any]):
+        sizes = [observation_space.shape[0], *hp["net_arch"], int(action_space.n)]  # type: ignore[index]
+        self.hp, self.seen = hp, list[dict[str, Any]]()
+        self.q, self.target = (self.network(sizes) for _ in range(2))
+
+    def network(self, sizes: list[int]) -> nn.Sequential:
+        layers: list[nn.Module] = []
+        for i, o in pairwise(sizes):
+            layers += [nn.Linear(i, o), nn.ReLU()]
+        return nn.Sequential(*layers[:-1])
+
+    def load_reference(self, state: Mapping[str, Tensor]) -> None:
+        for net, prefix in ((self.q, "q_net.q_net."), (self.target, "q_net_target.q_net.")):
+            own = {name.removeprefix(prefix): x for name, x in state.items() if name.startswith(prefix)}
+            net.to(next(iter(own.values())).dtype).load_state_dict(own)
+        self.optimizer = torch.optim.Adam(self.q.parameters(), lr=self.hp["learning_rate"])
+
+    def reference_state(self) -> dict[str, Tensor]:
+        nets = {"q_net.q_net.": self.q, "q_net_target.q_net.": self.target}
+        return {prefix + name: x for prefix, net in nets.items() for name, x in net.state_dict().items()}
+
+    def update(self, batch: Mapping[str, Tensor], draws: Mapping[str, Any]) -> dict[str, Any]:
+        self.seen.append(dict(draws))
+        if draws["update_target"]:
+            self.target.load_state_dict(self.q.state_dict())
+        with torch.no_grad():
+            best = self.target(batch["next_observations"]).max(1, keepdim=True).values
+            y = batch["rewards"] + (1 - batch["dones"]) * batch.get("discounts", self.hp["gamma"]) * best
+        loss = F.smooth_l1_loss(self.q(batch["observations"]).gather(1, batch["actions"]), y)
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.q.parameters(), self.hp["max_grad_norm"])
+        self.optimizer.step()
+        batch["rewards"].zero_()  # what it does with its batch is its own affair
+        return {"loss": loss.item(), "note": "huber"}
+
+
+def test_the_example_makes_the_updates_of_stable_baselines3():
+    for dtype in ("float32", "float64"):
+        checks = parity.check_candidate(TINY_PPO, "ppo", dtype=dtype)
+        assert [check.passed for check in checks] == [True], checks
+        assert "within 108 updates: parameters" in checks[0].detail  # whole calls of `update`
+
+
+def test_another_algorithm_with_losses_and_target_networks():
+    names = ("default", "bursts of updates", "three-step returns")
+    for check in parity.check_candidate(OtherDQN, "dqn", names, "float64"):
+        assert check.passed, check
+        assert "losses" in check.detail and "target networks" in check.detail
+
+
+def no_normalisation(made: Any) -> None:
+    update = made.update
+
+    def spoiled(batch: dict[str, Tensor], draws: Any) -> Any:
+        return update({**batch, "advantages": 2 + batch["advantages"] ** 3}, draws)
+
+    made.update = spoiled
+
+
+def wrong_epsilon(made: Any) -> None:
+    load = made.load_reference
+
+    def spoiled(state: Any) -> None:
+        load(state)
+        made.optimizer = torch.optim.Adam(made.nets.parameters(), eps=1e-8)
+
+    made.load_reference = spoiled
+
+
+def raises(made: Any) -> None:
+    made.update = lambda batch, draws: batch["advantage"]
+
+
+def leaves_out(made: Any) -> None:
+    made.reference_state = dict
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (no_normalisation, "first difference: parameters: mlp_extractor.policy_net.0.weight"),
+        (wrong_epsilon, "first difference: parameters: mlp_extractor.policy_net.0.weight"),
+        (raises, "KeyError: 'advantage'"),
+        (leaves_out, "leaves out action_net.bias, action_net.weight"),
+    ],
+)
+def test_what_is_wrong_with_a_candidate_is_said(spoil: Callable[[Any], None], said: str):
+    def factory(*spaces_and_settings: Any) -> Any:
+        made = TINY_PPO(*spaces_and_settings)
+        spoil(made)
+        return made
+
+    (check,) = parity.check_candidate(factory, "ppo", updates=FEW)
+    assert not check.passed
+    assert said in check.detail, check.detail
+
+
+def test_losses_that_differ_are_named_before_parameters():
+    class Squared(OtherDQN):
+        def update(self, batch: Mapping[str, Tensor], draws: Mapping[str, Any]) -> dict[str, Any]:
+            found = super().update({**batch, "rewards": 2 * batch["rewards"]}, draws)
+            return {**found, "unknown": 3.0}
+
+    (check,) = parity.check_candidate(Squared, "dqn", updates=FEW)
+    assert not check.passed and "first difference: losses: loss" in check.detail
+
+
+def test_a_factory_that_fails_is_a_failed_check():
+    def factory(*_: Any) -> Any:
+        raise RuntimeError("no such network")
+
+    (check,) = parity.check_candidate(factory, "dqn")
+    assert not check.passed and check.detail == "RuntimeError: no such network"
+
+
+def test_a_candidate_without_updates_is_left_alone():
+    class Silent:
+        def __init__(self, *_: Any):
+            self.update = lambda batch, draws: None
+
+    assert parity.check_candidate(Silent, "ppo") == []
+    with pytest.raises(UserError, match="unknown algorithm"):
+        parity.check_candidate(Silent, "reinforce")
+
+
+def test_draws_say_what_the_moment_decides():
+    made: list[OtherDQN] = []
+
+    def factory(*arguments: Any) -> OtherDQN:
+        made.append(OtherDQN(*arguments))
+        return made[-1]
+
+    parity.check_candidate(factory, "dqn", ("clipped gradients, schedule",), updates=(20,))
+    draws = made[-1].seen
+    followed = [k for k, each in enumerate(draws) if each["update_target"]]
+    assert followed and followed == list(range(followed[0], 20, followed[1] - followed[0]))
+    remaining = [each["progress_remaining"] for each in draws]
+    assert remaining == sorted(remaining, reverse=True) and 0 < remaining[-1] < remaining[0] <= 1
+
+
+# --- which case, and whether an update is offered at all
+
+
+def test_every_configuration_with_a_reference_has_a_case():
+    found = {}
+    for name, each in settings.library().algorithms.items():
+        for actions in registry.AGENTS[each.agent].actions if each.reference else ():
+            agent, case = found[name, actions] = parity_cases.for_candidate(name, actions)
+            (made,) = parity_cases.of(agent, case)
+            assert made.continuous == (actions == "continuous") and not made.amplified
+            assert made.options.get("n_steps") == each.options.get("n_steps", made.options.get("n_steps"))
+    assert found["dqn-nstep", "discrete"] == ("dqn", "three-step returns")
+    assert found["ppo-bfloat16", "continuous"] == ("ppo", "default, continuous")
+    with pytest.raises(UserError, match="parity: unknown configuration 'reinforce'; choose from a2c"):
+        parity_cases.for_candidate("reinforce", "discrete")
+
+
+class OurTRPO:
+    """Our agent, as a candidate that is right."""
+
+    def __init__(self, observation_space: gym.Space, action_space: gym.Space, hp: Mapping[str, Any]):
+        continuous = isinstance(action_space, gym.spaces.Box)
+        _, name = parity_cases.for_candidate("trpo", "continuous" if continuous else "discrete")
+        (case,) = parity_cases.of("trpo", name)
+        self.twins = case.twins(torch.float32, seed=1)
+
+    def load_reference(self, state: Mapping[str, Tensor]) -> None:
+        for name, mine in self.twins.ours().items():
+            mine.copy_(state[name])
+
+    def reference_state(self) -> dict[str, Tensor]:
+        return self.twins.ours()
+
+    def update(self, batch: Mapping[str, Tensor], draws: Mapping[str, Any]) -> None:
+        columns = {ours: batch[sampled] for sampled, ours in COLUMNS.values()}
+        columns |= {"obs": batch["observations"], "action": batch["actions"]}
+        made: Any = agents.module("trpo").Batch
+        self.twins.agent.update(
+            made(**{name: columns[name][None] for name in made._fields}), draws["permutations"][:, None]
+        )
+
+
+@pytest.mark.parametrize(
+    ("environment", "case"),
+    [
+        ("CartPole-v1", "trpo, strong damping, gae_lambda (float32)"),
+        ("Pendulum-v1", "trpo, continuous, two steps of conjugate gradient (float32)"),
+    ],
+)
+def test_a_correct_trpo_passes(environment: str, case: str):
+    (check,) = layers.parity_of(OurTRPO, environment, "trpo")
+    assert check.passed and check.name == case, check
+
+
+def test_a_named_configuration_is_compared_by_its_agents_case():
+    (check,) = layers.parity_of(OtherDQN, "CartPole-v1", "dqn-nstep")
+    assert check.passed and check.name == "dqn, three-step returns (float32)"
+    with pytest.raises(UserError, match="'dqn' cannot act in 'Pendulum-v1'"):
+        layers.parity_of(OtherDQN, "Pendulum-v1", "dqn")
+
+
+class OnlyCartPole:
+    """Built for one task, and without an update."""
+
+    def __init__(self, observation_space: gym.Space, action_space: Any, hp: Mapping[str, Any]):
+        if observation_space.shape != (4,):
+            raise ValueError("only CartPole")
+
+    def train(self, make_env: Any, seed: int, budget: int) -> None: ...
+
+    def act(self, obs: Any, deterministic: bool) -> Any: ...
+
+
+class OnlyCartPoleUpdates(OnlyCartPole):
+    load_reference = reference_state = update = OnlyCartPole.act
+
+
+def test_whether_an_update_is_offered_shows_where_a_candidate_learns():
+    assert layers.parity_of(OnlyCartPole, "CartPole-v1", "dqn") == []
+    (check,) = layers.parity_of(OnlyCartPoleUpdates, "CartPole-v1", "dqn")
+    assert not check.passed and check.detail == "ValueError: only CartPole"
+
+
+def test_what_is_not_built_shows_its_update_as_a_class_or_not_at_all():
+    with pytest.raises(UserError, match=r"the factory raised ValueError: only CartPole \("):
+        layers.parity_of(lambda *spaces: OnlyCartPoleUpdates(*spaces), "Acrobot-v1", "dqn")
+    (check,) = layers.parity_of(OnlyCartPoleUpdates, "Acrobot-v1", "dqn")
+    assert not check.passed and check.detail == "ValueError: only CartPole"

@@ -1,0 +1,126 @@
+"""The contract of candidates: what keeps it passes, and each way to break it is one clear line."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+import small  # noqa: F401  (one thread)
+from examples import misbehaving
+from examples.tiny_ppo import TinyPPO
+
+from rlparity.errors import UserError
+from rlparity.validation.checks import Check
+from rlparity.validation.contract import check as contract
+
+TRAINS, STEPS = (
+    "trains as many steps as it was asked for",
+    "steps are Gymnasium's, time limits and ends told apart",
+)
+STREAMS, AGAIN = "sub-environments and seeds share no stream", "the same seed is the same run"
+EVALUATION, ANSWERS = "evaluation leaves training as it was", "act answers for each observation alone"
+ROUND_TRIP = "save and load"
+BROKEN = [
+    ("Hangs", TRAINS, r"nothing happened for 0\.5 s"),
+    (
+        "Crashes",
+        TRAINS,
+        r"train raised FloatingPointError: the loss is not what it was \(misbehaving\.py, line \d+\)",
+    ),
+    ("Exits", TRAINS, "train raised SystemExit: 3"),
+    (
+        "StepsNaN",
+        TRAINS,
+        "sub-environment 0 was given float32 of shape .1,. for actions; expected an integer",
+    ),
+    ("TrainsTooLittle", TRAINS, "ended training after 1,000 of 1,024 steps"),
+    ("UsesWorkers", TRAINS, "in the process that trains, not in workers"),
+    ("GoesOnAfterTheEnd", TRAINS, "stepped before a reset, or after its game had ended"),
+    ("ReportsNormalisedReturns", TRAINS, r"reports a return of .* for game 1, which paid"),
+    ("ReportsGamesOfItsOwn", TRAINS, r"reports \d+ games, \d+ were played"),
+    ("Incomplete", TRAINS, r"gave a Incomplete, which has no method act\(obs, deterministic\)"),
+    ("OtherArguments", TRAINS, r"train cannot be called with \(make_env, seed, budget\)"),
+    ("breaks", TRAINS, "the factory raised KeyError: 'hidden_units'"),
+    ("SharesSeeds", STREAMS, "both were reset with seed=1; leave it out"),
+    (
+        "SharesOneStream",
+        STREAMS,
+        "sub-environment 0 of seed 0 and sub-environment 0 of seed 0 share a stream",
+    ),
+    ("RepeatsItsGames", "games begin anew", r"have 1 beginnings, by reset\(seed=0\)"),
+    ("Unseeded", AGAIN, r"actions differ from step \d+ on"),
+    ("IgnoresItsSeed", "another seed is another run", "seeds 0 and 1 choose the same 299 actions"),
+    ("LearnsFromEvaluation", EVALUATION, "actions differ from step"),
+    ("ActsNaN", EVALUATION, "act gave float64"),
+    ("WrongDtype", EVALUATION, r"act gave float32 of shape \(5,\) for actions; expected integers"),
+    (
+        "WrongShape",
+        EVALUATION,
+        r"act gave int64 of shape \(5, 1\) for actions; expected integers of shape \(5,\)",
+    ),
+    ("OutOfRange", EVALUATION, "act gave action 2; allowed are 0 to 1"),
+    ("LooksAtTheBatch", ANSWERS, "actions depend on the other observations"),
+    ("NeverSamples", ANSWERS, "1280 sampled actions are the deterministic ones"),
+    ("LoadsNothing", ROUND_TRIP, "64 observations are answered differently after load"),
+    ("SavesOnly", ROUND_TRIP, "it has no load"),
+]
+
+
+def failures(checks: list[Check]) -> dict[str, str]:
+    return {check.name: check.detail for check in checks if not check.passed}
+
+
+def test_a_candidate_that_keeps_its_contract_passes_in_seconds() -> None:
+    started = time.process_time()
+    checks = contract.check(misbehaving.Honest, "CartPole-v1", "ppo")
+    assert failures(checks) == {} and len(checks) == 10
+    assert {check.layer for check in checks} == {"contract"}
+    details = {check.name: check.detail for check in checks}
+    assert details[TRAINS].startswith("1,024 steps of 2 sub-environments")
+    ends, limits = (int(word) for word in details[STEPS].split() if word.isdigit())
+    assert ends > 5 and limits > 5  # both are met, or telling them apart means nothing
+    assert details[EVALUATION] == "1,024 steps, evaluations at 0, 342, 684, 1024"
+    assert time.process_time() - started < 10
+
+
+def test_so_does_the_example_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    entry = str(Path(__file__).parents[1] / "support" / "examples" / "tiny_ppo.py:TinyPPO")
+    checks = contract.check(entry, "CartPole-v1", "ppo", hyperparameters={"n_envs": 4})
+    assert failures(checks) == {}
+    assert "24 games" not in str(checks[0]) and "of 4 sub-environments" in str(checks[0])
+    assert capsys.readouterr() == ("", "")
+    assert failures(contract.check(TinyPPO, "Acrobot-v1", "ppo")) == {}  # sixteen sub-environments
+
+
+@pytest.mark.parametrize(("name", "check", "line"), BROKEN, ids=[name for name, _, _ in BROKEN])
+def test_what_breaks_the_contract_is_one_clear_line(name: str, check: str, line: str) -> None:
+    limit = 0.5 if name == "Hangs" else 30
+    found = failures(contract.check(getattr(misbehaving, name), "CartPole-v1", "ppo", time_limit_s=limit))
+    assert check in found, found
+    assert re.search(line, found[check]), found[check]
+    assert "\n" not in found[check]
+
+
+def test_a_candidate_may_reset_in_the_middle_of_a_game() -> None:
+    checks = contract.check(misbehaving.ResetsInMidGame, "CartPole-v1", "ppo")
+    assert failures(checks) == {}
+    assert (
+        "games were reset before their end"
+        in {check.name: check.detail for check in checks}["games begin anew"]
+    )
+
+
+def test_a_candidate_may_swallow_what_ends_its_training() -> None:
+    assert failures(contract.check(misbehaving.SwallowsExceptions, "CartPole-v1", "ppo")) == {}
+
+
+def test_what_does_not_exist_or_fit_is_one_line() -> None:
+    for look in (lambda *a: contract.check(misbehaving.Honest, *a), lambda e, a: contract.check_agent(a, e)):
+        with pytest.raises(UserError, match=r"unknown algorithm 'pop'.*did you mean 'ppo'"):
+            look("CartPole-v1", "pop")
+        with pytest.raises(UserError, match="'dqn' cannot act in 'Pendulum-v1', whose"):
+            look("Pendulum-v1", "dqn")
+        with pytest.raises(UserError, match="unknown environment 'CartPole-v9'"):
+            look("CartPole-v9", "ppo")

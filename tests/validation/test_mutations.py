@@ -1,0 +1,233 @@
+"""The corpus of mutations: each is planted and taken back, each bug changes something that a short training
+leaves, and each refactoring changes nothing but the last digits."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cache
+from inspect import getattr_static
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small import QUICK, cell
+from torch import Tensor
+
+from rlparity import seeding
+from rlparity.cell import Cell, Protocol
+from rlparity.environments import base as tasks
+from rlparity.nn import convolutions
+from rlparity.suites import hyperparameters as settings
+from rlparity.training import loop as train
+from rlparity.training import object_state as snapshot
+from rlparity.validation.mutations import corpus
+from rlparity.validation.mutations.corpus import CORPUS
+from rlparity.validation.mutations.mutation import Mutation, Patch, planted
+from rlparity.validation.plain_environments import cut
+
+pytestmark = pytest.mark.filterwarnings("ignore:std")  # of one number, which is P31
+DOCS = Path(__file__).parents[2] / "docs" / "mutations.md"
+ROUNDING = 1e-5  # of parameters of size 1, float32, after some updates
+BRIEF = Protocol(points=1, episodes=2, final_episodes=2)
+APART = {  # what no short training shows; each has a test of its own
+    "D10 resume",
+    "O13",
+    "N6",
+    "AT8 missing",
+    "AT8 twice",
+}
+
+
+def brief(agent: str, environment: str, needs: Mapping[str, Any]) -> Cell:
+    """Several updates, and games that end and are cut, within a hundred steps."""
+    named = settings.library().algorithms[agent].agent
+    known = settings.config(named)
+    quick = {
+        **QUICK.get(named, {}),
+        "net_arch": [16, 16],
+        "learning_starts": 20,
+        "batch_size": 21 if named == "ppo" else 16,
+        "n_epochs": 4,
+        "clip_range": 0.05,
+        "learning_rate": 1e-2,
+        "exploration_fraction": 0.5,
+        "target_update_interval": 20,
+        "train_freq": 4,
+    }
+    if "buffer_size" not in known:
+        quick["n_steps"] = 16
+    values = {name: value for name, value in {**needs, **quick}.items() if name in known}
+    if environment == "Pendulum-v1":
+        environment = cut(environment, 7)
+    n_envs = 1 if "buffer_size" in known else 4
+    start = cell(agent, (0, 1), environment=environment, n_envs=n_envs, hyperparameters=values, budget=128)
+    normalize = settings.library().lookup("Pendulum-v1", named).normalize and "Cut" in environment
+    return replace(start, evaluation=BRIEF, normalize=normalize)
+
+
+def trained(mutation: Mutation) -> tuple[list[str], dict[str, Tensor], list[str]]:
+    """Rows, parameters and metrics of a training."""
+    return _trained(*mutation.pairs[0], tuple(sorted(mutation.needs.items())))
+
+
+def _trained(agent: str, environment: str, needs: Any) -> Any:
+    rows = train.run(brief(agent, environment, dict(needs)))
+    told = [repr(row) for row in (*rows.episodes, *rows.evaluations)]
+    metrics = [f"{row['metric']} {row['value']}" for row in rows.progress if "time" not in row["metric"]]
+    return told, rows.state, metrics
+
+
+@cache
+def plain(agent: str, environment: str, needs: Any) -> Any:
+    """What the code as it is leaves."""
+    return _trained(agent, environment, needs)
+
+
+def before(mutation: Mutation) -> Any:
+    return plain(*mutation.pairs[0], tuple(sorted(mutation.needs.items())))
+
+
+def of(kind: str) -> list[Mutation]:
+    return [mutation for mutation in CORPUS if mutation.kind == kind]
+
+
+def test_the_corpus_is_as_large_as_promised() -> None:
+    ids = [mutation.id for mutation in CORPUS]
+    assert not [id for id, count in Counter(ids).items() if count > 1]
+    bugs = of("bug")
+    own = [mutation for mutation in bugs if mutation.source == "own"]
+    assert len(bugs) - len(own) >= 60
+    assert len(own) >= 10
+    assert len(of("refactoring")) >= 8
+    assert {"P13", "P24", "S1"} <= {mutation.id for mutation in of("harmless")}
+    assert all(mutation.source and mutation.title for mutation in CORPUS)
+
+
+def test_every_mutation_is_documented() -> None:
+    lines = DOCS.read_text(encoding="utf-8").partition("## Left out")[0].splitlines()
+    rows = {found[1]: line for line in lines if (found := re.match(r"\| ([A-Z]+\d+[a-z0-9 ]*) \|", line))}
+    assert set(rows) == {mutation.id for mutation in CORPUS}
+    for mutation in CORPUS:
+        assert mutation.title in rows[mutation.id]
+        assert mutation.source in rows[mutation.id]
+
+
+def test_agents_and_environments_exist() -> None:
+    known = settings.library().algorithms
+    for mutation in CORPUS:
+        for agent, _ in mutation.pairs:
+            options = set(settings.config(known[agent].agent))
+            assert set(mutation.needs) <= options
+
+
+@pytest.mark.parametrize("mutation", CORPUS, ids=lambda mutation: mutation.id)
+def test_it_is_planted_and_taken_back(mutation: Mutation) -> None:
+    patch = Patch()
+    mutation.plant(patch)
+    touched = {(owner, name): (own, value) for owner, name, own, value in reversed(patch._before)}
+    assert touched
+    for (owner, name), (_, value) in touched.items():
+        assert getattr_static(owner, name) is not value
+    patch.undo()
+    for (owner, name), (own, value) in touched.items():
+        assert getattr_static(owner, name) is value
+        assert (name in vars(owner)) == own
+
+
+@pytest.mark.parametrize(
+    "mutation",
+    [mutation for mutation in (*of("bug"), *of("harmless")) if mutation.id not in APART],
+    ids=lambda mutation: mutation.id,
+)
+def test_it_changes_something(mutation: Mutation) -> None:
+    try:
+        with planted(mutation):
+            rows, state, metrics = trained(mutation)
+    except Exception:
+        return
+    true_rows, true_state, true_metrics = before(mutation)
+    same = all(torch.equal(state[name], value) for name, value in true_state.items())
+    assert (rows, metrics) != (true_rows, true_metrics) or not same
+
+
+@pytest.mark.parametrize("mutation", of("refactoring"), ids=lambda mutation: mutation.id)
+def test_a_refactoring_rounds_otherwise_at_most(mutation: Mutation) -> None:
+    with planted(mutation):
+        _, state, _ = trained(mutation)
+    _, true_state, _ = before(mutation)
+    for name, value in true_state.items():
+        torch.testing.assert_close(state[name], value, rtol=0, atol=ROUNDING)
+
+
+def training(algorithm: str, **fields: Any) -> train.Training:
+    """A training of a hundred steps, as a checkpoint would hold it."""
+    kept: list[Any] = []
+
+    class Keeper:
+        asked = None
+
+        def restore(self, training: Any) -> None:
+            kept.append(training)
+
+        def __call__(self, training: Any) -> None:
+            pass
+
+    keeper: Any = Keeper()
+    train.run(replace(brief(algorithm, "CartPole-v1", {}), **fields), keeper=keeper, evaluate=False)
+    return kept[0]
+
+
+@pytest.mark.parametrize(
+    ("id", "algorithm", "state"),
+    [
+        ("D10 resume", "dqn", lambda agent: agent.env_steps),
+        ("O13", "ppo", lambda agent: float(agent.optimizer._moments[1].sum())),
+    ],
+)
+def test_what_shows_after_an_interruption(id: str, algorithm: str, state: Callable[[Any], float]) -> None:
+    old = training(algorithm)
+    assert state(old.agent) > 0
+
+    def resumed() -> float:
+        new = training(algorithm, budget=0)
+        snapshot.restore(new, snapshot.capture(old))
+        return state(new.agent)
+
+    with planted(corpus.find(id)):
+        assert resumed() == 0
+    assert resumed() == state(old.agent)
+
+
+def test_cart_poles_of_another_version_end_sooner() -> None:
+    def ends() -> list[float]:
+        task: Any = tasks.make("CartPole-v1", [[1]])
+        task._elapsed[:] = 199
+        return [float(task.step(torch.zeros(1, 1, dtype=torch.long)).last) for _ in range(1)]
+
+    with planted(corpus.find("N6")):
+        assert ends() == [1.0]
+    assert ends() == [0.0]
+
+
+@pytest.mark.parametrize(("id", "factor"), [("AT8 missing", 255.0), ("AT8 twice", 1 / 255)])
+def test_images_of_another_brightness(id: str, factor: float) -> None:
+    conv = convolutions.Conv(1, 1, 1, 1)
+    image = torch.full((1, 1, 1, 2, 2), 51, dtype=torch.uint8)
+    leaves = [(torch.ones(1, 1, 1, 1, 1), torch.zeros(1, 1))]
+    true = convolutions.run(image, [conv], leaves)
+    with planted(corpus.find(id)):
+        torch.testing.assert_close(convolutions.run(image, [conv], leaves), factor * true)
+
+
+def test_streams_come_back() -> None:
+    """A mutation of seeding leaves nothing behind."""
+    streams = seeding.Streams(cell("ppo"))
+    before_ = [rng.random() for rng in streams.generators("x")]
+    with planted(corpus.find("O4")):
+        assert not np.allclose(before_, [rng.random() for rng in streams.generators("x")])
+    assert before_ == [rng.random() for rng in streams.generators("x")]
