@@ -8,9 +8,7 @@ import os
 import sys
 from typing import Any
 
-from rlparity.cli import pipeline as stages
-from rlparity.cli import suites as people
-from rlparity.cli import validation
+from rlparity.cli import pipeline, suites, validation
 from rlparity.errors import UserError
 
 STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
@@ -93,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument(word.lower(), metavar=word)
         return command
 
-    for room in (people, validation, stages):
+    for room in (suites, validation, pipeline):
         room.add_commands(add)
     return parser
 

@@ -12,7 +12,7 @@ import torch
 from small import CONFIGURATIONS, CONTINUOUS, build, stream
 
 from rlparity.agents import base as agents
-from rlparity.suites import hyperparameters as settings
+from rlparity.suites import hyperparameters
 
 LEARNERS = [name for name in CONFIGURATIONS if name != "random"]
 STOCHASTIC = [name for name in LEARNERS if "dqn" not in name and name not in CONTINUOUS]
@@ -30,7 +30,7 @@ SHORT = {
 
 
 def short(algorithm: str, **options: Any) -> Any:
-    agent = settings.library().algorithms[algorithm].agent
+    agent = hyperparameters.library().algorithms[algorithm].agent
     return build(algorithm, n_seeds=3, n_envs=2, **{**SHORT.get(agent, {}), **options})
 
 
@@ -74,7 +74,7 @@ def test_a_fresh_policy_is_all_but_even(algorithm: str):
 
 @pytest.mark.parametrize("algorithm", CONFIGURATIONS)
 def test_departures_are_listed_in_the_docstring_and_as_data(algorithm: str):
-    room = agents.module(settings.library().algorithms[algorithm].agent)
+    room = agents.module(hyperparameters.library().algorithms[algorithm].agent)
     assert "Departures from the" in room.__doc__
     assert bool(room.DEPARTURES) == ("none" not in room.__doc__.split("Departures")[1])
 
@@ -82,7 +82,7 @@ def test_departures_are_listed_in_the_docstring_and_as_data(algorithm: str):
 # --- a page for each, in docs/agents
 
 PAGES = Path(__file__).parents[2] / "docs" / "agents"
-AGENTS = sorted({settings.library().algorithms[name].agent for name in CONFIGURATIONS})
+AGENTS = sorted({hyperparameters.library().algorithms[name].agent for name in CONFIGURATIONS})
 
 
 def section(agent: str, title: str) -> list[str]:
@@ -121,7 +121,7 @@ def test_a_page_explains_every_hyper_parameter_with_its_default(agent: str):
 
 @pytest.mark.parametrize("agent", [agent for agent in AGENTS if agent != "random"])
 def test_a_page_shows_probe_results_that_a_probe_would_pass(agent: str):
-    named = [name for name in CONFIGURATIONS if settings.library().algorithms[name].agent == agent]
+    named = [name for name in CONFIGURATIONS if hyperparameters.library().algorithms[name].agent == agent]
     header, *rows = table(section(agent, "Probe results"))
     assert header == ["probe", "quantity", "truth", *(f"`{name}`" for name in named)]
     for column, name in enumerate(named, 3):

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from rlparity.agents.value_based import qrdqn
 from rlparity.nn import networks
-from rlparity.validation.parity import cases as parity_cases
+from rlparity.validation.parity import cases
 from rlparity.validation.parity import compare as parity
 
 
@@ -85,21 +85,21 @@ def mirrored(loss: Callable[..., Tensor], theta: Tensor, y: Tensor) -> Tensor:
 @pytest.mark.parametrize("plant", [mean_of_all, mirrored])
 def test_planted_bugs_of_the_loss_are_found(plant: Callable[..., Tensor], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(qrdqn, "quantile_huber_loss", partial(plant, qrdqn.quantile_huber_loss))
-    first = parity.compare_case(parity_cases.of("qrdqn")[0], "float64", (1,)).first
+    first = parity.compare_case(cases.of("qrdqn")[0], "float64", (1,)).first
     assert first is not None and (first.kind, first.name) == ("losses", "loss")
 
 
 def test_an_end_that_is_ignored_is_found(monkeypatch: pytest.MonkeyPatch):
     target = qrdqn.target_quantiles
     monkeypatch.setattr(qrdqn, "target_quantiles", lambda r, d, *rest: target(r, torch.ones_like(d), *rest))
-    first = parity.compare_case(parity_cases.of("qrdqn")[0], "float64", (1,)).first
+    first = parity.compare_case(cases.of("qrdqn")[0], "float64", (1,)).first
     assert first is not None and (first.kind, first.name) == ("targets", "target_quantiles")
 
 
 def test_the_usual_epsilon_of_adam_is_found(monkeypatch: pytest.MonkeyPatch):
     adam = networks.Adam
     monkeypatch.setattr(networks, "Adam", lambda network, eps: adam(network, 1e-8))
-    first = parity.compare_case(parity_cases.of("qrdqn")[0], "float64", (1,)).first
+    first = parity.compare_case(cases.of("qrdqn")[0], "float64", (1,)).first
     assert first is not None and first.kind == "parameters"
 
 

@@ -22,7 +22,7 @@ from rlparity.nn import networks
 from rlparity.nn.distributions import categorical, gaussian
 from rlparity.nn.networks import Adam, Network, RMSprop, mlp
 from rlparity.objectives import targets
-from rlparity.suites import hyperparameters as settings
+from rlparity.suites import hyperparameters
 from rlparity.training import loop as train
 
 SEEDS = 10
@@ -247,5 +247,5 @@ def test_the_same_seeds_twice_give_the_same_rows():
 
 
 def test_every_agent_is_swept():
-    agents = {settings.library().algorithms[name].agent for name in CONFIGURATIONS}
+    agents = {hyperparameters.library().algorithms[name].agent for name in CONFIGURATIONS}
     assert agents == set(registry.AGENTS)

@@ -15,7 +15,7 @@ from rlparity.agents import base as agents
 from rlparity.agents.policy_gradient import trpo
 from rlparity.environments.base import TaskSpec
 from rlparity.nn import policies
-from rlparity.nn.distributions import kl_divergence as divergence
+from rlparity.nn.distributions import kl_divergence
 from rlparity.nn.jacobian import Jacobian
 from rlparity.nn.networks import Network, mlp
 from rlparity.seeding import Streams
@@ -33,17 +33,17 @@ EVERY = torch.tensor([True])
 def test_categorical_divergence_and_its_curvature():
     """p = (1/2, 1/2), q = (3/4, 1/4): log(4/3) / 2. (diag p - p p^T) (1, 0) at p is (1/4, -1/4)."""
     p, q = row(1, 1), row(math.log(3), 0)
-    assert divergence.categorical(p, q).tolist() == pytest.approx([math.log(4 / 3) / 2])
-    assert divergence.categorical(q, q).tolist() == [0]
-    assert divergence.categorical_fisher(p, row(1, 0)).tolist() == [pytest.approx([0.25, -0.25])]
+    assert kl_divergence.categorical(p, q).tolist() == pytest.approx([math.log(4 / 3) / 2])
+    assert kl_divergence.categorical(q, q).tolist() == [0]
+    assert kl_divergence.categorical_fisher(p, row(1, 0)).tolist() == [pytest.approx([0.25, -0.25])]
 
 
 def test_gaussian_divergence_and_its_curvature():
     """Means 1 and 0, sigmas 1 and 2: log 2 + 2/8 - 1/2, twice for two components; 1 / 2^2 by the mean."""
-    value = divergence.gaussian(row(1, 1), row(0, 0), row(0, 0), row(math.log(2), math.log(2)))
+    value = kl_divergence.gaussian(row(1, 1), row(0, 0), row(0, 0), row(math.log(2), math.log(2)))
     assert value.tolist() == pytest.approx([2 * (math.log(2) - 0.25)])
-    assert divergence.gaussian(row(1, 3), row(2, -1), row(1, 3), row(2, -1)).tolist() == [0]
-    assert divergence.gaussian_fisher(row(math.log(2)), row(1)).tolist() == [pytest.approx([0.25])]
+    assert kl_divergence.gaussian(row(1, 3), row(2, -1), row(1, 3), row(2, -1)).tolist() == [0]
+    assert kl_divergence.gaussian_fisher(row(math.log(2)), row(1)).tolist() == [pytest.approx([0.25])]
 
 
 def double(policy: policies.Policy, inputs: int, activation: str, hidden: tuple[int, ...]) -> Network:

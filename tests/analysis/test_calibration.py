@@ -8,22 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rlparity.analysis import calibration
-from rlparity.analysis import statistics as stats
-from rlparity.analysis import tables as table
-from rlparity.analysis import verdicts as verdict
+from rlparity.analysis import calibration, statistics, tables, verdicts
 from rlparity.analysis.calibration import Pool
 from rlparity.errors import UserError
 from rlparity.reporting.pages import calibration as calibration_page
 
-FLOOR = {end: np.array([20.0, 21.0, 19.0, 20.0, 20.0]) for end in verdict.ENDPOINTS}
+FLOOR = {end: np.array([20.0, 21.0, 19.0, 20.0, 20.0]) for end in verdicts.ENDPOINTS}
 
 
 def pool(spread: float = 30.0, size: int = 60, mean: float = 120.0) -> Pool:
     """Normal scores whose mean and deviation are exactly those asked for."""
     rng = np.random.default_rng(0)
     scores = {}
-    for end in verdict.ENDPOINTS:
+    for end in verdicts.ENDPOINTS:
         z = rng.standard_normal(size)
         scores[end] = mean + spread * (z - z.mean()) / z.std(ddof=1)
     return Pool("ppo", "CartPole-v1", scores, FLOOR)
@@ -50,7 +47,7 @@ def test_false_differences_stay_below_five_per_cent():
 
 
 def test_a_rule_that_cries_wolf_is_seen(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(stats, "holm", lambda p: 0.3 * np.array(p))  # as if p values were divided
+    monkeypatch.setattr(statistics, "holm", lambda p: 0.3 * np.array(p))  # as if p values were divided
     rows = list(calibration.false_differences(pool(), margin=0.2, draws=100))
     assert max(row["different"] for row in rows if row["endpoint"] == "either") > 0.15
 
@@ -62,7 +59,7 @@ def test_power_agrees_with_the_formula_and_the_margin_holds():
         for row in calibration.power(pool(), 300)
         if row["endpoint"] == "auc"
     }
-    assert rows[0.3, 20]["planned"] == pytest.approx(stats.tost_power(20, 30.0, 30.0, 30.0))
+    assert rows[0.3, 20]["planned"] == pytest.approx(statistics.tost_power(20, 30.0, 30.0, 30.0))
     for row in rows.values():
         assert row["equivalent"] == pytest.approx(row["planned"], abs=0.09)
         assert row["equivalent_at_margin"] < 0.11
@@ -73,7 +70,7 @@ def test_power_agrees_with_the_formula_and_the_margin_holds():
 
 
 def test_equal_scores_are_equivalent_at_any_size():
-    still = pool()._replace(scores={end: np.full(60, 500.0) for end in verdict.ENDPOINTS})
+    still = pool()._replace(scores={end: np.full(60, 500.0) for end in verdicts.ENDPOINTS})
     assert {row["equivalent"] for row in calibration.power(still, 50)} == {1.0}
     rows = list(calibration.false_differences(still, 0.2, 50))
     assert {row["different"] for row in rows} == {0.0}
@@ -90,7 +87,7 @@ def report(folder: Path, size: int) -> Path:
         for end, values in arms.items()
         for seed, value in enumerate(values)
     ]
-    table.write_csv(folder, "scores", table.frame("scores", rows))
+    tables.write_csv(folder, "scores", tables.frame("scores", rows))
     plan = {
         "name": "pool",
         "title": "Pool",
@@ -112,7 +109,7 @@ def test_too_small_a_pool_is_one_line(tmp_path: Path):
 
 def test_the_page_says_what_was_found(tmp_path: Path):
     text = calibration_page.render(report(tmp_path / "pool", 60), tmp_path / "calibration", 40)
-    wrong = table.read(tmp_path / "calibration" / "false_differences.csv")
+    wrong = tables.read(tmp_path / "calibration" / "false_differences.csv")
     worst = wrong[wrong.endpoint == "either"].different.max()
     assert f"{100 * worst:.1f} %" in text
     page = (tmp_path / "calibration" / "index.html").read_text()

@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 from synthetic import PUBLISHED
 
-from rlparity.analysis import dqn2013_table as dqn2013
-from rlparity.analysis import tables as table
+from rlparity.analysis import dqn2013_table, tables
 
 AGENTS = ["Random", "Sarsa", "Contingency", "DQN", "Human", "HNeat Best", "HNeat Pixel", "DQN Best"]
 
@@ -24,11 +23,11 @@ def made(*environments: str, returns: tuple[float, ...] = (1.0, 2.0, 3.0)) -> pd
     ]
     cells = [{**arm, "environment": name, "budget": 2_500_000} for name in environments]
     plan: dict[str, Any] = {"environments": dict.fromkeys(environments), "cells": cells}
-    return dqn2013.dqn2013(table.frame("scores", scores), plan, dqn2013.printed(PUBLISHED))
+    return dqn2013_table.dqn2013(tables.frame("scores", scores), plan, dqn2013_table.printed(PUBLISHED))
 
 
 def test_the_printed_rows_are_the_papers() -> None:
-    paper = dqn2013.printed(PUBLISHED).pivot(index="algorithm", columns="environment", values="value")
+    paper = dqn2013_table.printed(PUBLISHED).pivot(index="algorithm", columns="environment", values="value")
     assert paper.shape == (8, 7)
     games = ["BeamRider", "Breakout", "Enduro", "Pong", "Qbert", "Seaquest", "SpaceInvaders"]
     assert paper.loc["DQN", games].tolist() == [4092, 168, 470, 20, 1952, 1705, 581]
@@ -39,7 +38,7 @@ def test_ours_stand_below_the_papers_rows_of_the_same_games() -> None:
     """Mean 2 with Student's t for two degrees of freedom, 4.3027 / sqrt(3)."""
     rows = made("ALE/Pong-v5@nature", "ALE/Breakout-v5@machado", "ALE/Alien-v5@nature", "CartPole-v1")
     assert set(rows.game) == {"Pong", "Breakout"}
-    printed = rows[rows.implementation == dqn2013.PUBLISHED]
+    printed = rows[rows.implementation == dqn2013_table.PUBLISHED]
     assert printed[printed.game == "Pong"].algorithm.tolist() == AGENTS
     assert printed[printed.game == "Pong"].value.tolist() == [-20.4, -19, -17, 20, -3, 19, -16, 21]
     assert printed.published_frames.dropna().unique().tolist() == [10_000_000]

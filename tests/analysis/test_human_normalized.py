@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 from synthetic import PUBLISHED
 
-from rlparity.analysis import human_normalized as human
-from rlparity.analysis import tables as table
+from rlparity.analysis import human_normalized, tables
 from rlparity.errors import UserError
 
 KNOWN = pd.DataFrame(
@@ -33,7 +32,7 @@ def normalised(
     ]
     cells = [{**arm, "environment": name, "budget": (budgets or {}).get(name, 1000)} for name in returns]
     plan: dict[str, Any] = {"environments": dict.fromkeys(returns), "cells": cells}
-    return human.human_normalised(table.frame("scores", scores), plan, KNOWN)
+    return human_normalized.human_normalised(tables.frame("scores", scores), plan, KNOWN)
 
 
 def estimates(rows: pd.DataFrame, environment: str) -> dict[str, float]:
@@ -106,7 +105,7 @@ def test_what_is_no_rated_game_is_left_out() -> None:
 
 
 def test_the_shipped_set_is_that_of_57_games() -> None:
-    known = human.references(PUBLISHED)
+    known = human_normalized.references(PUBLISHED)
     assert len(known) == 57 and (known.human > known.random).all()
     assert known.loc["Pong", ["random", "human"]].tolist() == [-20.7, 14.6]
     assert known.loc["VideoPinball", "random"] == 16256.9  # 0 in some papers
@@ -115,8 +114,8 @@ def test_the_shipped_set_is_that_of_57_games() -> None:
 
 def test_a_set_that_is_not_there_is_one_line(tmp_path) -> None:
     with pytest.raises(UserError, match=r"atari_human_random\.csv: missing"):
-        human.references(tmp_path)
-    rows = pd.read_csv(PUBLISHED / human.FILE, dtype=str)
-    rows[rows.algorithm == "human"].to_csv(tmp_path / human.FILE, index=False)
+        human_normalized.references(tmp_path)
+    rows = pd.read_csv(PUBLISHED / human_normalized.FILE, dtype=str)
+    rows[rows.algorithm == "human"].to_csv(tmp_path / human_normalized.FILE, index=False)
     with pytest.raises(UserError, match=r"^[^\n]*has no random and human scores of dqn_zoo_atari57_noop$"):
-        human.references(tmp_path)
+        human_normalized.references(tmp_path)

@@ -13,9 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from synthetic import PUBLISHED, Suite
 
-from rlparity.analysis import logged_returns as comparable
-from rlparity.analysis import summarize as analyse
-from rlparity.analysis import tables as table
+from rlparity.analysis import logged_returns, summarize, tables
 from rlparity.analysis.verdicts import Pair, Scores
 from rlparity.cell import Cell
 from rlparity.records import write
@@ -68,7 +66,7 @@ def episodes(folder: Path, *rows: tuple[tuple[str, str, str], int, float]) -> Pa
         for who, step, value in rows
     ]
     path = folder / "episodes.parquet"
-    table.frame("episodes", games).to_parquet(path)
+    tables.frame("episodes", games).to_parquet(path)
     return path
 
 
@@ -79,7 +77,7 @@ def scores(found: pd.DataFrame) -> dict[tuple[str, str], float]:
 def test_a_reference_is_scored_on_the_candidates_grid(tmp_path: Path) -> None:
     """The candidate was evaluated at 40 and 80. The reference's line 0 -> 100 has 40 and 80 there, whose mean
     over 40 to 80 is 60; the random agent's 20 stays 20."""
-    found = comparable.score(
+    found = logged_returns.score(
         points(
             *((THEIRS, "deterministic", step, value) for step, value in ((40, 10.0), (80, 30.0))),
             *((SB3, "deterministic", step, float(step)) for step in (0, 25, 50, 75, 100)),
@@ -100,7 +98,7 @@ def test_a_reference_is_scored_on_the_candidates_grid(tmp_path: Path) -> None:
 
 def test_a_random_agent_of_a_shorter_budget_counts_by_its_mean(tmp_path: Path) -> None:
     """It ends at 20 where the candidate's grid is 40 and 80; a reference that ends at 60 has no score."""
-    found = comparable.score(
+    found = logged_returns.score(
         points(
             *((THEIRS, "deterministic", step, value) for step, value in ((40, 10.0), (80, 30.0))),
             *((SB3, "deterministic", step, float(step)) for step in (0, 60)),
@@ -123,7 +121,7 @@ def test_training_returns_meet_training_returns(tmp_path: Path) -> None:
         *((SB3, step, 8.0) for step in (20, 40, 60, 80)),
         *((RANDOM, step, 2.0) for step in (20, 40)),
     )
-    found = scores(comparable.score(points(), path, runs(), plan("command")))
+    found = scores(logged_returns.score(points(), path, runs(), plan("command")))
     assert found["theirs", "training_auc"] == pytest.approx((1 + 2.5 + 4 + 6) / 4)
     assert found["theirs", "training_final"] == 6.0
     assert found["sb3", "training_auc"] == 8.0 and found["scratch", "training_final"] == 2.0
@@ -132,19 +130,19 @@ def test_training_returns_meet_training_returns(tmp_path: Path) -> None:
 
 def test_stretches_are_of_the_arms_own_budget() -> None:
     step, value = pd.Series([100, 200]), pd.Series([1.0, 3.0])
-    assert comparable.stretches(step, value, 200, 2).tolist() == [1.0, 3.0]
-    assert comparable.stretches(step, value, 800, 4).tolist() == [2.0, 2.0, 2.0, 2.0]
+    assert logged_returns.stretches(step, value, 200, 2).tolist() == [1.0, 3.0]
+    assert logged_returns.stretches(step, value, 800, 4).tolist() == [2.0, 2.0, 2.0, 2.0]
 
 
 def test_a_failed_candidate_has_no_score_but_is_counted(tmp_path: Path) -> None:
-    found = comparable.score(points(), episodes(tmp_path), runs("failed"), plan("command"))
+    found = logged_returns.score(points(), episodes(tmp_path), runs("failed"), plan("command"))
     own = found[found["implementation"] == "theirs"]
     assert set(own["endpoint"]) == {"training_auc", "training_final"} and own["value"].isna().all()
 
 
 def test_python_candidates_are_scored_as_our_own(tmp_path: Path) -> None:
-    assert comparable.logged(plan("entry")) == []
-    assert comparable.score(points(), tmp_path / "nowhere", runs(), plan("entry")).empty
+    assert logged_returns.logged(plan("entry")) == []
+    assert logged_returns.score(points(), tmp_path / "nowhere", runs(), plan("entry")).empty
 
 
 def test_each_pair_is_judged_on_its_own_terms() -> None:
@@ -175,8 +173,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for cell in made.cells:
         if cell.candidate:
             _relabel(root / "results", cell)
-    table.collect(made.cells, root / "results", root / "reports", made.plan)
-    analyse.analyse(root / "results" / made.name / "tables", PUBLISHED, root / "reports" / made.name)
+    tables.collect(made.cells, root / "results", root / "reports", made.plan)
+    summarize.analyse(root / "results" / made.name / "tables", PUBLISHED, root / "reports" / made.name)
     return root / "reports" / made.name
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from synthetic import PUBLISHED, Suite, finish
 
-from rlparity.analysis import summarize as analyse
+from rlparity.analysis import summarize
 from rlparity.analysis import tables as table
 from rlparity.cell import Protocol
 from rlparity.errors import UserError
@@ -123,7 +123,7 @@ def test_every_reference_is_judged_and_nothing_else(tables):
 def test_profiles_fall_from_one_to_zero(tables):
     for _, rows in tables["profiles"].groupby(["implementation", "algorithm"]):
         assert rows.fraction.iloc[0] == 1 and rows.fraction.is_monotonic_decreasing
-        assert rows.tau.is_monotonic_increasing and len(rows) == analyse.TAUS
+        assert rows.tau.is_monotonic_increasing and len(rows) == summarize.TAUS
         assert ((rows.ci_low <= rows.fraction) & (rows.fraction <= rows.ci_high)).all()
     assert tables["profiles"].groupby("implementation").fraction.min().eq(0).all()
 
@@ -167,7 +167,7 @@ def test_paper_has_the_zoos_rows(tables):
 def test_same_tables_same_bytes(root):
     report = root / "reports" / "made-up"
     before = {name: (report / f"{name}.csv").read_bytes() for name in CSVS}
-    analyse.analyse(root / "results" / "made-up" / "tables", PUBLISHED, report)
+    summarize.analyse(root / "results" / "made-up" / "tables", PUBLISHED, report)
     assert {name: (report / f"{name}.csv").read_bytes() for name in CSVS} == before
 
 
@@ -241,7 +241,7 @@ def test_a_failed_seed_has_no_score_even_if_it_was_evaluated_at_the_end():
     plan = {"environments": {"CartPole-v1": {"threshold": 5.0}}}
     for status, final in (("done", 9.0), ("failed", math.nan)):
         run = pd.DataFrame([{**WHO, "seed": 0, "status": status, "budget": 8}])
-        scores = analyse.score(curve, run, plan).set_index("endpoint")["value"]
+        scores = summarize.score(curve, run, plan).set_index("endpoint")["value"]
         assert scores.to_dict() == pytest.approx(
             {"final": final, "auc": final, "time_to_threshold": 0.0}, nan_ok=True
         )
@@ -272,7 +272,7 @@ def test_a_suite_of_atari_games_is_normalised_and_set_beside_dqn_2013(tmp_path):
 
 def test_nothing_collected_is_one_line(tmp_path):
     with pytest.raises(UserError, match="run the stage collect"):
-        analyse.analyse(tmp_path, PUBLISHED, tmp_path / "report")
+        summarize.analyse(tmp_path, PUBLISHED, tmp_path / "report")
 
 
 def test_the_nominal_point_of_a_budget_that_does_not_divide():
@@ -280,4 +280,4 @@ def test_the_nominal_point_of_a_budget_that_does_not_divide():
     plan = {"cells": [{**WHO, "budget": 100, "evaluation": {"points": 3}}]}
     rows = {**WHO, "seed": 0, "protocol": "deterministic", "episode": 0, "episode_return": 1.0}
     evaluations = pd.DataFrame([{**rows, "env_step": step} for step in (0, 34, 68, 100)])
-    assert analyse.evaluation_points(evaluations, plan).env_step.tolist() == [0, 33, 66, 100]
+    assert summarize.evaluation_points(evaluations, plan).env_step.tolist() == [0, 33, 66, 100]

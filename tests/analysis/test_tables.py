@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from synthetic import Suite
 
-from rlparity.analysis import schemas as columns
+from rlparity.analysis import schemas
 from rlparity.analysis import tables as table
 from rlparity.cell import Protocol
 from rlparity.errors import UserError
@@ -53,14 +53,14 @@ def rehash(folder, name):
 def test_declared_columns_are_those_of_the_records():
     pandas = {"str": pa.string(), "int": pa.int64(), "float": pa.float64()}
     for kind, schema in SCHEMAS.items():
-        declared = [(name, pandas[column.dtype]) for name, column in columns.TABLES[kind].items()]
+        declared = [(name, pandas[column.dtype]) for name, column in schemas.TABLES[kind].items()]
         assert declared == [(field.name, field.type) for field in schema]
 
 
 def test_every_column_says_what_it_holds():
-    for name, declared in columns.TABLES.items():
+    for name, declared in schemas.TABLES.items():
         for column in declared.values():
-            assert column.dtype in columns.DTYPES and column.meaning, name
+            assert column.dtype in schemas.DTYPES and column.meaning, name
 
 
 def test_collect_gathers_every_row_in_order(suite, tmp_path):

@@ -8,9 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rlparity.analysis import schemas as columns
-from rlparity.analysis import tables as table
-from rlparity.analysis import verdicts as verdict
+from rlparity.analysis import schemas, tables, verdicts
 
 RANDOM = [20.0, 22.0, 18.0, 20.0, 20.0]
 TIGHT = [-2.0, -1.0, 0.0, 1.0, 2.0]  # variance 2.5
@@ -37,7 +35,7 @@ def judge(ours, reference, random=RANDOM, others=()):
     if random:
         plan["algorithms"]["random"] = {"agent": "random", "reference": None}
         plan["environments"]["CartPole-v1"]["algorithms"].append("random")
-    made = verdict.verdicts(table.frame("scores", rows), plan)
+    made = verdicts.verdicts(tables.frame("scores", rows), plan)
     return made.iloc[0]
 
 
@@ -163,7 +161,7 @@ def test_both_endpoints_are_judged_and_time_to_threshold_is_not():
         "algorithms": {"random": {"agent": "random"}, "ppo": {"agent": "ppo", "reference": "ppo"}},
         "environments": {"CartPole-v1": {"algorithms": ["random", "ppo"]}},
     }
-    made = verdict.verdicts(table.frame("scores", rows), plan)
+    made = verdicts.verdicts(tables.frame("scores", rows), plan)
     assert made.endpoint.tolist() == [
         "auc",
         "final",
@@ -176,11 +174,11 @@ def test_false_equivalence_at_the_margin_is_at_most_nominal():
     hits = 0
     for _ in range(400):
         x, y = rng.normal(100 - 20, 15, 10), rng.normal(100, 15, 10)
-        hits += verdict.compare(x, y, np.zeros(5), 0.2)["p_equivalence"] < 0.05
+        hits += verdicts.compare(x, y, np.zeros(5), 0.2)["p_equivalence"] < 0.05
     assert 4 <= hits <= 34
 
 
 def test_empty_suite_gives_an_empty_table():
     plan = {"margin": 0.2, "algorithms": {}, "environments": {}}
-    made = verdict.verdicts(table.frame("scores", []), plan)
-    assert isinstance(made, pd.DataFrame) and made.empty and list(made) == list(columns.TABLES["verdicts"])
+    made = verdicts.verdicts(tables.frame("scores", []), plan)
+    assert isinstance(made, pd.DataFrame) and made.empty and list(made) == list(schemas.TABLES["verdicts"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rlparity.benchmark import flops as arithmetic
+from rlparity.benchmark import flops
 
 ONE = {"batch_size": 1, "net_arch": [10]}  # one row, one hidden layer
 
@@ -16,22 +16,22 @@ def test_ddpg_by_hand():
     Actor: itself 50, critic 60 and its inputs 60, actor's weights 50 and one layer of inputs 20.
     """
     critic, actor = 50 + 60 + 60 + 60 + 10, 50 + 60 + 60 + 50 + 20
-    assert arithmetic.per_update("ddpg", ONE, 3, 2) == 2 * (critic + actor)
+    assert flops.per_update("ddpg", ONE, 3, 2) == 2 * (critic + actor)
 
 
 def test_td3_updates_its_actor_every_other_time():
     critic, actor = 50 + 2 * (60 + 60 + 60 + 10), 50 + 60 + 60 + 50 + 20
-    assert arithmetic.per_update("td3", {**ONE, "policy_delay": 2}, 3, 2) == 2 * (critic + actor / 2)
+    assert flops.per_update("td3", {**ONE, "policy_delay": 2}, 3, 2) == 2 * (critic + actor / 2)
 
 
 def test_sac_on_halfcheetah_takes_about_600_million():
     values = {"batch_size": 256, "net_arch": [256, 256]}
-    assert arithmetic.per_update("sac", values, 17, 6) == pytest.approx(600e6, rel=0.05)
+    assert flops.per_update("sac", values, 17, 6) == pytest.approx(600e6, rel=0.05)
 
 
 def test_others_are_not_counted():
-    assert arithmetic.per_update("ppo", ONE, 3, 2) is None
+    assert flops.per_update("ppo", ONE, 3, 2) is None
 
 
 def test_the_machine_multiplies():
-    assert 1e9 < arithmetic.best_rate() < 1e14
+    assert 1e9 < flops.best_rate() < 1e14

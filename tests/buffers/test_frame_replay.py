@@ -14,15 +14,14 @@ import small
 import torch
 from torch import Tensor
 
-from rlparity.buffers import frame_replay as frames
+from rlparity.buffers import frame_replay
 from rlparity.buffers.frame_replay import FrameReplay
 from rlparity.buffers.replay import Replay
-from rlparity.environments import metadata as worlds
+from rlparity.environments import metadata
 from rlparity.errors import UserError
 from rlparity.records import Step
-from rlparity.suites import memory_needs as needs
-from rlparity.training import checkpoint_files as checkpoint
-from rlparity.training import object_state as snapshot
+from rlparity.suites import memory_needs
+from rlparity.training import checkpoint_files, object_state
 
 S, N = 2, 3
 GAMMA = 0.5
@@ -37,7 +36,7 @@ class Games:
         self.obs = self.frames(4)
         self.t = 0
 
-    def frames(self, n: int) -> Tensor:
+    def frame_replay(self, n: int) -> Tensor:
         shape = (S, N, n, *self.size)
         return torch.randint(self.colours, shape, dtype=torch.uint8, generator=self.rng)
 
@@ -208,7 +207,7 @@ def counted(**changes: Any) -> int:
     options = {"buffer_size": 1_000_000, **changes.pop("options", {})}
     environment = changes.pop("environment", PONG)
     c = small.cell("dqn", environment=environment, budget=10**7, hyperparameters=options, **changes)
-    return needs.memory_bytes(c, worlds.probe(c.environment)) // 10**6
+    return memory_needs.memory_bytes(c, metadata.probe(c.environment)) // 10**6
 
 
 def test_the_suite_counts_what_the_memory_takes():
@@ -275,7 +274,7 @@ def test_a_seed_alone_is_the_seed_in_a_block():
 
 
 def test_mapped_frames_are_the_same_and_leave_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(frames.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(frame_replay.tempfile, "tempdir", str(tmp_path))
     games, memory, mapped = Games(6), FrameReplay(24, S, N), FrameReplay(24, S, N, mapped=True)
     for _ in range(30):
         step = games.step()
@@ -305,7 +304,7 @@ def full(descriptor: int, start: int, size: int) -> None:
 def test_a_full_disk_is_one_line_before_anything_is_kept(
     capacity: int, reserve: Callable[..., None], message: str, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(frames.os, "posix_fallocate", reserve)
+    monkeypatch.setattr(frame_replay.os, "posix_fallocate", reserve)
     with pytest.raises(UserError, match=message) as error:
         FrameReplay(capacity, S, N, mapped=True).add(Games(7).step())
     assert "\n" not in str(error.value)
@@ -316,19 +315,19 @@ def test_a_memory_goes_on_from_its_segments(mapped: bool, tmp_path: Path, monkey
     """Checkpoints at odd times, the newest row with a stack that is about to stop among them: the copy gives
     the same, and takes in the same."""
     games, memory, steps = Games(8), FrameReplay(24, S, N, mapped), []
-    segments: list[checkpoint.Segment] = []
-    monkeypatch.setattr(checkpoint, "SEGMENT_BYTES", 300)
+    segments: list[checkpoint_files.Segment] = []
+    monkeypatch.setattr(checkpoint_files, "SEGMENT_BYTES", 300)
     for pause in (1, 2, 5, 1, 1, 9, 3, 14, 1, 6):
         for _ in range(pause):
             steps.append(games.step())
             memory.add(steps[-1])
         done = max((segment.last for segment in segments), default=0)
-        segments += checkpoint.write_segments(tmp_path, 0, memory, done)
+        segments += checkpoint_files.write_segments(tmp_path, 0, memory, done)
         segments = [segment for segment in segments if segment.last > memory.added - memory.size]
-        checkpoint.sweep(tmp_path, segments)
+        checkpoint_files.sweep(tmp_path, segments)
         copy = FrameReplay(24, S, N, mapped)
-        snapshot.restore(copy, snapshot.capture(memory))
-        checkpoint.read_segments(tmp_path, segments, [copy])
+        object_state.restore(copy, object_state.capture(memory))
+        checkpoint_files.read_segments(tmp_path, segments, [copy])
         assert copy.size == memory.size and isinstance(copy, Replay)
         for n_steps in (1, 3):
             assert check(copy, steps, n_steps) == check(memory, steps, n_steps)

@@ -11,7 +11,7 @@ from torch import Tensor
 from rlparity.buffers.frame_replay import FrameReplay
 from rlparity.buffers.prioritized import Priorities
 from rlparity.records import Step
-from rlparity.training import object_state as snapshot
+from rlparity.training import object_state
 
 
 def places(*index: int) -> Tensor:
@@ -161,7 +161,7 @@ def test_an_error_that_is_not_finite_changes_nothing():
 
 def test_priorities_go_on_from_a_checkpoint_to_the_last_bit():
     priorities, copy = used(2, 60), Priorities(77, 2)
-    snapshot.restore(copy, snapshot.capture(priorities))
+    object_state.restore(copy, object_state.capture(priorities))
     for other in (priorities, copy):
         other.cover(250, 303)
         other.update(torch.tensor([[25, 30], [26, 40]]), torch.tensor([[1.5, 2.5], [3.5, 4.5]]))

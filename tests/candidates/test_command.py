@@ -16,13 +16,13 @@ import pytest
 from small import cell
 
 from rlparity.candidates import command as candidate_command
-from rlparity.candidates import process_group as candidate_work
+from rlparity.candidates import process_group
 from rlparity.cell import Cell
-from rlparity.environments import metadata as worlds
+from rlparity.environments import metadata
 from rlparity.log_readers import convert as logs
 from rlparity.log_readers.series import Reading, Refused
 from rlparity.provenance.candidate_files import bad_command
-from rlparity.runs import run_cell as runner
+from rlparity.runs import run_cell
 from rlparity.training.recorder import Rows
 
 LOGS = """
@@ -116,7 +116,7 @@ def test_what_hangs_is_stopped_with_all_it_started(tmp_path: Path) -> None:
 
 
 def test_endless_output_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(candidate_work, "LOG_MIB", 1)
+    monkeypatch.setattr(process_group, "LOG_MIB", 1)
     assert "printed more than 1 MiB" in reason(tmp_path, "while True: print('garbage' * 1000)")
 
 
@@ -133,7 +133,7 @@ def test_it_can_overwrite_no_results_by_relative_paths(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "a" / "b"))
     code = GOOD + "\nfor up in ('.', '..', '../..'):\n    open(up + '/run.json', 'w').write('mine')\n"
     results = tmp_path / "results" / "suite" / "here"
-    assert runner.run_cell(theirs(tmp_path, code), results)["status"] == "done"
+    assert run_cell.run_cell(theirs(tmp_path, code), results)["status"] == "done"
     assert json.loads((results / "run.json").read_text())["status"] == "done"
     assert (tmp_path / "a" / "run.json").read_text() == "mine"
     assert [path.parent for path in (tmp_path / "results").rglob("run.json")] == [results]
@@ -180,7 +180,7 @@ def test_the_program_and_the_first_file_among_its_words_are_found_from_elsewhere
 def test_programs_log_an_environment_without_preset_and_module(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str, logged: str
 ) -> None:
-    monkeypatch.setattr(worlds, "probe", lambda _: SimpleNamespace(time_limit=None))
+    monkeypatch.setattr(metadata, "probe", lambda _: SimpleNamespace(time_limit=None))
     (tmp_path / "monitor.csv").write_text(f'#{{"env_id": "{logged}"}}\nr,l,t\n500,390,1\n')
     made = replace(theirs(tmp_path, ""), environment=asked)
     fits = candidate_command.expected(made, Reading())
@@ -215,14 +215,14 @@ def test_a_command_is_checked_before_anything_runs(text: str, line: str | None) 
 
 
 def test_run_json_says_what_was_assumed_and_of_which_files(tmp_path: Path) -> None:
-    made = runner.run_cell(theirs(tmp_path, GOOD), tmp_path / "cell")
+    made = run_cell.run_cell(theirs(tmp_path, GOOD), tmp_path / "cell")
     assert made["status"] == "done" and list(made["files"]) == ["learn.py"]
     assert any("summed up" in note for note in made["notes"]) and made["departures"] == []
     assert made["cell"]["candidate"]["command"] == "python learn.py {seed} {budget}"
 
 
 def test_a_failed_command_leaves_a_record_with_the_reason(tmp_path: Path) -> None:
-    made = runner.run_cell(theirs(tmp_path, "raise ValueError('no')"), tmp_path / "cell")
+    made = run_cell.run_cell(theirs(tmp_path, "raise ValueError('no')"), tmp_path / "cell")
     assert made["status"] == "failed"
     assert made["failed_seeds"] == {"3": "ended with status 1: ValueError: no; wrote nothing"}
 
@@ -231,6 +231,6 @@ def test_a_program_of_which_no_file_is_known_is_told(tmp_path: Path) -> None:
     """Found on the PATH: an edit of it would not make its record stale."""
     base = {"folder": str(tmp_path)}
     one = replace(theirs(tmp_path, ""), candidate={**base, "command": "false {seed}"})
-    assert "no file of its code is known" in runner.run_cell(one, tmp_path / "r")["notes"][-1]
+    assert "no file of its code is known" in run_cell.run_cell(one, tmp_path / "r")["notes"][-1]
     finished = replace(one, candidate={**base, "logs": "nowhere"})
-    assert runner.run_cell(finished, tmp_path / "l")["notes"] == []
+    assert run_cell.run_cell(finished, tmp_path / "l")["notes"] == []

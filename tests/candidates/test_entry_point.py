@@ -18,7 +18,7 @@ from examples.misbehaving import Honest
 from examples.tiny_ppo import TinyPPO
 from small import Protocol, cell, of_seed
 
-from rlparity.candidates import entry_point as candidate
+from rlparity.candidates import entry_point
 from rlparity.candidates.environments import Misbehaved, bad_actions
 from rlparity.candidates.importing import load
 from rlparity.candidates.time_limit import Patience
@@ -96,7 +96,7 @@ def test_a_typing_error_gets_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_clock_is_that_of_our_own_loop() -> None:
     """Two sub-environments cross 150.5 at step 152, as ours do."""
-    rows = candidate.train(theirs(), Honest)
+    rows = entry_point.train(theirs(), Honest)
     ours = train.run(cell("ppo", (4,), budget=301, n_envs=2))
     assert not rows.failed
     keys = ("env_step", "episode", "protocol", "seed")
@@ -108,7 +108,7 @@ def test_the_clock_is_that_of_our_own_loop() -> None:
 
 
 def test_the_same_seed_is_the_same_rows_and_another_is_not() -> None:
-    first, again, other = (candidate.train(theirs(seed), Honest) for seed in (4, 4, 5))
+    first, again, other = (entry_point.train(theirs(seed), Honest) for seed in (4, 4, 5))
     assert first.episodes == again.episodes and first.evaluations == again.evaluations
     assert [row["episode_return"] for row in first.evaluations] != [
         row["episode_return"] for row in other.evaluations
@@ -117,7 +117,7 @@ def test_the_same_seed_is_the_same_rows_and_another_is_not() -> None:
 
 def test_evaluating_leaves_training_and_random_numbers_as_they_were() -> None:
     state = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # type: ignore[index]
-    watched, unwatched = (candidate.train(theirs(), Honest, evaluate=e) for e in (True, False))
+    watched, unwatched = (entry_point.train(theirs(), Honest, evaluate=e) for e in (True, False))
     assert of_seed(watched, 4)[: len(watched.episodes)] == unwatched.episodes and not unwatched.evaluations
     now = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # type: ignore[index]
     assert now == state  # `act` draws from numpy's own generator
@@ -134,7 +134,7 @@ def test_sub_environments_start_from_their_streams() -> None:
             super().train(make_env, seed, budget)
 
     c = theirs()
-    assert not candidate.train(c, Looks).failed
+    assert not entry_point.train(c, Looks).failed
     env = gym.make("CartPole-v1")
     expected = [env.reset(seed=seed)[0] for seed in Streams(c).environments("training", 3)[0]]
     env.reset(seed=Streams(c).environments("training", 3)[0][0])
@@ -149,7 +149,7 @@ def test_a_factory_gets_the_whole_configuration() -> None:
         assert isinstance(obs, gym.spaces.Box) and isinstance(actions, gym.spaces.Discrete)
         return Honest(obs, actions, hyperparameters)
 
-    candidate.train(theirs(hyperparameters={"gamma": 0.5}), factory)
+    entry_point.train(theirs(hyperparameters={"gamma": 0.5}), factory)
     assert given["gamma"] == 0.5 and given["gae_lambda"] == 0.8  # CartPole's
     assert given["max_grad_norm"] == 0.5  # the default
     assert given["n_envs"] == 8 and given["normalize"] is False
@@ -170,7 +170,7 @@ def test_what_a_watcher_raises_is_not_the_candidates_fault() -> None:
 
     rows = Rows(theirs())
     with pytest.raises(Stop):
-        candidate.train(rows.cell, Swallows, watch, rows=rows)
+        entry_point.train(rows.cell, Swallows, watch, rows=rows)
     assert not rows.failed and rows.episodes
 
 
@@ -183,7 +183,7 @@ def test_rows_of_a_candidate_that_fails_are_kept(capsys: pytest.CaptureFixture[s
             if self.steps > 200:
                 raise RuntimeError("mean is not what it was")
 
-    rows = candidate.train(theirs(), Late)
+    rows = entry_point.train(theirs(), Late)
     assert list(rows.failed) == [4]
     assert rows.failed[4].startswith(
         "train raised RuntimeError: mean is not what it was (test_candidate.py, line "
@@ -205,16 +205,16 @@ def test_one_act_that_hangs_or_raises_is_named() -> None:
 
     brief = replace(theirs(), candidate={"time_limit_s": 0.3})
     started = time.monotonic()
-    assert "nothing happened for 0.3 s" in candidate.train(brief, Slow).failed[4]
+    assert "nothing happened for 0.3 s" in entry_point.train(brief, Slow).failed[4]
     assert time.monotonic() - started < 10
-    assert candidate.train(theirs(), Fails).failed[4].startswith("act raised IndexError: no such layer")
+    assert entry_point.train(theirs(), Fails).failed[4].startswith("act raised IndexError: no such layer")
 
 
 def test_an_entry_of_a_cell_is_run() -> None:
-    rows = candidate.run(theirs(entry=f"{EXAMPLES / 'misbehaving.py'}:Honest"))
+    rows = entry_point.run(theirs(entry=f"{EXAMPLES / 'misbehaving.py'}:Honest"))
     assert not rows.failed and rows.episodes
     with pytest.raises(UserError, match="there is no module"):
-        candidate.run(theirs(entry="nowhere:make"))
+        entry_point.run(theirs(entry="nowhere:make"))
 
 
 def test_patience_is_renewed_by_signs_of_life() -> None:
@@ -265,8 +265,8 @@ def test_continuous_actions_are_clipped_in_evaluations_alone() -> None:
         budget=1,
         evaluation=Protocol(1, 1, 1),
     )
-    assert "given 7, outside of the bounds of actions; clip it" in candidate.train(c, Wild).failed[1]
-    rows = candidate.train(replace(c, seeds=(0,)), Wild)
+    assert "given 7, outside of the bounds of actions; clip it" in entry_point.train(c, Wild).failed[1]
+    rows = entry_point.train(replace(c, seeds=(0,)), Wild)
     assert not rows.failed and len(rows.evaluations) == 2
 
 
@@ -293,7 +293,7 @@ def test_atari_games_are_booked_raw_and_whole() -> None:
                     env.reset()
 
     c = cell("ppo", (0,), environment="ALE/Breakout-v5@nature", implementation="theirs", budget=700)
-    rows = candidate.train(c, Plays, evaluate=False)
+    rows = entry_point.train(c, Plays, evaluate=False)
     assert not rows.failed and rows.episodes
     lives = sum(stopped for _, stopped in told)
     assert lives >= 5 * len(rows.episodes) and {reward for reward, _ in told} <= {0.0, 1.0}
@@ -305,6 +305,6 @@ def test_atari_games_are_booked_raw_and_whole() -> None:
 def test_the_example_learns() -> None:
     brisk = {"learning_rate": 0.003, "learning_rate_schedule": "constant", "n_epochs": 10, "batch_size": 64}
     c = cell("ppo", (0,), implementation="theirs", budget=4096, hyperparameters=brisk)
-    rows = candidate.train(c, TinyPPO, evaluate=False)
+    rows = entry_point.train(c, TinyPPO, evaluate=False)
     returns = [row["episode_return"] for row in rows.episodes]
     assert not rows.failed and np.mean(returns[:20]) < 35 and np.mean(returns[-20:]) > 60

@@ -14,11 +14,11 @@ from small import cell
 
 from rlparity.candidates import entry_point as candidate
 from rlparity.candidates import isolated as candidate_process
-from rlparity.candidates import process_group as candidate_work
+from rlparity.candidates import process_group
 from rlparity.cell import Cell
-from rlparity.environments import metadata as worlds
+from rlparity.environments import metadata
 from rlparity.provenance import fingerprint
-from rlparity.runs import pending as orders
+from rlparity.runs import pending
 from rlparity.training.recorder import Rows
 from rlparity.validation import statistics
 
@@ -84,7 +84,7 @@ def test_a_crash_is_one_line(tmp_path: Path, what: str, line: str) -> None:
 
 def test_what_cannot_be_interrupted_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(candidate_process, "HARD_LIMIT", 1)
-    monkeypatch.setattr(candidate_work, "GRACE_S", 0.5)
+    monkeypatch.setattr(process_group, "GRACE_S", 0.5)
     deaf = "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM, signal.SIGTERM]); time.sleep(600)"
     assert "its process was stopped at the time limit of 8 s" in broken(tmp_path, deaf, time_limit_s=8)
 
@@ -132,13 +132,13 @@ def test_a_seed_that_failed_is_tried_again_when_asked_again(tmp_path: Path) -> N
     (folder / "tiny_ppo.py").write_bytes((EXAMPLES / "tiny_ppo.py").read_bytes())
     brought = {"entry": "learn.py:make", "folder": str(folder)}
     one = cell("ppo", implementation="theirs", candidate=brought, seeds=(0,))
-    world = worlds.probe(one.environment)
+    world = metadata.probe(one.environment)
     one = dataclasses.replace(one, fingerprint=fingerprint.of(one, world.simulator, world.module))
     said = list[str]()
     assert statistics.train([one], results, 1, said.append) == [] and "AssertionError" in said[-1]
-    assert orders.up_to_date(one, results / one.folder)  # the suite has its result
+    assert pending.up_to_date(one, results / one.folder)  # the suite has its result
     longer = dataclasses.replace(one, candidate={**brought, "time_limit_s": 900})
-    assert not orders.up_to_date(longer, results / one.folder)
+    assert not pending.up_to_date(longer, results / one.folder)
     (folder / "installed").touch()
     assert statistics.train([one], results, 1, said.append) == [] and ": done (" in said[-1]
     told = len(said)

@@ -17,17 +17,14 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack
 
 from rlparity import registry
-from rlparity.environments import atari_games as games
+from rlparity.environments import atari_games, metadata
 from rlparity.environments import base as tasks
-from rlparity.environments import metadata as worlds
 from rlparity.environments.atari import RESUMES_EXACTLY, Atari, emulator_seed
 from rlparity.environments.atari_presets import PRESETS, Preset
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
 from rlparity.records import Episode, Step
-from rlparity.suites import hyperparameters as settings
-from rlparity.suites import memory_needs as needs
-from rlparity.suites import suite
+from rlparity.suites import hyperparameters, memory_needs, suite
 
 NATURE, MACHADO = PRESETS["nature"], PRESETS["machado"]
 BARE = replace(NATURE, noop_max=0, use_fire_reset=False)  # games start at the emulator's first frame
@@ -225,17 +222,17 @@ def test_seeds_become_what_the_emulator_takes() -> None:
 def test_what_a_process_with_images_needs_is_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """840 MiB were the most that a cell of PPO on Pong with one seed has taken, 720 one of the reference."""
     raw = {**BASE, "environments": ["ALE/Pong-v5@nature"], "algorithms": ["random", "ppo", "dqn"]}
-    world = worlds.probe("ALE/Pong-v5@nature")
+    world = metadata.probe("ALE/Pong-v5@nature")
     cells = {(c.implementation, c.agent): c for c in suite.resolve(raw, "test").cells}
-    mine, theirs = (needs.needed_mib(cells[who, "ppo"], world) for who in ("scratch", "sb3"))
+    mine, theirs = (memory_needs.needed_mib(cells[who, "ppo"], world) for who in ("scratch", "sb3"))
     assert 840 < mine < 1200 and 720 < theirs < 1200
     ten = replace(cells["scratch", "ppo"], seeds=tuple(range(10)))
-    assert needs.needed_mib(ten, world) - mine == 9 * (100 + 4 * 128 * 8 * 4 * 84 * 84 // 2**20)
+    assert memory_needs.needed_mib(ten, world) - mine == 9 * (100 + 4 * 128 * 8 * 4 * 84 * 84 // 2**20)
     on_gpu = replace(cells["scratch", "dqn"], device="cuda", budget=10**7)
-    monkeypatch.setattr(needs, "gpu_bytes", lambda: 2**29)
-    assert "the GPU has 0.5; " in needs.bad_memory(on_gpu, world)[0]
-    assert not needs.bad_memory(replace(on_gpu, device="cpu"), world)
-    assert not needs.bad_memory(replace(cells["sb3", "dqn"], device="cuda"), world)
+    monkeypatch.setattr(memory_needs, "gpu_bytes", lambda: 2**29)
+    assert "the GPU has 0.5; " in memory_needs.bad_memory(on_gpu, world)[0]
+    assert not memory_needs.bad_memory(replace(on_gpu, device="cpu"), world)
+    assert not memory_needs.bad_memory(replace(cells["sb3", "dqn"], device="cuda"), world)
 
 
 def test_resume_starts_new_games_and_keeps_the_clock() -> None:
@@ -253,23 +250,23 @@ def test_resume_starts_new_games_and_keeps_the_clock() -> None:
 
 
 def test_lists_are_those_of_the_literature() -> None:
-    assert {name: len(set(listed)) for name, listed in games.LISTS.items()} == {
+    assert {name: len(set(listed)) for name, listed in atari_games.LISTS.items()} == {
         "atari-7": 7,
         "atari-26": 26,
         "atari-57": 57,
     }
-    assert all(set(listed) <= set(games.FIFTY_SEVEN) for listed in games.LISTS.values())
-    assert games.expand("atari-7@machado")[::6] == [
+    assert all(set(listed) <= set(atari_games.FIFTY_SEVEN) for listed in atari_games.LISTS.values())
+    assert atari_games.expand("atari-7@machado")[::6] == [
         "ALE/BeamRider-v5@machado",
         "ALE/SpaceInvaders-v5@machado",
     ]
-    assert games.expand("ALE/Pong-v5@nature") == ["ALE/Pong-v5@nature"]
-    for environment in games.expand("atari-57@nature"):
-        assert worlds.probe(environment).actions == "discrete"
+    assert atari_games.expand("ALE/Pong-v5@nature") == ["ALE/Pong-v5@nature"]
+    for environment in atari_games.expand("atari-57@nature"):
+        assert metadata.probe(environment).actions == "discrete"
 
 
 def test_a_game_is_known_without_being_loaded() -> None:
-    world = worlds.probe("ALE/Pong-v5@nature")
+    world = metadata.probe("ALE/Pong-v5@nature")
     assert (world.observation_bytes, world.observation_size, world.frame_bytes) == (28224, 28224, 7056)
     assert (world.time_limit, world.simulator, world.module) == (27_000, "ale-py", None)
     assert registry.family("ALE/Pong-v5@nature") == "rlparity.environments.atari"
@@ -290,15 +287,15 @@ BASE: dict[str, Any] = {
 @pytest.fixture
 def checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(Path(__file__).parents[2])
-    settings.root.cache_clear()
-    settings.library.cache_clear()
+    hyperparameters.root.cache_clear()
+    hyperparameters.library.cache_clear()
 
 
 @pytest.mark.usefixtures("checkout")
 def test_a_list_in_a_suite_stands_for_its_games() -> None:
     own = {"id": "atari-7@machado", "algorithms": ["random"], "budgets": {"random": 999}}
     found = suite.resolve({**BASE, "environments": ["ALE/Pong-v5@nature", own]}, "test")
-    assert list(found.environments) == ["ALE/Pong-v5@nature", *games.expand("atari-7@machado")]
+    assert list(found.environments) == ["ALE/Pong-v5@nature", *atari_games.expand("atari-7@machado")]
     assert {cell.budget for cell in found.cells if "machado" in cell.environment} == {999}
     cell = found.cells[0]
     assert cell.folder.parts[1] == "ALE_Pong-v5@nature"
@@ -342,14 +339,14 @@ def test_a_game_on_a_list_is_not_named_again() -> None:
 def test_a_missing_rom_gets_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALE_ROMS_DIR", str(tmp_path))
     with pytest.raises(UserError) as caught:
-        worlds.probe("ALE/Zaxxon-v5@machado")
+        metadata.probe("ALE/Zaxxon-v5@machado")
     assert "'ALE/Zaxxon-v5@machado': ale_py's zaxxon.bin cannot be read: " in str(caught.value)
     assert "\n" not in str(caught.value)
     (tmp_path / "zaxxon.bin").write_bytes(b"another game")
     with pytest.raises(
         UserError, match=r"zaxxon\.bin cannot be read: The hash of zaxxon\.bin does not match"
     ):
-        worlds.probe("ALE/Zaxxon-v5@machado")
+        metadata.probe("ALE/Zaxxon-v5@machado")
 
 
 @pytest.mark.usefixtures("checkout")
@@ -357,15 +354,15 @@ def test_a_million_frames_take_less_than_7_gib_here_and_a_machine_without_them_i
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     raw = {**BASE, "environments": ["ALE/Pong-v5@nature"], "hyperparameters": {"dqn": {"buffer_size": 10**6}}}
-    world = worlds.probe("ALE/Pong-v5@nature")
-    monkeypatch.setattr(needs, "machine_bytes", lambda: 64 * 2**30)
+    world = metadata.probe("ALE/Pong-v5@nature")
+    monkeypatch.setattr(memory_needs, "machine_bytes", lambda: 64 * 2**30)
     sizes = {
-        cell.implementation: needs.memory_bytes(cell, world) / 2**30
+        cell.implementation: memory_needs.memory_bytes(cell, world) / 2**30
         for cell in suite.resolve(raw, "test").cells
         if cell.agent == "dqn"
     }
     assert sizes["scratch"] == pytest.approx(6.85, abs=0.05) and sizes["sb3"] == pytest.approx(52.6, abs=0.05)
-    monkeypatch.setattr(needs, "machine_bytes", lambda: 4 * 2**30)
+    monkeypatch.setattr(memory_needs, "machine_bytes", lambda: 4 * 2**30)
     with pytest.raises(
         UserError, match=r"buffer_size 1,000,000 of 'dqn' in 'ALE/Pong-v5@nature': .* 6\.9 GiB"
     ):

@@ -17,7 +17,7 @@ from rlparity.environments.gymnasium_env import GymTask
 from rlparity.environments.normalization import Moments, Normalised
 from rlparity.errors import UserError
 from rlparity.records import Episode
-from rlparity.training import object_state as snapshot
+from rlparity.training import object_state
 
 
 def scalar_worlds(environment: str, seeds: list[int]) -> list[gym.Env]:
@@ -232,7 +232,7 @@ def test_a_snapshot_goes_on_bit_for_bit(environment: str, n: int, normalised: bo
     first, second = made(), made()
     travelled(first, n, np.random.default_rng(0))
     first.pop_episodes()
-    snapshot.restore(second, snapshot.capture(first))
+    object_state.restore(second, object_state.capture(first))
     for a, b in zip(
         travelled(first, 200, np.random.default_rng(1)),
         travelled(second, 200, np.random.default_rng(1)),

@@ -8,8 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rlparity.nn import networks
-from rlparity.nn import onednn_linear as wide
+from rlparity.nn import networks, onednn_linear
 from rlparity.nn.networks import Network, mlp
 
 SEEDS = 10
@@ -48,9 +47,9 @@ def test_a_wide_stack_is_the_plain_one(
     batch: int, inputs: int, hidden: list[int], outputs: int, activation: str, monkeypatch: Any
 ):
     network, x = build(range(SEEDS), inputs, hidden, outputs, activation), draw(batch, inputs)
-    assert wide.span(x, network.stacks["net"])
+    assert onednn_linear.span(x, network.stacks["net"])
     found = [value.clone() for value in run(network, x)]
-    monkeypatch.setattr(wide, "span", lambda x, layers: range(0))
+    monkeypatch.setattr(onednn_linear, "span", lambda x, layers: range(0))
     for ours, plain in zip(found, run(network, x), strict=True):
         assert ours.shape == plain.shape
         assert torch.allclose(ours, plain, rtol=1e-4, atol=1e-6 * float(plain.abs().max()))
@@ -88,16 +87,16 @@ def test_narrow_stacks_few_rows_and_other_numbers_are_left_alone():
     layers = build(range(2), 17, [256, 256], 1, "relu").stacks["net"]
     narrow = build(range(2), 17, [64, 64], 1, "relu").stacks["net"]
     x = torch.zeros(2, 64, 17)
-    assert not wide.span(x, narrow)
-    assert not wide.span(x[:, :8], layers)
-    assert not wide.span(x.double(), layers)
+    assert not onednn_linear.span(x, narrow)
+    assert not onednn_linear.span(x[:, :8], layers)
+    assert not onednn_linear.span(x.double(), layers)
 
 
 @needs_onednn
 def test_with_few_rows_the_narrow_ends_of_a_stack_are_left_alone():
     layers = build(range(2), 17, [256, 300, 8], 1, "relu").stacks["net"]
-    assert wide.span(torch.zeros(2, 64, 17), layers) == range(1, 2)
-    assert wide.span(torch.zeros(2, 128, 17), layers) == range(4)
+    assert onednn_linear.span(torch.zeros(2, 64, 17), layers) == range(1, 2)
+    assert onednn_linear.span(torch.zeros(2, 128, 17), layers) == range(4)
 
 
 def test_parameters_that_changed_before_the_gradient_are_noticed():

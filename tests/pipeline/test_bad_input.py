@@ -19,9 +19,7 @@ from rlparity.__main__ import main
 from rlparity.errors import UserError
 from rlparity.log_readers.checks import Expected
 from rlparity.log_readers.series import Reading, Refused
-from rlparity.suites import hyperparameters as settings
-from rlparity.suites import suite
-from rlparity.suites import yaml_reader as yamlfile
+from rlparity.suites import hyperparameters, suite, yaml_reader
 
 ROOT = Path(__file__).parents[2]
 GOOD: dict[str, Any] = {
@@ -39,11 +37,11 @@ GOOD: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 def _in_checkout(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(ROOT)
-    settings.root.cache_clear()
-    settings.library.cache_clear()
+    hyperparameters.root.cache_clear()
+    hyperparameters.library.cache_clear()
     yield
-    settings.root.cache_clear()
-    settings.library.cache_clear()
+    hyperparameters.root.cache_clear()
+    hyperparameters.library.cache_clear()
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -348,7 +346,7 @@ def test_any_value_anywhere_is_taken_or_refused_in_words(key: str, value: Any) -
 @NARROW
 def test_any_text_is_yaml_or_refused_in_words(text: str) -> None:
     try:
-        yamlfile.parse(text, "here")
+        yaml_reader.parse(text, "here")
     except UserError as error:
         assert str(error).startswith("here") and "\n" not in str(error)
 
@@ -369,7 +367,7 @@ TAGS += ["seq", "map", "set", "omap", "pairs", "merge", "value"]
 @NARROW
 def test_any_tag_on_anything_is_yaml_or_refused_in_words(tag: str, text: str) -> None:
     try:
-        yamlfile.parse(f"name: !!{tag} {text}", "here")
+        yaml_reader.parse(f"name: !!{tag} {text}", "here")
     except UserError as error:
         assert str(error).startswith("here") and "\n" not in str(error)
 
@@ -398,17 +396,17 @@ SETTINGS: dict[str, Any] = {
 def test_settings_that_are_wrong(
     damage: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    raw = yamlfile.read(ROOT / settings.RESOURCES)
+    raw = yaml_reader.read(ROOT / hyperparameters.RESOURCES)
     damage(raw)
-    for folder in (settings.RESOURCES.parent, settings.SCHEMAS, suite.SUITES):
+    for folder in (hyperparameters.RESOURCES.parent, hyperparameters.SCHEMAS, suite.SUITES):
         (tmp_path / folder).mkdir(parents=True, exist_ok=True)
-    for schema in (ROOT / settings.SCHEMAS).glob("*.yaml"):
-        (tmp_path / settings.SCHEMAS / schema.name).write_bytes(schema.read_bytes())
-    (tmp_path / settings.RESOURCES).write_text(yaml.safe_dump(raw))
+    for schema in (ROOT / hyperparameters.SCHEMAS).glob("*.yaml"):
+        (tmp_path / hyperparameters.SCHEMAS / schema.name).write_bytes(schema.read_bytes())
+    (tmp_path / hyperparameters.RESOURCES).write_text(yaml.safe_dump(raw))
     (tmp_path / "suite.yaml").write_text(yaml.safe_dump(GOOD))
     monkeypatch.chdir(tmp_path)
-    settings.root.cache_clear()
-    settings.library.cache_clear()
+    hyperparameters.root.cache_clear()
+    hyperparameters.library.cache_clear()
     assert "hyperparameters.yaml" in refused(capsys, "plan", "suite.yaml")
     assert not (tmp_path / "results").exists()
 

@@ -19,17 +19,13 @@ from small import BRIEF, CONFIGURATIONS, cell, of_seed
 from rlparity import records
 from rlparity.cell import Cell, Protocol
 from rlparity.errors import Interrupted, UserError
-from rlparity.playback import films, gif, play
-from rlparity.playback import rendering as screens
-from rlparity.references import sb3 as reference
+from rlparity.playback import films, gif, play, rendering
+from rlparity.references import sb3
 from rlparity.reporting.pages.elements import templates
 from rlparity.reporting.pages.suite.films import gallery
 from rlparity.reporting.report_folder import Folder
-from rlparity.runs import pending as orders
-from rlparity.runs import run_cell as runner
-from rlparity.runs import saved_policies as album
-from rlparity.training import checkpoint_files as checkpoint
-from rlparity.training import checkpointing as keeper
+from rlparity.runs import pending, run_cell, saved_policies
+from rlparity.training import checkpoint_files, checkpointing
 from rlparity.training import loop as train
 from rlparity.training.recorder import Rows
 
@@ -44,7 +40,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `results` of one suite, trained, and its plan."""
     place = tmp_path_factory.mktemp("films")
     for each in (RANDOM, PPO, SB3):
-        runner.run_cell(each, place / "results" / each.folder)
+        run_cell.run_cell(each, place / "results" / each.folder)
     _plan(place, RANDOM, PPO, SB3)
     films.make(SUITE, place / "results", place / "reports")
     return place
@@ -108,7 +104,7 @@ def test_the_middle_is_the_evaluation_at_half_of_the_budget(
 ):
     protocol = Protocol(points=points, episodes=1, final_episodes=1)
     c = cell("a2c", budget=budget, n_envs=n_envs, evaluation=protocol)
-    assert album.steps(c) == expected
+    assert saved_policies.steps(c) == expected
     seen: list[int] = []
     train.run(c, rows=Rows(c, lambda env_step, state: seen.append(env_step)))
     assert {step for name, step in expected.items() if name != "last"} <= set(seen)
@@ -118,8 +114,8 @@ def test_the_middle_is_the_evaluation_at_half_of_the_budget(
 @pytest.mark.parametrize("implementation", ["scratch", "sb3"])
 def test_keeping_policies_changes_no_row(implementation: str, tmp_path: Path):
     c = cell("ppo", (3,), implementation=implementation, budget=256, evaluation=BRIEF)
-    run = train.run if implementation == "scratch" else reference.run
-    kept = run(c, rows=Rows(c, album.Album(c, tmp_path)))
+    run = train.run if implementation == "scratch" else sb3.run
+    kept = run(c, rows=Rows(c, saved_policies.Album(c, tmp_path)))
     assert sorted(file.name for file in tmp_path.iterdir()) == ["agent-first.pt", "agent-middle.pt"]
     assert of_seed(kept, 3) == of_seed(run(c), 3)
 
@@ -127,7 +123,7 @@ def test_keeping_policies_changes_no_row(implementation: str, tmp_path: Path):
 def test_the_policies_kept_are_those_that_were_evaluated(tmp_path: Path):
     """Of one seed of the block; the state is written before training moves on from it."""
     seen: dict[int, dict[str, torch.Tensor]] = {}
-    keep = album.Album(PPO, tmp_path)
+    keep = saved_policies.Album(PPO, tmp_path)
 
     def spy(env_step: int, state: Any) -> None:
         seen[env_step] = {name: value.clone() for name, value in state().items()}
@@ -135,7 +131,7 @@ def test_the_policies_kept_are_those_that_were_evaluated(tmp_path: Path):
 
     train.run(PPO, rows=Rows(PPO, spy))
     for name, step in (("first", 0), ("middle", 128)):
-        state = checkpoint.load(tmp_path, album.FILES[name])
+        state = checkpoint_files.load(tmp_path, saved_policies.FILES[name])
         assert torch.equal(state["theta"], seen[step]["theta"][:1])
     assert not torch.equal(seen[0]["theta"], seen[128]["theta"])
 
@@ -144,21 +140,21 @@ def test_the_policies_kept_are_those_that_were_evaluated(tmp_path: Path):
 def test_every_agent_can_be_taken_apart_by_seed(algorithm: str):
     c = cell(algorithm, (0, 1), budget=40)
     state = train.run(c, evaluate=False).state
-    one = album.of_seed(c, state, 1)
+    one = saved_policies.of_seed(c, state, 1)
     assert {name: value.shape[0] for name, value in one.items()} == dict.fromkeys(state, 1)
     play.Player(c, one, 1)
 
 
 def test_a_training_that_goes_on_leaves_the_earlier_ones_and_a_new_one_removes_them(tmp_path: Path):
     state = {"theta": torch.zeros(2, 5)}
-    album.Album(PPO, tmp_path)(0, lambda: state)
-    album.Album(PPO, tmp_path)(128, lambda: state)
-    resumed = album.Album(PPO, tmp_path)
+    saved_policies.Album(PPO, tmp_path)(0, lambda: state)
+    saved_policies.Album(PPO, tmp_path)(128, lambda: state)
+    resumed = saved_policies.Album(PPO, tmp_path)
     resumed(192, lambda: state)
     resumed(256, lambda: state)
-    assert set(album.describe(PPO, tmp_path)) == {"first", "middle"}
-    album.Album(PPO, tmp_path)(0, lambda: state)
-    assert album.describe(PPO, tmp_path).keys() == {"first"}
+    assert set(saved_policies.describe(PPO, tmp_path)) == {"first", "middle"}
+    saved_policies.Album(PPO, tmp_path)(0, lambda: state)
+    assert saved_policies.describe(PPO, tmp_path).keys() == {"first"}
 
 
 def test_an_interrupted_cell_has_the_policies_of_one_that_was_not(
@@ -166,20 +162,22 @@ def test_an_interrupted_cell_has_the_policies_of_one_that_was_not(
 ):
     """Stopped at three quarters, after the middle evaluation."""
 
-    class Stopped(keeper.Keeper):
+    class Stopped(checkpointing.Keeper):
         def __call__(self, training: train.Training) -> None:
             if training.env_step >= 192 and self.times_resumed == 0:
                 self.asked = signal.SIGTERM
             super().__call__(training)
 
     c = dataclasses.replace(PPO, checkpoint_every=64)
-    runner.run_cell(c, tmp_path / "whole")
-    monkeypatch.setattr(runner, "Keeper", Stopped)
+    run_cell.run_cell(c, tmp_path / "whole")
+    monkeypatch.setattr(run_cell, "Keeper", Stopped)
     with pytest.raises(Interrupted):
-        runner.run_cell(c, tmp_path / "halves")
-    runner.run_cell(c, tmp_path / "halves")
-    for name in album.FILES.values():
-        whole, halves = (checkpoint.load(tmp_path / run / "checkpoint", name) for run in ("whole", "halves"))
+        run_cell.run_cell(c, tmp_path / "halves")
+    run_cell.run_cell(c, tmp_path / "halves")
+    for name in saved_policies.FILES.values():
+        whole, halves = (
+            checkpoint_files.load(tmp_path / run / "checkpoint", name) for run in ("whole", "halves")
+        )
         assert torch.equal(whole["theta"], halves["theta"])
 
 
@@ -189,8 +187,8 @@ def test_a_disk_that_is_full_costs_the_film_only(
     def refuse(*arguments: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "write_bytes", refuse)
-    album.Album(PPO, tmp_path)(0, lambda: {"theta": torch.zeros(2, 5)})
+    monkeypatch.setattr(checkpoint_files, "write_bytes", refuse)
+    saved_policies.Album(PPO, tmp_path)(0, lambda: {"theta": torch.zeros(2, 5)})
     assert capsys.readouterr().err.endswith("no film of the first policy (No space left on device)\n")
 
 
@@ -198,8 +196,8 @@ def test_a_policy_of_another_training_is_refused(place: Path):
     folder = place / "results" / PPO.folder
     shutil.copy(folder / "checkpoint" / "agent-first.pt", folder / "checkpoint" / "agent-middle.pt")
     with pytest.raises(UserError, match="not kept"):
-        album.load(PPO, folder, "middle")
-    assert album.load(PPO, folder, "first")["theta"].shape[0] == 1
+        saved_policies.load(PPO, folder, "middle")
+    assert saved_policies.load(PPO, folder, "first")["theta"].shape[0] == 1
 
 
 def test_a_cell_from_before_policies_were_kept_has_its_last_one(place: Path):
@@ -207,12 +205,12 @@ def test_a_cell_from_before_policies_were_kept_has_its_last_one(place: Path):
     run = json.loads((folder / "run.json").read_text())
     del run["policies"]
     (folder / "run.json").write_text(json.dumps(run))
-    assert album.load(PPO, folder, "last")["theta"].shape[0] == 1
+    assert saved_policies.load(PPO, folder, "last")["theta"].shape[0] == 1
     with pytest.raises(UserError, match="not kept"):
-        album.load(PPO, folder, "first")
+        saved_policies.load(PPO, folder, "first")
     records.write(folder, "progress", [])  # as `rlparity restore` does: the policy may be anybody's
     with pytest.raises(UserError, match="restored"):
-        album.load(PPO, folder, "last")
+        saved_policies.load(PPO, folder, "last")
 
 
 # What is filmed
@@ -271,7 +269,7 @@ def test_what_cannot_be_drawn_is_left_out_with_its_reason(place: Path, monkeypat
     def refuse(environment: str, window: bool = False) -> Any:
         raise UserError("MuJoCo cannot be drawn here: no OpenGL")
 
-    monkeypatch.setattr(screens, "make", refuse)
+    monkeypatch.setattr(rendering, "make", refuse)
     kept = _make(place)
     assert len(kept["films"]) == 6  # they are of these records
     shutil.rmtree(place / "reports" / SUITE / "films")
@@ -286,7 +284,7 @@ def test_films_of_restored_records_stay_and_those_of_others_go(place: Path):
         folder = place / "results" / each.folder
         shutil.rmtree(folder / "checkpoint")
         records.write(folder, "progress", [])
-    run = orders.finished(place / "results" / SB3.folder) or {}
+    run = pending.finished(place / "results" / SB3.folder) or {}
     run["hashes"]["evaluations.parquet"] = "0" * 64
     (place / "results" / SB3.folder / "run.json").write_text(json.dumps(run))
     manifest = _make(place)

@@ -22,14 +22,12 @@ from rlparity.environments import base as tasks
 from rlparity.environments.base import TaskSpec
 from rlparity.environments.normalization import Normalised
 from rlparity.errors import UserError
-from rlparity.playback import play
-from rlparity.playback import rendering as screens
+from rlparity.playback import play, rendering
 from rlparity.playback.atari_rendering import AtariScreen
-from rlparity.references import sb3 as reference
-from rlparity.runs import run_cell as runner
+from rlparity.references import sb3
+from rlparity.runs import run_cell
 from rlparity.seeding import Streams
-from rlparity.training import checkpoint_files as checkpoint
-from rlparity.training import evaluation as evaluate
+from rlparity.training import checkpoint_files, evaluation
 from rlparity.training import loop as train
 
 
@@ -37,7 +35,7 @@ from rlparity.training import loop as train
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained block of two seeds of PPO."""
     place = tmp_path_factory.mktemp("cell")
-    runner.run_cell(cell("ppo", (3, 4), budget=256, evaluation=BRIEF), place)
+    run_cell.run_cell(cell("ppo", (3, 4), budget=256, evaluation=BRIEF), place)
     return place
 
 
@@ -77,7 +75,7 @@ def _of_block(folder: Path) -> Any:
     c = cell("ppo", (3, 4), budget=256)
     spec = TaskSpec(2, 1, (4,), n_actions=2)
     agent = agents.build(c.agent, spec, dict(c.hyperparameters), Streams(c), c.budget)
-    agent.load_state_dict(checkpoint.load(folder / "checkpoint"))
+    agent.load_state_dict(checkpoint_files.load(folder / "checkpoint"))
     return agent
 
 
@@ -87,11 +85,11 @@ def _of_block(folder: Path) -> Any:
         (lambda folder: (folder / "run.json").unlink(), "not a finished cell"),
         (lambda folder: (folder / "run.json").write_text("{}"), "not a record of a run"),
         (lambda folder: (folder / "run.json").write_text('{"cell": 3}'), "not a record of a run"),
-        (lambda folder: (folder / "checkpoint" / checkpoint.FILE).unlink(), "no checkpoint"),
+        (lambda folder: (folder / "checkpoint" / checkpoint_files.FILE).unlink(), "no checkpoint"),
     ],
 )
 def test_what_cannot_be_played_is_one_line(tmp_path: Path, spoil: Any, message: str):
-    runner.run_cell(cell("random", budget=30), tmp_path)
+    run_cell.run_cell(cell("random", budget=30), tmp_path)
     spoil(tmp_path)
     with pytest.raises(UserError, match=message):
         play.play(tmp_path, tmp_path / "game.gif")
@@ -107,7 +105,7 @@ def test_what_cannot_be_played_is_one_line(tmp_path: Path, spoil: Any, message: 
 )
 def test_parameters_of_another_shape_are_refused(folder: Path, tmp_path: Path, spoil: Any, reason: str):
     copy = Path(shutil.copytree(folder, tmp_path / "copy"))
-    checkpoint.save(copy / "checkpoint", spoil(checkpoint.load(folder / "checkpoint")))
+    checkpoint_files.save(copy / "checkpoint", spoil(checkpoint_files.load(folder / "checkpoint")))
     with pytest.raises(UserError, match=rf"checkpoint: does not fit the cell \({reason}"):
         play.play(copy, tmp_path / "game.gif")
 
@@ -125,7 +123,7 @@ def test_a_gif_that_cannot_be_written_is_one_line(folder: Path, tmp_path: Path):
 def test_a_policy_without_a_deterministic_form_is_sampled_anew_at_every_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    runner.run_cell(cell("random", budget=30), tmp_path)
+    run_cell.run_cell(cell("random", budget=30), tmp_path)
     taken: list[int] = []
     act = random.Agent.act
 
@@ -175,10 +173,10 @@ def test_a_screen_is_the_world_that_agents_are_evaluated_in(environment: str):
     n = task.spec.n_actions
     actions = [rng.integers(n) if n else np.float32(3 * rng.normal(size=1)) for _ in range(2000)]
     on_screen, evaluated = Scripted(actions), Scripted([np.asarray(a)[None, None] for a in actions])
-    screen = screens.make(environment)
+    screen = rendering.make(environment)
     game = play.watch(on_screen, screen, 11, 50, 4)
     screen.close()
-    total, length = evaluate.play(evaluated, task, Tensor.float, None)[0, 0]
+    total, length = evaluation.play(evaluated, task, Tensor.float, None)[0, 0]
     assert game.episode_length == length and game.episode_return == pytest.approx(total)
     assert len(on_screen.seen) == length
     for mine, theirs in zip(on_screen.seen, evaluated.seen, strict=True):
@@ -189,7 +187,7 @@ def test_the_picture_of_an_atari_game_is_what_the_policy_sees_in_colour():
     """Turned grey and made smaller it is the newest frame, but for roundings of the pooled colours."""
     import cv2
 
-    screen = screens.make("ALE/Pong-v5@nature")
+    screen = rendering.make("ALE/Pong-v5@nature")
     obs = screen.reset(5)
     for t in range(200):
         picture = screen.picture()
@@ -207,10 +205,10 @@ def test_an_atari_cell_plays_its_own_game(
     """Long replay memories are not made to play; here ten frames are shown, and the game cut short."""
     c = cell("dqn", (0,), environment="ALE/Pong-v5@nature", implementation=implementation, n_envs=1)
     c = replace(c, hyperparameters={**c.hyperparameters, "buffer_size": 10**9})
-    trainer = reference if implementation == "sb3" else train
+    trainer = sb3 if implementation == "sb3" else train
     short = replace(c, budget=8, hyperparameters={**c.hyperparameters, "buffer_size": 100})
     rows = trainer.run(short, evaluate=False)
-    checkpoint.save(tmp_path / "checkpoint", rows.state)
+    checkpoint_files.save(tmp_path / "checkpoint", rows.state)
     (tmp_path / "run.json").write_text(json.dumps({"cell": json.loads(c.to_json())}))
     step = AtariScreen.step
     steps = iter(range(20))
@@ -228,12 +226,12 @@ def test_an_atari_cell_plays_its_own_game(
 def test_mujoco_is_drawn_where_there_is_opengl_again_and_again():
     """Screens come and go in one process, and none of them is black once an earlier one is forgotten."""
     try:
-        screens.choose_opengl()
+        rendering.choose_opengl()
     except UserError as error:
         pytest.skip(str(error))
-    closed: list[screens.Screen] = []
+    closed: list[rendering.Screen] = []
     for environment in ("InvertedPendulum-v5", "Hopper-v5", "InvertedPendulum-v5"):
-        screen = screens.make(environment)
+        screen = rendering.make(environment)
         screen.reset(0)
         assert screen.picture().std() > 10
         closed.clear()
@@ -244,15 +242,15 @@ def test_mujoco_is_drawn_where_there_is_opengl_again_and_again():
 
 def test_no_opengl_is_one_line(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("MUJOCO_GL", raising=False)
-    monkeypatch.setattr(screens, "_working_opengl", lambda: None)
+    monkeypatch.setattr(rendering, "_working_opengl", lambda: None)
     with pytest.raises(
         UserError, match="MuJoCo cannot be drawn here: no OpenGL by egl, osmesa, glfw; on Deb"
     ):
-        screens.make("Hopper-v5")
+        rendering.make("Hopper-v5")
 
 
 def test_a_world_without_a_picture_is_one_line(monkeypatch: pytest.MonkeyPatch):
-    screen = screens.make("CartPole-v1")
+    screen = rendering.make("CartPole-v1")
     monkeypatch.setattr("gymnasium.envs.classic_control.CartPoleEnv.render", lambda self: None)
     screen.reset(0)
     with pytest.raises(UserError, match="CartPole-v1: cannot be drawn here"):

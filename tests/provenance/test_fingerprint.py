@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from rlparity.cell import Cell
-from rlparity.provenance import fingerprint
-from rlparity.provenance import source_code as sources
-from rlparity.runs import pending as orders
+from rlparity.provenance import fingerprint, source_code
+from rlparity.runs import pending
 
 PPO = Cell("made-up", "CartPole-v1", "scratch", "ppo", "ppo", (0, 1), 4096)
 A2C = dataclasses.replace(PPO, algorithm="a2c", agent="a2c")
@@ -27,11 +26,11 @@ Edit = Callable[..., None]
 def edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Edit:
     """Change a file of a copy of the package, which is what fingerprints are then taken of."""
     copy = tmp_path / "rlparity"
-    shutil.copytree(sources.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(sources, "PACKAGE", copy)
+    shutil.copytree(source_code.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(source_code, "PACKAGE", copy)
 
     def forget() -> None:
-        for cached in (sources.path, sources.tree, sources.fields, fingerprint.closure):
+        for cached in (source_code.path, source_code.tree, source_code.fields, fingerprint.closure):
             cached.cache_clear()
         for cached in (fingerprint._imports, fingerprint.digest):
             cached.cache_clear()
@@ -208,34 +207,34 @@ def test_differences_name_what_changed(edit: Edit) -> None:
 
 def finish(cell: Cell, folder: Path, print_: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    for name in orders.OUTPUTS:
+    for name in pending.OUTPUTS:
         (folder / name).write_text(json.dumps({"fingerprint": print_}) if name == "run.json" else "")
 
 
 def newer(folder: Path) -> bool:
     """Whether Snakemake would train: the order is newer than the oldest of the records."""
-    oldest = min((folder / name).stat().st_mtime_ns for name in orders.OUTPUTS)
-    return (folder / orders.ORDER).stat().st_mtime_ns > oldest
+    oldest = min((folder / name).stat().st_mtime_ns for name in pending.OUTPUTS)
+    return (folder / pending.ORDER).stat().st_mtime_ns > oldest
 
 
 def test_orders_follow_the_fingerprint(tmp_path: Path) -> None:
     results = tmp_path / "results"
     cell = dataclasses.replace(PPO, fingerprint="a")
     folder = results / cell.folder
-    assert orders.place([cell], results) == [cell]
-    assert orders.read(folder / orders.ORDER) == cell
+    assert pending.place([cell], results) == [cell]
+    assert pending.read(folder / pending.ORDER) == cell
     finish(cell, folder, "a")
-    assert orders.place([cell], results) == [] and not newer(folder)
+    assert pending.place([cell], results) == [] and not newer(folder)
     edited = dataclasses.replace(cell, fingerprint="b")
-    assert orders.place([edited], results) == [edited] and newer(folder)
-    assert orders.place([edited], results) == [edited] and newer(folder)
-    assert orders.place([cell], results) == [] and not newer(folder)  # the edit was undone
-    (folder / orders.ORDER).unlink()  # restored records, or a new checkout
-    assert orders.place([cell], results) == [] and not newer(folder)
+    assert pending.place([edited], results) == [edited] and newer(folder)
+    assert pending.place([edited], results) == [edited] and newer(folder)
+    assert pending.place([cell], results) == [] and not newer(folder)  # the edit was undone
+    (folder / pending.ORDER).unlink()  # restored records, or a new checkout
+    assert pending.place([cell], results) == [] and not newer(folder)
     finish(cell, folder, "b")  # records of another fingerprint, newer than the order
-    before = (folder / orders.ORDER).read_text()
-    assert orders.place([cell], results) == [cell] and newer(folder)
-    assert (folder / orders.ORDER).read_text() != before  # Snakemake compares checksums, too
+    before = (folder / pending.ORDER).read_text()
+    assert pending.place([cell], results) == [cell] and newer(folder)
+    assert (folder / pending.ORDER).read_text() != before  # Snakemake compares checksums, too
 
 
 @pytest.mark.parametrize(
@@ -244,27 +243,27 @@ def test_orders_follow_the_fingerprint(tmp_path: Path) -> None:
 def test_a_run_that_says_nothing_is_made_again(content: str, tmp_path: Path) -> None:
     cell = dataclasses.replace(PPO, fingerprint="a")
     folder = tmp_path / cell.folder
-    orders.place([cell], tmp_path)
+    pending.place([cell], tmp_path)
     finish(cell, folder, "a")
     (folder / "run.json").write_text(content)
-    os.utime(folder / orders.ORDER, ns=(1, 1))
-    assert orders.place([cell], tmp_path) == [cell] and newer(folder)
+    os.utime(folder / pending.ORDER, ns=(1, 1))
+    assert pending.place([cell], tmp_path) == [cell] and newer(folder)
 
 
 def test_an_unfinished_cell_is_not_up_to_date(tmp_path: Path) -> None:
     cell = dataclasses.replace(PPO, fingerprint="a")
     folder = tmp_path / cell.folder
     finish(cell, folder, "a")
-    assert orders.up_to_date(cell, folder)
+    assert pending.up_to_date(cell, folder)
     (folder / "progress.parquet").unlink()
-    assert not orders.up_to_date(cell, folder)
+    assert not pending.up_to_date(cell, folder)
 
 
 def test_tensorboard_alone_renews_no_training(tmp_path: Path) -> None:
     cell = dataclasses.replace(PPO, fingerprint="a")
     folder = tmp_path / cell.folder
-    orders.place([cell], tmp_path)
+    pending.place([cell], tmp_path)
     finish(cell, folder, "a")
     logged = dataclasses.replace(cell, tensorboard=True)
-    assert orders.place([logged], tmp_path) == [] and not newer(folder)
-    assert orders.read(folder / orders.ORDER).tensorboard
+    assert pending.place([logged], tmp_path) == [] and not newer(folder)
+    assert pending.read(folder / pending.ORDER).tensorboard

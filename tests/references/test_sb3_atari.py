@@ -15,10 +15,9 @@ from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 from torch import nn
 
 from rlparity.agents import base as agents
-from rlparity.environments import atari_presets as presets
+from rlparity.environments import atari_presets
 from rlparity.records import Episode
-from rlparity.references import sb3 as reference
-from rlparity.references import sb3_atari as reference_atari
+from rlparity.references import sb3, sb3_atari
 from rlparity.references.sb3_environments import Recorder
 from rlparity.seeding import Streams
 from rlparity.suites import hyperparameters as settings
@@ -42,13 +41,13 @@ def atari_cell(algorithm: str, environment: str = "ALE/Pong-v5@nature", **change
 def recorded(environment: str, seeds: Iterable[int]) -> tuple[Any, list[Episode]]:
     """SB3's worlds with a recorder, and the games it will book."""
     seeds, booked = list(seeds), []
-    worlds = reference_atari.make(environment, len(seeds))
+    worlds = sb3_atari.make(environment, len(seeds))
     rows = Rows(atari_cell("a2c", environment))
     recorder = Recorder(
-        worlds, lambda step: None, rows, lambda step, ended: booked.extend(ended), reference_atari.paid
+        worlds, lambda step: None, rows, lambda step, ended: booked.extend(ended), sb3_atari.paid
     )
     worlds._seeds = seeds
-    return reference_atari.present(recorder), booked
+    return sb3_atari.present(recorder), booked
 
 
 class Frames:
@@ -106,7 +105,7 @@ def test_books_are_of_whole_games_with_raw_returns(
 def test_a_game_that_ends_while_the_wrapper_plays_is_booked_with_all_that_it_paid():
     """Rewards 1, 2 and 4 of one game, the last two played by a reset; then 8 and 16 of the next."""
 
-    class Emulator(reference_atari.gym.Env):
+    class Emulator(sb3_atari.gym.Env):
         def __init__(self) -> None:
             self.script = iter([(1, False), (2, False), (4, True), (8, False), (16, True)])
 
@@ -117,7 +116,7 @@ def test_a_game_that_ends_while_the_wrapper_plays_is_booked_with_all_that_it_pai
             reward, over = next(self.script)
             return 0, reward, over, False, {}
 
-    game = reference_atari.Game(Emulator())
+    game = sb3_atari.Game(Emulator())
     game.reset()
     found = []
     for frames in (1, 3, 1):
@@ -139,7 +138,7 @@ def test_a_preset_chooses_the_wrappers_and_the_emulators_options(
     preset: str, wrappers: list[str], n_actions: int, sticky: float
 ):
     """AtariWrapper plays FIRE at the start with either, as the departures say."""
-    env: Any = reference_atari.make_single(f"ALE/Pong-v5@{preset}")
+    env: Any = sb3_atari.make_single(f"ALE/Pong-v5@{preset}")
     game, layers = env.unwrapped, []
     while env is not game:
         layers.append(type(env).__name__)
@@ -154,9 +153,9 @@ def test_a_preset_chooses_the_wrappers_and_the_emulators_options(
 
 
 def test_the_frame_cap_is_a_time_limit(monkeypatch: pytest.MonkeyPatch):
-    game, preset = presets.parse("ALE/Pong-v5@nature")
+    game, preset = atari_presets.parse("ALE/Pong-v5@nature")
     short = replace(preset, max_frames=200)
-    monkeypatch.setattr(reference_atari, "parse", lambda environment: (game, short))
+    monkeypatch.setattr(sb3_atari, "parse", lambda environment: (game, short))
     env, booked = recorded("ALE/Pong-v5@nature", [7])
     env.reset()
     step, done = 0, [False]
@@ -176,7 +175,7 @@ class Stop(Exception):
 def test_every_sub_environment_starts_from_its_own_stream(monkeypatch: pytest.MonkeyPatch):
     """The stack of a start is three black frames and the first one, as in our own task."""
     first: list[np.ndarray] = []
-    present = reference_atari.present
+    present = sb3_atari.present
 
     def stopped(env: Any) -> Any:
         env = present(env)
@@ -189,12 +188,12 @@ def test_every_sub_environment_starts_from_its_own_stream(monkeypatch: pytest.Mo
         env.reset = once
         return env
 
-    monkeypatch.setattr(reference_atari, "present", stopped)
+    monkeypatch.setattr(sb3_atari, "present", stopped)
     c = atari_cell("ppo", n_envs=3)
     with pytest.raises(Stop):
-        reference.run(c)
+        sb3.run(c)
     seeds = Streams(c).environments("training", 3)[0]
-    expected = [reference_atari.make_single(c.environment).reset(seed=seed)[0] for seed in seeds]
+    expected = [sb3_atari.make_single(c.environment).reset(seed=seed)[0] for seed in seeds]
     assert first[0].shape == (3, 4, 84, 84) and first[0].dtype == np.uint8
     assert np.array_equal(first[0][:, 3], np.stack(expected)[..., 0]) and not first[0][:, :3].any()
 
@@ -203,7 +202,7 @@ def test_every_sub_environment_starts_from_its_own_stream(monkeypatch: pytest.Mo
 def test_a_policy_acts_as_its_model_does(algorithm: str):
     """Our evaluator hands images over as floats from 0 to 255."""
     c = atari_cell(algorithm)
-    model: Any = reference.build(c, reference_atari.present(reference_atari.make(c.environment, 2)), seed=0)
+    model: Any = sb3.build(c, sb3_atari.present(sb3_atari.make(c.environment, 2)), seed=0)
     blocks = torch.randint(2, (1, 60, 4, 3, 3), generator=torch.Generator().manual_seed(0))
     obs = (255 * blocks).to(torch.uint8).repeat_interleave(28, 3).repeat_interleave(28, 4)
     if algorithm in ("dqn", "qrdqn"):  # fresh biases outweigh what is seen
@@ -211,7 +210,7 @@ def test_a_policy_acts_as_its_model_does(algorithm: str):
         with torch.no_grad():
             list(net.parameters())[-1].sub_(net(obs[0]).mean(0).flatten())
     expected, _ = model.predict(obs[0].numpy(), deterministic=True)
-    assert reference.Policy(model).act(obs.float()).tolist() == [expected.tolist()]
+    assert sb3.Policy(model).act(obs.float()).tolist() == [expected.tolist()]
     assert len(set(expected.tolist())) > 1
 
 
@@ -225,7 +224,7 @@ def test_both_arms_get_the_same_hyper_parameters(algorithm: str):
     if "dqn" in algorithm:
         hyperparameters["buffer_size"] = 1000
     c = replace(atari_cell(algorithm), hyperparameters=hyperparameters)
-    model: Any = reference.build(c, reference_atari.present(reference_atari.make(c.environment, 2)), seed=0)
+    model: Any = sb3.build(c, sb3_atari.present(sb3_atari.make(c.environment, 2)), seed=0)
     assert sum(isinstance(module, nn.Conv2d) for module in model.policy.modules()) % 3 == 0
     assert not {64} & {m.out_features for m in model.policy.modules() if isinstance(m, nn.Linear)}
     config = vars(agents.module(named.agent).Config(**c.hyperparameters))
@@ -251,10 +250,10 @@ NETWORK |= {"use_rms_prop", "rms_prop_tf", "rms_prop_eps", "learning_rate_schedu
 @pytest.mark.parametrize("algorithm", ["dqn-nstep", "qrdqn", "a2c", "ppo"])
 def test_evaluating_leaves_training_as_it_was(algorithm: str, monkeypatch: pytest.MonkeyPatch):
     """Our evaluator plays our own Pong, cut after 50 steps here as are SB3's worlds."""
-    short = replace(presets.PRESETS["nature"], max_frames=200)
-    monkeypatch.setattr(presets, "PRESETS", {"nature": short})
+    short = replace(atari_presets.PRESETS["nature"], max_frames=200)
+    monkeypatch.setattr(atari_presets, "PRESETS", {"nature": short})
     c = atari_cell(algorithm, evaluation=Protocol(points=1, episodes=1, final_episodes=2))
-    watched, unwatched = reference.run(c), reference.run(c, evaluate=False)
+    watched, unwatched = sb3.run(c), sb3.run(c, evaluate=False)
     assert [(row["env_step"], row["episode_length"]) for row in watched.evaluations] == [
         (0, 50),
         *[(c.budget, 50)] * 2,

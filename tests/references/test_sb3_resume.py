@@ -26,23 +26,19 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from rlparity import records, registry
 from rlparity.cell import Cell
-from rlparity.environments import atari
-from rlparity.environments import atari_presets as presets
+from rlparity.environments import atari, atari_presets
 from rlparity.errors import Interrupted, UserError
-from rlparity.references import sb3 as reference
+from rlparity.references import sb3
 from rlparity.references.sb3_resume import resumable
-from rlparity.runs import progress
-from rlparity.runs import run_cell as runner
-from rlparity.runs import saved_policies as album
-from rlparity.training import checkpoint_files as checkpoint
-from rlparity.training import evaluation as evaluate
+from rlparity.runs import progress, run_cell, saved_policies
+from rlparity.training import checkpoint_files, evaluation
 
 BUDGET = 240
 OPTIONS: dict[str, dict[str, Any]] = {
     "ppo": {"n_steps": 16, "batch_size": 32, "n_epochs": 1, "learning_rate": 1e-3},
     "a2c": {"n_steps": 16, "learning_rate": 1e-3},
 }
-SHORT = replace(presets.PRESETS["nature"], max_frames=200)
+SHORT = replace(atari_presets.PRESETS["nature"], max_frames=200)
 
 
 def atari_cell(algorithm: str, **changes: Any) -> Cell:
@@ -73,7 +69,7 @@ class Killed(Exception):
 @pytest.fixture(scope="module", autouse=True)
 def _short_games() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(presets, "PRESETS", {"nature": SHORT})
+        patch.setattr(atari_presets, "PRESETS", {"nature": SHORT})
         yield
 
 
@@ -100,7 +96,7 @@ def terminate() -> None:
 def run_until(env_step: int, c: Cell, folder: Path, act: Callable[[], object] = kill) -> None:
     with pytest.MonkeyPatch.context() as patch, pytest.raises((Killed, Interrupted)):
         at_step(patch, env_step, act)
-        runner.run_cell(c, folder)
+        run_cell.run_cell(c, folder)
 
 
 class Log:
@@ -158,7 +154,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
         folder = tmp_path_factory.mktemp("whole")
         with pytest.MonkeyPatch.context() as patch:
             log = Log(patch)
-            runner.run_cell(atari_cell(algorithm), folder)
+            run_cell.run_cell(atari_cell(algorithm), folder)
         return folder, log
 
     return make
@@ -176,7 +172,7 @@ def flat(parameters: Any) -> dict[str, torch.Tensor]:
 
 def left_by(folder: Path) -> dict[str, Any]:
     """The last policy and the records."""
-    weights = {name: value.tolist() for name, value in checkpoint.load(folder / "checkpoint").items()}
+    weights = {name: value.tolist() for name, value in checkpoint_files.load(folder / "checkpoint").items()}
     return {"weights": weights, **{kind: rows_of(folder, kind) for kind in ("episodes", "evaluations")}}
 
 
@@ -193,9 +189,9 @@ def test_a_killed_reference_goes_on_with_its_clock_schedules_and_rows(
     c, (whole, expected) = atari_cell(algorithm), undisturbed(algorithm)
     log = Log(monkeypatch)
     run_until(150, c, tmp_path)
-    state = checkpoint.read_state(tmp_path / "checkpoint")
+    state = checkpoint_files.read_state(tmp_path / "checkpoint")
     assert state["env_step"] == 96 and log.updates == expected.updates[:4]
-    runner.run_cell(c, tmp_path)
+    run_cell.run_cell(c, tmp_path)
     assert log.updates[4:] == expected.updates[3:]
     assert [update["env_step"] for update in log.updates[4:]] == [128, 160, 192, 224]
     assert len({update["learning_rate"] for update in log.updates}) == 7
@@ -218,20 +214,20 @@ def test_a_killed_reference_goes_on_with_its_clock_schedules_and_rows(
     run = json.loads((tmp_path / "run.json").read_text())
     assert (run["status"], run["times_resumed"], run["resumes_exactly"]) == ("done", 1, False)
     assert run["wall_time_s"] > state["wall_time_s"] and run["started"] == state["started"]
-    assert {name: kept["env_step"] for name, kept in run["policies"].items()} == album.steps(c)
-    assert {path.name for path in (tmp_path / "checkpoint").iterdir()} == set(album.FILES.values())
+    assert {name: kept["env_step"] for name, kept in run["policies"].items()} == saved_policies.steps(c)
+    assert {path.name for path in (tmp_path / "checkpoint").iterdir()} == set(saved_policies.FILES.values())
 
 
 def test_checkpoints_leave_the_numbers_as_they_are(tmp_path: Path, undisturbed: Undisturbed):
-    runner.run_cell(replace(CELL, checkpoint_every=0), tmp_path)
+    run_cell.run_cell(replace(CELL, checkpoint_every=0), tmp_path)
     assert left_by(tmp_path) == left_by(undisturbed("ppo")[0])
 
 
 def child(c: Cell, folder: Path) -> None:
     patch = pytest.MonkeyPatch()
-    patch.setattr(presets, "PRESETS", {"nature": SHORT})
+    patch.setattr(atari_presets, "PRESETS", {"nature": SHORT})
     at_step(patch, 70, lambda: os.kill(os.getpid(), signal.SIGKILL))
-    runner.run_cell(c, folder)
+    run_cell.run_cell(c, folder)
 
 
 def test_a_cell_outlives_sigkill_and_stops_after_the_rollout_under_way_when_asked_to(tmp_path: Path):
@@ -239,19 +235,19 @@ def test_a_cell_outlives_sigkill_and_stops_after_the_rollout_under_way_when_aske
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
-    assert checkpoint.read_state(tmp_path / "checkpoint")["env_step"] == 64
+    assert checkpoint_files.read_state(tmp_path / "checkpoint")["env_step"] == 64
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Interrupted) as caught:
         at_step(patch, 100, terminate)
-        runner.run_cell(CELL, tmp_path)
+        run_cell.run_cell(CELL, tmp_path)
     left = "stopped with a checkpoint at environment step 128 of 240; the same command goes on from there"
     assert str(caught.value) == f"{tmp_path}: {left}" and caught.value.status == 128 + signal.SIGTERM
-    assert runner.run_cell(CELL, tmp_path)["times_resumed"] == 2
+    assert run_cell.run_cell(CELL, tmp_path)["times_resumed"] == 2
     assert [row["env_step"] for row in rows_of(tmp_path, "evaluations")] == [0, 120, 240, 240]
 
 
 def test_the_last_evaluation_can_be_left_and_taken_up(tmp_path: Path, undisturbed: Undisturbed):
     """The budget is spent in the middle of a rollout, and nothing is learned any more."""
-    play, rounds = evaluate.play, []
+    play, rounds = evaluation.play, []
 
     def playing(*arguments: Any) -> Any:
         rounds.append(arguments)
@@ -260,9 +256,9 @@ def test_the_last_evaluation_can_be_left_and_taken_up(tmp_path: Path, undisturbe
         return play(*arguments)
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Interrupted, match="step 240 of 240;"):
-        patch.setattr(evaluate, "play", playing)
-        runner.run_cell(CELL, tmp_path)
-    runner.run_cell(CELL, tmp_path)
+        patch.setattr(evaluation, "play", playing)
+        run_cell.run_cell(CELL, tmp_path)
+    run_cell.run_cell(CELL, tmp_path)
     assert left_by(tmp_path) == left_by(undisturbed("ppo")[0])
 
 
@@ -272,7 +268,7 @@ def test_a_full_disk_costs_a_line(
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "write_state", refuse)
+    monkeypatch.setattr(checkpoint_files, "write_state", refuse)
     run_until(100, CELL, tmp_path)
     line = "cannot be written (No space left on device); training goes on with no checkpoint"
     assert capsys.readouterr().err.count(f"rlparity: {tmp_path / 'checkpoint'}: {line}\n") == 1
@@ -291,14 +287,14 @@ def test_what_cannot_be_gone_on_from_is_refused_or_removed(
 ):
     folder = tmp_path / "cell"
     shutil.copytree(interrupted, folder)
-    state = folder / "checkpoint" / checkpoint.STATE
+    state = folder / "checkpoint" / checkpoint_files.STATE
     with pytest.raises(UserError, match=r"the checkpoint of another cell, .* sb3 ppo, seeds 4; delete"):
-        runner.run_cell(atari_cell("ppo", seeds=(5,)), folder)
+        run_cell.run_cell(atari_cell("ppo", seeds=(5,)), folder)
     whole = state.read_bytes()
     middle = len(whole) // 2
     state.write_bytes(whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :])
     with pytest.raises(UserError, match=r"state\.pt: not a readable checkpoint \(.*\); delete"):
-        runner.run_cell(CELL, folder)
+        run_cell.run_cell(CELL, folder)
     state.write_bytes(whole)
     capsys.readouterr()
     run_until(2, replace(CELL, hyperparameters={**CELL.hyperparameters, "gamma": 0.5}), folder)
@@ -317,4 +313,4 @@ def test_only_on_policy_references_on_atari_have_checkpoints():
     assert not atari.RESUMES_EXACTLY and issubclass(registry.reference("a2c"), OnPolicyAlgorithm)
     assert {c.checkpoint_every for c in found if c.agent == "ppo" and "ALE" in c.environment} == {4096 // 20}
     with pytest.raises(AssertionError, match="new games"):
-        reference.run(cell("ppo", implementation="sb3"), keeper=object())  # type: ignore[arg-type]
+        sb3.run(cell("ppo", implementation="sb3"), keeper=object())  # type: ignore[arg-type]

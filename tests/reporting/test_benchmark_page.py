@@ -11,12 +11,11 @@ import pandas as pd
 import pytest
 from html_page import Page
 
-from rlparity.analysis import schemas as columns
-from rlparity.analysis import tables as table
-from rlparity.benchmark import throughput as bench
+from rlparity.analysis import schemas, tables
+from rlparity.benchmark import throughput
 from rlparity.errors import UserError
 from rlparity.reporting.formatting import NONE
-from rlparity.reporting.pages import benchmark as benchmark_page
+from rlparity.reporting.pages import benchmark
 from rlparity.reporting.pages.suite import report
 
 REFERENCE = {"ppo": 3_800.0, "a2c": 8_000.0, "dqn": 760.0}
@@ -46,14 +45,14 @@ def invented(folder: Path, sizes: tuple[int, ...] = tuple(SPEED_UP), **changes: 
             ends = {"ratio_min": 0.9 * ratio, "ratio_max": 1.2 * ratio, "ratio_to_reference": ratio}
             rows.append(about | measured | ends | {"peak_memory_mib": 300.0 + 4 * seeds})
     folder.mkdir(parents=True, exist_ok=True)
-    table.write_csv(folder, "throughput", table.frame("throughput", rows))
+    tables.write_csv(folder, "throughput", tables.frame("throughput", rows))
     return folder
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = invented(tmp_path_factory.mktemp("reports") / "benchmark")
-    benchmark_page.render(folder)
+    benchmark.render(folder)
     return folder
 
 
@@ -62,11 +61,11 @@ def words(page: str) -> str:
 
 
 def test_the_measuring_half_writes_the_columns_that_this_half_declares() -> None:
-    assert list(bench.COLUMNS) == list(columns.TABLES["throughput"])
+    assert list(throughput.COLUMNS) == list(schemas.TABLES["throughput"])
 
 
 def test_headline_is_the_ratios_of_one_seed_and_of_ten(folder: Path) -> None:
-    lines = benchmark_page.render(folder).splitlines()
+    lines = benchmark.render(folder).splitlines()
     assert re.split("  +", lines[0])[:2] == ["algorithm", "1 seed, \N{MULTIPLICATION SIGN} reference"]
     found = {line.split()[0]: re.split("  +", line)[1:] for line in lines[1:4]}
     assert found == {
@@ -79,13 +78,13 @@ def test_headline_is_the_ratios_of_one_seed_and_of_ten(folder: Path) -> None:
 
 
 def test_cost_of_a_block_counts_trainings_of_one_seed(folder: Path) -> None:
-    rows = table.read(folder / "throughput.csv")
-    rows = rows.assign(cost=benchmark_page._cost(rows))
+    rows = tables.read(folder / "throughput.csv")
+    rows = rows.assign(cost=benchmark._cost(rows))
     ours = rows[(rows.algorithm == "ppo") & (rows.implementation == "scratch")].set_index("seeds").cost
     assert ours[1] == 1
     assert ours[10] == pytest.approx(2.5)  # ten seeds at four times the rate of one
     assert ours[50] == pytest.approx(50 * 2 / 12)
-    assert benchmark_page._cost(rows[rows.seeds > 1]).isna().all()
+    assert benchmark._cost(rows[rows.seeds > 1]).isna().all()
 
 
 def test_page_and_twin_hold_all_measurements_and_how_they_were_made(folder: Path) -> None:
@@ -119,13 +118,13 @@ def test_figure_has_a_line_per_algorithm_and_the_reference_dashed(folder: Path) 
 
 def test_same_table_same_bytes(folder: Path, tmp_path: Path) -> None:
     again = invented(tmp_path / "benchmark")
-    benchmark_page.render(again)
+    benchmark.render(again)
     for name in ("index.html", "README.md", "figures/scaling.svg"):
         assert (again / name).read_bytes() == (folder / name).read_bytes()
 
 
 def test_part_of_a_benchmark_is_shown_too(tmp_path: Path) -> None:
-    text = benchmark_page.render(invented(tmp_path / "benchmark", sizes=(2,), rounds=1))
+    text = benchmark.render(invented(tmp_path / "benchmark", sizes=(2,), rounds=1))
     assert "No block of 10 seeds has been measured." in text
     twin = (tmp_path / "benchmark" / "README.md").read_text()
     assert f"| CartPole-v1 | ppo | from scratch | 2 | 13,300 | 3.5 | {NONE} | 308 MiB | 1 | 16,384 |" in twin
@@ -135,9 +134,9 @@ def test_part_of_a_benchmark_is_shown_too(tmp_path: Path) -> None:
 def test_other_hardware_gets_panels_of_its_own(tmp_path: Path) -> None:
     first = pd.read_csv(invented(tmp_path / "a") / "throughput.csv")
     second = pd.read_csv(invented(tmp_path / "b", hardware="Another CPU, 8 cores") / "throughput.csv")
-    rows = table.frame("throughput", pd.concat([first, second]))
-    table.write_csv(tmp_path / "a", "throughput", rows)
-    text = benchmark_page.render(tmp_path / "a")
+    rows = tables.frame("throughput", pd.concat([first, second]))
+    tables.write_csv(tmp_path / "a", "throughput", rows)
+    text = benchmark.render(tmp_path / "a")
     assert "CartPole-v1, Another CPU, 8 cores" in text
     assert (tmp_path / "a" / "index.html").read_text().count('class="panel"') == 4
 
@@ -152,12 +151,12 @@ def test_the_index_links_it_by_its_title(folder: Path) -> None:
     [
         (None, r"throughput\.csv: missing"),
         ("a,b\n1,2\n", r"throughput\.csv: not a table of throughput"),
-        (",".join(bench.COLUMNS) + "\n", r"throughput\.csv: holds no measurement"),
+        (",".join(throughput.COLUMNS) + "\n", r"throughput\.csv: holds no measurement"),
     ],
 )
 def test_bad_tables_are_one_line(tmp_path: Path, content: str | None, message: str) -> None:
     if content is not None:
         (tmp_path / "throughput.csv").write_text(content)
     with pytest.raises(UserError, match=message) as caught:
-        benchmark_page.render(tmp_path)
+        benchmark.render(tmp_path)
     assert "\n" not in str(caught.value)

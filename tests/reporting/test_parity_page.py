@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 
 from rlparity.__main__ import main
-from rlparity.analysis import schemas as columns
-from rlparity.analysis import tables as table
+from rlparity.analysis import schemas, tables
 from rlparity.errors import UserError
 from rlparity.reporting.pages import parity as parity_page
 from rlparity.validation.parity import cases as parity_cases
@@ -55,14 +54,14 @@ def invented(folder: Path, off: str = "") -> Path:
                 | MADE
             )
     folder.mkdir(parents=True, exist_ok=True)
-    table.write_csv(folder, "parity", table.frame("parity", [row._asdict() for row in rows]))
-    table.write_csv(folder, "parity_cases", table.frame("parity_cases", cases))
+    tables.write_csv(folder, "parity", tables.frame("parity", [row._asdict() for row in rows]))
+    tables.write_csv(folder, "parity_cases", tables.frame("parity_cases", cases))
     return folder
 
 
 def test_both_halves_mean_the_same_tables():
-    assert list(Row._fields) == list(columns.TABLES["parity"])
-    assert list(parity_table.CASES) == list(columns.TABLES["parity_cases"])
+    assert list(Row._fields) == list(schemas.TABLES["parity"])
+    assert list(parity_table.CASES) == list(schemas.TABLES["parity_cases"])
     assert parity_page.ITSELF == BESIDE_ITSELF
     wanted = "algorithm, configuration, dtype, updates, quantity, max_relative_difference, tolerance, passed"
     assert ", ".join(Row._fields) == wanted
@@ -100,7 +99,7 @@ def test_missing_or_empty_tables_are_told(tmp_path: Path):
     with pytest.raises(UserError, match=r"parity\.csv: missing"):
         parity_page.render(tmp_path)
     for name in ("parity", "parity_cases"):
-        table.write_csv(tmp_path, name, table.frame(name, []))
+        tables.write_csv(tmp_path, name, tables.frame(name, []))
     with pytest.raises(UserError, match="holds no comparison; run rlparity parity"):
         parity_page.render(tmp_path)
 
@@ -110,7 +109,7 @@ def test_the_command_compares_and_writes(tmp_path: Path, capsys: pytest.CaptureF
     lines = capsys.readouterr().out.splitlines()
     assert sum(line.startswith("pass parity: qrdqn, ") for line in lines) == 4
     assert lines[-1] == f"report: {tmp_path / 'parity' / 'index.html'}"
-    rows = table.read(tmp_path / "parity" / "parity.csv")
+    rows = tables.read(tmp_path / "parity" / "parity.csv")
     assert set(rows.quantity) == set(parity_page.KINDS)
     assert set(rows.updates) == {1, 10, 100} and rows.passed.all()
     assert rows[rows["dtype"] == "float64"].max_relative_difference.max() < 1e-12

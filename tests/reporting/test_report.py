@@ -15,11 +15,11 @@ from html_page import Page
 from invented import cell, fake_report, write_run
 from synthetic import Suite, finish
 
-from rlparity.analysis import tables as table
+from rlparity.analysis import tables
 from rlparity.cell import Protocol
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
-from rlparity.reporting.figures import environment as figures
+from rlparity.reporting.figures import environment
 from rlparity.reporting.pages.suite import report
 from rlparity.reporting.pages.suite.tables import UNDECIDED
 from rlparity.reporting.report_folder import COLUMNS
@@ -29,7 +29,7 @@ from rlparity.reporting.style import PAINT
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = fake_report(tmp_path_factory.mktemp("reports") / "invented")
-    figures.draw(folder)
+    environment.draw(folder)
     return folder
 
 
@@ -104,7 +104,7 @@ def test_names_cannot_break_the_page(tmp_path: Path) -> None:
     plan["title"] = plan["description"] = evil
     (folder / "plan.json").write_text(json.dumps(plan))
     write_run(folder, plan["cells"][0], failed_seeds={"0": evil}, departures=[evil])
-    figures.draw(folder)
+    environment.draw(folder)
     report.render(folder)
     text = (folder / "index.html").read_text()
     parsed = Page(text)
@@ -426,16 +426,16 @@ def test_records_of_another_device_never_meet_the_suites(tmp_path: Path) -> None
         planned[device] = [replace(cell, fingerprint=fingerprint.of(cell)) for cell in cells]
     suite.cells = planned["cpu"]
     suite.write(tmp_path)
-    table.collect(planned["cpu"], tmp_path, tmp_path / "reports", suite.plan)
+    tables.collect(planned["cpu"], tmp_path, tmp_path / "reports", suite.plan)
     with pytest.raises(UserError, match=r"^[^\n]*fingerprint [^\n]* train it again$"):
-        table.collect(planned["cuda"], tmp_path, tmp_path / "reports", suite.plan)
+        tables.collect(planned["cuda"], tmp_path, tmp_path / "reports", suite.plan)
 
 
 def test_plan_alone_still_renders(tmp_path: Path) -> None:
     folder = fake_report(tmp_path / "empty", algorithms=("ppo",), seeds=2)
     for name in COLUMNS:
         (folder / f"{name}.csv").unlink(missing_ok=True)
-    figures.draw(folder)
+    environment.draw(folder)
     assert report.render(folder).startswith("An invented suite: no verdicts")
     assert "gives no verdict" in (folder / "index.html").read_text()
     Page((folder / "index.html").read_text())

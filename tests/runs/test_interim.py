@@ -10,16 +10,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from rlparity.analysis import summarize as analyse
-from rlparity.analysis import tables as table
+from rlparity.analysis import summarize, tables
 from rlparity.cell import Cell
 from rlparity.errors import UserError
 from rlparity.playback import films
-from rlparity.reporting.figures import environment as figures
+from rlparity.reporting.figures import environment
 from rlparity.reporting.pages.suite import report
-from rlparity.runs import interim
-from rlparity.runs import pending as orders
-from rlparity.runs import run_cell as runner
+from rlparity.runs import interim, pending, run_cell
 from rlparity.shipped_records.restore import Shipped, choose, shipped
 from rlparity.suites import suite
 from rlparity.suites.suite import Suite
@@ -56,7 +53,7 @@ def cell_of(asked: Suite, algorithm: str) -> Cell:
 
 def collect(asked: Suite, results: Path, reports: Path) -> list[str]:
     found = interim.gather(asked, results)
-    table.collect(found.cells, results, reports, asked.plan(), found.places)
+    tables.collect(found.cells, results, reports, asked.plan(), found.places)
     return found.lines
 
 
@@ -73,7 +70,7 @@ def interrupted(cell: Cell, folder: Path, at: int) -> None:
 def results(asked: Suite, tmp_path: Path) -> Path:
     """The random agent to its end, PPO killed at 800 of 1,024 after a checkpoint at 768, DQN not begun."""
     results, random, ppo = tmp_path / "results", cell_of(asked, "random"), cell_of(asked, "ppo")
-    runner.run_cell(random, results / random.folder)
+    run_cell.run_cell(random, results / random.folder)
     interrupted(ppo, results / ppo.folder, 800)
     return results
 
@@ -82,8 +79,8 @@ def test_what_there_is_makes_a_report_that_says_how_far_it_came(asked: Suite, re
     ppo, reports = cell_of(asked, "ppo"), tmp_path / "reports"
     before = {path: path.read_bytes() for path in (results / ppo.folder).rglob("*") if path.is_file()}
     assert collect(asked, results, reports) == [f"{ppo.folder}: unfinished: environment step 768 of 1,024"]
-    analyse.analyse(results / "part" / "tables", PUBLISHED, reports / "part")
-    figures.draw(reports / "part")
+    summarize.analyse(results / "part" / "tables", PUBLISHED, reports / "part")
+    environment.draw(reports / "part")
     said = report.render(reports / "part")
     curve = pd.read_csv(reports / "part" / "seed_curves.csv").query("algorithm == 'ppo'")
     assert sorted(curve.env_step.unique()) == [0, 256, 512]  # a checkpoint comes before the evaluation there
@@ -108,18 +105,18 @@ def test_unfinished_records_are_taken_for_nothing_else(asked: Suite, results: Pa
     folder = reports / "part" / "records" / Path(*ppo.folder.parts[1:])
     run = json.loads((folder / "run.json").read_text())
     assert run["status"] == "unfinished" and run["env_step"] == 768
-    assert not orders.up_to_date(ppo, results / ppo.folder)
+    assert not pending.up_to_date(ppo, results / ppo.folder)
     assert [one.run["cell"]["algorithm"] for one in shipped(reports)] == ["random"]
     source, _ = choose(ppo, [Shipped(folder, run)], asked.parts(ppo))
     assert source is None
-    whole = runner.run_cell(ppo, results / ppo.folder)
+    whole = run_cell.run_cell(ppo, results / ppo.folder)
     assert whole["status"] == "done" and whole["times_resumed"] == 1
     assert [line for line in collect(asked, results, reports) if "ppo" in line] == []
 
 
 def test_films_are_of_those_that_ended(asked: Suite, results: Path, tmp_path: Path):
     dqn, reports = cell_of(asked, "dqn"), tmp_path / "reports"
-    runner.run_cell(dqn, results / dqn.folder)
+    run_cell.run_cell(dqn, results / dqn.folder)
     collect(asked, results, reports)
     films.make("part", results, reports)
     made = json.loads((reports / "part" / "films" / "films.json").read_text())

@@ -12,8 +12,7 @@ import pytest
 import small
 
 from rlparity.errors import UserError
-from rlparity.runs import lock
-from rlparity.runs import run_cell as runner
+from rlparity.runs import lock, run_cell
 
 
 @pytest.fixture(autouse=True)
@@ -163,26 +162,26 @@ def test_a_cell_that_another_process_has_finished_meanwhile_is_not_trained_again
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cell = small.cell("random")
-    first = runner.run_cell(cell, tmp_path)
+    first = run_cell.run_cell(cell, tmp_path)
     path = elsewhere(tmp_path)
-    monkeypatch.setattr(runner.train, "run", lambda *_, **__: pytest.fail("it was trained"))
-    assert runner.run_cell(cell, tmp_path, wait=lambda who: path.unlink()) == first
+    monkeypatch.setattr(run_cell.train, "run", lambda *_, **__: pytest.fail("it was trained"))
+    assert run_cell.run_cell(cell, tmp_path, wait=lambda who: path.unlink()) == first
 
 
 def test_a_cell_whose_trainer_died_meanwhile_is_trained(tmp_path: Path) -> None:
     path = elsewhere(tmp_path)
     cell = small.cell("random")
-    assert runner.run_cell(cell, tmp_path, wait=lambda who: path.unlink())["status"] == "done"
+    assert run_cell.run_cell(cell, tmp_path, wait=lambda who: path.unlink())["status"] == "done"
 
 
 def test_who_has_lost_a_claim_writes_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    train = runner.train.run
+    train = run_cell.train.run
 
     def losing(*arguments: Any, **options: Any) -> Any:
         mine(tmp_path).unlink()
         return train(*arguments, **options)
 
-    monkeypatch.setattr(runner.train, "run", losing)
+    monkeypatch.setattr(run_cell.train, "run", losing)
     with pytest.raises(UserError, match="silent for too long"):
-        runner.run_cell(small.cell("random"), tmp_path)
+        run_cell.run_cell(small.cell("random"), tmp_path)
     assert not list(tmp_path.glob("*.parquet")) and not (tmp_path / "run.json").exists()

@@ -38,7 +38,7 @@ def test_freed_memory_is_used_again():
 
 
 def test_other_systems_are_left_alone(monkeypatch: pytest.MonkeyPatch):
-    from rlparity.runs import malloc as allocator
+    from rlparity.runs import malloc
 
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert not allocator.keep_freed_memory()
+    assert not malloc.keep_freed_memory()

@@ -21,14 +21,12 @@ from small import cell
 
 from rlparity import records
 from rlparity.cell import Cell
-from rlparity.environments import metadata as worlds
+from rlparity.environments import metadata
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
 from rlparity.records import Episode
-from rlparity.runs import pending as orders
-from rlparity.runs import progress
-from rlparity.runs import run_cell as runner
-from rlparity.training import checkpoint_files as checkpoint
+from rlparity.runs import pending, progress, run_cell
+from rlparity.training import checkpoint_files
 from rlparity.training import loop as train
 
 ALWAYS = {
@@ -43,7 +41,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cell, Path, dict
     """A block of two seeds of PPO, trained, with its folder and run.json."""
     folder = tmp_path_factory.mktemp("results") / "seeds-3-4"
     c = cell("ppo", (3, 4), fingerprint="0123456789abcdef")
-    runner.run_cell(c, folder)
+    run_cell.run_cell(c, folder)
     return c, folder, json.loads((folder / "run.json").read_text())
 
 
@@ -85,7 +83,7 @@ def test_records_have_their_schemas_and_hashes(finished):
 
 def test_the_same_cell_twice_leaves_the_same_bytes(finished, tmp_path: Path):
     c, folder, run = finished
-    again = runner.run_cell(c, tmp_path / "again")
+    again = run_cell.run_cell(c, tmp_path / "again")
     assert again["hashes"] == run["hashes"]
     assert (tmp_path / "again" / "episodes.parquet").read_bytes() == (
         folder / "episodes.parquet"
@@ -103,13 +101,13 @@ def interrupt(*_: object, **__: object) -> None:
 def test_a_run_that_stops_in_training_leaves_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(train, "loop", interrupt)
     with pytest.raises(Interrupted):
-        runner.run_cell(cell("random"), tmp_path)
+        run_cell.run_cell(cell("random"), tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {".lock"}
 
 
 def test_a_run_that_stops_in_writing_leaves_no_run_json_not_even_an_old_one(tmp_path: Path):
     """Records of two runs side by side under the run.json of the first would be believed."""
-    runner.run_cell(cell("random", (1,)), tmp_path)
+    run_cell.run_cell(cell("random", (1,)), tmp_path)
     write = records.write
 
     def until_progress(folder: Path, kind: str, rows: Any) -> None:
@@ -120,9 +118,9 @@ def test_a_run_that_stops_in_writing_leaves_no_run_json_not_even_an_old_one(tmp_
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(records, "write", until_progress)
         with pytest.raises(Interrupted):
-            runner.run_cell(cell("random", (2,)), tmp_path)
+            run_cell.run_cell(cell("random", (2,)), tmp_path)
     assert not (tmp_path / "run.json").exists()
-    assert runner.run_cell(cell("random", (2,)), tmp_path)["status"] == "done"  # running again completes it
+    assert run_cell.run_cell(cell("random", (2,)), tmp_path)["status"] == "done"  # running again completes it
     assert pq.read_table(tmp_path / "episodes.parquet")["seed"].unique().to_pylist() == [2]
 
 
@@ -142,19 +140,19 @@ def test_a_killed_process_leaves_no_half_written_record_and_its_lock_falls_away(
             assert process.poll() is None
             time.sleep(0.05)
         with pytest.raises(UserError, match="another process is training this cell") as refused:
-            runner.run_cell(cell("random"), tmp_path)
+            run_cell.run_cell(cell("random"), tmp_path)
     finally:
         process.kill()
         process.wait()
     assert "\n" not in str(refused.value) and str(tmp_path) in str(refused.value)
     assert not [path for path in tmp_path.iterdir() if path.suffix == ".parquet" or path.name == "run.json"]
-    assert runner.run_cell(cell("random"), tmp_path)["status"] == "done"
+    assert run_cell.run_cell(cell("random"), tmp_path)["status"] == "done"
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path):
     (tmp_path / "results").write_text("a file, not a folder")
     with pytest.raises(UserError, match="cannot be written"):
-        runner.run_cell(cell("random"), tmp_path / "results" / "seeds-0-0")
+        run_cell.run_cell(cell("random"), tmp_path / "results" / "seeds-0-0")
 
 
 def test_a_failed_seed_is_named_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -163,8 +161,8 @@ def test_a_failed_seed_is_named_with_its_reason(tmp_path: Path, monkeypatch: pyt
             super().__post_init__()
             self.fail(1, 64, "the loss was not finite")
 
-    monkeypatch.setattr(runner, "Rows", Rows)
-    run = runner.run_cell(cell("random", (3, 4)), tmp_path)
+    monkeypatch.setattr(run_cell, "Rows", Rows)
+    run = run_cell.run_cell(cell("random", (3, 4)), tmp_path)
     assert run["status"] == "failed"
     assert run["failed_seeds"] == {"4": "the loss was not finite by environment step 64"}
     assert pq.read_table(tmp_path / "episodes.parquet")["seed"].unique().to_pylist() == [3]
@@ -181,8 +179,8 @@ def test_steps_per_second_counts_training_time_only(finished):
 def test_a_checkpoint_holds_tensors_of_their_own(tmp_path: Path):
     whole = torch.arange(1000.0)
     state = {"theta": whole[:4].view(2, 2), "normaliser.mean": torch.ones(1, dtype=torch.float64)}
-    checkpoint.save(tmp_path, state)
-    loaded = checkpoint.load(tmp_path)
+    checkpoint_files.save(tmp_path, state)
+    loaded = checkpoint_files.load(tmp_path)
     assert all(torch.equal(loaded[name], value) for name, value in state.items())
     assert loaded["theta"].untyped_storage().nbytes() == 16  # not the whole
 
@@ -196,16 +194,16 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path):
     buffer = io.BytesIO()
     torch.save({"theta": Malice()}, buffer)
     for content in (buffer.getvalue(), pickle.dumps(Malice()), b"nothing of the sort"):
-        (tmp_path / checkpoint.FILE).write_bytes(content)
+        (tmp_path / checkpoint_files.FILE).write_bytes(content)
         with pytest.raises(UserError, match="not a readable checkpoint") as caught:
-            checkpoint.load(tmp_path)
+            checkpoint_files.load(tmp_path)
         assert "\n" not in str(caught.value)
     assert not (tmp_path / "ran").exists()
 
 
 def test_a_missing_checkpoint_is_one_line(tmp_path: Path):
     with pytest.raises(UserError, match="no checkpoint; train the cell first"):
-        checkpoint.load(tmp_path)
+        checkpoint_files.load(tmp_path)
 
 
 # --- progress
@@ -300,7 +298,7 @@ def test_a_heartbeat_that_cannot_be_written_ends_nothing(
 def test_event_files_for_tensorboard_on_request(tmp_path: Path):
     pytest.importorskip("tensorboard")
     c = dataclasses.replace(cell("random", budget=200), tensorboard=True)
-    runner.run_cell(c, tmp_path)
+    run_cell.run_cell(c, tmp_path)
     (events,) = (tmp_path / "tensorboard").glob("events.*")
     assert b"seed-0/episode_return" in events.read_bytes()
 
@@ -308,7 +306,7 @@ def test_event_files_for_tensorboard_on_request(tmp_path: Path):
 def test_tensorboard_files_hold_games_evaluations_and_metrics(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    runner.run_cell(cell("a2c", (3,), tensorboard=True), tmp_path)
+    run_cell.run_cell(cell("a2c", (3,), tensorboard=True), tmp_path)
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     rows = pq.read_table(tmp_path / "evaluations.parquet").to_pylist()
@@ -336,12 +334,12 @@ def test_tensorboard_files_of_a_resumed_cell_say_nothing_twice(tmp_path: Path) -
 
 def test_a_cell_is_trained_by_the_code_that_it_was_ordered_of(tmp_path: Path) -> None:
     made = cell("random")
-    world = worlds.probe(made.environment)
+    world = metadata.probe(made.environment)
     ordered = dataclasses.replace(made, fingerprint=fingerprint.of(made, world.simulator, world.module))
-    runner.check_code(ordered)
+    run_cell.check_code(ordered)
     edited = dataclasses.replace(ordered, fingerprint="0" * 16)
-    orders.place([edited], tmp_path)
-    order = tmp_path / edited.folder / orders.ORDER
+    pending.place([edited], tmp_path)
+    order = tmp_path / edited.folder / pending.ORDER
     done = subprocess.run(
         [sys.executable, "-m", "rlparity", "cell", "--cell", str(order)], capture_output=True, text=True
     )

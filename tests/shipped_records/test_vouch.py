@@ -15,22 +15,19 @@ import pytest
 from invented import fake_report, write_run
 from small import cell as small_cell
 
-from rlparity.analysis import tables as table
+from rlparity.analysis import tables
 from rlparity.cell import Cell, Protocol
-from rlparity.environments import metadata as worlds
+from rlparity.environments import metadata
 from rlparity.environments.normalization import Normalised
 from rlparity.errors import UserError
 from rlparity.nn import networks
-from rlparity.provenance import fingerprint
-from rlparity.provenance import host as provenance
+from rlparity.provenance import fingerprint, host
 from rlparity.records import Episode
-from rlparity.references import sb3 as reference
+from rlparity.references import sb3
 from rlparity.reporting.pages import provenance as facts
 from rlparity.reporting.report_folder import Folder
-from rlparity.runs import pending as orders
-from rlparity.runs import run_cell as runner
-from rlparity.shipped_records import restore, vouch
-from rlparity.shipped_records import retrain as again
+from rlparity.runs import pending, run_cell
+from rlparity.shipped_records import restore, retrain, vouch
 from rlparity.shipped_records.retrain import Comparison, Difference, Enough
 from rlparity.shipped_records.vouch import Finding, Group, Record
 from rlparity.suites import suite as suites
@@ -64,7 +61,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Suite, Path]:
 
 def ship(cell: Cell, folder: Path) -> None:
     """Train a cell; its run.json says that older sources did."""
-    runner.run_cell(cell, folder)
+    run_cell.run_cell(cell, folder)
     for name in (".lock", "progress.parquet"):
         (folder / name).unlink()
     amend(folder, **OLD)
@@ -80,13 +77,13 @@ def tiny(trained: tuple[Suite, Path], tmp_path: Path, monkeypatch: pytest.Monkey
     """A copy of it; seeds are trained again in this process."""
     suite, reports = trained
     subprocess.run(["cp", "-r", str(reports), str(tmp_path / "reports")], check=True)
-    monkeypatch.setattr(provenance, "git", lambda: dict(GIT))
+    monkeypatch.setattr(host, "git", lambda: dict(GIT))
 
     def here(suite: Suite, group: Group, share: float) -> tuple[Finding, float]:
         record, seed = group.chosen
         alone = replace(record.cell, seeds=(seed,))
         alone = replace(alone, fingerprint=fingerprint.text_hash(suite.parts(alone)))
-        return again.train_again(alone, record.shipped.folder, share), 0.0
+        return retrain.train_again(alone, record.shipped.folder, share), 0.0
 
     monkeypatch.setattr(vouch, "_train_again", here)
     return suite, tmp_path / "reports"
@@ -136,11 +133,11 @@ def test_equal_rows_make_every_record_of_a_kind_valid(tiny: tuple[Suite, Path], 
     for cell in suite.cells:
         folder = tmp_path / "results" / cell.folder
         assert (
-            orders.up_to_date(cell, folder)
-            and table.read_run(folder, cell)["fingerprint"] == OLD["fingerprint"]
+            pending.up_to_date(cell, folder)
+            and tables.read_run(folder, cell)["fingerprint"] == OLD["fingerprint"]
         )
-        assert not orders.up_to_date(replace(cell, fingerprint="another"), folder)
-    assert orders.place(suite.cells, tmp_path / "results") == []
+        assert not pending.up_to_date(replace(cell, fingerprint="another"), folder)
+    assert pending.place(suite.cells, tmp_path / "results") == []
 
 
 def test_what_a_fingerprint_made_comes_before_what_was_vouched_for(tiny: tuple[Suite, Path]) -> None:
@@ -226,7 +223,7 @@ def test_a_field_that_records_do_not_know_counts_as_its_default(tiny: tuple[Suit
 def test_a_voucher_needs_a_commit(
     tiny: tuple[Suite, Path], monkeypatch: pytest.MonkeyPatch, git: dict[str, Any], expected: str
 ) -> None:
-    monkeypatch.setattr(provenance, "git", lambda: git)
+    monkeypatch.setattr(host, "git", lambda: git)
     with pytest.raises(UserError, match=expected) as refused:
         ask(*tiny)
     assert "\n" not in str(refused.value)
@@ -274,7 +271,7 @@ def test_a_seed_that_did_not_fail_is_chosen() -> None:
 
 
 def fingerprinted(cell: Cell) -> Cell:
-    world = worlds.probe(cell.environment)
+    world = metadata.probe(cell.environment)
     return replace(cell, fingerprint=fingerprint.of(cell, world.simulator, world.module))
 
 
@@ -301,7 +298,7 @@ def test_every_kind_of_learner_repeats_its_rows(
     seeds = (3, 4) if implementation == "scratch" else (4,)
     cell = small_cell(algorithm, seeds, implementation=implementation, evaluation=FOUR, **changes)
     ship(cell, tmp_path)
-    finding = again.train_again(fingerprinted(replace(cell, seeds=(4,))), tmp_path, 0.1)
+    finding = retrain.train_again(fingerprinted(replace(cell, seeds=(4,))), tmp_path, 0.1)
     assert finding.difference is None and finding.rows >= 6  # three evaluations of two games
     assert cell.budget / 4 < finding.env_step < cell.budget
 
@@ -309,24 +306,24 @@ def test_every_kind_of_learner_repeats_its_rows(
 def test_a_share_of_one_is_the_whole_seed(tmp_path: Path) -> None:
     cell = fingerprinted(small_cell("a2c", (4,), evaluation=FOUR))
     ship(cell, tmp_path)
-    finding = again.train_again(cell, tmp_path, 1.0)
+    finding = retrain.train_again(cell, tmp_path, 1.0)
     rows = train.run(cell)
     assert finding == Finding(cell.budget, len(rows.episodes) + len(rows.evaluations))
 
 
 def test_edited_sources_are_noticed_by_the_process_that_trains(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="edited meanwhile"):
-        again.train_again(replace(small_cell("a2c"), fingerprint="of yesterday"), tmp_path, 0.1)
+        retrain.train_again(replace(small_cell("a2c"), fingerprint="of yesterday"), tmp_path, 0.1)
 
 
 def test_replay_learners_go_on_until_a_target_network_was_copied() -> None:
     dqn = small_cell(
         "dqn", budget=5000, hyperparameters={"learning_starts": 300, "target_update_interval": 900}
     )
-    assert again.least(dqn, 0.1) == 1200 and again.least(dqn, 0.5) == 2500
-    assert again.least(replace(dqn, budget=1000), 0.1) == 1000
-    assert again.least(replace(dqn, implementation="sb3", hyperparameters={}), 0.1) == 5000  # 100 + 10,000
-    assert again.least(small_cell("ppo", budget=5000), 0.1) == 500
+    assert retrain.least(dqn, 0.1) == 1200 and retrain.least(dqn, 0.5) == 2500
+    assert retrain.least(replace(dqn, budget=1000), 0.1) == 1000
+    assert retrain.least(replace(dqn, implementation="sb3", hyperparameters={}), 0.1) == 5000  # 100 + 10,000
+    assert retrain.least(small_cell("ppo", budget=5000), 0.1) == 500
 
 
 def game(env_step: int, total: float) -> dict[str, Any]:
@@ -419,13 +416,13 @@ def test_it_ends_after_two_evaluations_that_saw_different_updates() -> None:
     Comparison(learner, {"episodes": [], "evaluations": []}, None, 5)(100, ())  # the budget: the loop ends it
 
 
-@pytest.mark.parametrize(("implementation", "trainer"), [("scratch", train), ("sb3", reference)])
+@pytest.mark.parametrize(("implementation", "trainer"), [("scratch", train), ("sb3", sb3)])
 def test_rows_outlive_a_watch_that_ends_the_training(
     implementation: str, trainer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cell = small_cell("a2c", (4,), implementation=implementation, normalize=True)
     closed: list[type] = []
-    for kind in (trainer.Evaluator, Normalised, reference.VecNormalize):
+    for kind in (trainer.Evaluator, Normalised, sb3.VecNormalize):
         monkeypatch.setattr(kind, "close", lambda self: closed.append(type(self)))
 
     def watch(env_step: int, ended: Any) -> None:
@@ -438,7 +435,7 @@ def test_rows_outlive_a_watch_that_ends_the_training(
     assert rows.episodes and {row["env_step"] for row in rows.evaluations} == {0, 264}
     assert closed == [
         trainer.Evaluator,
-        Normalised if implementation == "scratch" else reference.VecNormalize,
+        Normalised if implementation == "scratch" else sb3.VecNormalize,
     ]
 
 

@@ -11,16 +11,12 @@ import pytest
 
 from rlparity.__main__ import main
 from rlparity.cell import Cell
-from rlparity.environments import metadata as worlds
+from rlparity.environments import metadata
 from rlparity.errors import UserError
-from rlparity.suites import devices, forecast, suite
-from rlparity.suites import hyperparameters as settings
-from rlparity.suites import memory_needs as needs
-from rlparity.suites import speeds as rates
-from rlparity.suites import yaml_reader as yamlfile
+from rlparity.suites import devices, forecast, hyperparameters, memory_needs, speeds, suite, yaml_reader
 from rlparity.suites.speeds import Rates
 
-SUITES = sorted(path.stem for path in (settings.root() / suite.SUITES).glob("*.yaml"))
+SUITES = sorted(path.stem for path in (hyperparameters.root() / suite.SUITES).glob("*.yaml"))
 PONG = Cell("s", "ALE/Pong-v5@nature", "scratch", "ppo", "ppo", (0,), 1000)
 CARTPOLE = Cell("s", "CartPole-v1", "sb3", "a2c", "a2c", (0,), 1000)
 
@@ -30,7 +26,7 @@ def test_every_suite_has_a_plan(name: str, tmp_path: Path, capsys: pytest.Captur
     assert main(["plan", name, "--results", str(tmp_path), "--reports", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert said.startswith(f"suite {name}: ")
-    raw = yamlfile.read(settings.root() / suite.SUITES / f"{name}.yaml")
+    raw = yaml_reader.read(hyperparameters.root() / suite.SUITES / f"{name}.yaml")
     if "kind" not in raw:
         rows = [line.split()[0] for line in said.splitlines()[1:9]]
         assert rows == ["cells", "jobs", "steps", "core-hours", "GPU-hours", "memory", "storage", "planning"]
@@ -50,7 +46,7 @@ def bench(reports: Path, *rows: str) -> Rates:
     """Rates of a folder with these rows of throughput.csv."""
     (reports / "benchmark").mkdir()
     head = "implementation,algorithm,environment,seeds,device,settings,steps_per_second"
-    (reports / rates.THROUGHPUT).write_text("\n".join([head, *rows]) + "\n")
+    (reports / speeds.THROUGHPUT).write_text("\n".join([head, *rows]) + "\n")
     return Rates(reports)
 
 
@@ -87,7 +83,7 @@ def test_runs_that_a_report_carries_are_measurements_too(tmp_path: Path) -> None
     found = Rates(tmp_path)
     assert found.of(CARTPOLE) == (200, "trained")
     assert found.episode_s(CARTPOLE) == 2.0
-    assert found.episode_s(PONG) == rates.EPISODE_S["ale-py"]
+    assert found.episode_s(PONG) == speeds.EPISODE_S["ale-py"]
 
 
 def test_measurements_that_were_cut_short_are_left_out(tmp_path: Path) -> None:
@@ -127,23 +123,24 @@ def row(asked: suite.Suite, name: str, reports: Path) -> str:
 
 
 def test_only_what_writes_checkpoints_has_its_replay_memory_on_the_disk(tmp_path: Path) -> None:
-    world = worlds.probe("CartPole-v1")
+    world = metadata.probe("CartPole-v1")
     both, ours = tiny(), tiny(implementations=["scratch"])
-    size = needs.memory_bytes(ours.cells[0], world) / 2**30
+    size = memory_needs.memory_bytes(ours.cells[0], world) / 2**30
     assert all(
-        (needs.checkpoint_bytes(cell, world) > 0) == (cell.implementation == "scratch") for cell in both.cells
+        (memory_needs.checkpoint_bytes(cell, world) > 0) == (cell.implementation == "scratch")
+        for cell in both.cells
     )
     assert f"{size:,.1f} GiB if all were under way" in row(both, "storage", tmp_path)
     assert "0.0 GiB if all were under way" in row(tiny(checkpoint_every=0), "storage", tmp_path)
 
 
 def test_frames_in_a_mapped_file_are_on_the_disk_in_checkpoints() -> None:
-    world = worlds.probe("ALE/Pong-v5@nature")
+    world = metadata.probe("ALE/Pong-v5@nature")
     values = {"buffer_size": 1000, "memory_mapped": True}
     cell = Cell("s", "ALE/Pong-v5@nature", "scratch", "dqn", "dqn", (0,), 1000, hyperparameters=values)
-    assert needs.checkpoint_bytes(cell, world) == 0
+    assert memory_needs.checkpoint_bytes(cell, world) == 0
     cell = replace(cell, checkpoint_every=10)
-    assert needs.checkpoint_bytes(cell, world) > 7_000_000 > needs.memory_bytes(cell, world)
+    assert memory_needs.checkpoint_bytes(cell, world) > 7_000_000 > memory_needs.memory_bytes(cell, world)
 
 
 def test_logs_are_read_and_need_neither_steps_nor_memory(tmp_path: Path) -> None:
@@ -152,8 +149,10 @@ def test_logs_are_read_and_need_neither_steps_nor_memory(tmp_path: Path) -> None
     command = {"against": "dqn", "command": "true {seed}"}
     asked = tiny(candidates={"theirs": logs, "mine": command})
     read, run = (next(c for c in asked.cells if c.implementation == name) for name in ("theirs", "mine"))
-    world = worlds.probe("CartPole-v1")
-    assert needs.needed_mib(read, world) == needs.PROCESS_MIB < needs.needed_mib(run, world)
+    world = metadata.probe("CartPole-v1")
+    assert (
+        memory_needs.needed_mib(read, world) == memory_needs.PROCESS_MIB < memory_needs.needed_mib(run, world)
+    )
     assert "6,000,000 environment steps" in row(asked, "steps", tmp_path)
     assert "6 to train, 1 of logs to read" not in row(asked, "cells", tmp_path)
     assert "5 to train, 1 of logs to read" in row(asked, "cells", tmp_path)
@@ -162,11 +161,11 @@ def test_logs_are_read_and_need_neither_steps_nor_memory(tmp_path: Path) -> None
 def test_a_command_is_not_refused_for_memory_that_only_the_reference_needs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(needs, "machine_bytes", lambda: 1)
+    monkeypatch.setattr(memory_needs, "machine_bytes", lambda: 1)
     cell = replace(CARTPOLE, algorithm="dqn", agent="dqn")
-    world = worlds.probe("CartPole-v1")
-    assert needs.bad_memory(cell, world)
-    assert not needs.bad_memory(replace(cell, candidate={"command": "x {seed}"}), world)
+    world = metadata.probe("CartPole-v1")
+    assert memory_needs.bad_memory(cell, world)
+    assert not memory_needs.bad_memory(replace(cell, candidate={"command": "x {seed}"}), world)
 
 
 def test_a_plan_says_what_auto_is_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

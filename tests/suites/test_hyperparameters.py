@@ -8,8 +8,7 @@ import pytest
 
 from rlparity.cell import Cell
 from rlparity.errors import UserError
-from rlparity.suites import hyperparameters as settings
-from rlparity.suites import suite
+from rlparity.suites import hyperparameters, suite
 
 PONG = "ALE/Pong-v5@nature"
 BASE: dict[str, Any] = {
@@ -34,25 +33,25 @@ def cells(environment: str, algorithm: str, **values: Any) -> dict[str, Cell]:
     [("CartPole-v1", ""), (PONG, "ALE"), ("my.games:Own-v0", ""), ("my.games:own/Game-v0", "own")],
 )
 def test_a_namespace_is_what_stands_before_the_name(environment: str, namespace: str):
-    assert settings.namespace(environment) == namespace
+    assert hyperparameters.namespace(environment) == namespace
 
 
 def test_the_closest_block_serves_an_environment():
     blocks = {
-        "ALE/Pong-v5@nature": {"dqn": settings.Settings("own")},
-        "ALE": {"dqn": settings.Settings("games"), "ppo": settings.Settings("games")},
-        "default": {name: settings.Settings("others") for name in ("dqn", "ppo", "a2c")},
+        "ALE/Pong-v5@nature": {"dqn": hyperparameters.Settings("own")},
+        "ALE": {"dqn": hyperparameters.Settings("games"), "ppo": hyperparameters.Settings("games")},
+        "default": {name: hyperparameters.Settings("others") for name in ("dqn", "ppo", "a2c")},
     }
-    library = settings.Library({}, blocks)
+    library = hyperparameters.Library({}, blocks)
     found = [library.lookup(PONG, agent).source for agent in ("dqn", "ppo", "a2c")]
     assert found == ["own", "games", "others"]
     assert library.lookup("ALE/Pong-v5@machado", "dqn").source == "games"
     assert library.lookup("Pong-v5", "dqn").source == "others"
-    assert library.lookup(PONG, "random") == settings.Settings()
+    assert library.lookup(PONG, "random") == hyperparameters.Settings()
 
 
 def test_all_games_share_one_block_of_every_agent_that_sees_images():
-    library = settings.library()
+    library = hyperparameters.library()
     for agent in ("dqn", "qrdqn", "a2c", "ppo"):
         assert library.block(PONG, agent) == library.block("ALE/Alien-v5@machado", agent) == "ALE"
 
@@ -107,7 +106,7 @@ def test_an_option_that_does_not_fit_is_named_with_what_does(
 
 
 def test_options_of_namespaces_fit_their_agents():
-    for name, algorithm in settings.library().algorithms.items():
+    for name, algorithm in hyperparameters.library().algorithms.items():
         for namespace, options in algorithm.options_in.items():
-            assert settings.bad_hyperparameters(options, algorithm.agent, f"{name}.{namespace}") == []
+            assert hyperparameters.bad_hyperparameters(options, algorithm.agent, f"{name}.{namespace}") == []
             assert options.keys().isdisjoint(algorithm.options)

@@ -10,19 +10,19 @@ from resolved import resolve
 from synthetic import Suite, finish
 
 from rlparity.reporting import diff
-from rlparity.reporting.figures import environment as figures
+from rlparity.reporting.figures import environment
 from rlparity.reporting.pages.suite import report
 from rlparity.reporting.pages.suite.tables import primary, verdicts
 from rlparity.reporting.report_folder import Folder
-from rlparity.suites import hyperparameters as settings
+from rlparity.suites import hyperparameters
 
 
 def test_the_plain_configuration_is_found_in_the_suite() -> None:
     """By its options, its agent and its reference; what is not in the suite is none."""
-    known = settings.library().algorithms
+    known = hyperparameters.library().algorithms
     both = {name: known[name] for name in ("random", "dqn", "dqn-double", "dqn-bfloat16")}
-    assert [settings.plain(one, both) for one in both.values()] == [None, None, None, "dqn"]
-    assert settings.plain(known["dqn-bfloat16"], {"dqn-bfloat16": known["dqn-bfloat16"]}) is None
+    assert [hyperparameters.plain(one, both) for one in both.values()] == [None, None, None, "dqn"]
+    assert hyperparameters.plain(known["dqn-bfloat16"], {"dqn-bfloat16": known["dqn-bfloat16"]}) is None
     plan = resolve(environments=["ALE/Pong-v5@nature"], algorithms=["ppo-bfloat16", "ppo"]).plan()
     assert {name: about["plain"] for name, about in plan["algorithms"].items()} == {
         "ppo-bfloat16": "ppo",
@@ -75,7 +75,7 @@ def test_it_is_judged_against_the_reference_and_against_the_plain_one(worse: Fol
 
 
 def test_the_report_says_so_in_a_sentence_and_counts_it_apart(worse: Folder) -> None:
-    figures.draw(worse.path)
+    environment.draw(worse.path)
     report.render(worse.path)
     text = (worse.path / "README.md").read_text()
     assert "1 of 2 implementations is shown to match the reference" in text

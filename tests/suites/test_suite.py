@@ -9,14 +9,11 @@ from typing import Any
 import pytest
 from resolved import BASE, resolve
 
-from rlparity.environments import metadata as worlds
+from rlparity.environments import metadata
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
 from rlparity.registry import AGENTS, REFERENCES
-from rlparity.suites import cost, suite
-from rlparity.suites import hyperparameters as settings
-from rlparity.suites import memory_needs as needs
-from rlparity.suites import yaml_reader as yamlfile
+from rlparity.suites import cost, hyperparameters, memory_needs, suite, yaml_reader
 from rlparity.suites.speeds import EPISODE_S, Rates
 
 ROOT = Path(__file__).parents[2]
@@ -31,8 +28,8 @@ def complaints(**changes: Any) -> str:
 @pytest.fixture(autouse=True)
 def _in_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    settings.root.cache_clear()
-    settings.library.cache_clear()
+    hyperparameters.root.cache_clear()
+    hyperparameters.library.cache_clear()
 
 
 def test_scratch_trains_blocks_and_sb3_single_seeds_of_what_has_a_reference() -> None:
@@ -242,7 +239,10 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_numbers_in_exponent_notation_are_numbers() -> None:
-    assert yamlfile.parse("1e-3", "x") == 1e-3 and yamlfile.parse("[2.5E4, e3]", "x") == [25_000.0, "e3"]
+    assert yaml_reader.parse("1e-3", "x") == 1e-3 and yaml_reader.parse("[2.5E4, e3]", "x") == [
+        25_000.0,
+        "e3",
+    ]
 
 
 def test_unwritable_results_folder(tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_unwritable_results_folder(tmp_path: Path) -> None:
 
 
 def test_every_committed_suite_resolves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(needs.os, "sysconf", lambda name: 2**20)  # a terabyte of memory
+    monkeypatch.setattr(memory_needs.os, "sysconf", lambda name: 2**20)  # a terabyte of memory
     for path in (ROOT / suite.SUITES).glob("*.yaml"):
         if path.stem.startswith("sensitivity"):
             with pytest.raises(UserError, match="it plants bugs"):
@@ -263,14 +263,14 @@ def test_every_committed_suite_resolves(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_every_block_of_the_settings_fits_its_agent() -> None:
-    library = settings.library()
+    library = hyperparameters.library()
     for environment, blocks in library.settings.items():
         for agent, block in blocks.items():
             where = f"settings.{environment}.{agent}"
-            assert settings.bad_hyperparameters(block.hyperparameters, agent, where) == []
+            assert hyperparameters.bad_hyperparameters(block.hyperparameters, agent, where) == []
             assert block.source
     for name, algorithm in library.algorithms.items():
-        assert settings.bad_hyperparameters(algorithm.options, algorithm.agent, name) == []
+        assert hyperparameters.bad_hyperparameters(algorithm.options, algorithm.agent, name) == []
         if algorithm.reference is not None:
             assert library.algorithms[algorithm.reference].agent in REFERENCES
     assert set(AGENTS) == {algorithm.agent for algorithm in library.algorithms.values()}
@@ -280,8 +280,8 @@ def test_memory_is_counted_over_all_seeds_of_a_block() -> None:
     cell = next(cell for cell in resolve(algorithms=["dqn"]).cells if len(cell.seeds) == 3)
     world = resolve().environments["CartPole-v1"].world
     transition = 2 * 4 * 4 + 8 + 12  # two observations of four floats, an action, three numbers
-    assert needs.memory_bytes(replace(cell, budget=10**6), world) == 100_000 * 3 * transition
-    assert needs.memory_bytes(replace(cell, budget=5000), world) == 5000 * 3 * transition
+    assert memory_needs.memory_bytes(replace(cell, budget=10**6), world) == 100_000 * 3 * transition
+    assert memory_needs.memory_bytes(replace(cell, budget=5000), world) == 5000 * 3 * transition
 
 
 def test_humanoid_with_ten_seeds_and_a_million_transitions_needs_28_gb(
@@ -294,15 +294,15 @@ def test_humanoid_with_ten_seeds_and_a_million_transitions_needs_28_gb(
         "seeds": ["0-9"],
         "budgets": {"default": 10**6},
     }
-    monkeypatch.setattr(needs.os, "sysconf", lambda name: 2**20)
+    monkeypatch.setattr(memory_needs.os, "sysconf", lambda name: 2**20)
     ours, theirs = (
         next(cell for cell in suite.resolve(raw, "test").cells if cell.implementation == arm)
         for arm in ("scratch", "sb3")
     )
-    world = worlds.probe("Humanoid-v5")
-    assert needs.memory_bytes(ours, world) / 1e9 == pytest.approx(28, abs=0.8)  # 348 numbers, float32
-    assert needs.memory_bytes(theirs, world) / 1e9 == pytest.approx(5.6, abs=0.1)  # one seed, float64
-    monkeypatch.setattr(needs.os, "sysconf", lambda name: {"SC_PAGE_SIZE": 4096}.get(name, 24 * 2**18))
+    world = metadata.probe("Humanoid-v5")
+    assert memory_needs.memory_bytes(ours, world) / 1e9 == pytest.approx(28, abs=0.8)  # 348 numbers, float32
+    assert memory_needs.memory_bytes(theirs, world) / 1e9 == pytest.approx(5.6, abs=0.1)  # one seed, float64
+    monkeypatch.setattr(memory_needs.os, "sysconf", lambda name: {"SC_PAGE_SIZE": 4096}.get(name, 24 * 2**18))
     with pytest.raises(UserError, match=r"of a block of 10 seeds needs 26.7 GiB, the machine has 24.0"):
         suite.resolve(raw, "test")
 
@@ -384,26 +384,28 @@ def test_a_thousand_cells_are_fingerprinted_within_a_second() -> None:
     ],
 )
 def test_a_hyper_parameter_out_of_range_is_refused_with_what_is_allowed(name, value, allowed):
-    (problem,) = settings.bad_hyperparameters({name: value}, "ppo", "here")
+    (problem,) = hyperparameters.bad_hyperparameters({name: value}, "ppo", "here")
     assert problem.startswith(f"here.{name}: ")
     assert allowed in problem
 
 
 def test_exploration_cannot_take_no_time():
-    assert "above 0" in settings.bad_hyperparameters({"exploration_fraction": 0}, "dqn", "here")[0]
+    assert "above 0" in hyperparameters.bad_hyperparameters({"exploration_fraction": 0}, "dqn", "here")[0]
 
 
 def test_all_gradient_steps_is_minus_one_and_none_is_refused():
-    assert settings.bad_hyperparameters({"gradient_steps": -1}, "dqn", "here") == []
-    assert "or -1" in settings.bad_hyperparameters({"gradient_steps": 0}, "dqn", "here")[0]
+    assert hyperparameters.bad_hyperparameters({"gradient_steps": -1}, "dqn", "here") == []
+    assert "or -1" in hyperparameters.bad_hyperparameters({"gradient_steps": 0}, "dqn", "here")[0]
 
 
 def test_a_cell_needs_its_replay_memory_and_room_for_the_process() -> None:
     cell = next(cell for cell in resolve(algorithms=["dqn"]).cells if len(cell.seeds) == 3)
     world = resolve().environments["CartPole-v1"].world
     big = replace(cell, budget=10**8, hyperparameters={**cell.hyperparameters, "buffer_size": 2**24})
-    assert needs.needed_mib(big, world) == needs.PROCESS_MIB + 3 * 16 * 52  # 2**24 transitions of 52 bytes
-    assert needs.machine_bytes() > 2**30
+    assert (
+        memory_needs.needed_mib(big, world) == memory_needs.PROCESS_MIB + 3 * 16 * 52
+    )  # 2**24 transitions of 52 bytes
+    assert memory_needs.machine_bytes() > 2**30
 
 
 def test_a_report_says_that_it_covers_a_part_of_its_suite() -> None:

@@ -14,14 +14,12 @@ from small import cell
 
 from rlparity.cell import Cell
 from rlparity.errors import UserError
-from rlparity.provenance import candidate_files as candidate_sources
-from rlparity.provenance import fingerprint
-from rlparity.runs import pending as orders
+from rlparity.provenance import candidate_files, fingerprint
+from rlparity.runs import pending
 from rlparity.shipped_records import vouch
-from rlparity.suites import cost, suite
-from rlparity.suites import hyperparameters as settings
+from rlparity.suites import cost, hyperparameters, suite
 from rlparity.suites.speeds import Rates
-from rlparity.validation import request as asked
+from rlparity.validation import request
 
 ROOT = Path(__file__).parents[2]
 BASE: dict[str, Any] = {
@@ -50,8 +48,8 @@ def complaints(**candidates: Any) -> str:
 @pytest.fixture(autouse=True)
 def _in_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    settings.root.cache_clear()
-    settings.library.cache_clear()
+    hyperparameters.root.cache_clear()
+    hyperparameters.library.cache_clear()
 
 
 def mine(found: suite.Suite, name: str = "theirs") -> list[Cell]:
@@ -83,7 +81,7 @@ def validated(tmp_path: Path, *ranges: str) -> suite.Suite:
     path = tmp_path / "made-up.yaml"
     path.write_text(yaml.safe_dump(BASE))
     candidate = {"logs": "seed-{seed}", "folder": str(tmp_path)}
-    return asked.plan(asked.Asked(candidate, "ppo", path, name="theirs", seeds=ranges))
+    return request.plan(request.Asked(candidate, "ppo", path, name="theirs", seeds=ranges))
 
 
 def test_seeds_that_are_asked_for_are_those_of_the_logs_that_are_judged(tmp_path: Path) -> None:
@@ -99,13 +97,13 @@ def test_seeds_that_are_asked_for_are_those_of_the_logs_that_are_judged(tmp_path
 
 
 def test_options_of_returns_are_text_unless_the_schema_has_another_type() -> None:
-    schema = yaml.safe_load((ROOT / settings.SCHEMAS / "suite.schema.yaml").read_text())
+    schema = yaml.safe_load((ROOT / hyperparameters.SCHEMAS / "suite.schema.yaml").read_text())
     keys = schema["properties"]["candidates"]["additionalProperties"]["properties"]["returns"]["properties"]
     other = sorted(key for key, value in keys.items() if value.get("type", "string") != "string")
-    assert list(asked.NOT_TEXT) == other
+    assert list(request.NOT_TEXT) == other
     for text in ("*.csv", "[ab]*.csv", "{a", "2013", "yes"):
-        assert asked.returns([f"files={text}", f"agent={text}"]) == {"files": text, "agent": text}
-    assert asked.returns(["n_envs=4", "deterministic=no"]) == {"n_envs": 4, "deterministic": False}
+        assert request.returns([f"files={text}", f"agent={text}"]) == {"files": text, "agent": text}
+    assert request.returns(["n_envs=4", "deterministic=no"]) == {"n_envs": 4, "deterministic": False}
 
 
 def test_a_part_of_a_suite_may_be_its_candidates() -> None:
@@ -191,16 +189,16 @@ def test_modules_of_packages_and_of_pythons_path_count_too(
     used = {"__init__.py", "ppo.py", "net.py", "losses.py", "rates.py"}  # of two packages
     for candidate in ({"entry": "mine.ppo:make"}, {"command": "python -m mine.ppo {seed}"}):
         made = cell("ppo", implementation="theirs", candidate={**candidate, "folder": base})
-        assert {Path(file).name for file in candidate_sources.digests(made)} == used
-        assert len(candidate_sources.digests(made)) == 6
-    assert candidate_sources.bad_entry("mine.ppo:make", tmp_path / "cwd") is None
+        assert {Path(file).name for file in candidate_files.digests(made)} == used
+        assert len(candidate_files.digests(made)) == 6
+    assert candidate_files.bad_entry("mine.ppo:make", tmp_path / "cwd") is None
 
 
 def test_an_installed_package_stands_for_itself_alone(tmp_path: Path) -> None:
     made = cell(
         "ppo", implementation="theirs", candidate={"entry": "stable_baselines3:PPO", "folder": str(tmp_path)}
     )
-    files = candidate_sources.digests(made)
+    files = candidate_files.digests(made)
     assert files and all("stable_baselines3" in Path(file).parts for file in files)
 
 
@@ -238,7 +236,7 @@ def test_logs_that_change_are_read_again(tmp_path: Path) -> None:
     path = monitor(tmp_path / "monitor.csv", [(10, 10, 1)])
     made = brought(tmp_path, logs="monitor.csv")
     before = fingerprint.of(made)
-    assert list(candidate_sources.digests(made)) == ["monitor.csv"]
+    assert list(candidate_files.digests(made)) == ["monitor.csv"]
     monitor(path, [(10, 10, 1), (20, 20, 2)])
     assert fingerprint.of(made) != before
 
@@ -253,5 +251,5 @@ def test_logs_cost_no_training(tmp_path: Path) -> None:
 
 def test_orders_of_candidates_are_read_back(tmp_path: Path) -> None:
     made = mine(resolve(theirs=THEIRS))[0]
-    orders.place([made], tmp_path)
-    assert orders.read(tmp_path / made.folder / orders.ORDER) == made
+    pending.place([made], tmp_path)
+    assert pending.read(tmp_path / made.folder / pending.ORDER) == made

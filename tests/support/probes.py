@@ -27,7 +27,7 @@ from rlparity.environments.base import TaskSpec
 from rlparity.environments.episode_statistics import Books
 from rlparity.records import Episode, Step
 from rlparity.seeding import Streams, Uniforms
-from rlparity.suites import hyperparameters as settings
+from rlparity.suites import hyperparameters
 from rlparity.training import loop as train
 
 GAMMA = 0.9
@@ -241,7 +241,7 @@ def learn(
     algorithm: str, probe: str, spoil: Callable[[Step], Step] | None = None, **changes: Any
 ) -> agents.Agent:
     """Train a named configuration on a probe with three seeds; `spoil` plants a bug in what it observes."""
-    named = settings.library().algorithms[algorithm]
+    named = hyperparameters.library().algorithms[algorithm]
     tuned = TUNED[named.agent]
     cell = Cell(
         suite="probes",
@@ -290,7 +290,7 @@ def read(agent: Any, algorithm: str, probe: str) -> list[Reading]:
     """Every opinion of a trained agent that a probe knows the truth of."""
     if PROBES[probe].continuous:
         return _read_continuous(agent, probe, probe.removesuffix(twin("")))
-    named = settings.library().algorithms[algorithm]
+    named = hyperparameters.library().algorithms[algorithm]
     readings = []
     for state, values in Q_VALUES[probe].items():
         obs = torch.full((len(SEEDS), 1, 1), float(state))
@@ -357,7 +357,7 @@ def readings(algorithm: str, probe: str) -> tuple[Reading, ...]:
 
 def applies(algorithm: str, probe: str) -> bool:
     """Whether the configuration has an opinion on what the probe asks."""
-    named = settings.library().algorithms[algorithm]
+    named = hyperparameters.library().algorithms[algorithm]
     kind = "continuous" if PROBES[probe].continuous else "discrete"
     if named.agent == "random" or kind not in registry.AGENTS[named.agent].actions:
         return False

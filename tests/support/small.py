@@ -14,17 +14,17 @@ from rlparity.environments.base import TaskSpec
 from rlparity.nn.networks import Network
 from rlparity.records import Step
 from rlparity.seeding import Streams
-from rlparity.suites import hyperparameters as settings
+from rlparity.suites import hyperparameters
 from rlparity.training.loop import Rows
 
 torch.set_num_threads(1)
 
 CONFIGURATIONS = tuple(  # `precision` changes nothing without images
-    name for name, named in settings.library().algorithms.items() if "precision" not in named.options
+    name for name, named in hyperparameters.library().algorithms.items() if "precision" not in named.options
 )
 CONTINUOUS = tuple(
     name
-    for name, named in settings.library().algorithms.items()
+    for name, named in hyperparameters.library().algorithms.items()
     if "discrete" not in registry.AGENTS[named.agent].actions
 )
 BRIEF = Protocol(points=2, episodes=2, final_episodes=3)
@@ -51,7 +51,7 @@ def cell(algorithm: str, seeds: tuple[int, ...] = (0,), **changes: Any) -> Cell:
 
     `changes` are fields of the cell; `hyperparameters` among them are added to the configuration's own.
     """
-    library = settings.library()
+    library = hyperparameters.library()
     named = library.algorithms[algorithm]
     environment = changes.pop("environment", "Pendulum-v1" if algorithm in CONTINUOUS else "CartPole-v1")
     block = library.lookup(environment, named.agent)
@@ -85,7 +85,7 @@ def build(
 ) -> Any:
     """An agent of a named configuration with the agent's own defaults, for two actions, or actions of two
     components within +-2 if it knows no others."""
-    named = settings.library().algorithms[algorithm]
+    named = hyperparameters.library().algorithms[algorithm]
     spec = TaskSpec(n_seeds, n_envs, (inputs,), **ACTIONS[algorithm in CONTINUOUS])
     streams = Streams(cell(algorithm, tuple(range(n_seeds))))
     return agents.build(named.agent, spec, {**named.options, **options}, streams, budget)

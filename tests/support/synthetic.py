@@ -15,9 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from rlparity.analysis import schemas as columns
-from rlparity.analysis import summarize as analyse
-from rlparity.analysis import tables as table
+from rlparity.analysis import schemas, summarize, tables
 from rlparity.cell import Cell, Protocol
 from rlparity.records import write, write_bytes
 
@@ -111,7 +109,7 @@ class Suite:
         write_bytes(folder / "run.json", json.dumps(run_json(cell, failed, hashes)).encode())
 
     def _seed(self, cell: Cell, seed: int, rows: dict[str, list[dict[str, Any]]], stop: int) -> None:
-        names = {key: getattr(cell, key) for key in columns.ARM}
+        names = {key: getattr(cell, key) for key in schemas.ARM}
         word = f"{cell.environment}|{cell.implementation}|{cell.algorithm}|{seed}"
         rng = np.random.default_rng(list(word.encode()))
         lacks = self.shift.get(cell.algorithm, 0.0) if cell.implementation == "scratch" else 0.0
@@ -168,7 +166,7 @@ def finish(suite: Suite, root: Path) -> Path:
     """Write, collect and analyse a suite below `root`; returns the folder of its report."""
     results, reports = root / "results", root / "reports"
     suite.write(results)
-    table.collect(suite.cells, results, reports, suite.plan)
+    tables.collect(suite.cells, results, reports, suite.plan)
     report = reports / suite.name
-    analyse.analyse(results / suite.name / "tables", PUBLISHED, report)
+    summarize.analyse(results / suite.name / "tables", PUBLISHED, report)
     return report

@@ -29,12 +29,11 @@ from rlparity.environments import base as tasks
 from rlparity.environments.normalization import Normalised
 from rlparity.errors import Interrupted, UserError
 from rlparity.records import Step
-from rlparity.runs import run_cell as runner
+from rlparity.runs import run_cell
 from rlparity.seeding import Streams, Uniforms
-from rlparity.suites import hyperparameters as settings
-from rlparity.training import checkpoint_files as checkpoint
+from rlparity.suites import hyperparameters
+from rlparity.training import checkpoint_files, object_state
 from rlparity.training import loop as train
-from rlparity.training import object_state as snapshot
 from rlparity.training.checkpointing import Keeper
 from rlparity.training.loop import Training
 from rlparity.training.recorder import Rows
@@ -87,7 +86,7 @@ ENVIRONMENTS = {"discrete": "CartPole-v1", "continuous": "Pendulum-v1"}
 ALL = [
     (name, ENVIRONMENTS[kind])
     for name in CONFIGURATIONS
-    for kind in registry.AGENTS[settings.library().algorithms[name].agent].actions
+    for kind in registry.AGENTS[hyperparameters.library().algorithms[name].agent].actions
 ]
 
 
@@ -97,13 +96,15 @@ def test_every_configuration_goes_on_from_the_middle_of_a_rollout(algorithm: str
     c = cell(algorithm, (3, 4), environment=environment)
     training, copy = fresh(c), fresh(c)
     advance(training, 75)
-    state = through_a_file(snapshot.capture(training))
-    snapshot.restore(copy, state)
-    for memory, other in zip(snapshot.find(training, Replay), snapshot.find(copy, Replay), strict=True):
+    state = through_a_file(object_state.capture(training))
+    object_state.restore(copy, state)
+    for memory, other in zip(
+        object_state.find(training, Replay), object_state.find(copy, Replay), strict=True
+    ):
         first = memory.added - memory.size
         other.write(first, memory.read(first, memory.added))
     for part in ("agent", "env", "explore", "metrics"):
-        assert same(snapshot.capture(copy)[2][part], state[2][part])
+        assert same(object_state.capture(copy)[2][part], state[2][part])
     assert same(advance(copy, 60), advance(training, 60))
     assert copy.rows.episodes == training.rows.episodes
 
@@ -124,13 +125,13 @@ def test_a_segment_is_written_once_and_removed_once_the_ring_has_passed_it(tmp_p
         for step in steps(memory.added // 2, last):
             memory.add(step)
         done = max((segment.last for segment in segments), default=0)
-        segments += checkpoint.write_segments(tmp_path, 0, memory, done)
+        segments += checkpoint_files.write_segments(tmp_path, 0, memory, done)
         kept = [segment for segment in segments if segment.last > memory.added - memory.size]
-        checkpoint.sweep(tmp_path, kept)
+        checkpoint_files.sweep(tmp_path, kept)
         assert {path.name for path in tmp_path.iterdir()} == {segment.name for segment in kept}
         copy = Replay(12, 2, 2)
         copy.resume(memory.snapshot())
-        checkpoint.read_segments(tmp_path, kept, [copy])
+        checkpoint_files.read_segments(tmp_path, kept, [copy])
         draws = (torch.arange(memory.size) + 0.5).expand(2, -1) / memory.size
         assert same(copy.sample(draws), memory.sample(draws)) and copy.size == memory.size
         assert memory._fields is not None and copy._fields is not None
@@ -145,8 +146,8 @@ def test_a_long_interval_falls_into_several_files(tmp_path: Path, monkeypatch: p
     for step in steps(0, 10):
         memory.add(step)
     row = sum(x.nbytes for x in memory.read(0, 1))
-    monkeypatch.setattr(checkpoint, "SEGMENT_BYTES", 8 * row)
-    segments = list(checkpoint.write_segments(tmp_path, 1, memory, 3))
+    monkeypatch.setattr(checkpoint_files, "SEGMENT_BYTES", 8 * row)
+    segments = list(checkpoint_files.write_segments(tmp_path, 1, memory, 3))
     assert [(s.memory, s.first, s.last) for s in segments] == [(1, 3, 11), (1, 11, 19), (1, 19, 20)]
 
 
@@ -156,16 +157,16 @@ def test_transitions_that_are_lost_are_noticed(tmp_path: Path):
     for last in (3, 6, 9):
         for step in steps(memory.added // 2, last):
             memory.add(step)
-        segments += checkpoint.write_segments(tmp_path, 0, memory, segments[-1].last if segments else 0)
+        segments += checkpoint_files.write_segments(tmp_path, 0, memory, segments[-1].last if segments else 0)
     for some in (segments[:2], segments[1:], [segments[0], segments[2]], []):
         copy = Replay(40, 2, 2)
         copy.resume(memory.snapshot())
         with pytest.raises(ValueError, match="missing"):
-            checkpoint.read_segments(tmp_path, some, [copy])
+            checkpoint_files.read_segments(tmp_path, some, [copy])
     wrong = Replay(40, 3, 2)
     wrong.resume(memory.snapshot())
     with pytest.raises(ValueError, match=r"transitions of shape \(2, 6, 1\), expected \(3, 6, 1\)"):
-        checkpoint.read_segments(tmp_path, segments, [wrong])
+        checkpoint_files.read_segments(tmp_path, segments, [wrong])
 
 
 # --- keepers
@@ -204,10 +205,10 @@ def test_a_checkpoint_is_due_when_a_multiple_is_crossed(
 
 
 def test_without_an_interval_there_is_no_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(checkpoint, "write_state", None)
-    runner.run_cell(dataclasses.replace(CELL, checkpoint_every=0), tmp_path)
+    monkeypatch.setattr(checkpoint_files, "write_state", None)
+    run_cell.run_cell(dataclasses.replace(CELL, checkpoint_every=0), tmp_path)
     names = {path.name for path in (tmp_path / "checkpoint").iterdir()}
-    assert checkpoint.FILE in names and all(name.startswith(checkpoint.POLICY) for name in names)
+    assert checkpoint_files.FILE in names and all(name.startswith(checkpoint_files.POLICY) for name in names)
 
 
 @pytest.mark.parametrize("options", [{"n_steps": 3}, {"prioritized": True, "memory_mapped": True}])
@@ -282,39 +283,39 @@ def folder(interrupted: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """run.json of the cell when nothing happens to it."""
-    return runner.run_cell(CELL, tmp_path_factory.mktemp("whole"))
+    return run_cell.run_cell(CELL, tmp_path_factory.mktemp("whole"))
 
 
 def test_an_interrupted_cell_is_finished_and_says_how_often_it_was_resumed(
     folder: Path, whole: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ):
-    state = checkpoint.read_state(folder / "checkpoint")
-    run = runner.run_cell(dataclasses.replace(CELL, suite="other", checkpoint_every=7), folder)
+    state = checkpoint_files.read_state(folder / "checkpoint")
+    run = run_cell.run_cell(dataclasses.replace(CELL, suite="other", checkpoint_every=7), folder)
     assert run["hashes"] == whole["hashes"] and capsys.readouterr().err == ""
     assert (run["times_resumed"], whole["times_resumed"]) == (1, 0)
     assert run["started"] == state["started"]
     assert run["wall_time_s"] > state["wall_time_s"] > 0
     assert run["wall_time_s"] >= run["training_time_s"] + run["evaluation_time_s"]
-    assert [path.name for path in (folder / "checkpoint").iterdir()] == [checkpoint.FILE]
+    assert [path.name for path in (folder / "checkpoint").iterdir()] == [checkpoint_files.FILE]
 
 
 def test_times_add_up_over_interruptions(folder: Path):
     path = folder / "checkpoint"
-    state = checkpoint.read_state(path)
+    state = checkpoint_files.read_state(path)
     state["wall_time_s"] = 1000.0
     state["training"][2]["rows"][1]["elapsed_s"] = 900.0
     state["training"][2]["rows"][1]["evaluation_time_s"] = 200.0
-    checkpoint.write_state(path, state)
-    run = runner.run_cell(CELL, folder)
+    checkpoint_files.write_state(path, state)
+    run = run_cell.run_cell(CELL, folder)
     assert 700 < run["training_time_s"] < 710 and 200 < run["evaluation_time_s"] < 210
     assert 1000 < run["wall_time_s"] < 1010
 
 
 def rewrite(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
     def spoil(path: Path) -> None:
-        state = checkpoint.read_state(path)
+        state = checkpoint_files.read_state(path)
         change(state)
-        checkpoint.write_state(path, state)
+        checkpoint_files.write_state(path, state)
 
     return spoil
 
@@ -348,8 +349,8 @@ SPOILED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "truncated": (cut("state.pt"), UNREADABLE),
     "a flipped bit": (flip("state.pt"), UNREADABLE),
     "a pickle": (lambda path: (path / "state.pt").write_bytes(pickle.dumps(3)), UNREADABLE),
-    "other content": (lambda path: checkpoint.write_state(path, {"a": 1}), UNREADABLE),
-    "no dict": (lambda path: checkpoint.write_state(path, [1]), UNREADABLE),  # type: ignore[arg-type]
+    "other content": (lambda path: checkpoint_files.write_state(path, {"a": 1}), UNREADABLE),
+    "no dict": (lambda path: checkpoint_files.write_state(path, [1]), UNREADABLE),  # type: ignore[arg-type]
     "another format": (rewrite(lambda s: s.update(format=99)), "format 99, expected 2"),
     "another seed": (rewrite(lambda s: s["cell"].update(seeds=[7])), "CartPole-v1 scratch dqn, seeds 7"),
     "another algorithm": (
@@ -377,13 +378,13 @@ def test_a_checkpoint_that_is_damaged_or_foreign_is_refused_in_one_line(how: str
     spoil(path)
     before = {file.name: file.read_bytes() for file in path.iterdir()}
     with pytest.raises(UserError, match=reason) as refused:
-        runner.run_cell(CELL, folder)
+        run_cell.run_cell(CELL, folder)
     message = str(refused.value)
     assert "\n" not in message and message.startswith(str(path / "state.pt"))
     assert message.endswith(f"delete {path} to train the cell from the beginning")
     assert {file.name: file.read_bytes() for file in path.iterdir()} == before
     shutil.rmtree(path)
-    assert runner.run_cell(CELL, folder)["status"] == "done"
+    assert run_cell.run_cell(CELL, folder)["status"] == "done"
 
 
 def test_a_checkpoint_of_an_earlier_format_is_dropped_with_a_line(
@@ -391,7 +392,7 @@ def test_a_checkpoint_of_an_earlier_format_is_dropped_with_a_line(
 ):
     path = folder / "checkpoint"
     rewrite(lambda state: state.update(format=1))(path)
-    assert runner.run_cell(CELL, folder)["times_resumed"] == 0
+    assert run_cell.run_cell(CELL, folder)["times_resumed"] == 0
     assert "a checkpoint of format 1, now 2; training starts from the beginning" in capfd.readouterr().err
 
 
@@ -402,24 +403,24 @@ def test_nothing_in_a_checkpoint_is_run(folder: Path, tmp_path: Path):
             return Path.touch, (tmp_path / "ran",)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(checkpoint, "zipfile", None)
-        torch.save({"format": Malice()}, folder / "checkpoint" / checkpoint.STATE)
+        patched.setattr(checkpoint_files, "zipfile", None)
+        torch.save({"format": Malice()}, folder / "checkpoint" / checkpoint_files.STATE)
     with pytest.raises(UserError, match="not a readable checkpoint"):
-        runner.run_cell(CELL, folder)
+        run_cell.run_cell(CELL, folder)
     assert not (tmp_path / "ran").exists()
 
 
 def test_a_flipped_bit_is_refused_or_changes_nothing(folder: Path):
     """Some bytes of a zip file are padding."""
     path = folder / "checkpoint"
-    good, content = checkpoint.read_state(path), (path / checkpoint.STATE).read_bytes()
+    good, content = checkpoint_files.read_state(path), (path / checkpoint_files.STATE).read_bytes()
     rng, refused = random.Random(0), 0
     for _ in range(150):
         flipped = bytearray(content)
         flipped[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
-        (path / checkpoint.STATE).write_bytes(flipped)
+        (path / checkpoint_files.STATE).write_bytes(flipped)
         try:
-            state = checkpoint.read_state(path)
+            state = checkpoint_files.read_state(path)
         except Exception:
             refused += 1
         else:
@@ -432,7 +433,7 @@ def test_a_stale_checkpoint_is_replaced_with_a_line(
 ):
     before = {file.name for file in (folder / "checkpoint").iterdir()}
     assert len(before) > 2
-    run = runner.run_cell(dataclasses.replace(CELL, fingerprint="f" * 16), folder)
+    run = run_cell.run_cell(dataclasses.replace(CELL, fingerprint="f" * 16), folder)
     assert capsys.readouterr().err.splitlines() == [
         f"rlparity: {folder / 'checkpoint'}: checkpoint at environment step 100 is of other sources or "
         "settings; training starts from the beginning"
@@ -444,7 +445,7 @@ def test_a_changed_setting_makes_a_checkpoint_stale_even_without_fingerprints(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ):
     changed = dataclasses.replace(CELL, hyperparameters={**CELL.hyperparameters, "gamma": 0.5})
-    assert runner.run_cell(changed, folder)["times_resumed"] == 0
+    assert run_cell.run_cell(changed, folder)["times_resumed"] == 0
     assert "is of other sources or settings" in capsys.readouterr().err
 
 
@@ -465,23 +466,23 @@ def test_what_a_kill_left_half_written_is_swept_away(folder: Path, whole: dict[s
 def full(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """A disk that takes segments but no state: what it was asked to write."""
     asked: list[Path] = []
-    write = checkpoint.write_bytes
+    write = checkpoint_files.write_bytes
 
     def refuse(path: Path, content: bytes) -> None:
         asked.append(path)
-        if path.name == checkpoint.STATE:
+        if path.name == checkpoint_files.STATE:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write(path, content)
 
-    monkeypatch.setattr(checkpoint, "write_bytes", refuse)
+    monkeypatch.setattr(checkpoint_files, "write_bytes", refuse)
     return asked
 
 
 def test_a_full_disk_costs_one_line_and_no_record(
     full: list[Path], tmp_path: Path, whole: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ):
-    run = runner.run_cell(CELL, tmp_path)
-    assert sum(path.name == checkpoint.STATE for path in full) == 3
+    run = run_cell.run_cell(CELL, tmp_path)
+    assert sum(path.name == checkpoint_files.STATE for path in full) == 3
     assert capsys.readouterr().err.splitlines() == [
         f"rlparity: {tmp_path / 'checkpoint'}: cannot be written (No space left on device); training goes on "
         "with no checkpoint"
@@ -513,24 +514,26 @@ def test_records_that_cannot_be_written_are_one_line_and_the_checkpoint_is_kept(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patched:
-        patched.setattr(runner.records, "write", refuse)
+        patched.setattr(run_cell.records, "write", refuse)
         with pytest.raises(UserError, match=r"the records cannot be written \(No space left on device\)"):
-            runner.run_cell(CELL, tmp_path)
-    assert checkpoint.read_state(tmp_path / "checkpoint")["env_step"] == 120
-    run = runner.run_cell(CELL, tmp_path)
+            run_cell.run_cell(CELL, tmp_path)
+    assert checkpoint_files.read_state(tmp_path / "checkpoint")["env_step"] == 120
+    run = run_cell.run_cell(CELL, tmp_path)
     assert run["hashes"] == whole["hashes"] and run["times_resumed"] == 1
 
 
 def test_an_interruption_says_where_training_goes_on(folder: Path):
     kept, training = Keeper(CELL, folder / "checkpoint"), fresh(CELL)
     kept.restore(training)
-    written = (folder / "checkpoint" / checkpoint.STATE).stat().st_mtime_ns
+    written = (folder / "checkpoint" / checkpoint_files.STATE).stat().st_mtime_ns
     kept(training)
     kept.asked = 15
     with pytest.raises(Interrupted, match="with a checkpoint at environment step 100 of 120") as stopped:
         kept(training)
     assert stopped.value.status == 143
-    assert (folder / "checkpoint" / checkpoint.STATE).stat().st_mtime_ns == written  # nothing new to save
+    assert (
+        folder / "checkpoint" / checkpoint_files.STATE
+    ).stat().st_mtime_ns == written  # nothing new to save
 
 
 def test_an_interruption_on_a_full_disk_says_so(full: list[Path], tmp_path: Path):
@@ -558,4 +561,4 @@ def test_signals_are_heeded_in_the_main_thread_and_only_if_they_were_not_ignored
 
 def test_a_cell_can_be_trained_outside_the_main_thread(tmp_path: Path, whole: dict[str, Any]):
     with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(runner.run_cell, CELL, tmp_path).result()["hashes"] == whole["hashes"]
+        assert pool.submit(run_cell.run_cell, CELL, tmp_path).result()["hashes"] == whole["hashes"]

@@ -12,7 +12,7 @@ import pytest
 import torch
 from small import CONFIGURATIONS, CONTINUOUS, build, cell, of_seed, stream
 
-from rlparity.training import device_placement as accelerator
+from rlparity.training import device_placement
 from rlparity.training import loop as train
 from rlparity.training.device_placement import Placed
 
@@ -36,7 +36,7 @@ SHORT: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("algorithm", ["ppo", "dqn", "sac"])
 def test_a_placed_agent_is_the_agent(algorithm: str, monkeypatch: pytest.MonkeyPatch):
     plain = train.run(cell(algorithm, (0, 1)))
-    monkeypatch.setattr(accelerator, "place", lambda agent, device: Placed(agent, device))
+    monkeypatch.setattr(device_placement, "place", lambda agent, device: Placed(agent, device))
     placed = train.run(cell(algorithm, (0, 1)))
     for seed in (0, 1):
         assert of_seed(plain, seed) == of_seed(placed, seed)

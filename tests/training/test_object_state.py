@@ -16,7 +16,7 @@ from torch import Tensor
 from rlparity.buffers.replay import Replay
 from rlparity.nn.networks import Adam, Network, mlp
 from rlparity.records import Step
-from rlparity.training import object_state as snapshot
+from rlparity.training import object_state
 
 
 def same(a: Any, b: Any) -> bool:
@@ -51,7 +51,7 @@ Holder.__module__ = Replay.__module__  # which knows the NamedTuple `Step`
 def moved(old: Any, new: Any) -> Any:
     """The value of a holder that held `old` once it has taken over the state of one that holds `new`."""
     holder = Holder(old)
-    snapshot.restore(holder, through_a_file(snapshot.capture(Holder(new))))
+    object_state.restore(holder, through_a_file(object_state.capture(Holder(new))))
     return holder.value
 
 
@@ -88,10 +88,10 @@ def test_arrays_and_tensors_are_filled_in_place_so_that_views_stay_views():
 
 def test_a_state_shares_no_memory_with_what_it_was_taken_from():
     holder = Holder([torch.zeros(2), np.zeros(2)])
-    state = snapshot.capture(holder)
+    state = object_state.capture(holder)
     holder.value[0] += 1
     holder.value[1] += 1
-    snapshot.restore(holder, state)
+    object_state.restore(holder, state)
     assert holder.value[0].tolist() == [0, 0] and holder.value[1].tolist() == [0, 0]
 
 
@@ -101,10 +101,10 @@ def test_generators_go_on_with_the_numbers_that_were_next():
 
     used = pair()
     used[0].random(3), torch.rand(3, generator=used[1])
-    state = snapshot.capture(Holder(used))
+    state = object_state.capture(Holder(used))
     expected = used[0].random(), torch.rand(1, generator=used[1]).item()
     other = Holder(pair())
-    snapshot.restore(other, through_a_file(state))
+    object_state.restore(other, through_a_file(state))
     assert (other.value[0].random(), torch.rand(1, generator=other.value[1]).item()) == expected
 
 
@@ -115,7 +115,7 @@ def test_an_object_that_two_hold_is_one_afterwards():
     first, second = network(), network()
     second.theta.detach().add_(1)
     holder, other = Holder([first, Adam(first)]), Holder([second, Adam(second)])
-    snapshot.restore(holder, through_a_file(snapshot.capture(other)))
+    object_state.restore(holder, through_a_file(object_state.capture(other)))
     assert torch.equal(first.theta, second.theta)
     assert holder.value[1]._network is first
     x = torch.ones(1, 4, 2)
@@ -124,9 +124,9 @@ def test_an_object_that_two_hold_is_one_afterwards():
 
 def test_settings_are_left_out():
     state = (
-        snapshot.capture(Holder(torch.relu)),
-        snapshot.capture(Holder(Protocol())),
-        snapshot.capture(Holder(Step)),
+        object_state.capture(Holder(torch.relu)),
+        object_state.capture(Holder(Protocol())),
+        object_state.capture(Holder(Step)),
     )
     assert all(parts == {} for _, _, parts in state)
 
@@ -140,7 +140,7 @@ def counter() -> Callable[[], int]:
 @pytest.mark.parametrize("value", [{1, 2}, object(), Path(), np.float32(1), [object()], counter()])
 def test_an_attribute_of_an_unknown_kind_is_refused_by_name(value: Any):
     with pytest.raises(TypeError, match=r"^Holder\.value(\[0\])?: a checkpoint cannot hold .*\."):
-        snapshot.capture(Holder(value))
+        object_state.capture(Holder(value))
 
 
 @pytest.mark.parametrize(
@@ -161,23 +161,23 @@ def test_an_attribute_of_an_unknown_kind_is_refused_by_name(value: Any):
     ],
 )
 def test_a_state_that_does_not_fit_is_refused(old: Any, new: Any, reason: str):
-    with pytest.raises(snapshot.Mismatch, match=f"^Holder.value: .*{reason}"):
+    with pytest.raises(object_state.Mismatch, match=f"^Holder.value: .*{reason}"):
         moved(old, new)
 
 
 def test_a_missing_and_a_surplus_attribute_are_refused():
-    state = snapshot.capture(Holder(1))
+    state = object_state.capture(Holder(1))
     state[2]["other"] = 2
-    with pytest.raises(snapshot.Mismatch, match="Holder: the state has a surplus other"):
-        snapshot.restore(Holder(1), state)
+    with pytest.raises(object_state.Mismatch, match="Holder: the state has a surplus other"):
+        object_state.restore(Holder(1), state)
     del state[2]["value"], state[2]["other"]
-    with pytest.raises(snapshot.Mismatch, match="Holder: the state lacks value"):
-        snapshot.restore(Holder(1), state)
+    with pytest.raises(object_state.Mismatch, match="Holder: the state lacks value"):
+        object_state.restore(Holder(1), state)
 
 
 def test_only_tuples_of_the_package_are_made_anew():
     for name in ("Popen", "torch", "Replay", "Nothing", "Step.__class__"):
-        with pytest.raises(snapshot.Mismatch, match="unknown kind of tuple"):
-            snapshot.restore(
-                Holder(None), ("object", snapshot._name(Holder(1)), {"value": ("tuple", name, [])})
+        with pytest.raises(object_state.Mismatch, match="unknown kind of tuple"):
+            object_state.restore(
+                Holder(None), ("object", object_state._name(Holder(1)), {"value": ("tuple", name, [])})
             )

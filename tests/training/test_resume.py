@@ -25,11 +25,8 @@ from small import Protocol, cell
 
 from rlparity import __main__, records
 from rlparity.cell import Cell
-from rlparity.runs import progress
-from rlparity.runs import saved_policies as album
-from rlparity.training import checkpoint_files as checkpoint
-from rlparity.training import evaluation as evaluate
-from rlparity.training import object_state as snapshot
+from rlparity.runs import progress, saved_policies
+from rlparity.training import checkpoint_files, evaluation, object_state
 
 SERVER = multiprocessing.get_context("forkserver")
 SHORT = Protocol(points=3, episodes=1, final_episodes=2)
@@ -96,13 +93,13 @@ def at_step(env_step: int, act: Callable[[], Any]) -> None:
 
 def at_view(nth: int, act: Callable[..., Any]) -> None:
     """At the nth observation of this process's evaluations: within a game."""
-    play = evaluate.play
+    play = evaluation.play
     views = itertools.count(1)
 
     def playing(policy: Any, task: Any, view: Any, explore: Any) -> Any:
         return play(policy, task, lambda obs: (next(views) == nth and act()) or view(obs), explore)
 
-    evaluate.play = playing  # type: ignore[assignment]
+    evaluation.play = playing  # type: ignore[assignment]
 
 
 def arm(place: str, nth: int) -> None:
@@ -119,16 +116,16 @@ def arm(place: str, nth: int) -> None:
         case "removing":  # a segment that has fallen out of the ring
             unlink, removing = Path.unlink, at_call(nth, Path.unlink)
             Path.unlink = lambda path, **how: (  # type: ignore[method-assign]
-                removing if path.name.startswith(checkpoint.SEGMENT) else unlink
+                removing if path.name.startswith(checkpoint_files.SEGMENT) else unlink
             )(path, **how)
         case "half written":
-            checkpoint.write_bytes = at_call(nth, checkpoint.write_bytes, half)
+            checkpoint_files.write_bytes = at_call(nth, checkpoint_files.write_bytes, half)
         case "restoring":
-            snapshot.restore = at_call(nth, snapshot.restore, after(snapshot.restore))
+            object_state.restore = at_call(nth, object_state.restore, after(object_state.restore))
         case "between records":
             records.write = at_call(nth, records.write)
         case "disk full":
-            checkpoint.write_bytes = full
+            checkpoint_files.write_bytes = full
             at_step(nth, die)
         case "SIGINT":
             at_step(nth, lambda: os.kill(os.getpid(), signal.SIGINT))
@@ -137,7 +134,7 @@ def arm(place: str, nth: int) -> None:
         case "SIGTERM in evaluation":
             at_view(nth, lambda: os.kill(os.getpid(), signal.SIGTERM))
         case "SIGINT twice":
-            checkpoint.write_bytes = lambda *_: os.kill(os.getpid(), signal.SIGINT)
+            checkpoint_files.write_bytes = lambda *_: os.kill(os.getpid(), signal.SIGINT)
             at_step(nth, lambda: os.kill(os.getpid(), signal.SIGINT))
 
 
@@ -145,7 +142,7 @@ def child(folder: Path, place: str, nth: int) -> None:
     with (folder / "log").open("a") as log:
         os.dup2(log.fileno(), 2)
     progress.BEAT_S = 1e9  # no writes but those that count
-    checkpoint.SEGMENT_BYTES = 3000  # several segments to a checkpoint
+    checkpoint_files.SEGMENT_BYTES = 3000  # several segments to a checkpoint
     arm(place, nth)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background ignore it
     os._exit(__main__.main(["cell", "--cell", str(folder / "cell.json")]))
@@ -166,7 +163,7 @@ def left_by(folder: Path) -> dict[str, Any]:
     progress_rows = records.pq.read_table(folder / "progress.parquet").to_pylist()
     timed = [row for row in progress_rows if row["metric"] != "evaluation_time_s"]
     metrics = [(row["seed"], row["env_step"], row["metric"], str(row["value"])) for row in timed]
-    weights = {name: x.tolist() for name, x in checkpoint.load(folder / "checkpoint").items()}
+    weights = {name: x.tolist() for name, x in checkpoint_files.load(folder / "checkpoint").items()}
     parquet = [(folder / f"{kind}.parquet").read_bytes() for kind in ("episodes", "evaluations")]
     return {"records": parquet, "metrics": metrics, "weights": weights}
 
@@ -221,7 +218,7 @@ def test_a_cell_that_was_killed_goes_on_as_if_it_had_not_been(
     assert start(CELLS[name], tmp_path) == 0, (tmp_path / "log").read_text()
     assert left_by(tmp_path) == undisturbed(name)
     assert run_of(tmp_path)["times_resumed"] > 0
-    kept = {album.FILES[policy] for policy in album.steps(CELLS[name])}
+    kept = {saved_policies.FILES[policy] for policy in saved_policies.steps(CELLS[name])}
     assert {path.name for path in (tmp_path / "checkpoint").iterdir()} == kept
 
 

@@ -23,8 +23,7 @@ from rlparity.errors import UserError
 from rlparity.nn.distributions import categorical
 from rlparity.objectives import targets
 from rlparity.reporting.pages import lockstep as lockstep_page
-from rlparity.validation.lockstep import cases as lockstep_cases
-from rlparity.validation.lockstep import random_draws as lockstep_draws
+from rlparity.validation.lockstep import cases, random_draws
 from rlparity.validation.lockstep import run as lockstep
 from rlparity.validation.lockstep import table as lockstep_table
 from rlparity.validation.lockstep.cases import Case
@@ -32,7 +31,7 @@ from rlparity.validation.lockstep.distance import Yardstick
 from rlparity.validation.lockstep.pair import Difference, Point
 
 torch.set_num_threads(1)
-SHORT = lockstep_cases.short
+SHORT = cases.short
 STEPS = {"a2c": 120, "ppo": 384, "trpo": 192, "dqn": 160, "ddpg": 220, "td3": 220, "sac": 220}
 
 
@@ -44,7 +43,7 @@ def brief(algorithm: str) -> Case:
     return replace(case, hyperparameters={**case.hyperparameters, "learning_starts": 180})
 
 
-@pytest.mark.parametrize("algorithm", lockstep_cases.ALGORITHMS)
+@pytest.mark.parametrize("algorithm", cases.ALGORITHMS)
 @pytest.mark.parametrize("own_actions", [False, True], ids=lockstep.MODES)
 def test_our_agents_keep_step(algorithm: str, own_actions: bool):
     """The same observations, actions, rewards, returns, batches and parameters, to thirteen digits."""
@@ -222,21 +221,21 @@ def test_a_race_of_clocks_is_what_torch_draws():
     state = torch.get_rng_state()
     drawn = torch.multinomial(p, 1, True)
     torch.set_rng_state(state)
-    tape = lockstep_draws.Tape()
+    tape = random_draws.Tape()
     assert torch.equal(tape._race(p, 1, True), drawn)
-    uniform = lockstep_draws.explore("ppo", tape.acting, None)
+    uniform = random_draws.explore("ppo", tape.acting, None)
     assert torch.equal(categorical.sample(p.log(), uniform[0, :, 0]), drawn[:, 0])
 
 
 def test_places_become_uniform_numbers_and_places_again():
     """Row 2 of 3 and world 1 of 2 is place 5 of 6."""
-    draws = lockstep_draws.Draws()
+    draws = random_draws.Draws()
     for drawn in ((np.array([2, 0, 1]), 3), (np.array([1, 0, 0]), 2)):
         draws.put("randint", drawn)
-    uniform = lockstep_draws.Minibatches(draws).next()
+    uniform = random_draws.Minibatches(draws).next()
     assert (6 * uniform).floor().tolist() == [[5, 0, 2]]
-    with pytest.raises(lockstep_draws.Parted, match="ours asks for a randint"):
-        lockstep_draws.Minibatches(draws).next()
+    with pytest.raises(random_draws.Parted, match="ours asks for a randint"):
+        random_draws.Minibatches(draws).next()
 
 
 def test_a_tensor_near_zero_is_not_far_off_by_that():
@@ -265,14 +264,14 @@ def test_a_nudged_copy_tells_rounding_from_faults():
 
 
 def test_a_check_says_what_it_found(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(lockstep_cases, "short", lambda algorithm: [brief(algorithm)])
+    monkeypatch.setattr(cases, "short", lambda algorithm: [brief(algorithm)])
     (check,) = lockstep.check("a2c", own_actions=True)
     assert check.passed and check.layer == "lockstep" and "120 environment steps, 8 updates" in check.detail
     wrapped(Rollout, "add", limit_ends)(monkeypatch)
     (check,) = lockstep.check("a2c", own_actions=False)
     assert not check.passed and check.detail.startswith("they part: advantage by")
     with pytest.raises(UserError, match=r"unknown algorithm 'ppp'; .*did you mean 'ppo'"):
-        lockstep_cases.full("ppp")
+        cases.full("ppp")
 
 
 def test_tables_and_page(tmp_path: Path):
@@ -294,4 +293,4 @@ def test_tables_and_page(tmp_path: Path):
     assert "They part in a2c on CartPole-v1 (own-actions)." in answer
     page = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "parted: log\\_prob by 1.0e-03 at environment step 600" in page
-    assert agents.AGENTS.keys() >= set(lockstep_cases.ALGORITHMS)
+    assert agents.AGENTS.keys() >= set(cases.ALGORITHMS)

@@ -22,9 +22,9 @@ from rlparity import seeding
 from rlparity.cell import Cell, Protocol
 from rlparity.environments import base as tasks
 from rlparity.nn import convolutions
-from rlparity.suites import hyperparameters as settings
+from rlparity.suites import hyperparameters
 from rlparity.training import loop as train
-from rlparity.training import object_state as snapshot
+from rlparity.training import object_state
 from rlparity.validation.mutations import corpus
 from rlparity.validation.mutations.corpus import CORPUS
 from rlparity.validation.mutations.mutation import Mutation, Patch, planted
@@ -45,8 +45,8 @@ APART = {  # what no short training shows; each has a test of its own
 
 def brief(agent: str, environment: str, needs: Mapping[str, Any]) -> Cell:
     """Several updates, and games that end and are cut, within a hundred steps."""
-    named = settings.library().algorithms[agent].agent
-    known = settings.config(named)
+    named = hyperparameters.library().algorithms[agent].agent
+    known = hyperparameters.config(named)
     quick = {
         **QUICK.get(named, {}),
         "net_arch": [16, 16],
@@ -66,7 +66,7 @@ def brief(agent: str, environment: str, needs: Mapping[str, Any]) -> Cell:
         environment = cut(environment, 7)
     n_envs = 1 if "buffer_size" in known else 4
     start = cell(agent, (0, 1), environment=environment, n_envs=n_envs, hyperparameters=values, budget=128)
-    normalize = settings.library().lookup("Pendulum-v1", named).normalize and "Cut" in environment
+    normalize = hyperparameters.library().lookup("Pendulum-v1", named).normalize and "Cut" in environment
     return replace(start, evaluation=BRIEF, normalize=normalize)
 
 
@@ -118,10 +118,10 @@ def test_every_mutation_is_documented() -> None:
 
 
 def test_agents_and_environments_exist() -> None:
-    known = settings.library().algorithms
+    known = hyperparameters.library().algorithms
     for mutation in CORPUS:
         for agent, _ in mutation.pairs:
-            options = set(settings.config(known[agent].agent))
+            options = set(hyperparameters.config(known[agent].agent))
             assert set(mutation.needs) <= options
 
 
@@ -195,7 +195,7 @@ def test_what_shows_after_an_interruption(id: str, algorithm: str, state: Callab
 
     def resumed() -> float:
         new = training(algorithm, budget=0)
-        snapshot.restore(new, snapshot.capture(old))
+        object_state.restore(new, object_state.capture(old))
         return state(new.agent)
 
     with planted(corpus.find(id)):

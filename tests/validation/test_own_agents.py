@@ -14,20 +14,17 @@ from torch import Tensor
 
 from rlparity import seeding
 from rlparity.buffers.replay import Replay, Rollout
-from rlparity.environments import cartpole as classic
-from rlparity.environments import episode_statistics as books
-from rlparity.environments import gymnasium_env as generic
+from rlparity.environments import cartpole, episode_statistics, gymnasium_env
 from rlparity.environments.action_scaling import Bounds
 from rlparity.environments.normalization import Normalised
 from rlparity.nn import networks
 from rlparity.objectives import targets
 from rlparity.records import Step
-from rlparity.training import object_state as snapshot
-from rlparity.validation import plain_environments as contract_worlds
+from rlparity.training import object_state
+from rlparity.validation import plain_environments
 from rlparity.validation.contract import check as contract
 from rlparity.validation.contract.own_agents import check as contract_agent
-from rlparity.validation.contract.own_agents import fault_showing_env as contract_arena
-from rlparity.validation.contract.own_agents import normalization as contract_normaliser
+from rlparity.validation.contract.own_agents import fault_showing_env, normalization
 
 Around = Callable[..., Any]
 
@@ -121,7 +118,7 @@ PLANTED: list[tuple[str, Any, str, Around, str, str]] = [
     # fault's place, what takes it, look, configuration, and what is said
     (
         "steps are Gymnasium's at its time limit",
-        classic.CartPole,
+        cartpole.CartPole,
         "step",
         limits_end,
         "ppo",
@@ -129,16 +126,23 @@ PLANTED: list[tuple[str, Any, str, Around, str, str]] = [
     ),
     (
         "steps are Gymnasium's at ends and short limits",
-        generic.GymTask,
+        gymnasium_env.GymTask,
         "step",
         successor_is_the_reset,
         "ppo",
         "next_obs",
     ),
-    ("books are RecordEpisodeStatistics'", books.Books, "add", half_the_rewards, "ppo", "booked is"),
+    (
+        "books are RecordEpisodeStatistics'",
+        episode_statistics.Books,
+        "add",
+        half_the_rewards,
+        "ppo",
+        "booked is",
+    ),
     (
         "evaluations are the games that were played",
-        books.Books,
+        episode_statistics.Books,
         "add",
         half_the_rewards,
         "ppo",
@@ -178,7 +182,7 @@ PLANTED: list[tuple[str, Any, str, Around, str, str]] = [
         "ppo-normalised",
         "theta differs",
     ),
-    ("an interrupted run goes on", snapshot, "_attributes", without_moments, "ppo", "saved at step 89; "),
+    ("an interrupted run goes on", object_state, "_attributes", without_moments, "ppo", "saved at step 89; "),
     ("worlds share no stream", seeding.Streams, "environments", overlapping, "ppo", "repeat another's seed"),
     (
         "the same seed is the same run",
@@ -251,7 +255,7 @@ def test_a_seed_that_fails_may_not_take_another_with_it(monkeypatch: pytest.Monk
 
 def test_sums_are_moments_by_hand() -> None:
     """[0, 2] and [4]: mean 2, variance 8/3, but for a prior that counts as 1e-4 zeros."""
-    sums = contract_normaliser.Sums(())
+    sums = normalization.Sums(())
     sums.add(np.array([0.0, 2.0]))
     sums.add(np.array([4.0]))
     assert sums.mean == pytest.approx(2, abs=1e-3)
@@ -260,7 +264,7 @@ def test_sums_are_moments_by_hand() -> None:
 
 
 def test_the_arena_ends_in_every_way() -> None:
-    env = gym.make(contract_arena.CONTINUOUS)
+    env = gym.make(fault_showing_env.CONTINUOUS)
     env.reset(seed=0)
     ways = set()
     for _ in range(3000):
@@ -272,8 +276,10 @@ def test_the_arena_ends_in_every_way() -> None:
 
 
 def test_a_short_time_limit_is_the_same_environment() -> None:
-    moments = contract_worlds.replay(contract_worlds.cut("Pendulum-v1", 7), 3, [np.zeros(1, np.float32)] * 15)
+    moments = plain_environments.replay(
+        plain_environments.cut("Pendulum-v1", 7), 3, [np.zeros(1, np.float32)] * 15
+    )
     assert [moment.cut for moment in moments] == [t % 7 == 6 for t in range(15)]
-    plain = contract_worlds.replay("Pendulum-v1", 3, [np.zeros(1, np.float32)] * 7)
+    plain = plain_environments.replay("Pendulum-v1", 3, [np.zeros(1, np.float32)] * 7)
     assert [moment.reward for moment in moments[:7]] == [moment.reward for moment in plain]
     assert moments[6].game == (pytest.approx(sum(moment.reward for moment in plain)), 7)

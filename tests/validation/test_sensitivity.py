@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 
 from rlparity import records
-from rlparity.analysis import sequential_tests as looks
+from rlparity.analysis import sequential_tests
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
 from rlparity.reporting.pages import sensitivity as sensitivity_page
-from rlparity.suites import hyperparameters as settings
+from rlparity.suites import hyperparameters
 from rlparity.validation.mutations.corpus import CORPUS
 from rlparity.validation.sensitivity import plan as sensitivity_plan
 from rlparity.validation.sensitivity import run as sensitivity
@@ -228,13 +228,15 @@ def learning(seeds: int, rng: np.random.Generator, top: float = 100.0, noise: fl
     return top * rise + 5 * rng.normal(size=seeds) + noise * rng.normal(size=(POINTS + 1, seeds))
 
 
-def arm(returns: np.ndarray) -> looks.Arm:
-    return looks.Arm(pd.DataFrame(returns, index=[k * BUDGET // POINTS for k in range(POINTS + 1)]))
+def arm(returns: np.ndarray) -> sequential_tests.Arm:
+    return sequential_tests.Arm(
+        pd.DataFrame(returns, index=[k * BUDGET // POINTS for k in range(POINTS + 1)])
+    )
 
 
 def test_a_look_sees_what_is_far_below(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    judged = looks.Case(case(tmp_path, learning(10, rng)))
+    judged = sequential_tests.Case(case(tmp_path, learning(10, rng)))
     assert judged.tests == 5
     assert judged.obstacle() == ""
     verdict, evidence = judged.judge(5, arm(learning(10, rng, top=20)))
@@ -245,7 +247,7 @@ def test_a_look_sees_what_is_far_below(tmp_path: Path) -> None:
 def test_only_the_last_look_calls_equal(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     reference = learning(20, rng)
-    judged = looks.Case(case(tmp_path, reference))
+    judged = sequential_tests.Case(case(tmp_path, reference))
     assert [judged.judge(point, arm(reference))[0] for point in (5, 10, 15, 20)] == [
         "INCONCLUSIVE",
         "INCONCLUSIVE",
@@ -256,7 +258,7 @@ def test_only_the_last_look_calls_equal(tmp_path: Path) -> None:
 
 def test_the_final_return_counts_too(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    judged, late = looks.Case(case(tmp_path, learning(10, rng))), learning(10, rng)
+    judged, late = sequential_tests.Case(case(tmp_path, learning(10, rng))), learning(10, rng)
     late[-1] -= 60
     verdict, evidence = judged.judge(20, arm(late))
     assert verdict == "WORSE" and evidence.startswith("final at step 10,000: ")
@@ -266,14 +268,14 @@ def test_an_evaluation_on_the_way_is_no_final_return(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     content = case(tmp_path, learning(10, rng))
     content["cell"]["evaluation"]["points"] = 2 * POINTS  # training ends at half its budget
-    judged, late = looks.Case(content), learning(10, rng)
+    judged, late = sequential_tests.Case(content), learning(10, rng)
     late[-1] -= 60
     assert judged.tests == 4
     verdict, evidence = judged.judge(20, arm(late))
     assert verdict != "WORSE" and evidence.startswith("auc at step 10,000: ")
 
 
-class Unadjusted(looks.Case):
+class Unadjusted(sequential_tests.Case):
     tests = 1  # type: ignore[assignment]
 
 
@@ -281,7 +283,7 @@ def test_looks_do_not_add_up_to_false_alarms(tmp_path: Path) -> None:
     """Of 160 agents like the reference, at most one in twenty is stopped by any of four looks; by the same
     looks without adjustment, more are."""
     rng = np.random.default_rng(3)
-    alarms = {looks.Case: 0, Unadjusted: 0}
+    alarms = {sequential_tests.Case: 0, Unadjusted: 0}
     for _ in range(16):
         content = case(tmp_path, learning(10, rng, noise=30))
         judges = {kind: kind(content) for kind in alarms}
@@ -290,12 +292,12 @@ def test_looks_do_not_add_up_to_false_alarms(tmp_path: Path) -> None:
             for kind, judged in judges.items():
                 found = (judged.judge(point, equal)[0] for point in (5, 10, 15, 20))
                 alarms[kind] += any(verdict in ("WORSE", "BETTER") for verdict in found)
-    assert alarms[looks.Case] <= 8 < alarms[Unadjusted], alarms
+    assert alarms[sequential_tests.Case] <= 8 < alarms[Unadjusted], alarms
 
 
 def test_a_reference_that_did_not_learn_decides_nothing(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    judged = looks.Case(case(tmp_path, learning(10, rng), random=100.0))
+    judged = sequential_tests.Case(case(tmp_path, learning(10, rng), random=100.0))
     assert judged.obstacle() == "reference did not learn"
 
 
@@ -398,4 +400,4 @@ def test_no_outcomes_are_told(tmp_path: Path) -> None:
 
 def test_a_suite_of_trainings_is_refused() -> None:
     with pytest.raises(UserError, match="unknown key 'environments'"):
-        sensitivity_plan.load(settings.root() / "workflow" / "suites" / "smoke.yaml")
+        sensitivity_plan.load(hyperparameters.root() / "workflow" / "suites" / "smoke.yaml")

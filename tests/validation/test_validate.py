@@ -16,17 +16,14 @@ import pytest
 from monitor_logs import monitor
 
 from rlparity.__main__ import main as command_line
-from rlparity.candidates import process_group as candidate_work
+from rlparity.candidates import process_group
 from rlparity.cell import Cell
-from rlparity.cli import pipeline as stages
+from rlparity.cli import pipeline
 from rlparity.errors import UserError
 from rlparity.records import write, write_bytes
-from rlparity.reporting.pages import validation as validation_page
-from rlparity.suites import hyperparameters as settings
-from rlparity.suites import suite
-from rlparity.validation import junit, statistics, validate
-from rlparity.validation import quick_layers as layers
-from rlparity.validation import request as asked
+from rlparity.reporting.pages import validation
+from rlparity.suites import hyperparameters, suite
+from rlparity.validation import junit, quick_layers, request, statistics, validate
 from rlparity.validation.checks import Check
 from rlparity.validation.contract.candidates import command as contract_command
 from rlparity.validation.quick_layers import NotRun
@@ -52,8 +49,8 @@ evaluation: {points: 4, episodes: 2, final_episodes: 2}
 @pytest.fixture(autouse=True)
 def _in_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    settings.root.cache_clear()
-    settings.library.cache_clear()
+    hyperparameters.root.cache_clear()
+    hyperparameters.library.cache_clear()
 
 
 @pytest.fixture
@@ -86,15 +83,15 @@ def question(tiny: Path, **changes: Any) -> Asked:
     ],
 )
 def test_a_candidate_without_a_name_is_called_after_what_it_is(kind: str, text: str, name: str) -> None:
-    assert asked.name_of(kind, text) == name
+    assert request.name_of(kind, text) == name
 
 
 def test_returns_are_told_by_keys() -> None:
-    told = asked.returns(["tag=charts/x", "columns.env_step=step", "n_envs=4", "deterministic=false"])
+    told = request.returns(["tag=charts/x", "columns.env_step=step", "n_envs=4", "deterministic=false"])
     expected = {"tag": "charts/x", "columns": {"env_step": "step"}, "n_envs": 4, "deterministic": False}
     assert told == expected
     with pytest.raises(UserError, match="write KEY=VALUE"):
-        asked.returns(["tag"])
+        request.returns(["tag"])
 
 
 @pytest.mark.parametrize(
@@ -107,12 +104,12 @@ def test_returns_are_told_by_keys() -> None:
 )
 def test_what_cannot_be_a_reference_is_one_line(text: str, line: str) -> None:
     with pytest.raises(UserError, match=line):
-        asked.configuration(text)
-    assert asked.configuration("sb3/ppo") == asked.configuration("ppo") == "ppo"
+        request.configuration(text)
+    assert request.configuration("sb3/ppo") == request.configuration("ppo") == "ppo"
 
 
 def test_the_plan_holds_candidate_reference_and_random_agent(tiny: Path) -> None:
-    plan = asked.plan(question(tiny, name="theirs", seeds=["0-2"]))
+    plan = request.plan(question(tiny, name="theirs", seeds=["0-2"]))
     arms: dict[str, list[int]] = {}
     for cell in plan.cells:
         arms.setdefault(f"{cell.implementation}/{cell.algorithm}", []).extend(cell.seeds)
@@ -122,9 +119,9 @@ def test_the_plan_holds_candidate_reference_and_random_agent(tiny: Path) -> None
 
 def test_a_suite_without_the_configuration_is_refused(tiny: Path) -> None:
     with pytest.raises(UserError, match="no environment has 'sac' among its algorithms"):
-        asked.plan(question(tiny, against="sac"))
+        request.plan(question(tiny, against="sac"))
     with pytest.raises(UserError, match="unknown environment 'Acrobot-v1'; choose from CartPole-v1"):
-        asked.plan(question(tiny, environments=["Acrobot-v1"]))
+        request.plan(question(tiny, environments=["Acrobot-v1"]))
 
 
 # --- the status
@@ -139,7 +136,7 @@ def findings(
         Verdict("CartPole-v1", end, word, end == "auc", f"{word}: told")
         for end, word in zip(ends, words, strict=False)
     ]
-    return Findings(asked.plan(question(tiny)), list(checks), dict(left_out), verdicts=verdicts)
+    return Findings(request.plan(question(tiny)), list(checks), dict(left_out), verdicts=verdicts)
 
 
 BROKEN, DIFFERS = Check("contract", "save and load", False, "lost"), Check("parity", "default", False, "1e-2")
@@ -218,7 +215,7 @@ def test_the_page_of_what_could_not_be_run(tiny: Path, tmp_path: Path) -> None:
         ("contract", "not run"),
         ("statistics", "not run"),
     ]
-    page = validation_page.render(tmp_path, found.plan.title)
+    page = validation.render(tmp_path, found.plan.title)
     assert "there is no module x" in page.read_text()
 
 
@@ -238,8 +235,8 @@ with open("monitor.csv", "w") as file:
 def command(tiny: Path, seeding: str) -> list[Check]:
     (tiny.parent / "learn.py").write_text(LEARN.format(seeding=seeding))
     candidate = {"command": "python learn.py {seed} {budget}", "folder": str(tiny.parent)}
-    plan = asked.plan(question(tiny, candidate={**candidate, "returns": {"n_envs": 1}}))
-    return contract_command.check(asked.cells_of(plan, "learn")[0])
+    plan = request.plan(question(tiny, candidate={**candidate, "returns": {"n_envs": 1}}))
+    return contract_command.check(request.cells_of(plan, "learn")[0])
 
 
 @pytest.mark.parametrize(
@@ -260,7 +257,7 @@ def test_contract_of_a_command(tiny: Path, seeding: str, failed: str) -> None:
 
 def theirs(tiny: Path, **candidate: Any) -> Cell:
     """The first cell of a candidate."""
-    return asked.cells_of(asked.plan(question(tiny, candidate=candidate, name="theirs")), "theirs")[0]
+    return request.cells_of(request.plan(question(tiny, candidate=candidate, name="theirs")), "theirs")[0]
 
 
 def test_a_command_that_cannot_be_started_has_no_contract(tiny: Path) -> None:
@@ -278,7 +275,7 @@ def test_time_limit_of_the_contract_of_a_command(
     def run(words: Any, where: Any, log: Any, limit_s: float, *_: Any) -> None:
         limits.append(limit_s)
 
-    monkeypatch.setattr(candidate_work, "run", run)
+    monkeypatch.setattr(process_group, "run", run)
     contract_command.check(theirs(tiny, command="python learn.py {seed}", **given))
     assert limits == [limit] * 3
 
@@ -318,7 +315,9 @@ class Crashes(TinyPPO):
 def test_a_crash_in_another_process_is_a_failed_check(tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "crashes.py").write_text(CRASHES.format(examples=str(EXAMPLES)))
     found = findings(tiny, ["EQUIVALENT"])
-    found.checks = layers.of_entry("parity", theirs(tiny, entry="crashes:Crashes", folder=str(tmp_path)))
+    found.checks = quick_layers.of_entry(
+        "parity", theirs(tiny, entry="crashes:Crashes", folder=str(tmp_path))
+    )
     assert [tuple(check)[:3] for check in found.checks] == [("parity", "comes to an end", False)]
     assert found.checks[0].detail.startswith("its process crashed by signal SIGSEGV")
     assert (found.status(), found.status(strict=True)) == (0, 1)
@@ -326,7 +325,7 @@ def test_a_crash_in_another_process_is_a_failed_check(tiny: Path, tmp_path: Path
 
 def test_the_time_limit_reaches_the_contract(tiny: Path) -> None:
     made = theirs(tiny, entry="misbehaving.py:Hangs", folder=str(EXAMPLES), time_limit_s=0.5)
-    (check,) = layers.of_entry("contract", made)
+    (check,) = quick_layers.of_entry("contract", made)
     assert not check.passed and "nothing happened for 0.5 s (time_limit_s)" in check.detail
 
 
@@ -341,10 +340,10 @@ def test_time_limits_of_layers(
 
     def run(words: list[str], where: Any, log: Any, limit_s: float, *_: Any) -> None:
         limits.append((json.loads(words[words.index("--asked") + 1])["time_limit_s"], limit_s))
-        raise candidate_work.Stopped("was stopped")
+        raise process_group.Stopped("was stopped")
 
-    monkeypatch.setattr(candidate_work, "run", run)
-    (check,) = layers.of_entry(
+    monkeypatch.setattr(process_group, "run", run)
+    (check,) = quick_layers.of_entry(
         "contract", theirs(tiny, entry="tests/support/examples/tiny_ppo.py:TinyPPO", **given)
     )
     assert limits == [(inner, outer)] and (check.layer, check.passed) == ("contract", False)
@@ -355,28 +354,28 @@ def test_a_process_without_a_result_has_failed_one_that_never_ran_has_not(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = theirs(tiny, entry="tests/support/examples/tiny_ppo.py:TinyPPO")
-    monkeypatch.setattr(candidate_work, "run", lambda *_: None)
-    (check,) = layers.of_entry("contract", made)
+    monkeypatch.setattr(process_group, "run", lambda *_: None)
+    (check,) = quick_layers.of_entry("contract", made)
     assert not check.passed and check.detail == "its process ended without a result"
 
     def run(*_: Any) -> None:
-        raise candidate_work.Stopped("could not be started: python: Cannot allocate memory")
+        raise process_group.Stopped("could not be started: python: Cannot allocate memory")
 
-    monkeypatch.setattr(candidate_work, "run", run)
+    monkeypatch.setattr(process_group, "run", run)
     with pytest.raises(NotRun, match="Cannot allocate memory"):
-        layers.of_entry("contract", made)
+        quick_layers.of_entry("contract", made)
 
 
 def test_parity_is_not_run_with_images(tiny: Path) -> None:
     made = theirs(tiny, entry="tests/support/examples/tiny_ppo.py:TinyPPO")
     with pytest.raises(NotRun, match="compared with vectors, and ALE/Pong-v5@nature shows images"):
-        layers.of_entry("parity", replace(made, environment="ALE/Pong-v5@nature"))
+        quick_layers.of_entry("parity", replace(made, environment="ALE/Pong-v5@nature"))
 
 
 def logged(tiny: Path, folder: Path) -> list[Check]:
     candidate = {"logs": "seed-{seed}", "folder": str(folder)}
-    plan = asked.plan(question(tiny, candidate=candidate))
-    return layers.of_logs(asked.cells_of(plan, "logs"))
+    plan = request.plan(question(tiny, candidate=candidate))
+    return quick_layers.of_logs(request.cells_of(plan, "logs"))
 
 
 def write_logs(folder: Path, shift: float = 0.0, seeds: int = 6, length: int = 25) -> None:
@@ -443,7 +442,7 @@ def _games(cell: Cell, seed: int) -> list[dict[str, Any]]:
 
 
 def test_shipped_references_are_restored(tiny: Path, tmp_path: Path) -> None:
-    plan = asked.plan(question(tiny))
+    plan = request.plan(question(tiny))
     ship(plan, tmp_path / "reports")
     there = statistics.references(plan, tmp_path / "results", tmp_path / "reports")
     assert [cell.seeds[0] for cell in there.cells] == [*range(6)] and not there.refused and not there.waiting
@@ -451,14 +450,14 @@ def test_shipped_references_are_restored(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_seeds_that_other_reports_ship_are_used_too(tiny: Path, tmp_path: Path) -> None:
-    ship(asked.plan(question(tiny)), tmp_path / "reports")
+    ship(request.plan(question(tiny)), tmp_path / "reports")
     tiny.write_text(SUITE.replace("seeds: [0-5]", "seeds: [0-1]"))
-    there = statistics.references(asked.plan(question(tiny)), tmp_path / "results", tmp_path / "reports")
+    there = statistics.references(request.plan(question(tiny)), tmp_path / "results", tmp_path / "reports")
     assert [cell.seeds[0] for cell in there.cells] == [*range(6)]
 
 
 def test_stale_references_are_refused_by_what_differs(tiny: Path, tmp_path: Path) -> None:
-    plan = asked.plan(question(tiny))
+    plan = request.plan(question(tiny))
     theirs = next(cell for cell in plan.cells if cell.implementation == "sb3")
     old = {**plan.parts(theirs)["versions"], "torch": "2.0.1"}
     ship(plan, tmp_path / "reports", fingerprint="0", versions=old)
@@ -466,7 +465,7 @@ def test_stale_references_are_refused_by_what_differs(tiny: Path, tmp_path: Path
     now = plan.parts(theirs)["versions"]["torch"]
     (line,) = there.refused
     assert not there.cells and f"torch is {now}, was 2.0.1" in line and "seeds 0, 1, 2, 3, 4, 5" in line
-    trained = asked.plan(question(tiny, references="train"))
+    trained = request.plan(question(tiny, references="train"))
     there = statistics.references(trained, tmp_path / "results", tmp_path / "reports")
     assert [cell.seeds[0] for cell in there.waiting] == [*range(6)]
 
@@ -501,8 +500,8 @@ def test_finished_logs_from_end_to_end(
     status: int,
     word: str,
 ) -> None:
-    monkeypatch.setattr(stages, "draw", lambda chosen, rest: None)
-    ship(asked.plan(question(tiny)), tmp_path / "reports")
+    monkeypatch.setattr(pipeline, "draw", lambda chosen, rest: None)
+    ship(request.plan(question(tiny)), tmp_path / "reports")
     write_logs(tmp_path / "runs", shift)
     xml = tmp_path / "junit.xml"
     options = ("--logs", "runs/seed-{seed}", "--name", "old", "--returns", "n_envs=1", "--junit", str(xml))

@@ -17,8 +17,7 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from rlparity.analysis import statistics as stats
-from rlparity.analysis import tables as table
+from rlparity.analysis import statistics, tables
 from rlparity.analysis.verdicts import ALPHA, ENDPOINTS, REFERENCE, Scores, decide, random_agent, tested
 from rlparity.errors import UserError
 
@@ -34,8 +33,8 @@ class Pool(NamedTuple):
 
     algorithm: str
     environment: str
-    scores: dict[str, stats.Array]  # (n,) in the same order of seeds
-    random: dict[str, stats.Array]  # (k,)
+    scores: dict[str, statistics.Array]  # (n,) in the same order of seeds
+    random: dict[str, statistics.Array]  # (k,)
 
     @property
     def size(self) -> int:
@@ -59,15 +58,15 @@ def calibrate(report: Path, into: Path, draws: int = DRAWS) -> tuple[pd.DataFram
     differences = [row for pool in found for row in false_differences(pool, margin, draws)]
     curves = [row for pool in found for row in power(pool, draws)]
     made = {"false_differences": differences, "power": curves}
-    frames = {name: table.frame(name, rows) for name, rows in made.items()}
+    frames = {name: tables.frame(name, rows) for name, rows in made.items()}
     for name, frame in frames.items():
-        table.write_csv(into, name, frame)
+        tables.write_csv(into, name, frame)
     return frames["false_differences"], frames["power"]
 
 
 def pools(report: Path) -> Iterator[Pool]:
     """Every reference of a suite's report that has enough seeds, failed ones left out."""
-    plan, scores = _plan(report), table.read(report / "scores.csv")
+    plan, scores = _plan(report), tables.read(report / "scores.csv")
     random, arms = random_agent(plan), Scores(scores)
     for environment in plan["environments"]:
         for algorithm in plan["algorithms"]:
@@ -122,7 +121,7 @@ def false_differences(pool: Pool, margin: float, draws: int = DRAWS) -> Iterator
 def _report(pool: Pool, x: np.ndarray, y: np.ndarray, margin: float) -> dict[str, tuple[str, float]]:
     """Verdict and unadjusted p of each endpoint, in a report that has these two rows."""
     rows = [tested(pool.scores[end][x], pool.scores[end][y], pool.random[end], margin) for end in ENDPOINTS]
-    for row, p in zip(rows, stats.holm([row["p_difference"] for row in rows]), strict=True):
+    for row, p in zip(rows, statistics.holm([row["p_difference"] for row in rows]), strict=True):
         row |= {"p_holm": p, "implementation": "drawn", "reference": REFERENCE, "failed_seeds": ""}
     return {end: (decide(row)[0], row["p_difference"]) for end, row in zip(ENDPOINTS, rows, strict=True)}
 
@@ -136,7 +135,7 @@ def power(pool: Pool, draws: int = DRAWS) -> Iterator[dict[str, Any]]:
         for seeds in (size for size in CURVE if 2 * size <= pool.size):
             rng = np.random.default_rng(SEED)
             pairs = [pool.draw(rng, seeds) for _ in range(draws)]
-            tests = [stats.welch(scores[x], scores[y]) for x, y in pairs]
+            tests = [statistics.welch(scores[x], scores[y]) for x, y in pairs]
             for margin in MARGINS:
                 width = margin * distance
                 by_shift = [_rates(tests, shift * width, width) for shift in (0, 1, 2)]
@@ -148,7 +147,7 @@ def power(pool: Pool, draws: int = DRAWS) -> Iterator[dict[str, Any]]:
                     "seeds": seeds,
                     "draws": draws,
                     "equivalent": by_shift[0][0],
-                    "planned": stats.tost_power(seeds, width, sd, sd),
+                    "planned": statistics.tost_power(seeds, width, sd, sd),
                     "equivalent_at_margin": by_shift[1][0],
                     "worse_at_margin": by_shift[1][1],
                     "worse_at_twice": by_shift[2][1],
@@ -156,9 +155,9 @@ def power(pool: Pool, draws: int = DRAWS) -> Iterator[dict[str, Any]]:
                 }
 
 
-def _rates(tests: list[stats.Welch], shift: float, width: float) -> tuple[float, float]:
+def _rates(tests: list[statistics.Welch], shift: float, width: float) -> tuple[float, float]:
     """Shares called EQUIVALENT and WORSE once the first arm of every test is lowered by `shift`."""
-    lowered = [stats.Welch(test.difference - shift, test.se, test.df) for test in tests]
+    lowered = [statistics.Welch(test.difference - shift, test.se, test.df) for test in tests]
     equivalent = np.array([test.p_equivalence(width) < ALPHA for test in lowered])
     worse = np.array([test.difference < 0 and test.p_difference() < ALPHA for test in lowered])
     return float(equivalent.mean()), float((worse & ~equivalent).mean())

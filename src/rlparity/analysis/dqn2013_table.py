@@ -12,8 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from rlparity.analysis import statistics as stats
-from rlparity.analysis import tables as table
+from rlparity.analysis import statistics, tables
 from rlparity.analysis.published_scores import NEEDED, read
 from rlparity.analysis.verdicts import Scores
 from rlparity.environments.atari_ids import games
@@ -46,13 +45,13 @@ def dqn2013(scores: pd.DataFrame, plan: Mapping[str, Any], paper: pd.DataFrame) 
     for (implementation, algorithm, environment), budget in cells.items():
         if environment in ours:
             arm = (environment, implementation, algorithm, "final")
-            low, high = stats.mean_interval(arms(*arm))
+            low, high = statistics.mean_interval(arms(*arm))
             who = {"implementation": implementation, "algorithm": algorithm, "environment": environment}
             score = {"value": arms(*arm).mean() if len(arms(*arm)) else None, "ci_low": low, "ci_high": high}
             about = {"game": ours[environment].name, "metric": "mean final return", "budget": budget}
             lost = {"seeds": len(arms(*arm)), "failed_seeds": arms.failed(*arm)}
             rows.append(who | about | score | lost)
-    return table.frame("dqn2013", rows)
+    return tables.frame("dqn2013", rows)
 
 
 def _printed(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from rlparity.analysis import statistics as stats
-from rlparity.analysis import tables as table
+from rlparity.analysis import tables
 from rlparity.analysis.published_scores import NEEDED, read
 from rlparity.analysis.verdicts import Scores
 from rlparity.environments.atari_ids import Game, games
@@ -74,7 +74,7 @@ def human_normalised(scores: pd.DataFrame, plan: Mapping[str, Any], known: pd.Da
             about |= {"budget": budgets.pop() if len(budgets) == 1 else np.nan}
             about |= {"citation": known.citation.iloc[0]}
             rows += [who | about | row for row in _estimates(ACROSS, strata)]
-    return table.frame("human_normalised", rows)
+    return tables.frame("human_normalised", rows)
 
 
 def _arms(plan: Mapping[str, Any], rated: Mapping[str, Game]) -> dict[tuple[str, str, str], dict[str, int]]:

@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from rlparity.analysis import statistics as stats
-from rlparity.analysis import tables as table
+from rlparity.analysis import statistics, tables
 from rlparity.analysis.schemas import ARM
 from rlparity.analysis.verdicts import ENDPOINTS, REFERENCE, TRAINING, random_agent
 
@@ -60,7 +59,7 @@ def score(points: pd.DataFrame, episodes: Path, runs: pd.DataFrame, plan: Mappin
     """
     rows: list[dict[str, Any]] = []
     found = logged(plan)
-    games = table.read(episodes) if found else pd.DataFrame()
+    games = tables.read(episodes) if found else pd.DataFrame()
     for one in found:
         budgets = {tuple(cell[key] for key in ARM): cell["budget"] for cell in plan["cells"]}
         for who in one.others():
@@ -77,7 +76,7 @@ def score(points: pd.DataFrame, episodes: Path, runs: pd.DataFrame, plan: Mappin
                     score = {**keys, "seed": seed, "endpoint": end, "value": value}
                     rows.append({**score, "terms": one.candidate[0]})
     terms = pd.Series([row.pop("terms") for row in rows], dtype=str)
-    return table.frame("scores", rows).assign(terms=terms)
+    return tables.frame("scores", rows).assign(terms=terms)
 
 
 def curves(episodes: Path, plan: Mapping[str, Any]) -> pd.DataFrame:
@@ -85,7 +84,7 @@ def curves(episodes: Path, plan: Mapping[str, Any]) -> pd.DataFrame:
     environment step at which a stretch of the budget ends."""
     rows: list[dict[str, Any]] = []
     found = logged(plan)
-    games = table.read(episodes) if found else pd.DataFrame()
+    games = tables.read(episodes) if found else pd.DataFrame()
     logging = [one for one in found if not games[_is(games, one.candidate)].empty]
     arms = {who: one for one in logging for who in (one.candidate, one.reference)}
     for who, one in arms.items():
@@ -94,7 +93,7 @@ def curves(episodes: Path, plan: Mapping[str, Any]) -> pd.DataFrame:
             keys = {**dict(zip(ARM, who, strict=True)), "protocol": "training", "seed": int(seed)}
             ends = [one.budget * (k + 1) // one.points for k in range(one.points)]
             rows += [{**keys, "env_step": at, "value": value} for at, value in zip(ends, values, strict=True)]
-    return table.frame("seed_curves", rows)
+    return tables.frame("seed_curves", rows)
 
 
 def _is(frame: pd.DataFrame, who: Who) -> pd.Series:
@@ -136,7 +135,7 @@ def _evaluated(one: Logged, points: pd.DataFrame) -> Values:
                 continue
             found["final"][who, seed] = float(value[-1])
             if len(grid) > 1:
-                found.setdefault("auc", {})[who, seed] = stats.area_under_curve(grid, value)
+                found.setdefault("auc", {})[who, seed] = statistics.area_under_curve(grid, value)
     return found
 
 
@@ -160,7 +159,7 @@ def _trained(one: Logged, games: pd.DataFrame, budgets: Mapping[Any, int]) -> Va
     return found
 
 
-def stretches(env_step: pd.Series, value: pd.Series, budget: int, n: int) -> stats.Array:
+def stretches(env_step: pd.Series, value: pd.Series, budget: int, n: int) -> statistics.Array:
     """Mean return of the games that ended in each of n equal stretches of the budget, (n,).
 
     A stretch in which none ended lies between its neighbours, or equals the nearest one.

@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rlparity.analysis import statistics as stats
-from rlparity.analysis import tables as table
+from rlparity.analysis import statistics, tables
 from rlparity.analysis.verdicts import FEWEST, REFERENCE, Scores, random_agent
 from rlparity.environments.atari_ids import FRAMES, game
 from rlparity.errors import UserError
@@ -133,7 +132,7 @@ def paper(
                     }
                     judged = judge(row, arms(*arm, "final"), chance, plan["margin"], differs)
                     rows.append({**_source(row, environment), **ours, **judged})
-    return table.frame("paper", rows)
+    return tables.frame("paper", rows)
 
 
 def best(curves: pd.DataFrame | None, environment: str, implementation: str, algorithm: str) -> float:
@@ -182,10 +181,14 @@ def differences(row: Mapping[str, Any], environment: str, budget: int, modes: li
 
 
 def judge(
-    row: Mapping[str, Any], ours: stats.Array, random: stats.Array, margin: float, differs: list[str]
+    row: Mapping[str, Any],
+    ours: statistics.Array,
+    random: statistics.Array,
+    margin: float,
+    differs: list[str],
 ) -> dict[str, Any]:
     """Verdict on one published value: our final returns (n,), the random agent's (k,), the suite's margin."""
-    low, high = stats.mean_interval(ours)
+    low, high = statistics.mean_interval(ours)
     tolerance = margin * abs(row["value"] - float(random.mean())) if len(random) else float("nan")
     if not len(random):
         differs = [*differs, "no random agent in the suite"]

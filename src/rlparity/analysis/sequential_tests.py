@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from rlparity.analysis import statistics as stats
+from rlparity.analysis import statistics
 from rlparity.analysis.verdicts import ENDPOINTS, REFERENCE, decide, tested
 
 INTERIM = ("auc",)  # endpoints of all looks but the last
@@ -34,14 +34,14 @@ class Arm:
 
     curve: pd.DataFrame
 
-    def scores(self, endpoint: str, env_step: int) -> stats.Array:
+    def scores(self, endpoint: str, env_step: int) -> statistics.Array:
         """Of the seeds that were evaluated up to that step, (n,)."""
         seen = self.curve[self.curve.index <= env_step].dropna(axis=1)
         if seen.empty:
             return np.array([])
         if endpoint == "final":
             return seen.iloc[-1].to_numpy()
-        return np.array([stats.area_under_curve(seen.index, seen[seed]) for seed in seen])
+        return np.array([statistics.area_under_curve(seen.index, seen[seed]) for seed in seen])
 
 
 def arm(files: Iterable[Path]) -> Arm:

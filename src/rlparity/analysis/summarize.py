@@ -14,9 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rlparity.analysis import logged_returns as comparable
-from rlparity.analysis import schemas as columns
-from rlparity.analysis import statistics as stats
+from rlparity.analysis import logged_returns, schemas, statistics
 from rlparity.analysis import tables as table
 from rlparity.analysis.dqn2013_table import dqn2013, printed
 from rlparity.analysis.human_normalized import human_normalised, references
@@ -26,7 +24,7 @@ from rlparity.analysis.verdicts import ENDPOINTS, TRAINING, Scores, pairs, verdi
 from rlparity.environments.atari_ids import games
 from rlparity.errors import UserError
 
-ARM = list(columns.ARM)
+ARM = list(schemas.ARM)
 TAUS = 51  # points of a performance profile
 ATARI = ("human_normalised", "dqn2013")  # tables that a suite without Atari games does not have
 PHASES = ("training", "evaluation", "wall")  # what a cell spends time on
@@ -41,10 +39,10 @@ def analyse(tables: Path, published_numbers: Path, into: Path) -> None:
     plan = _plan(tables / "plan.json")
     evaluations, runs = (table.read(tables / f"{name}.parquet") for name in ("evaluations", "runs"))
     points = evaluation_points(evaluations, plan)
-    trained = comparable.curves(tables / "episodes.parquet", plan)
+    trained = logged_returns.curves(tables / "episodes.parquet", plan)
     drawn = points if trained.empty else pd.concat([points, trained], ignore_index=True)
     scores, curve = score(points, runs, plan), curves(drawn)
-    equal = comparable.score(points, tables / "episodes.parquet", runs, plan)
+    equal = logged_returns.score(points, tables / "episodes.parquet", runs, plan)
     own = equal[equal["terms"] == equal["implementation"]]
     scores = pd.concat([scores, own[list(TABLES["scores"])]], ignore_index=True)
     made = {
@@ -93,7 +91,9 @@ def evaluation_points(evaluations: pd.DataFrame, plan: dict[str, Any]) -> pd.Dat
     points = points.merge(known, on=ARM, how="inner")
     points["clock"] = points["env_step"]
     nominal = points["clock"] * points["points"] // points["budget"] * points["budget"] // points["points"]
-    elsewhere = pd.MultiIndex.from_frame(points[ARM]).isin([one.candidate for one in comparable.logged(plan)])
+    elsewhere = pd.MultiIndex.from_frame(points[ARM]).isin(
+        [one.candidate for one in logged_returns.logged(plan)]
+    )
     points["env_step"] = nominal.where(~elsewhere, points["clock"])
     return points.sort_values(keys, kind="stable").reset_index(drop=True)
 
@@ -103,7 +103,7 @@ def score(points: pd.DataFrame, runs: pd.DataFrame, plan: dict[str, Any]) -> pd.
     or never reached the threshold."""
     curves = {key: curve for key, curve in points.groupby([*ARM, "seed", "protocol"])}
     main = {key[:3]: key[-1] for key in curves if key[-1] != "sampled"}
-    rows, elsewhere = [], {one.candidate for one in comparable.logged(plan)}
+    rows, elsewhere = [], {one.candidate for one in logged_returns.logged(plan)}
     for run in runs.sort_values([*ARM, "seed"]).to_dict("records"):
         arm = tuple(run[key] for key in ARM)
         if arm in elsewhere:
@@ -115,16 +115,18 @@ def score(points: pd.DataFrame, runs: pd.DataFrame, plan: dict[str, Any]) -> pd.
         whole = run["status"] == "done" and len(at_end) == 1
         values = {
             "final": at_end.iloc[0] if whole else np.nan,
-            "auc": stats.area_under_curve(curve["clock"], curve["value"]) if whole else np.nan,
+            "auc": statistics.area_under_curve(curve["clock"], curve["value"]) if whole else np.nan,
         }
         if threshold is not None and run["status"] != "unfinished":
-            values["time_to_threshold"] = stats.time_to_threshold(curve["clock"], curve["value"], threshold)
+            values["time_to_threshold"] = statistics.time_to_threshold(
+                curve["clock"], curve["value"], threshold
+            )
         who = {key: run[key] for key in SEED}
         rows += [{**who, "endpoint": endpoint, "value": value} for endpoint, value in values.items()]
     return table.frame("scores", rows)
 
 
-def _arms(scores: pd.DataFrame, *keys: str) -> Iterator[tuple[dict[str, Any], stats.Array, str]]:
+def _arms(scores: pd.DataFrame, *keys: str) -> Iterator[tuple[dict[str, Any], statistics.Array, str]]:
     """Each group's keys, the values there are (n,), and the seeds that have none."""
     for key, part in scores.groupby([*ARM, *keys]):
         missing = ", ".join(str(seed) for seed in part["seed"][part["value"].isna()])
@@ -135,8 +137,8 @@ def summary(scores: pd.DataFrame) -> pd.DataFrame:
     """Table `summary`: IQM, mean and median over seeds, with bootstrap intervals."""
     rows = []
     for who, x, failed in _arms(scores[scores["endpoint"].isin((*ENDPOINTS, *TRAINING))], "endpoint"):
-        for name, statistic in stats.STATISTICS.items():
-            low, high = stats.bootstrap_interval(statistic, x) if len(x) else (np.nan, np.nan)
+        for name, statistic in statistics.STATISTICS.items():
+            low, high = statistics.bootstrap_interval(statistic, x) if len(x) else (np.nan, np.nan)
             estimate = statistic(x) if len(x) else np.nan
             interval = {"ci_low": low, "ci_high": high, "seeds": len(x), "failed_seeds": failed}
             rows.append({**who, "statistic": name, "estimate": estimate, **interval})
@@ -150,9 +152,9 @@ def curves(points: pd.DataFrame) -> pd.DataFrame:
         grid = part.pivot_table(index="env_step", columns="seed", values="value")
         for seeds, rows in grid.groupby(grid.notna().apply(tuple, axis=1)):  # failed seeds end early
             values = rows.to_numpy()[:, list(seeds)]
-            low, high = stats.bootstrap_interval(stats.iqm, values)
+            low, high = statistics.bootstrap_interval(statistics.iqm, values)
             numbers = {
-                "iqm": stats.iqm(values),
+                "iqm": statistics.iqm(values),
                 "ci_low": low,
                 "ci_high": high,
                 "mean": values.mean(-1),
@@ -175,7 +177,7 @@ def profiles(scores: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for who, x, _ in _arms(final):
         tau = grids[who["environment"]]
-        for numbers in zip(tau, *stats.performance_profile(x, tau), strict=True):
+        for numbers in zip(tau, *statistics.performance_profile(x, tau), strict=True):
             rows.append({**who, **dict(zip(("tau", "fraction", "ci_low", "ci_high"), numbers, strict=True))})
     return table.frame("profiles", rows)
 
@@ -185,13 +187,13 @@ def improvement(
 ) -> pd.DataFrame:
     """Table `improvement`: probability that a seed scores above one of the reference's."""
     arms, rows = Scores(scores, equal), []
-    chance: Callable[..., stats.Array] = stats.probability_of_improvement
+    chance: Callable[..., statistics.Array] = statistics.probability_of_improvement
     for pair in pairs(plan, arms):
         for endpoint, terms in arms.judged(pair):
             x = arms(pair.environment, pair.implementation, pair.algorithm, endpoint, terms)
             y = arms(pair.environment, *pair.judge, endpoint, terms)
             if len(x) and len(y):
-                low, high = stats.bootstrap_interval(chance, x, y)
+                low, high = statistics.bootstrap_interval(chance, x, y)
                 who = {**pair._asdict(), "endpoint": endpoint}
                 rows.append({**who, "probability": chance(x, y), "ci_low": low, "ci_high": high})
     return table.frame("improvement", rows)
@@ -210,7 +212,7 @@ def thresholds(scores: pd.DataFrame, runs: pd.DataFrame, plan: dict[str, Any]) -
                 "threshold": plan["environments"][who["environment"]]["threshold"],
                 "reached": part["value"].notna().sum(),
                 "seeds": len(part),
-                "median_env_step": stats.censored_median(part["value"]),
+                "median_env_step": statistics.censored_median(part["value"]),
                 "budget": budgets[key],
                 "failed_seeds": ", ".join(str(seed) for seed in part["seed"] if (*key, seed) in failed),
             }

@@ -22,8 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from rlparity.analysis import statistics as stats
-from rlparity.analysis import tables as table
+from rlparity.analysis import statistics, tables
 
 ENDPOINTS = ("auc", "final")  # the primary one first
 TRAINING = ("training_auc", "training_final")  # the same of returns in training, where a candidate logs them
@@ -63,7 +62,7 @@ class Scores:
 
     def __call__(
         self, environment: str, implementation: str, algorithm: str, endpoint: str, terms: str = ""
-    ) -> stats.Array:
+    ) -> statistics.Array:
         """Scores of the seeds that have one, (n,)."""
         return self._arm(terms, environment, implementation, algorithm, endpoint).dropna().to_numpy()
 
@@ -125,13 +124,15 @@ def verdicts(
             names |= {"implementation": pair.implementation, "reference": pair.reference}
             failed = "; ".join(f"{who} {seeds}" for who, seeds in lost.items() if seeds)
             rows.append({**names, **compare(x, y, z, plan["margin"]), "failed_seeds": failed})
-    for row, p in zip(rows, stats.holm([row["p_difference"] for row in rows]), strict=True):
+    for row, p in zip(rows, statistics.holm([row["p_difference"] for row in rows]), strict=True):
         row["p_holm"] = p
         row["verdict"], row["reason"] = decide(row)
-    return table.frame("verdicts", rows)
+    return tables.frame("verdicts", rows)
 
 
-def compare(x: stats.Array, y: stats.Array, random: stats.Array, margin: float) -> dict[str, Any]:
+def compare(
+    x: statistics.Array, y: statistics.Array, random: statistics.Array, margin: float
+) -> dict[str, Any]:
     """The numbers of one row, from the scores of implementation (n,), reference (m,) and random agent (k,).
 
     `margin` and `smallest_margin` are fractions of the distance |mean(reference) - mean(random)|.
@@ -139,13 +140,15 @@ def compare(x: stats.Array, y: stats.Array, random: stats.Array, margin: float) 
     row = tested(x, y, random, margin)
     distance, sds = row["distance"], [float(arm.std(ddof=1)) if len(arm) > 1 else np.nan for arm in (x, y)]
     known = np.isfinite([distance, *sds]).all()
-    needed = stats.seeds_needed(margin * distance, sds[0], sds[1]) if known else 0
+    needed = statistics.seeds_needed(margin * distance, sds[0], sds[1]) if known else 0
     return row | {"seeds_needed": ">1000" if needed is None else str(needed or "")}
 
 
-def tested(x: stats.Array, y: stats.Array, random: stats.Array, margin: float) -> dict[str, Any]:
+def tested(
+    x: statistics.Array, y: statistics.Array, random: statistics.Array, margin: float
+) -> dict[str, Any]:
     """The part of `compare` that decides: means, intervals, p values, and what stands in the way."""
-    welch = stats.welch(x, y)
+    welch = statistics.welch(x, y)
     low, high = welch.interval(1 - 2 * ALPHA)
     ci95_low, ci95_high = welch.interval(0.95)
     means = [float(arm.mean()) if len(arm) else np.nan for arm in (x, y, random)]
@@ -170,7 +173,7 @@ def tested(x: stats.Array, y: stats.Array, random: stats.Array, margin: float) -
     }
 
 
-def _obstacle(x: stats.Array, y: stats.Array, random: stats.Array) -> str:
+def _obstacle(x: statistics.Array, y: statistics.Array, random: statistics.Array) -> str:
     """Why nothing can be decided; empty where something can."""
     if not len(y):
         return "no finished run of the reference"
@@ -180,7 +183,7 @@ def _obstacle(x: stats.Array, y: stats.Array, random: stats.Array) -> str:
         return f"fewer than {FEWEST} seeds"
     if len(random) < 2:
         return "fewer than 2 seeds of the random agent"
-    above = stats.welch(y, random)
+    above = statistics.welch(y, random)
     return "reference did not learn" if above.difference <= 3 * above.se else ""
 
 

@@ -13,9 +13,9 @@ from io import StringIO
 from pathlib import Path
 
 from rlparity.errors import UserError
-from rlparity.provenance import host as provenance
+from rlparity.provenance import host
 from rlparity.records import write_bytes
-from rlparity.suites import hyperparameters as settings
+from rlparity.suites import hyperparameters
 from rlparity.suites.forecast import DAG
 
 COLUMNS = ("cells", "seconds", "seconds_again", "hardware", "versions", "commit")
@@ -36,9 +36,9 @@ def measure(sizes: Sequence[int], reports: Path) -> None:
 
 
 def _where() -> tuple[str, str, str]:
-    hardware, versions = provenance.hardware(), provenance.versions()
+    hardware, versions = host.hardware(), host.versions()
     about = f"{hardware['cpu']}, {hardware['cores']} cores"
-    return about, f"snakemake {versions['snakemake']}", provenance.git()["commit"] or ""
+    return about, f"snakemake {versions['snakemake']}", host.git()["commit"] or ""
 
 
 def _dry_runs(size: int) -> tuple[float, float]:
@@ -54,7 +54,7 @@ def _dry_runs(size: int) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "dag.yaml")
         file.write_text(json.dumps(suite), encoding="utf-8")
-        root = settings.root()
+        root = hyperparameters.root()
         command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "all", "--cores", "1"]
         command += ["--snakefile", str(root / "Snakefile"), "--configfile", str(file), "--directory", folder]
         return _timed(command, root), _timed(command, root)

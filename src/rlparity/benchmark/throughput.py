@@ -23,13 +23,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from rlparity.benchmark import flops as arithmetic
+from rlparity.benchmark import flops
 from rlparity.cell import Cell
-from rlparity.environments import metadata as worlds
+from rlparity.environments import metadata
 from rlparity.errors import UserError
-from rlparity.provenance import host as provenance
+from rlparity.provenance import host
 from rlparity.records import SCHEMAS, write, write_bytes
-from rlparity.runs import malloc as allocator
+from rlparity.runs import malloc
 from rlparity.runs.run_cell import configuration
 from rlparity.suites import devices, suite
 
@@ -88,9 +88,9 @@ def main(arguments: Sequence[str]) -> int:
         print(json.dumps(timed(Cell.from_json(chosen.child))))
         return 0
     if chosen.dag:
-        from rlparity.benchmark import dag as bench_dag
+        from rlparity.benchmark import dag
 
-        bench_dag.measure(_numbers(chosen.dag), chosen.reports)
+        dag.measure(_numbers(chosen.dag), chosen.reports)
         return 0
     sizes = _numbers(chosen.seeds)
     if chosen.rounds < 1:
@@ -103,10 +103,10 @@ def main(arguments: Sequence[str]) -> int:
         rows += [{**row, "settings": settings} for row in compare(plan, chosen.rounds)]
     folder = chosen.reports / "benchmark"
     save(folder / "throughput.csv", rows)
-    from rlparity.reporting.pages import benchmark as benchmark_page
+    from rlparity.reporting.pages import benchmark
     from rlparity.reporting.pages.suite import report
 
-    print(benchmark_page.render(folder))
+    print(benchmark.render(folder))
     report.render_index(chosen.reports)
     return 0
 
@@ -126,7 +126,7 @@ def timed(cell: Cell) -> dict[str, float]:
     import torch
 
     torch.set_num_threads(1)
-    allocator.keep_freed_memory()
+    malloc.keep_freed_memory()
     trainer = import_module(
         "rlparity.references.sb3" if cell.implementation == "sb3" else "rlparity.training.loop"
     )
@@ -138,17 +138,17 @@ def timed(cell: Cell) -> dict[str, float]:
             write(Path(folder), kind, getattr(rows, kind))
         seconds = time.perf_counter() - started
     rate = cell.budget * len(cell.seeds) / seconds
-    found = {"steps_per_second": rate, "peak_memory_mib": provenance.peak_memory_mib()}
+    found = {"steps_per_second": rate, "peak_memory_mib": host.peak_memory_mib()}
     operations = _operations(cell)
     if operations is not None and cell.device == "cpu":
-        found |= {"gflops": operations / seconds / 1e9, "machine_gflops": arithmetic.best_rate() / 1e9}
+        found |= {"gflops": operations / seconds / 1e9, "machine_gflops": flops.best_rate() / 1e9}
     return found
 
 
 def _operations(cell: Cell) -> float | None:
     """Floating-point operations of all updates of a cell; None where they are not counted."""
-    world, values = worlds.probe(cell.environment), configuration(replace(cell, implementation="scratch"))
-    once = arithmetic.per_update(cell.agent, values, world.observation_size, world.action_size)
+    world, values = metadata.probe(cell.environment), configuration(replace(cell, implementation="scratch"))
+    once = flops.per_update(cell.agent, values, world.observation_size, world.action_size)
     if once is None:
         return None
     updates = (cell.budget - values["learning_starts"]) // values["train_freq"] * values["gradient_steps"]
@@ -221,8 +221,8 @@ def _tell(cell: Cell, turn: int, result: dict[str, float], ratio: float) -> None
 
 
 def _row(cell: Cell, measured: list[dict[str, float]], ratios: list[float]) -> dict[str, Any]:
-    versions = provenance.versions()
-    hardware = provenance.hardware()
+    versions = host.versions()
+    hardware = host.hardware()
     gpu = [hardware["gpu"]] if cell.device == "cuda" else []
     named = ("torch", "stable-baselines3", "sb3-contrib", "gymnasium", "mujoco", "ale-py", "numpy")
     return {
@@ -245,7 +245,7 @@ def _row(cell: Cell, measured: list[dict[str, float]], ratios: list[float]) -> d
             {"n_envs": cell.n_envs, "normalize": cell.normalize, **cell.hyperparameters}, sort_keys=True
         ),
         "versions": ", ".join(f"{name} {versions[name]}" for name in named if name in versions),
-        "commit": provenance.git()["commit"] or "",
+        "commit": host.git()["commit"] or "",
     }
 
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rlparity.candidates import process_group as candidate_work
+from rlparity.candidates import process_group
 from rlparity.cell import Cell
-from rlparity.environments import metadata as worlds
+from rlparity.environments import metadata
 from rlparity.errors import UserError
 from rlparity.log_readers import convert as logs
 from rlparity.log_readers.checks import Expected
@@ -63,12 +63,12 @@ def run(cell: Cell, folder: Path, rows: Rows) -> tuple[str, ...]:
     limit = time_limit_s(cell.candidate, cell.budget)
     problem = ""
     rows.start()
-    with candidate_work.folder() as work:
+    with process_group.folder() as work:
         command = words(cell, base, work)
-        variables = candidate_work.environment(base)
+        variables = process_group.environment(base)
         try:
-            candidate_work.run(command, work, folder / "candidate.log", limit, variables, None)
-        except candidate_work.Stopped as stopped:
+            process_group.run(command, work, folder / "candidate.log", limit, variables, None)
+        except process_group.Stopped as stopped:
             problem = str(stopped)
         rows.finish()
         try:
@@ -95,7 +95,7 @@ def _read(cell: Cell, work: Path) -> logs.Logged:
 
 def expected(cell: Cell, how: Reading) -> Expected:
     """What the logs of a cell have to fit."""
-    limit = worlds.probe(cell.environment).time_limit
+    limit = metadata.probe(cell.environment).time_limit
     n_envs = how.n_envs or cell.n_envs
     return Expected(cell.environment, cell.budget, n_envs, cell.evaluation.points, limit)
 

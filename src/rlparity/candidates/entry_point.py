@@ -16,13 +16,13 @@ import numpy as np
 from torch import Tensor
 
 from rlparity import registry
-from rlparity.candidates import environments as candidate_worlds
+from rlparity.candidates import environments
 from rlparity.candidates.environments import BudgetSpent, Ended, Ledger, Misbehaved
 from rlparity.candidates.importing import bad_signature, load
 from rlparity.candidates.policy import Policy, ambient_randomness, blamed
 from rlparity.candidates.time_limit import Patience
 from rlparity.cell import Cell
-from rlparity.provenance import source_code as sources
+from rlparity.provenance import source_code
 from rlparity.seeding import Streams
 from rlparity.suites import hyperparameters as settings
 from rlparity.training.evaluation import Evaluator
@@ -65,13 +65,13 @@ def hyperparameters(cell: Cell) -> dict[str, Any]:
     included, with `n_envs` (sub-environments) and `normalize` (running normalisation wanted)."""
     fields = settings.config(cell.agent) if cell.agent in registry.AGENTS else {}
     defaults = {name: field.default for name, field in fields.items()}
-    known = {name: value for name, value in defaults.items() if value is not sources.UNREADABLE}
+    known = {name: value for name, value in defaults.items() if value is not source_code.UNREADABLE}
     return {**known, **cell.hyperparameters, "n_envs": cell.n_envs, "normalize": cell.normalize}
 
 
 def build(cell: Cell, factory: Factory) -> Candidate:
     """An untrained candidate for the cell; Misbehaved if there is none."""
-    env = candidate_worlds.make(cell.environment)
+    env = environments.make(cell.environment)
     try:
         with blamed("the factory"):
             made: Candidate = factory(env.observation_space, env.action_space, hyperparameters(cell))

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from rlparity.errors import UserError, unknown
-from rlparity.provenance import source_code as sources
+from rlparity.provenance import source_code
 
 
 def load(entry: str) -> Callable[..., Any]:
@@ -86,7 +86,7 @@ def told(error: BaseException) -> str:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if sources.PACKAGE not in Path(frame.filename).parents and "site-packages" not in frame.filename
+        if source_code.PACKAGE not in Path(frame.filename).parents and "site-packages" not in frame.filename
         if not frame.filename.startswith("<frozen")
     ]
     text = str(error).strip().splitlines()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from rlparity import records
-from rlparity.candidates import process_group as candidate_work
+from rlparity.candidates import process_group
 from rlparity.cell import Cell
 from rlparity.training.recorder import Rows
 
@@ -32,7 +32,7 @@ def run(cell: Cell, folder: Path, rows: Rows) -> tuple[str, ...]:
     entry = absolute(cell.candidate["entry"], base)
     inner = dataclasses.replace(cell, candidate={**cell.candidate, "entry": entry})
     rows.start()
-    with candidate_work.folder() as books, candidate_work.folder() as work:
+    with process_group.folder() as books, process_group.folder() as work:
         (books / "cell.json").write_text(inner.to_json(), encoding="utf-8")
         pulse = (folder / PULSE).resolve()
         command = [
@@ -45,11 +45,11 @@ def run(cell: Cell, folder: Path, rows: Rows) -> tuple[str, ...]:
             "--heartbeat",
             str(pulse),
         ]
-        variables = candidate_work.environment(base)
+        variables = process_group.environment(base)
         try:
-            candidate_work.run(command, work, folder / "candidate.log", HARD_LIMIT * limit, variables, pulse)
+            process_group.run(command, work, folder / "candidate.log", HARD_LIMIT * limit, variables, pulse)
             _take(rows, books)
-        except candidate_work.Stopped as stopped:
+        except process_group.Stopped as stopped:
             rows.failed[cell.seeds[0]] = f"its process {stopped}"
         finally:
             pulse.unlink(missing_ok=True)
@@ -65,14 +65,14 @@ def absolute(entry: str, base: Path) -> str:
 
 def train(books: Path, heartbeat: Path) -> None:
     """The other process: train the cell in `books/cell.json`, and leave there what was booked."""
-    from rlparity.candidates import entry_point as candidate
+    from rlparity.candidates import entry_point
     from rlparity.errors import UserError
     from rlparity.runs.progress import Display
 
     cell = Cell.from_json((books / "cell.json").read_text(encoding="utf-8"))
     rows, display = Rows(cell), Display(cell, heartbeat)
     try:
-        candidate.run(cell, display, rows=rows)
+        entry_point.run(cell, display, rows=rows)
     except UserError as error:
         rows.failed[cell.seeds[0]] = str(error)
     finally:
@@ -85,7 +85,7 @@ def train(books: Path, heartbeat: Path) -> None:
 
 def _take(rows: Rows, books: Path) -> None:
     if not (books / RESULT).is_file():
-        raise candidate_work.Stopped("ended without a result")
+        raise process_group.Stopped("ended without a result")
     told = json.loads((books / RESULT).read_text(encoding="utf-8"))
     for kind in records.SCHEMAS:
         getattr(rows, kind).extend(pq.read_table(books / f"{kind}.parquet").to_pylist())

@@ -12,7 +12,7 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from rlparity.candidates import environments as candidate_worlds
+from rlparity.candidates import environments
 from rlparity.candidates.environments import Misbehaved, bad_actions
 from rlparity.candidates.importing import told
 
@@ -26,7 +26,7 @@ class Policy:
     uniforms = 1
 
     def __init__(self, candidate: Candidate, environment: str, moved: Callable[[], None]):
-        env = candidate_worlds.make(environment)
+        env = environments.make(environment)
         self._space, self._dtype = env.action_space, env.observation_space.dtype
         env.close()
         self._candidate, self._moved = candidate, moved

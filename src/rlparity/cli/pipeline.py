@@ -42,27 +42,26 @@ def add_commands(add: Add) -> None:
 
 def train_cell(chosen: argparse.Namespace, rest: list[str]) -> None:
     end_with_parent()
-    from rlparity.runs import pending as orders
+    from rlparity.runs import pending
 
     inline = chosen.cell.startswith("{")
     if inline and chosen.into is None:
         raise UserError("cell: name a folder with --into")
-    cell = orders.parse(chosen.cell) if inline else orders.read(Path(chosen.cell))
-    from rlparity.runs import run_cell as runner
-    from rlparity.runs import time_limit as watchdog
+    cell = pending.parse(chosen.cell) if inline else pending.read(Path(chosen.cell))
+    from rlparity.runs import run_cell, time_limit
 
     folder = chosen.into or Path(chosen.cell).parent
-    with watchdog.limited(chosen.time_limit, folder):
-        runner.check_code(cell)
-        runner.run_cell(cell, folder, STARTED, lambda who: say(f"waiting: {who}"))
+    with time_limit.limited(chosen.time_limit, folder):
+        run_cell.check_code(cell)
+        run_cell.run_cell(cell, folder, STARTED, lambda who: say(f"waiting: {who}"))
 
 
 def collect(chosen: argparse.Namespace, rest: list[str]) -> None:
-    from rlparity.analysis import tables as table
+    from rlparity.analysis import tables
     from rlparity.suites import suite
 
     checked = suite.load(suite.find(chosen.suite), chosen.narrow, elsewhere=True)
-    table.collect(list(checked.cells), chosen.results, chosen.reports, checked.plan())
+    tables.collect(list(checked.cells), chosen.results, chosen.reports, checked.plan())
 
 
 def make_films(chosen: argparse.Namespace, rest: list[str]) -> None:
@@ -73,17 +72,17 @@ def make_films(chosen: argparse.Namespace, rest: list[str]) -> None:
 
 
 def analyse(chosen: argparse.Namespace, rest: list[str]) -> None:
-    from rlparity.analysis import summarize as analyse
-    from rlparity.suites import hyperparameters as settings
+    from rlparity.analysis import summarize
+    from rlparity.suites import hyperparameters
 
-    published = settings.root() / settings.RESOURCES.parent / "published"
-    analyse.analyse(chosen.results / chosen.suite / "tables", published, chosen.reports / chosen.suite)
+    published = hyperparameters.root() / hyperparameters.RESOURCES.parent / "published"
+    summarize.analyse(chosen.results / chosen.suite / "tables", published, chosen.reports / chosen.suite)
 
 
 def draw(chosen: argparse.Namespace, rest: list[str]) -> None:
-    from rlparity.reporting.figures import environment as figures
+    from rlparity.reporting.figures import environment
 
-    figures.draw(chosen.reports / chosen.suite)
+    environment.draw(chosen.reports / chosen.suite)
 
 
 def report_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
@@ -101,9 +100,9 @@ def index_reports(chosen: argparse.Namespace, rest: list[str]) -> None:
 
 
 def check_seeds(chosen: argparse.Namespace, rest: list[str]) -> int:
-    from rlparity.runs import pending as orders
+    from rlparity.runs import pending
 
-    failed = orders.failed_seeds(chosen.results / chosen.suite / "tables" / "plan.json", chosen.results)
+    failed = pending.failed_seeds(chosen.results / chosen.suite / "tables" / "plan.json", chosen.results)
     for line in failed:
         print(f"rlparity: {line}", file=sys.stderr)
     return 1 if failed else 0

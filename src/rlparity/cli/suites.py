@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
 
-from rlparity.cli import pipeline as stages
+from rlparity.cli import pipeline
 from rlparity.cli.base import Add, end_with_parent, say
 from rlparity.errors import UserError
 
@@ -79,16 +79,14 @@ def _add_vouch(add: Add) -> None:
 
 
 def run_suite(chosen: argparse.Namespace, rest: list[str]) -> int:
-    from rlparity.suites import hyperparameters as settings
-    from rlparity.suites import suite
-    from rlparity.suites import yaml_reader as yamlfile
+    from rlparity.suites import hyperparameters, suite, yaml_reader
 
     path = suite.find(chosen.suite).resolve()
-    yamlfile.read(path)  # Snakemake would run what a template has in it
-    if not _says_how_many(rest, settings.root()):
+    yaml_reader.read(path)  # Snakemake would run what a template has in it
+    if not _says_how_many(rest, hyperparameters.root()):
         rest = [*rest, "--cores", "all"]
     command = [sys.executable, "-m", "snakemake", *rest, "--configfile", str(path)]
-    with subprocess.Popen(command, cwd=settings.root()) as process:
+    with subprocess.Popen(command, cwd=hyperparameters.root()) as process:
         try:
             return process.wait()
         except KeyboardInterrupt:
@@ -113,12 +111,11 @@ def _says_how_many(arguments: list[str], root: Path) -> bool:
 
 
 def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
-    from rlparity.runs import pending as orders
-    from rlparity.suites import forecast, suite
-    from rlparity.suites import yaml_reader as yamlfile
+    from rlparity.runs import pending
+    from rlparity.suites import forecast, suite, yaml_reader
 
     path = suite.find(chosen.suite)
-    raw = yamlfile.read(path)
+    raw = yaml_reader.read(path)
     if isinstance(raw, Mapping) and raw.get("kind") == suite.SENSITIVITY:
         from rlparity.validation.sensitivity import forecast as sensitivity_forecast
         from rlparity.validation.sensitivity import plan as sensitivity_plan
@@ -126,7 +123,7 @@ def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
         print("\n".join(sensitivity_forecast.lines(sensitivity_plan.load(path), chosen.reports)))
         return
     asked = suite.load(path, _on(chosen.device), elsewhere=True)
-    waiting = [cell for cell in asked.cells if not orders.up_to_date(cell, chosen.results / cell.folder)]
+    waiting = [cell for cell in asked.cells if not pending.up_to_date(cell, chosen.results / cell.folder)]
     print("\n".join(forecast.lines(asked, waiting, chosen.reports)))
 
 
@@ -135,13 +132,12 @@ def _on(device: str | None) -> dict[str, str]:
 
 
 def train(chosen: argparse.Namespace, rest: list[str]) -> int:
-    from rlparity.suites import suite
-    from rlparity.suites import yaml_reader as yamlfile
+    from rlparity.suites import suite, yaml_reader
 
     pairs = [text.partition("=") for text in chosen.set]
     if wrong := [name for name, equals, _ in pairs if not equals]:
         raise UserError(f"--set {wrong[0]}: write KEY=VALUE, such as learning_rate=1e-3")
-    values = {name: yamlfile.parse(text, f"--set {name}") for name, _, text in pairs}
+    values = {name: yaml_reader.parse(text, f"--set {name}") for name, _, text in pairs}
     asked = suite.resolve(
         {
             "name": "train",
@@ -191,18 +187,18 @@ def restore_records(chosen: argparse.Namespace, rest: list[str]) -> int:
 
 
 def report_interim(chosen: argparse.Namespace, rest: list[str]) -> None:
-    from rlparity.analysis import tables as table
+    from rlparity.analysis import tables
     from rlparity.runs import interim
     from rlparity.suites import suite
 
     asked = suite.load(suite.find(chosen.suite), _on(chosen.device), elsewhere=True)
     found = interim.gather(asked, chosen.results)
     plan = {**asked.plan(), "interim": bool(found.places) or len(found.cells) < len(asked.cells)}
-    table.collect(found.cells, chosen.results, chosen.reports, plan, found.places)
+    tables.collect(found.cells, chosen.results, chosen.reports, plan, found.places)
     print("\n".join(found.lines))
     chosen.suite, chosen.summary = asked.name, None
-    filming = [stages.make_films] if asked.films else []
-    for stage in (*filming, stages.analyse, stages.draw, stages.report_suite, stages.index_reports):
+    filming = [pipeline.make_films] if asked.films else []
+    for stage in (*filming, pipeline.analyse, pipeline.draw, pipeline.report_suite, pipeline.index_reports):
         stage(chosen, rest)
 
 
@@ -210,9 +206,9 @@ def vouch_records(chosen: argparse.Namespace, rest: list[str]) -> int:
     if chosen.again is not None:
         end_with_parent()
         from rlparity.cell import Cell
-        from rlparity.shipped_records import retrain as again
+        from rlparity.shipped_records import retrain
 
-        finding = again.train_again(Cell.from_json(chosen.again), Path(chosen.record), chosen.share)
+        finding = retrain.train_again(Cell.from_json(chosen.again), Path(chosen.record), chosen.share)
         print(json.dumps(finding._asdict()))
         return 0
     from rlparity.shipped_records import vouch

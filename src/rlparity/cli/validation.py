@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from rlparity.cli import pipeline as stages
+from rlparity.cli import pipeline
 from rlparity.cli.base import Add, end_with_parent, say
 from rlparity.errors import UserError
 
@@ -113,13 +113,12 @@ def validate_candidate(chosen: argparse.Namespace, rest: list[str]) -> int:
 
 
 def _validate(chosen: argparse.Namespace, rest: list[str]) -> int:
-    from rlparity.analysis import tables as table
+    from rlparity.analysis import tables
     from rlparity.suites import suite
-    from rlparity.validation import junit, statistics, validate
-    from rlparity.validation import request as asked
+    from rlparity.validation import junit, request, statistics, validate
 
     try:
-        question = asked.from_options(vars(chosen), suite.find(chosen.suite))
+        question = request.from_options(vars(chosen), suite.find(chosen.suite))
         suite.check_writable(chosen.results, chosen.reports)
         found = validate.run(question, chosen.results, chosen.reports, max(chosen.jobs, 1), say)
     except UserError as error:
@@ -127,21 +126,21 @@ def _validate(chosen: argparse.Namespace, rest: list[str]) -> int:
         raise
     report = chosen.reports / found.plan.name
     if found.cells:
-        table.collect(found.cells, chosen.results, chosen.reports, found.plan.plan())
+        tables.collect(found.cells, chosen.results, chosen.reports, found.plan.plan())
         chosen.suite, chosen.summary = found.plan.name, None
-        stages.analyse(chosen, rest)
+        pipeline.analyse(chosen, rest)
         found.verdicts = statistics.verdicts(report, question.called)
     say(validate.line("statistics", found))
     validate.record(found, chosen.strict, report)
     if found.cells:
         with contextlib.redirect_stdout(None):  # the verdicts have been told
-            for stage in (stages.draw, stages.report_suite):
+            for stage in (pipeline.draw, pipeline.report_suite):
                 stage(chosen, rest)
     else:
-        from rlparity.reporting.pages import validation as validation_page
+        from rlparity.reporting.pages import validation
 
-        validation_page.render(report, found.plan.title)
-    stages.index_reports(chosen, rest)
+        validation.render(report, found.plan.title)
+    pipeline.index_reports(chosen, rest)
     if chosen.junit is not None:
         junit.write(found, chosen.strict, chosen.junit)
     say(f"report: {report / 'index.html'}")
@@ -163,31 +162,31 @@ def run_lockstep(chosen: argparse.Namespace, rest: list[str]) -> int:
     if chosen.steps < 1:
         raise UserError(f"lockstep: --steps {chosen.steps}; at least 1")
     from rlparity.suites import suite
-    from rlparity.validation.lockstep import cases as lockstep_cases
+    from rlparity.validation.lockstep import cases
     from rlparity.validation.lockstep import table as lockstep_table
 
     suite.check_writable(chosen.reports)
-    algorithms, folder = chosen.algorithms or lockstep_cases.ALGORITHMS, chosen.reports / "lockstep"
+    algorithms, folder = chosen.algorithms or cases.ALGORITHMS, chosen.reports / "lockstep"
     well = lockstep_table.record(algorithms, chosen.steps, folder, say)
     from rlparity.reporting.pages import lockstep as lockstep_page
 
     print(lockstep_page.render(folder))
-    stages.index_reports(chosen, rest)
+    pipeline.index_reports(chosen, rest)
     return 0 if well else 1
 
 
 def calibrate_verdicts(chosen: argparse.Namespace, rest: list[str]) -> None:
-    from rlparity.reporting.pages import calibration as calibration_page
+    from rlparity.reporting.pages import calibration
 
-    print(calibration_page.render(chosen.reports / chosen.suite, chosen.reports / "calibration"))
-    stages.index_reports(chosen, rest)
+    print(calibration.render(chosen.reports / chosen.suite, chosen.reports / "calibration"))
+    pipeline.index_reports(chosen, rest)
 
 
 def plant_bugs(chosen: argparse.Namespace, rest: list[str]) -> None:
     if chosen.judge:
-        from rlparity.analysis import sequential_tests as looks
+        from rlparity.analysis import sequential_tests
 
-        looks.serve(sys.stdin, sys.stdout)
+        sequential_tests.serve(sys.stdin, sys.stdout)
     elif chosen.trial is not None:
         end_with_parent()
         from rlparity.validation.sensitivity import trial as sensitivity_trial
@@ -211,13 +210,13 @@ def plant_bugs(chosen: argparse.Namespace, rest: list[str]) -> None:
 
 def look_at_layer(chosen: argparse.Namespace, rest: list[str]) -> None:
     end_with_parent()
-    from rlparity.validation import quick_layers as layers
+    from rlparity.validation import quick_layers
 
-    layers.look(**chosen.asked, into=chosen.into)
+    quick_layers.look(**chosen.asked, into=chosen.into)
 
 
 def train_candidate(chosen: argparse.Namespace, rest: list[str]) -> None:
     end_with_parent()
-    from rlparity.candidates import isolated as candidate_process
+    from rlparity.candidates import isolated
 
-    candidate_process.train(chosen.into, chosen.heartbeat)
+    isolated.train(chosen.into, chosen.heartbeat)

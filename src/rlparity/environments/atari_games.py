@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rlparity.environments import atari_presets as presets
+from rlparity.environments import atari_presets
 from rlparity.errors import unknown
 
 # Mnih et al. 2013 ("Playing Atari with deep reinforcement learning"), in the order of Table 1.
@@ -46,5 +46,5 @@ def expand(name: str) -> list[str]:
     head, _, preset = name.partition("@")
     if head not in LISTS:
         raise unknown("list of games", head, LISTS, repr(name))
-    presets.parse(name)
+    atari_presets.parse(name)
     return [environment(game, preset) for game in LISTS[head]]

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
-from rlparity.environments import atari_presets as presets
+from rlparity.environments import atari_presets
 from rlparity.errors import UserError
 
 SIMULATORS = {"box2d": "box2d", "mujoco": "mujoco"}  # family of Gymnasium's environments -> distribution
@@ -70,7 +70,7 @@ def _atari(environment: str) -> World:
 
         gymnasium.register_envs(ale_py)
         rom = gymnasium.spec(game).kwargs["game"]
-        _, preset = presets.parse(environment)
+        _, preset = atari_presets.parse(environment)
         ale_py.roms.get_rom_path(rom)
     except ImportError as error:
         raise UserError(f"environment {environment!r} needs a package, ale-py: {error}") from None
@@ -80,17 +80,17 @@ def _atari(environment: str) -> World:
     except OSError as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"environment {environment!r}: ale_py's {rom}.bin cannot be read: {reason}") from None
-    size = presets.STACK * presets.SIZE**2
+    size = atari_presets.STACK * atari_presets.SIZE**2
     return World(
         actions="discrete",
         observation_bytes=size,
         observation_size=size,
         action_size=1,
         threshold=None,
-        time_limit=preset.max_frames // presets.FRAME_SKIP,
+        time_limit=preset.max_frames // atari_presets.FRAME_SKIP,
         simulator="ale-py",
         module=None,
-        frame_bytes=presets.SIZE**2,
+        frame_bytes=atari_presets.SIZE**2,
     )
 
 

@@ -15,23 +15,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rlparity.log_readers import csv_and_parquet as tables
-from rlparity.log_readers import dopamine
+from rlparity.log_readers import csv_and_parquet, dopamine, sb3_monitor, tensorboard
 from rlparity.log_readers import sb3_evaluations as evaluations
-from rlparity.log_readers import sb3_monitor as monitor
-from rlparity.log_readers import tensorboard as events
 from rlparity.log_readers.checks import Checked, Expected, check
 from rlparity.log_readers.series import EVALUATION, TRAINING, Reading, Refused, Series
 
 READERS: dict[str, Callable[[Sequence[Path], Reading], list[Series]]] = {
-    "monitor": monitor.read,
+    "monitor": sb3_monitor.read,
     "evaluations": evaluations.read,
-    "tensorboard": events.read,
+    "tensorboard": tensorboard.read,
     "dopamine": dopamine.read,
-    "table": tables.read,
+    "table": csv_and_parquet.read,
 }
 NAMED_BY = {"tensorboard": "tag", "dopamine": "iteration_steps", "table": "columns"}  # fields of Reading
-OPEN = {"tensorboard": events.measure, "table": tables.measure}  # formats that do not say what they measure
+OPEN = {
+    "tensorboard": tensorboard.measure,
+    "table": csv_and_parquet.measure,
+}  # formats that do not say what they measure
 NAMES = {  # file names, the first that fits
     "*monitor.csv": "monitor",
     "*.npz": "evaluations",

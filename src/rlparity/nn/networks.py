@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from torch.optim.adam import adam
 from torch.optim.rmsprop import rmsprop
 
-from rlparity.nn import convolutions
-from rlparity.nn import onednn_linear as wide
+from rlparity.nn import convolutions, onednn_linear
 from rlparity.nn.convolutions import Conv
 
 TRUNK = "trunk"  # the stack before all others, where observations are images
@@ -166,8 +165,8 @@ class Network:
         half = self._precision == "bfloat16" and obs.shape[1] >= MANY
         with torch.autocast(obs.device.type, torch.bfloat16, enabled=half):
             x, units = convolutions.run(obs, convs, leaves[: len(convs)]), leaves[len(convs) :]
-            if units and not half and wide.span(x, units):
-                return wide.stack(x, units, "relu", "relu")
+            if units and not half and onednn_linear.span(x, units):
+                return onednn_linear.stack(x, units, "relu", "relu")
             for weight, bias in units:
                 x = torch.relu(dense(x, weight, bias))
         return x.float()
@@ -180,14 +179,14 @@ class Network:
         layers = self.stacks[name]
         if constant:
             layers = [(weight.detach(), bias.detach()) for weight, bias in layers]
-        through, n = wide.span(x, layers), len(layers)
+        through, n = onednn_linear.span(x, layers), len(layers)
         for i in range(n):
             if i not in through:
                 x = dense(x, *layers[i])
                 x = x if i == n - 1 else self._activation(x)
             elif i == through.start:
                 last = "none" if through.stop == n else self.activation
-                x = wide.stack(x, layers[i : through.stop], self.activation, last)
+                x = onednn_linear.stack(x, layers[i : through.stop], self.activation, last)
         return x.squeeze(-1) if x.shape[-1] == 1 else x
 
     @property
@@ -246,8 +245,8 @@ def product(x: Tensor, weight: Tensor) -> Tensor:
     """x W for each seed, (S, M, K) and (S, K, N) -> (S, M, N), without a graph; large ones through oneDNN."""
     if weight.shape[-1] == 1:
         return (x * weight.mT).sum(-1, keepdim=True)
-    if x.shape[1] * weight.shape[1] * weight.shape[2] >= LARGE and wide.supports(x):
-        return torch.stack([wide.product(*row) for row in zip(x, weight.mT, strict=True)])
+    if x.shape[1] * weight.shape[1] * weight.shape[2] >= LARGE and onednn_linear.supports(x):
+        return torch.stack([onednn_linear.product(*row) for row in zip(x, weight.mT, strict=True)])
     return torch.bmm(x, weight)
 
 

@@ -13,8 +13,7 @@ from typing import Protocol
 from torch import Tensor
 
 from rlparity.environments.base import TaskSpec
-from rlparity.nn.distributions import categorical, gaussian
-from rlparity.nn.distributions import kl_divergence as divergence
+from rlparity.nn.distributions import categorical, gaussian, kl_divergence
 from rlparity.nn.jacobian import Jacobian
 from rlparity.nn.networks import Network
 
@@ -78,7 +77,7 @@ class Categorical:
 
     def divergence(self, network: Network, old: Network, obs: Tensor) -> Tensor:
         """KL(pi || pi of the old network)."""
-        return divergence.categorical(network("actor", obs), old("actor", obs))
+        return kl_divergence.categorical(network("actor", obs), old("actor", obs))
 
     def fisher(self, network: Network, obs: Tensor) -> Callable[[Tensor], Tensor]:
         """v -> F v."""
@@ -86,7 +85,7 @@ class Categorical:
 
     def _fisher_product(self, jacobian: Jacobian, v: Tensor) -> Tensor:
         """J^T H J v, H by the logits."""
-        change = divergence.categorical_fisher(jacobian.y, jacobian.push(v))
+        change = kl_divergence.categorical_fisher(jacobian.y, jacobian.push(v))
         return jacobian.pull(change / change.shape[1])
 
 
@@ -125,7 +124,7 @@ class Gaussian:
     def divergence(self, network: Network, old: Network, obs: Tensor) -> Tensor:
         """KL(pi || pi of the old network)."""
         log_std, old_log_std = (n.vectors["log_std"] for n in (network, old))
-        return divergence.gaussian(self._mean(network, obs), log_std, self._mean(old, obs), old_log_std)
+        return kl_divergence.gaussian(self._mean(network, obs), log_std, self._mean(old, obs), old_log_std)
 
     def fisher(self, network: Network, obs: Tensor) -> Callable[[Tensor], Tensor]:
         """v -> F v."""
@@ -135,7 +134,7 @@ class Gaussian:
         """J^T H J v, H by the means, and 2 v by log sigma."""
         network = jacobian.network
         log_std = network.vectors["log_std"].detach()
-        change = divergence.gaussian_fisher(log_std, jacobian.push(v))
+        change = kl_divergence.gaussian_fisher(log_std, jacobian.push(v))
         rows = jacobian.pull(change / change.shape[1])
         network.lay(rows)[1]["log_std"].copy_(2 * network.lay(v)[1]["log_std"])
         return rows

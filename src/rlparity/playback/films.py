@@ -19,12 +19,10 @@ import numpy as np
 
 from rlparity.cell import Cell, path_name
 from rlparity.errors import UserError
-from rlparity.playback import gif, play
-from rlparity.playback import rendering as screens
+from rlparity.playback import gif, play, rendering
 from rlparity.playback.rendering import Screen
 from rlparity.records import write_bytes
-from rlparity.runs import pending as orders
-from rlparity.runs import saved_policies as album
+from rlparity.runs import pending, saved_policies
 from rlparity.seeding import Streams
 
 REPORT_BYTES = 4 * 2**20  # all films of a report together
@@ -57,7 +55,7 @@ def make(suite: str, results: Path, reports: Path) -> str:
         raise UserError(f"{file}: missing; run `rlparity collect` first") from None
     folder = reports / suite / "films"
     cells = chosen(plan["cells"])
-    share = REPORT_BYTES // max(sum(len(album.steps(cell)) for cell in cells), 1)
+    share = REPORT_BYTES // max(sum(len(saved_policies.steps(cell)) for cell in cells), 1)
     before = _before(folder)
     films: list[Entry] = []
     left_out: list[Entry] = []
@@ -104,15 +102,15 @@ def _of_environment(
 ) -> Iterator[Entry]:
     """Entries of one environment; those with a `reason` are of films that could not be made."""
     try:
-        screen = screens.make(environment)
+        screen = rendering.make(environment)
     except UserError as error:
         for cell in cells:
-            for point in album.steps(cell):
+            for point in saved_policies.steps(cell):
                 yield _instead(cell, results, point, before, str(error))
         return
     with closing(screen):
         for cell in cells:
-            for point in album.steps(cell):
+            for point in saved_policies.steps(cell):
                 try:
                     yield _film(cell, results / cell.folder, point, screen, folder, share)
                 except UserError as error:
@@ -121,13 +119,13 @@ def _of_environment(
 
 def _film(cell: Cell, source: Path, point: str, screen: Screen, folder: Path, share: int) -> Entry:
     """Play with one policy and write its film. Raises UserError where there is no policy or no picture."""
-    seed, run = cell.seeds[0], orders.finished(source)
+    seed, run = cell.seeds[0], pending.finished(source)
     if run is None:
         raise UserError("its training has not ended")
     if str(seed) in run.get("failed_seeds", {}):
         raise UserError(f"seed {seed} failed")
     try:
-        player = play.Player(cell, album.load(cell, source, point), seed)
+        player = play.Player(cell, saved_policies.load(cell, source, point), seed)
     except ValueError as error:
         raise UserError(f"its policy does not fit the cell ({error})") from None
     everybody = dataclasses.replace(cell, implementation="any", algorithm="any")
@@ -142,7 +140,7 @@ def _film(cell: Cell, source: Path, point: str, screen: Screen, folder: Path, sh
     width, height = gif.size(game.frames[0], quality.width)
     return {
         **_who(cell, point),
-        "env_step": album.steps(cell)[point],
+        "env_step": saved_policies.steps(cell)[point],
         "world_seed": start,  # the same for everybody in this environment
         "episode_return": game.episode_return,
         "episode_length": game.episode_length,
@@ -179,7 +177,7 @@ def _most(seconds: float, delay_cs: int) -> int:
 
 def _instead(cell: Cell, results: Path, point: str, before: Mapping[str, Entry], reason: str) -> Entry:
     """The film that is there, if it is of these records; else why there is none."""
-    run = orders.finished(results / cell.folder) or {}
+    run = pending.finished(results / cell.folder) or {}
     entry = before.get(f"{_stem(cell, point)}.gif")
     if entry is not None and entry["records"] == run.get("hashes", {}).get("evaluations.parquet"):
         return entry

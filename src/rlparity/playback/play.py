@@ -17,14 +17,13 @@ from rlparity import registry
 from rlparity.agents import base as agents
 from rlparity.cell import EPSILON, Cell
 from rlparity.environments import base as tasks
-from rlparity.environments import normalization as normalise
+from rlparity.environments import normalization
 from rlparity.errors import UserError
-from rlparity.playback import gif
-from rlparity.playback import rendering as screens
+from rlparity.playback import gif, rendering
 from rlparity.playback.rendering import Screen
-from rlparity.runs import saved_policies as album
+from rlparity.runs import saved_policies
 from rlparity.seeding import Streams, Uniforms
-from rlparity.training import checkpoint_files as checkpoint
+from rlparity.training import checkpoint_files
 from rlparity.training.evaluation import EpsilonGreedy, Policy
 from rlparity.training.recorder import State
 
@@ -50,12 +49,12 @@ def play(folder: Path, into: Path | None = None, seed: int | None = None, max_st
     seed = cell.seeds[0] if seed is None else seed
     if seed not in cell.seeds:
         raise UserError(f"{folder}: no seed {seed}; choose from {', '.join(map(str, cell.seeds))}")
-    state = checkpoint.load(folder / "checkpoint")
+    state = checkpoint_files.load(folder / "checkpoint")
     try:
-        player = Player(cell, album.of_seed(cell, state, cell.seeds.index(seed)), seed)
+        player = Player(cell, saved_policies.of_seed(cell, state, cell.seeds.index(seed)), seed)
     except ValueError as error:
         raise UserError(f"{folder / 'checkpoint'}: does not fit the cell ({error})") from None
-    screen = screens.make(cell.environment, window=into is None)
+    screen = rendering.make(cell.environment, window=into is None)
     try:
         every = math.ceil(screen.steps_per_s / FRAMES_PER_S)
         game = watch(player, screen, seed, every, 0 if into is None else max_steps // every)
@@ -92,7 +91,7 @@ class Player:
         try:
             policy, n_actions = _policy(cell, state)
         except (KeyError, ValueError, RuntimeError) as error:
-            raise ValueError(checkpoint.first_line(error)) from None
+            raise ValueError(checkpoint_files.first_line(error)) from None
         if mode.startswith(EPSILON) and n_actions is not None:
             policy = EpsilonGreedy(policy, float(mode.removeprefix(EPSILON)), n_actions)
         self._policy, self._state, self._explore = policy, state, None
@@ -125,18 +124,18 @@ def _policy(cell: Cell, state: State) -> tuple[Policy, int | None]:
 
 
 def _reference(cell: Cell, state: State) -> tuple[Policy, int | None]:
-    from rlparity.references import sb3 as reference
+    from rlparity.references import sb3
 
     family = import_module(registry.reference_worlds(cell.environment))
     world: Any = family.present(family.make(cell.environment, 1))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about a batch that one world does not fill
-        model = reference.build(cell, world, seed=0)
+        model = sb3.build(cell, world, seed=0)
     world.close()
     weights = {k.removeprefix("policy."): v for k, v in state.items() if k.startswith("policy.")}
     policy: Any = model.policy
     policy.load_state_dict(weights)
-    return reference.Policy(model), getattr(world.action_space, "n", None)
+    return sb3.Policy(model), getattr(world.action_space, "n", None)
 
 
 def _agent(cell: Cell, state: State) -> tuple[Policy, int | None]:
@@ -156,7 +155,7 @@ def _view(state: State, obs: Tensor) -> Tensor:
     if "normaliser.mean" not in state:
         return obs.float()
     mean, var = state["normaliser.mean"], state["normaliser.var"]
-    clip, epsilon = normalise.CLIP, normalise.EPSILON
+    clip, epsilon = normalization.CLIP, normalization.EPSILON
     return ((obs.double() - mean) / (var + epsilon).sqrt()).clamp(-clip, clip).float()
 
 

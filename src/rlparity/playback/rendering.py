@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from rlparity import registry
-from rlparity.environments import metadata as worlds
+from rlparity.environments import metadata
 from rlparity.errors import UserError
 from rlparity.training.checkpoint_files import first_line
 
@@ -60,7 +60,7 @@ def make(environment: str, window: bool = False) -> Screen:
         with drawing(environment):
             return AtariScreen(environment, window)
     with drawing(environment):
-        mujoco = worlds.probe(environment).simulator == "mujoco"
+        mujoco = metadata.probe(environment).simulator == "mujoco"
     if mujoco and not window:
         choose_opengl()
         return MujocoScreen(environment)

@@ -14,8 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from rlparity.provenance import scopes
-from rlparity.provenance import source_code as sources
+from rlparity.provenance import scopes, source_code
 from rlparity.provenance.scopes import External, Imported, Names
 
 NEUTRAL = frozenset({"cell", "errors", "registry"})  # modules of this package that make no number
@@ -45,7 +44,7 @@ def module(name: str) -> Module:
     definitions: dict[str, list[ast.stmt]] = {}
     imports: dict[str, Imported | External | None] = {}
     other: list[ast.stmt] = []
-    for statement in scopes.body(sources.tree(name)):
+    for statement in scopes.body(source_code.tree(name)):
         if isinstance(statement, ast.Import | ast.ImportFrom):
             imports |= scopes.imported(statement, name)
         elif scopes.is_type_checking(statement):
@@ -236,7 +235,7 @@ class _Writer:
                     return External(f"{base.path}.{attribute}")
                 if isinstance(base, Imported):
                     inner = f"{base.module}.{attribute}"
-                    return Imported(inner) if sources.path(inner) else resolve(base.module, attribute)
+                    return Imported(inner) if source_code.path(inner) else resolve(base.module, attribute)
         return None
 
     def _reference(self, target: tuple[str, str] | External | Imported) -> Iterator[Part]:

@@ -17,9 +17,7 @@ from typing import Any
 
 from rlparity import registry
 from rlparity.cell import Cell
-from rlparity.provenance import candidate_files as candidate_sources
-from rlparity.provenance import definitions
-from rlparity.provenance import source_code as sources
+from rlparity.provenance import candidate_files, definitions, source_code
 
 STAGES = {
     "collect": ("rlparity.analysis.tables", ("pandas", "pyarrow")),
@@ -43,7 +41,7 @@ def parts(cell: Cell, simulator: str | None = None, module: str | None = None) -
     module that defines it.
     """
     hashes = [definitions.digest(roots(cell))]
-    if module is not None and sources.path(module) is not None:
+    if module is not None and source_code.path(module) is not None:
         hashes.append(definitions.digest((module,)))
     packages = ["torch", "numpy", "gymnasium"]
     if cell.implementation == "sb3":
@@ -60,7 +58,7 @@ def parts(cell: Cell, simulator: str | None = None, module: str | None = None) -
     files = {}
     if cell.candidate:
         data["candidate"] = {key: cell.candidate[key] for key in cell.candidate.keys() - PLACES}
-        files = {"files": candidate_sources.digests(cell)}
+        files = {"files": candidate_files.digests(cell)}
     return {
         "sources": hashes,
         "reference": registry.REFERENCES[cell.agent] if cell.implementation == "sb3" else None,
@@ -100,9 +98,11 @@ def stage(name: str) -> str:
     module, packages = STAGES[name]
     hashes = {"": definitions.digest((module,))}
     if name in PAGES:
-        for file in sorted((sources.PACKAGE / "reporting" / "templates").rglob("*")):
+        for file in sorted((source_code.PACKAGE / "reporting" / "templates").rglob("*")):
             if file.is_file():
-                hashes[str(file.relative_to(sources.PACKAGE))] = hashlib.sha256(file.read_bytes()).hexdigest()
+                hashes[str(file.relative_to(source_code.PACKAGE))] = hashlib.sha256(
+                    file.read_bytes()
+                ).hexdigest()
     return text_hash([hashes, {package: version(package) for package in packages}])
 
 

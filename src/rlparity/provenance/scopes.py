@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from rlparity.provenance import source_code as sources
+from rlparity.provenance import source_code
 
 GLOBAL = object()  # bound in no scope that was entered
 UNWRITTEN = {"returns", "annotation", "type_comment", "ctx", "kind"}  # fields that change no result
@@ -75,7 +75,7 @@ def imported(node: ast.Import | ast.ImportFrom, module: str) -> Names:
             raise ValueError(f"{module}: `from {base} import *` hides what is imported")
         inner = f"{base}.{alias.name}"
         found[alias.asname or alias.name] = (
-            Imported(inner) if sources.path(inner) else Imported(base, alias.name)
+            Imported(inner) if source_code.path(inner) else Imported(base, alias.name)
         )
     return found
 
@@ -84,14 +84,14 @@ def _base(node: ast.ImportFrom, module: str) -> str:
     """The module that a `from` names, relative ones made absolute."""
     if not node.level:
         return node.module or ""
-    file = sources.path(module)
+    file = source_code.path(module)
     package = module if file is not None and file.name == "__init__.py" else module.rpartition(".")[0]
     above = package.split(".")[: len(package.split(".")) - node.level + 1]
     return ".".join([*above, *([node.module] if node.module else [])])
 
 
 def _is_own(path: str) -> bool:
-    return path.split(".")[0] == sources.PACKAGE.name
+    return path.split(".")[0] == source_code.PACKAGE.name
 
 
 def bound(statements: Iterable[ast.AST], module: str) -> Names:

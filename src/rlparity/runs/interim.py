@@ -12,12 +12,9 @@ from typing import Any, NamedTuple
 from rlparity import records
 from rlparity.cell import Cell
 from rlparity.errors import UserError
-from rlparity.runs import pending as orders
-from rlparity.runs import run_cell as runner
+from rlparity.runs import pending, run_cell
 from rlparity.suites.suite import Suite
-from rlparity.training import checkpoint_files as checkpoint
-from rlparity.training import checkpointing as keeper
-from rlparity.training import object_state as snapshot
+from rlparity.training import checkpoint_files, checkpointing, object_state
 from rlparity.training.recorder import Rows
 
 UNFINISHED = "unfinished"  # a status of run.json
@@ -39,7 +36,7 @@ def gather(suite: Suite, results: Path) -> Gathered:
     found = Gathered([], {}, [])
     for cell in suite.cells:
         folder = results / cell.folder
-        if orders.up_to_date(cell, folder):
+        if pending.up_to_date(cell, folder):
             found.cells.append(cell)
         elif (state := _state(cell, folder / "checkpoint")) is not None:
             found.cells.append(cell)
@@ -52,31 +49,30 @@ def gather(suite: Suite, results: Path) -> Gathered:
 
 def _state(cell: Cell, folder: Path) -> dict[str, Any] | None:
     """The cell's last checkpoint, None if it has none."""
-    if not (folder / checkpoint.STATE).exists():
+    if not (folder / checkpoint_files.STATE).exists():
         return None
     try:
-        state = checkpoint.read_state(folder)
-        return state if state["cell"] == keeper.identity(cell) else None
+        state = checkpoint_files.read_state(folder)
+        return state if state["cell"] == checkpointing.identity(cell) else None
     except Exception as error:  # whatever damage leads to
-        raise UserError(
-            f"{folder / checkpoint.STATE}: not a readable checkpoint ({checkpoint.first_line(error)})"
-        ) from error
+        reason = checkpoint_files.first_line(error)
+        raise UserError(f"{folder / checkpoint_files.STATE}: not a readable checkpoint ({reason})") from error
 
 
 def _write(cell: Cell, state: dict[str, Any], folder: Path) -> str:
     """The records up to a checkpoint."""
     rows = Rows(cell)
-    rows.resume(snapshot.part(state["training"], "rows"))
+    rows.resume(object_state.part(state["training"], "rows"))
     rows.finish()
     step, seconds = state["env_step"], rows.training_time_s
     for kind in records.SCHEMAS:
         records.write(folder, kind, getattr(rows, kind))
     reached = f"{UNFINISHED}: environment step {step:,} of {cell.budget:,}"
     run = {
-        **runner.describe(cell, folder, rows),
-        **(state.get("origin") or runner.origin(cell)),
+        **run_cell.describe(cell, folder, rows),
+        **(state.get("origin") or run_cell.origin(cell)),
         "status": UNFINISHED,
-        "resumes_exactly": keeper.resumes_exactly(cell),
+        "resumes_exactly": checkpointing.resumes_exactly(cell),
         "peak_memory_mib": None,  # known at the end
         "failed_seeds": {str(seed): rows.failed.get(seed, reached) for seed in cell.seeds},
         "env_step": step,

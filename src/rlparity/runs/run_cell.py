@@ -17,17 +17,12 @@ import torch
 from rlparity import records, registry
 from rlparity.agents import base as agents
 from rlparity.cell import Cell
-from rlparity.environments import metadata as worlds
+from rlparity.environments import metadata
 from rlparity.errors import UserError
-from rlparity.provenance import candidate_files as candidate_sources
-from rlparity.provenance import definitions, fingerprint
-from rlparity.provenance import host as provenance
-from rlparity.runs import lock
-from rlparity.runs import malloc as allocator
-from rlparity.runs import pending as orders
-from rlparity.runs import saved_policies as album
+from rlparity.provenance import candidate_files, definitions, fingerprint, host
+from rlparity.runs import lock, malloc, pending, saved_policies
 from rlparity.runs.progress import Display
-from rlparity.training import checkpoint_files as checkpoint
+from rlparity.training import checkpoint_files
 from rlparity.training import loop as train
 from rlparity.training.checkpointing import Keeper, resumes_exactly
 from rlparity.training.recorder import Rows
@@ -52,9 +47,9 @@ def run_cell(
     """
     began = process_started or time.monotonic()
     torch.set_num_threads(1)
-    allocator.keep_freed_memory()
+    malloc.keep_freed_memory()
     with lock.held(folder, wait) as held:
-        made = orders.finished(folder) if held.waited else None
+        made = pending.finished(folder) if held.waited else None
         if made is not None and cell.accepts(made):
             return made
         code = origin(cell)
@@ -65,7 +60,7 @@ def run_cell(
         try:
             (folder / "run.json").unlink(missing_ok=True)  # an earlier run's; its records are about to go
             if not cell.candidate:
-                checkpoint.save(folder / "checkpoint", rows.state)
+                checkpoint_files.save(folder / "checkpoint", rows.state)
             for kind in records.SCHEMAS:
                 records.write(folder, kind, getattr(rows, kind))
             run = describe(cell, folder, rows, notes) | code
@@ -78,14 +73,14 @@ def run_cell(
             raise UserError(
                 f"{folder}: the records cannot be written ({reason}); run again to finish"
             ) from None
-        checkpoint.clear(folder / "checkpoint")
+        checkpoint_files.clear(folder / "checkpoint")
     return run
 
 
 def origin(cell: Cell) -> dict[str, Any]:
     """Where the code comes from. To be asked before training: the checkout may be another one at its end."""
     return {
-        "git": provenance.git(),
+        "git": host.git(),
         "source_hash": fingerprint.source_hash(cell),
         "definitions": definitions.own_hashes(fingerprint.roots(cell)),
     }
@@ -93,7 +88,7 @@ def origin(cell: Cell) -> dict[str, Any]:
 
 def check_code(cell: Cell) -> None:
     """UserError if the code or the packages are not those that the cell was ordered of, where it says so."""
-    world = worlds.probe(cell.environment)
+    world = metadata.probe(cell.environment)
     if cell.fingerprint and cell.fingerprint != fingerprint.of(cell, world.simulator, world.module):
         raise UserError(
             f"{cell.folder}: the code or a package has changed since this was ordered; give the command again"
@@ -102,10 +97,10 @@ def check_code(cell: Cell) -> None:
 
 def _train(cell: Cell, folder: Path, keeper: Keeper) -> tuple[Rows, tuple[str, ...]]:
     """The rows of a cell, and what had to be assumed to have those of a candidate."""
-    rows = Rows(cell, album.Album(cell, folder / "checkpoint"))
+    rows = Rows(cell, saved_policies.Album(cell, folder / "checkpoint"))
     if cell.candidate:
         notes: tuple[str, ...] = import_module(registry.CANDIDATES[cell.kind]).run(cell, folder, rows)
-        if cell.kind != "logs" and not candidate_sources.digests(cell):
+        if cell.kind != "logs" and not candidate_files.digests(cell):
             notes += ("no file of its code is known: this record stays valid whatever changes in it",)
         for line in (*rows.failed.values(), *notes):
             print(f"{cell.implementation} seed {cell.seeds[0]}: {line}", file=sys.stderr)
@@ -135,16 +130,16 @@ def describe(cell: Cell, folder: Path, rows: Rows, notes: tuple[str, ...] = ()) 
         "cell": json.loads(cell.to_json()),
         "config": configuration(cell),
         "departures": _departures(cell),
-        "versions": provenance.versions(),
-        "hardware": ELSEWHERE if cell.kind == "logs" else provenance.hardware(),
+        "versions": host.versions(),
+        "hardware": ELSEWHERE if cell.kind == "logs" else host.hardware(),
         "fingerprint": cell.fingerprint,
         "training_time_s": rows.training_time_s,
         "evaluation_time_s": rows.evaluation_time_s,
         "steps_per_second": None if cell.kind == "logs" else steps / rows.training_time_s,
-        "peak_memory_mib": provenance.peak_memory_mib(),
+        "peak_memory_mib": host.peak_memory_mib(),
         "hashes": hashes,
-        "policies": album.describe(cell, folder / "checkpoint"),
-        **({"notes": list(notes), "files": candidate_sources.digests(cell)} if cell.candidate else {}),
+        "policies": saved_policies.describe(cell, folder / "checkpoint"),
+        **({"notes": list(notes), "files": candidate_files.digests(cell)} if cell.candidate else {}),
     }
 
 

@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 
 from rlparity.cell import Cell
 from rlparity.errors import UserError
-from rlparity.training import checkpoint_files as checkpoint
+from rlparity.training import checkpoint_files
 from rlparity.training.recorder import State
 
-FILES = {"first": "agent-first.pt", "middle": "agent-middle.pt", "last": checkpoint.FILE}
+FILES = {"first": "agent-first.pt", "middle": "agent-middle.pt", "last": checkpoint_files.FILE}
 
 
 def steps(cell: Cell) -> dict[str, int]:
@@ -50,7 +50,7 @@ class Album:
             if name == "first":  # what an earlier training left is of other policies
                 (self._folder / FILES["middle"]).unlink(missing_ok=True)
             if name is not None:
-                checkpoint.save(self._folder, of_seed(self._cell, state(), 0), FILES[name])
+                checkpoint_files.save(self._folder, of_seed(self._cell, state(), 0), FILES[name])
         except OSError as error:
             reason = error.strerror or error
             print(f"rlparity: {self._folder}: no film of the {name} policy ({reason})", file=sys.stderr)
@@ -93,7 +93,7 @@ def load(cell: Cell, folder: Path, name: str) -> State:
     if there is None or there != kept.get(name, {}).get("sha256"):
         missing = "its policy was not kept in training"
         raise UserError("its records were restored, and come without policies" if shipped else missing)
-    state = checkpoint.load(file.parent, file.name)
+    state = checkpoint_files.load(file.parent, file.name)
     return of_seed(cell, state, 0) if name == "last" else state
 
 

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 
 from rlparity import records
 from rlparity.cell import Cell
-from rlparity.environments import metadata as worlds
+from rlparity.environments import metadata
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
-from rlparity.runs import pending as orders
+from rlparity.runs import pending
 from rlparity.suites.suite import Suite
 
 
@@ -51,13 +51,13 @@ def restore(suite: Suite, results: Path, reports: Path) -> str:
     lines, counts = [], {"restored": 0, "there already": 0, "stale": 0, "not shipped": 0}
     for cell in suite.cells:
         name = str(cell.folder)
-        if orders.up_to_date(cell, results / cell.folder):
+        if pending.up_to_date(cell, results / cell.folder):
             counts["there already"] += 1
             continue
         source, reason = choose(cell, catalogue, suite.parts(cell))
         if source is not None:
             take(source, results / cell.folder)
-            files += [str(results / cell.folder / name) for name in orders.OUTPUTS]
+            files += [str(results / cell.folder / name) for name in pending.OUTPUTS]
             counts["restored"] += 1
             lines.append(f"restored {name} from {source.folder}")
         elif reason is None:
@@ -65,7 +65,7 @@ def restore(suite: Suite, results: Path, reports: Path) -> str:
         else:
             counts["stale"] += 1
             lines.append(f"stale    {name}: {reason}")
-    orders.place(suite.cells, results)
+    pending.place(suite.cells, results)
     _unmark(suite, files)
     return "\n".join([*lines, ", ".join(f"{number} {what}" for what, number in counts.items())])
 
@@ -80,8 +80,8 @@ def _unmark(suite: Suite, files: Sequence[str]) -> None:
 
 def one(order: Path, reports: Path) -> None:
     """Restore the cell that an order asks for, into the order's folder; UserError if nothing fits."""
-    cell = orders.read(order)
-    world = worlds.probe(cell.environment)
+    cell = pending.read(order)
+    world = metadata.probe(cell.environment)
     parts = fingerprint.parts(cell, world.simulator, world.module)
     source, reason = choose(cell, shipped(reports), parts)
     if source is None:
@@ -134,7 +134,7 @@ def take(source: Shipped, folder: Path) -> None:
         shutil.copytree(source.folder, temporary, copy_function=shutil.copyfile)
         records.write(temporary, "progress", [])
         (folder / "run.json").unlink(missing_ok=True)
-        for name in orders.OUTPUTS:  # run.json is the last of them
+        for name in pending.OUTPUTS:  # run.json is the last of them
             (temporary / name).replace(folder / name)
     except OSError as error:
         raise UserError(f"{folder}: cannot be restored: {error.strerror}") from None

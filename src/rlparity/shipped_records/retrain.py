@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 import torch
 
 from rlparity.cell import Cell
-from rlparity.environments import metadata as worlds
+from rlparity.environments import metadata
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
 from rlparity.records import SCHEMAS, Episode
-from rlparity.runs import malloc as allocator
+from rlparity.runs import malloc
 from rlparity.runs.run_cell import configuration
 from rlparity.shipped_records.vouch import Finding
 from rlparity.training.recorder import Rows
@@ -47,11 +47,11 @@ def train_again(cell: Cell, folder: Path, share: float) -> Finding:
     """
     assert len(cell.seeds) == 1
     torch.set_num_threads(1)
-    allocator.keep_freed_memory()
+    malloc.keep_freed_memory()
     trainer = import_module(
         "rlparity.references.sb3" if cell.implementation == "sb3" else "rlparity.training.loop"
     )
-    world = worlds.probe(cell.environment)
+    world = metadata.probe(cell.environment)
     if fingerprint.of(cell, world.simulator, world.module) != cell.fingerprint:
         raise UserError(f"{cell.folder}: the sources were edited meanwhile; vouch again")
     comparison = Comparison(cell, *_left(folder, cell.seeds[0]), least(cell, share))

@@ -21,8 +21,7 @@ from typing import Any, NamedTuple
 
 from rlparity.cell import Cell
 from rlparity.errors import UserError, unknown
-from rlparity.provenance import fingerprint
-from rlparity.provenance import host as provenance
+from rlparity.provenance import fingerprint, host
 from rlparity.records import write_bytes
 from rlparity.shipped_records import restore
 from rlparity.shipped_records.restore import Shipped
@@ -167,7 +166,7 @@ def _kind(suite: Suite, cell: Cell, run: Mapping[str, Any]) -> str:
 
 
 def _committed() -> dict[str, Any]:
-    git = provenance.git()
+    git = host.git()
     if git["commit"] is None or git["dirty"] is None:
         raise UserError("vouch: this is no git checkout; records are vouched for by a commit")
     if git["dirty"]:

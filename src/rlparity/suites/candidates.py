@@ -9,8 +9,8 @@ from typing import Any
 
 from rlparity.cell import KINDS
 from rlparity.errors import UserError, unknown
-from rlparity.provenance import candidate_files as candidate_sources
-from rlparity.suites import hyperparameters as settings
+from rlparity.provenance import candidate_files
+from rlparity.suites import hyperparameters
 
 RESERVED = ("scratch", "sb3", "published")
 Block = tuple[int, ...]
@@ -66,7 +66,7 @@ def _problems(
     name: str, values: Mapping[str, Any], places: Sequence[tuple[str, tuple[str, ...]]]
 ) -> list[str]:
     """What is wrong with one of them, each beginning with the key after its name."""
-    found, library = [], settings.library().algorithms
+    found, library = [], hyperparameters.library().algorithms
     against, base = values["against"], Path(values.get("folder", ".")).resolve()
     if name in RESERVED:
         found.append(f": the name is taken; {', '.join(RESERVED)} mean others")
@@ -95,5 +95,5 @@ def _problems(
 
 def _bad_source(kind: str, values: Mapping[str, Any], base: Path) -> str | None:
     if kind == "entry":
-        return candidate_sources.bad_entry(values["entry"], base)
-    return candidate_sources.bad_command(values["command"]) if kind == "command" else None
+        return candidate_files.bad_entry(values["entry"], base)
+    return candidate_files.bad_command(values["command"]) if kind == "command" else None

@@ -12,13 +12,10 @@ from typing import Any
 
 from rlparity import registry
 from rlparity.cell import EPSILON, Cell, Protocol, path_name
-from rlparity.environments import atari_games as games
-from rlparity.environments import metadata as worlds
+from rlparity.environments import atari_games, metadata
 from rlparity.environments.metadata import World
 from rlparity.errors import UserError, unknown
-from rlparity.suites import candidates
-from rlparity.suites import hyperparameters as settings
-from rlparity.suites import yaml_reader as yamlfile
+from rlparity.suites import candidates, hyperparameters, yaml_reader
 from rlparity.suites.candidates import Candidate
 from rlparity.suites.hyperparameters import Algorithm, Settings
 from rlparity.suites.memory_needs import value
@@ -73,7 +70,7 @@ def bad_paths(raw: Mapping[str, Any]) -> list[str]:
         for key in keys
     }
     return [
-        f"{where}: {yamlfile.short(repr(text))} is no path; its parts are of at most {NAME_BYTES} bytes"
+        f"{where}: {yaml_reader.short(repr(text))} is no path; its parts are of at most {NAME_BYTES} bytes"
         for where, text in named.items()
         if any(len(part.encode(errors="replace")) > NAME_BYTES for part in text.split("/"))
     ]
@@ -97,7 +94,7 @@ def environments(raw: Mapping[str, Any], found: list[str]) -> list[Environment]:
         seeds, place = (own["seeds"], f"{where}.seeds") if "seeds" in own else (raw["seeds"], "seeds")
         blocks = tuple(_blocks(seeds, place, found))
         try:
-            names = games.expand(own["id"])
+            names = atari_games.expand(own["id"])
         except UserError as error:
             found.append(f"{where}: {error}")
             continue
@@ -106,12 +103,12 @@ def environments(raw: Mapping[str, Any], found: list[str]) -> list[Environment]:
                 found.append(f"{where}: {name!r} is there twice")
             seen.add(path_name(name))
             try:
-                world = worlds.probe(name)
+                world = metadata.probe(name)
             except UserError as error:
                 found.append(f"{where}: {error}")
                 continue
             except Exception as error:  # of the user's module, which is imported there
-                said = yamlfile.short(" ".join(f"{type(error).__name__}: {error}".split()))
+                said = yaml_reader.short(" ".join(f"{type(error).__name__}: {error}".split()))
                 found.append(f"{where}: environment {name!r} cannot be made: {said}")
                 continue
             made.append(
@@ -138,7 +135,7 @@ def _blocks(seeds: Sequence[str | int], where: str, found: list[str]) -> list[tu
         if match is None:
             problem = f'{item!r} is not a range of seeds; write "0-4" or 7, numbers from 0'
         elif max(first, last) > LARGEST_SEED:
-            problem = f"{yamlfile.short(str(item))} is too large; the largest seed is {LARGEST_SEED}"
+            problem = f"{yaml_reader.short(str(item))} is too large; the largest seed is {LARGEST_SEED}"
         elif last < first:
             problem = f"{item!r} ends before it begins"
         elif len(owner) + last - first >= SEEDS:
@@ -167,10 +164,10 @@ def cells(raw: Mapping[str, Any], places: Sequence[Environment], found: list[str
     brought = candidates.read(raw, [(each.id, each.algorithms) for each in places], found)
     for environment in places:
         for name in environment.algorithms:
-            algorithm = settings.library().algorithms[name]
+            algorithm = hyperparameters.library().algorithms[name]
             arms: list[tuple[Algorithm, Arm]] = [(algorithm, "scratch")]
             if algorithm.reference is not None:
-                arms.append((settings.library().algorithms[algorithm.reference], "sb3"))
+                arms.append((hyperparameters.library().algorithms[algorithm.reference], "sb3"))
             chosen = [(one, arm) for one, arm in arms if arm in raw["implementations"]]
             chosen += [(algorithm, one) for one in brought if one.claims(name, environment.id)]
             for configuration, arm in chosen:
@@ -186,7 +183,7 @@ def _arm(
     arm: Arm,
     found: list[str],
 ) -> list[Cell]:
-    chosen = settings.library().lookup(environment.id, algorithm.agent)
+    chosen = hyperparameters.library().lookup(environment.id, algorithm.agent)
     problems = _bad_choice(raw, environment, algorithm, chosen)
     if problems:
         found += [problem for problem in problems if problem not in found]
@@ -197,9 +194,11 @@ def _arm(
     overrides = raw.get("hyperparameters", {}).get(algorithm.name, {})
     values = {**chosen.hyperparameters, **algorithm.options_for(environment.id), **overrides}
     if not ours:
-        problems = settings.beyond_reference(values, algorithm.agent, f"hyperparameters.{algorithm.name}")
+        problems = hyperparameters.beyond_reference(
+            values, algorithm.agent, f"hyperparameters.{algorithm.name}"
+        )
         found += [problem for problem in problems if problem not in found]
-        values = settings.for_reference(values, algorithm.agent)
+        values = hyperparameters.for_reference(values, algorithm.agent)
         blocks = tuple((seed,) for block in blocks for seed in block)
     if isinstance(arm, Candidate):
         blocks = arm.blocks(environment.id, blocks, found)
@@ -234,7 +233,7 @@ def _reference_resumes(environment: Environment, algorithm: Algorithm, chosen: S
     """As `reference_checkpoint.resumable`: without replay memory, and in Atari, which promises no identical
     records."""
     atari = registry.family(environment.id) == registry.NAMESPACES["ALE"]
-    return atari and not chosen.normalize and "buffer_size" not in settings.config(algorithm.agent)
+    return atari and not chosen.normalize and "buffer_size" not in hyperparameters.config(algorithm.agent)
 
 
 def _protocol(asked: Mapping[str, Any], algorithm: Algorithm, world: World) -> Protocol:
@@ -269,15 +268,15 @@ def _bad_choice(
         found.append(
             f"budgets: nothing for {algorithm.name!r} in {environment.id!r}; name it, or add 'default'"
         )
-    block = settings.library().block(environment.id, algorithm.agent)
+    block = hyperparameters.library().block(environment.id, algorithm.agent)
     options = algorithm.options_for(environment.id)
     tables = {
-        f"{settings.RESOURCES}: settings.{block}.{algorithm.agent}": chosen.hyperparameters,
-        f"{settings.RESOURCES}: algorithms.{algorithm.name}.options": options,
+        f"{hyperparameters.RESOURCES}: settings.{block}.{algorithm.agent}": chosen.hyperparameters,
+        f"{hyperparameters.RESOURCES}: algorithms.{algorithm.name}.options": options,
         f"hyperparameters.{algorithm.name}": raw.get("hyperparameters", {}).get(algorithm.name, {}),
     }
     for where, values in tables.items():
-        found += settings.bad_hyperparameters(values, algorithm.agent, where)
+        found += hyperparameters.bad_hyperparameters(values, algorithm.agent, where)
     return found
 
 

@@ -13,8 +13,7 @@ from statistics import median
 
 from rlparity.cell import Cell
 from rlparity.environments.metadata import World
-from rlparity.suites import cost
-from rlparity.suites import memory_needs as needs
+from rlparity.suites import cost, memory_needs
 from rlparity.suites.speeds import BASES, Rates, positive
 from rlparity.suites.suite import Suite
 
@@ -80,9 +79,9 @@ def _bases(cells: Collection[Cell], rates: Rates) -> str:
 def _memory(cells: Collection[Cell], worlds: Mapping[str, World]) -> str:
     if not cells:
         return "none"
-    sized = [(needs.needed_mib(cell, worlds[cell.environment]), cell) for cell in cells]
+    sized = [(memory_needs.needed_mib(cell, worlds[cell.environment]), cell) for cell in cells]
     most, largest = max(sized, key=lambda pair: pair[0])
-    here = needs.machine_bytes() / 2**30
+    here = memory_needs.machine_bytes() / 2**30
     which = f"{largest.implementation}/{largest.algorithm} in {largest.environment}, {largest.block}"
     middle = median(mib for mib, _ in sized) / 1024
     known = f"{middle:,.1f} GiB for the median; this machine has {here:,.1f}"
@@ -91,7 +90,7 @@ def _memory(cells: Collection[Cell], worlds: Mapping[str, World]) -> str:
 
 def _storage(cells: Collection[Cell], worlds: Mapping[str, World]) -> str:
     kept = sum(RECORDS_BYTES * len(cell.seeds) + _policies(cell, worlds[cell.environment]) for cell in cells)
-    under_way = [needs.checkpoint_bytes(cell, worlds[cell.environment]) for cell in cells]
+    under_way = [memory_needs.checkpoint_bytes(cell, worlds[cell.environment]) for cell in cells]
     return (
         f"{kept / 2**30:,.1f} GiB of records and policies; while a cell with checkpoints trains, its replay "
         f"memory is on the disk as well: {max(under_way, default=0) / 2**30:,.1f} GiB for the largest, "
@@ -108,7 +107,7 @@ def _parameters(cell: Cell, world: World) -> int:
     networks = NETWORKS.get(cell.agent, 2)
     if world.frame_bytes is not None:
         return CONVOLUTIONS * min(networks, 1)
-    hidden = needs.value(cell, "net_arch") or (64, 64)
+    hidden = memory_needs.value(cell, "net_arch") or (64, 64)
     sizes = [world.observation_size, *(hidden if isinstance(hidden, list | tuple) else (64, 64)), 1]
     return networks * sum(prod(pair) for pair in pairwise(sizes))
 

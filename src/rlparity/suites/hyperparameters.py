@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from rlparity.errors import UserError, unknown
-from rlparity.provenance import source_code as sources
+from rlparity.provenance import source_code
 from rlparity.registry import AGENTS
-from rlparity.suites import yaml_reader as yamlfile
+from rlparity.suites import yaml_reader
 
 RESOURCES = Path("workflow", "resources", "hyperparameters.yaml")
 SCHEMAS = Path("workflow", "schemas")
@@ -79,7 +79,7 @@ def namespace(environment: str) -> str:
 def root() -> Path:
     """The repository's root: the working directory or one above it, else where this package lies."""
     here = Path.cwd()
-    for folder in (here, *here.parents, sources.PACKAGE.parents[1]):
+    for folder in (here, *here.parents, source_code.PACKAGE.parents[1]):
         if (folder / RESOURCES).is_file():
             return folder
     raise UserError(f"{RESOURCES}: not found from {here}; run rlparity inside a checkout of its repository")
@@ -96,8 +96,8 @@ def put_command_on_path() -> None:
 def library() -> Library:
     """The checked content of hyperparameters.yaml."""
     path = root() / RESOURCES
-    raw = yamlfile.read(path)
-    found = list(yamlfile.problems(raw, root() / SCHEMAS / "hyperparameters.schema.yaml"))
+    raw = yaml_reader.read(path)
+    found = list(yaml_reader.problems(raw, root() / SCHEMAS / "hyperparameters.schema.yaml"))
     found = found or _bad_names(raw["algorithms"], raw["settings"])
     if found:
         raise UserError("\n  - ".join([f"Bad {RESOURCES}:", *found]))
@@ -170,9 +170,9 @@ OURS = {
 }
 
 
-def config(agent: str) -> dict[str, sources.Field]:
+def config(agent: str) -> dict[str, source_code.Field]:
     """The fields of the agent's `Config`."""
-    return sources.fields(AGENTS[agent].module)
+    return source_code.fields(AGENTS[agent].module)
 
 
 def bad_hyperparameters(values: Mapping[str, Any], agent: str, where: str) -> list[str]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from rlparity.cell import Cell
 from rlparity.environments.metadata import World
-from rlparity.suites import hyperparameters as settings
+from rlparity.suites import hyperparameters
 
 PROCESS_MIB = 600  # of a trainer besides its replay memory: measured 330 to 450 with small networks
 IMAGES_MIB, SEED_OF_IMAGES_MIB = 200, 100  # more with convolutions: 660 to 840 in all, with a rollout of PPO
@@ -22,7 +22,7 @@ STEPS_PER_START = 100  # steps of the shortest games that replay memory of frame
 
 def value(cell: Cell, name: str) -> Any:
     """A hyper-parameter as the cell has it, else the agent's default; None where the agent has none."""
-    field = settings.config(cell.agent).get(name)
+    field = hyperparameters.config(cell.agent).get(name)
     return cell.hyperparameters.get(name, field.default if field else None)
 
 

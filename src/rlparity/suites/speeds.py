@@ -13,7 +13,7 @@ from statistics import median
 from typing import NamedTuple, TypeVar
 
 from rlparity.cell import Cell
-from rlparity.environments import metadata as worlds
+from rlparity.environments import metadata
 from rlparity.errors import UserError
 
 Number = TypeVar("Number", int, float)
@@ -112,7 +112,7 @@ def _simulator(environment: str) -> str | None:
     if environment.startswith("ALE/"):
         return "ale-py"
     try:
-        return worlds.probe(environment).simulator
+        return metadata.probe(environment).simulator
     except UserError:  # a measurement of something that is not installed here, like nothing else
         return environment
 

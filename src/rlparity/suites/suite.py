@@ -15,10 +15,7 @@ from rlparity.cell import Cell, path_name
 from rlparity.errors import UserError, unknown
 from rlparity.provenance import fingerprint
 from rlparity.suites import cells as grid
-from rlparity.suites import devices
-from rlparity.suites import hyperparameters as settings
-from rlparity.suites import memory_needs as needs
-from rlparity.suites import yaml_reader as yamlfile
+from rlparity.suites import devices, hyperparameters, memory_needs, yaml_reader
 from rlparity.suites.cells import Environment
 from rlparity.suites.hyperparameters import Algorithm
 
@@ -73,7 +70,7 @@ class Suite:
                     "time_limit": environment.world.time_limit,
                     "algorithms": list(environment.algorithms),
                     "settings": {
-                        agents[algorithm]: asdict(settings.library().lookup(name, agents[algorithm]))
+                        agents[algorithm]: asdict(hyperparameters.library().lookup(name, agents[algorithm]))
                         for algorithm in environment.algorithms
                     },
                 }
@@ -84,12 +81,14 @@ class Suite:
 
     def _plain(self, algorithm: Algorithm) -> str | None:
         """The configuration that ours differs from only in how it computes, wherever both are trained."""
-        name = settings.plain(algorithm, self.algorithms)
+        name = hyperparameters.plain(algorithm, self.algorithms)
         trained: dict[str, dict[str, Any]] = {algorithm.name: {}, name or "": {}}
         for cell in self.cells:
             if cell.implementation == "scratch" and cell.algorithm in trained:
                 kept = {
-                    key: value for key, value in cell.hyperparameters.items() if key not in settings.MEANS
+                    key: value
+                    for key, value in cell.hyperparameters.items()
+                    if key not in hyperparameters.MEANS
                 }
                 same = (cell.budget, cell.n_envs, cell.normalize, cell.evaluation, kept)
                 trained[cell.algorithm][cell.environment] = same
@@ -125,18 +124,20 @@ class Suite:
 
 def find(name: str) -> Path:
     """A suite file by its name ("smoke") or path."""
-    folder = settings.root() / SUITES
+    folder = hyperparameters.root() / SUITES
     for candidate in (Path(name), folder / f"{name}.yaml"):
         with contextlib.suppress(OSError):  # a name longer than a file's may be
             if candidate.is_file():
                 return candidate
-    raise unknown("suite", yamlfile.short(name), (file.stem for file in folder.glob("*.yaml")), str(SUITES))
+    raise unknown(
+        "suite", yaml_reader.short(name), (file.stem for file in folder.glob("*.yaml")), str(SUITES)
+    )
 
 
 def load(path: Path, narrow: Mapping[str, Any] | None = None, elsewhere: bool = False) -> Suite:
     """Read and check a suite file. Of `narrow`, what `--config` gave, values that the file has already are
     left out; it need not fit this machine, nor find its devices there, if it is to run `elsewhere`."""
-    raw = yamlfile.read(path)
+    raw = yaml_reader.read(path)
     if not isinstance(raw, Mapping):
         raise UserError(f"{path}: expected a mapping with the keys of a suite, got {type(raw).__name__}")
     if raw.get("kind") == SENSITIVITY:
@@ -156,8 +157,10 @@ def resolve(
     elsewhere: bool = False,
 ) -> Suite:
     """Check a suite and lay out its cells; whatever is wrong is told at once, one line each."""
-    library = settings.library()
-    found = list(yamlfile.problems(raw, settings.root() / settings.SCHEMAS / "suite.schema.yaml"))
+    library = hyperparameters.library()
+    found = list(
+        yaml_reader.problems(raw, hyperparameters.root() / hyperparameters.SCHEMAS / "suite.schema.yaml")
+    )
     has_shape = not found
     found += grid.bad_names(raw, library.algorithms) + grid.bad_paths(raw)
     environments = grid.environments(raw, found) if has_shape else []
@@ -167,7 +170,7 @@ def resolve(
     cells = grid.cells({**raw, "device": devices.resolve(device, elsewhere)}, environments, found)
     if not elsewhere:
         worlds = {each.id: each.world for each in environments}
-        lines = [line for cell in cells for line in needs.bad_memory(cell, worlds[cell.environment])]
+        lines = [line for cell in cells for line in memory_needs.bad_memory(cell, worlds[cell.environment])]
         found += dict.fromkeys(lines)
     _refuse(heading, found)
     used = {name: library.algorithms[name] for each in environments for name in each.algorithms}
@@ -216,7 +219,7 @@ def _checked(narrow: Mapping[str, Any]) -> dict[str, Any]:
     if "tensorboard" in narrow:
         said = str(narrow["tensorboard"])
         if said.lower() not in ("true", "false"):
-            raise UserError(f"--config tensorboard: expected true or false, got {yamlfile.short(said)}")
+            raise UserError(f"--config tensorboard: expected true or false, got {yaml_reader.short(said)}")
         checked["tensorboard"] = said.lower() == "true"
     if narrow.get("device", "cpu") not in devices.CHOICES:
         raise unknown("value", narrow["device"], devices.CHOICES, "--config device")

@@ -23,8 +23,7 @@ from rlparity.buffers.replay import Replay, Rollout
 from rlparity.cell import Cell
 from rlparity.errors import Interrupted, UserError
 from rlparity.records import Step
-from rlparity.training import checkpoint_files as checkpoint
-from rlparity.training import object_state as snapshot
+from rlparity.training import checkpoint_files, object_state
 from rlparity.training.checkpoint_files import Segment
 
 FORMAT = 2  # of the state; format 1 named the modules of classes
@@ -94,14 +93,16 @@ class Keeper:
         self._check()
         written: list[Segment] = []
         try:
-            memories = snapshot.find(training, Replay)
+            memories = object_state.find(training, Replay)
             for number, memory in enumerate(memories):
                 ends = [segment.last for segment in self._segments if segment.memory == number]
-                for segment in checkpoint.write_segments(self._folder, number, memory, max(ends, default=0)):
+                for segment in checkpoint_files.write_segments(
+                    self._folder, number, memory, max(ends, default=0)
+                ):
                     written.append(segment)
             oldest = [memory.added - memory.size for memory in memories]
             segments = [s for s in (*self._segments, *written) if s.last > oldest[s.memory]]
-            checkpoint.write_state(self._folder, self._state(training, segments))
+            checkpoint_files.write_state(self._folder, self._state(training, segments))
         except OSError as error:
             if not self._failing:
                 reason = error.strerror or error
@@ -109,14 +110,14 @@ class Keeper:
             self._failing = True
         else:
             self._segments, self._saved, self._failing = segments, training.env_step, False
-        checkpoint.sweep(self._folder, self._segments)
+        checkpoint_files.sweep(self._folder, self._segments)
 
     def _state(self, training: Training, segments: list[Segment]) -> dict[str, Any]:
         return {
             "format": FORMAT,
             "cell": identity(self.cell),
             "env_step": training.env_step,
-            "training": snapshot.capture(training),
+            "training": object_state.capture(training),
             "segments": [list(segment) for segment in segments],
             "times_resumed": self.times_resumed,
             "started": self.started,
@@ -130,22 +131,24 @@ class Keeper:
         One of other sources or settings is removed, with a line that says so. Raises UserError if it is
         damaged or another cell's.
         """
-        if (self._folder / checkpoint.STATE).exists():
+        if (self._folder / checkpoint_files.STATE).exists():
             try:
-                state = checkpoint.read_state(self._folder)
+                state = checkpoint_files.read_state(self._folder)
                 if self._is_ours(state):
                     self._resume(training, state)
             except UserError:
                 raise
             except Exception as error:  # whatever damage leads to
-                raise self._refused(f"not a readable checkpoint ({checkpoint.first_line(error)})") from error
-        checkpoint.sweep(self._folder, self._segments)
+                raise self._refused(
+                    f"not a readable checkpoint ({checkpoint_files.first_line(error)})"
+                ) from error
+        checkpoint_files.sweep(self._folder, self._segments)
 
     def _is_ours(self, state: dict[str, Any]) -> bool:
         if state["format"] < FORMAT:
             old = f"a checkpoint of format {state['format']}, now {FORMAT}"
             _say(f"{self._folder}: {old}; training starts from the beginning")
-            checkpoint.clear(self._folder)
+            checkpoint_files.clear(self._folder)
             return False
         if state["format"] != FORMAT:
             raise ValueError(f"format {state['format']}, expected {FORMAT}")
@@ -157,23 +160,23 @@ class Keeper:
         if found != cell:
             at = f"checkpoint at environment step {state['env_step']:,}"
             _say(f"{self._folder}: {at} is of other sources or settings; training starts from the beginning")
-            checkpoint.clear(self._folder)
+            checkpoint_files.clear(self._folder)
         return bool(found == cell)
 
     def _resume(self, training: Training, state: dict[str, Any]) -> None:
-        snapshot.restore(training, state["training"])
+        object_state.restore(training, state["training"])
         self._segments = [Segment(*values) for values in state["segments"]]
-        checkpoint.read_segments(self._folder, self._segments, snapshot.find(training, Replay))
+        checkpoint_files.read_segments(self._folder, self._segments, object_state.find(training, Replay))
         self.times_resumed, self.started = state["times_resumed"] + 1, state["started"]
         self._spent_s = state["wall_time_s"]
         self._saved = self._due = training.env_step
         if not resumes_exactly(self.cell):
-            for rollout in snapshot.find(training, Rollout):
+            for rollout in object_state.find(training, Rollout):
                 _cut(rollout)
             _say(f"{self._folder}: goes on with new games from environment step {training.env_step:,}")
 
     def _refused(self, reason: str) -> UserError:
-        path = self._folder / checkpoint.STATE
+        path = self._folder / checkpoint_files.STATE
         return UserError(f"{path}: {reason}; delete {self._folder} to train the cell from the beginning")
 
     @contextmanager

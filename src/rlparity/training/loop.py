@@ -14,7 +14,7 @@ from rlparity.cell import Cell
 from rlparity.environments import base as tasks
 from rlparity.environments.normalization import Normalised
 from rlparity.seeding import Streams, Uniforms
-from rlparity.training import device_placement as accelerator
+from rlparity.training import device_placement
 from rlparity.training.evaluation import Evaluator
 from rlparity.training.recorder import Rows, State, Watch, unwatched
 
@@ -52,7 +52,7 @@ def run(
         env = Normalised(env, cell.hyperparameters.get("gamma", 0.99))
     with torch.device(cell.device):
         learner = agents.build(cell.agent, env.spec, dict(cell.hyperparameters), random, cell.budget)
-    agent = accelerator.place(learner, cell.device)
+    agent = device_placement.place(learner, cell.device)
     explore = Uniforms(random.generators("explore"), cell.n_envs, agent.uniforms)
     evaluator, rows = Evaluator(cell, random), rows or Rows(cell)
     training = Training(agent, env, explore, rows)

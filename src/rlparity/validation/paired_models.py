@@ -25,9 +25,9 @@ from rlparity.agents import base as agents
 from rlparity.cell import Cell
 from rlparity.environments.base import TaskSpec
 from rlparity.nn.networks import TRUNK, Network, Optimizer
-from rlparity.references import sb3 as reference
+from rlparity.references import sb3
 from rlparity.seeding import Streams
-from rlparity.suites import hyperparameters as settings
+from rlparity.suites import hyperparameters
 
 Laid = tuple[dict[str, list[tuple[Tensor, Tensor]]], dict[str, Tensor]]
 Layers = tuple[tuple[str, ...] | str, ...]  # SB3's modules; those in one tuple share a layer of ours
@@ -168,7 +168,11 @@ def make(
 
     Whatever SB3's side calculates in float64 must be inside `precision(dtype)`.
     """
-    shared = {name: value for name, value in options.items() if name not in settings.OURS | settings.MEANS}
+    shared = {
+        name: value
+        for name, value in options.items()
+        if name not in hyperparameters.OURS | hyperparameters.MEANS
+    }
     for name in ("learning_rate", "clip_range"):  # what a schedule starts from must be said
         if f"{name}_schedule" in shared:
             shared.setdefault(name, getattr(agents.module(algorithm).Config, name))
@@ -176,7 +180,7 @@ def make(
     cell = Cell(**{**vars(cell), "hyperparameters": shared})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of a last minibatch that is short
-        model: Any = reference.build(cell, worlds, seed)
+        model: Any = sb3.build(cell, worlds, seed)
     model.set_logger(Logger(folder=None, output_formats=[]))
     agent: Any = agents.build(algorithm, spec(worlds), {**options, **(own or {})}, Streams(cell), budget)
     if dtype == torch.float64:

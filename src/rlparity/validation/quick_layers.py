@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 
 from rlparity.candidates import entry_point as candidate
-from rlparity.candidates import process_group as candidate_work
+from rlparity.candidates import process_group
 from rlparity.candidates.command import expected
 from rlparity.candidates.entry_point import Factory
 from rlparity.candidates.environments import Misbehaved
 from rlparity.candidates.isolated import absolute
 from rlparity.cell import Cell
-from rlparity.environments import metadata as worlds
+from rlparity.environments import metadata
 from rlparity.errors import UserError
 from rlparity.log_readers import convert as logs
 from rlparity.log_readers import seeds
@@ -31,7 +31,7 @@ class NotRun(Exception):
 def of_entry(layer: str, cell: Cell) -> list[Check]:
     """Contract or parity of a Python candidate, in a process of its own: a crash or a hang of it is a failed
     check. Raises NotRun."""
-    if layer == "parity" and worlds.probe(cell.environment).frame_bytes is not None:
+    if layer == "parity" and metadata.probe(cell.environment).frame_bytes is not None:
         raise NotRun(f"updates are compared with vectors, and {cell.environment} shows images")
     base = Path(cell.candidate.get("folder", ".")).resolve()
     limit = float(cell.candidate.get("time_limit_s", TIME_LIMIT_S))
@@ -43,14 +43,14 @@ def of_entry(layer: str, cell: Cell) -> list[Check]:
         "time_limit_s": limit,
     }
     started = time.perf_counter()
-    with candidate_work.folder() as books, candidate_work.folder() as work:
+    with process_group.folder() as books, process_group.folder() as work:
         into = books / "checks.json"
         words = [sys.executable, "-m", "rlparity", "layer", "--asked", json.dumps(asked), "--into", str(into)]
-        variables = candidate_work.environment(base)
+        variables = process_group.environment(base)
         try:
-            candidate_work.run(words, work, books / "log", max(WHOLE_S, TIMES * limit), variables, None)
+            process_group.run(words, work, books / "log", max(WHOLE_S, TIMES * limit), variables, None)
             told = json.loads(into.read_text(encoding="utf-8"))
-        except candidate_work.Stopped as stopped:
+        except process_group.Stopped as stopped:
             return [_broken(layer, str(stopped), started)]
         except (OSError, ValueError):
             return [_broken(layer, "ended without a result", started)]
@@ -60,7 +60,7 @@ def of_entry(layer: str, cell: Cell) -> list[Check]:
 
 
 def _broken(layer: str, problem: str, started: float) -> Check:
-    if problem.startswith(candidate_work.UNSTARTED):
+    if problem.startswith(process_group.UNSTARTED):
         raise NotRun(problem)
     return Check(layer, "comes to an end", False, f"its process {problem}", time.perf_counter() - started)
 
@@ -86,16 +86,15 @@ def parity_of(factory: Factory, environment: str, algorithm: str) -> list[Check]
     """Parity in the case of a named configuration that fits an environment; no checks if the candidate offers
     no update there. UserError if that cannot be told, because it is not built there."""
     from rlparity.validation.contract import check as contract
-    from rlparity.validation.parity import candidates as parity_candidates
-    from rlparity.validation.parity import cases as parity_cases
+    from rlparity.validation.parity import candidates, cases
     from rlparity.validation.parity import compare as parity
 
-    agent, case = parity_cases.for_candidate(algorithm, worlds.probe(environment).actions)
+    agent, case = cases.for_candidate(algorithm, metadata.probe(environment).actions)
     cell = contract.brief_cell(environment, algorithm, {}, TIME_LIMIT_S)
     try:
-        offered = parity_candidates.offered(candidate.build(cell, factory))
+        offered = candidates.offered(candidate.build(cell, factory))
     except Misbehaved as problem:
-        if not (offered := parity_candidates.offered(factory)):  # a class shows it unbuilt
+        if not (offered := candidates.offered(factory)):  # a class shows it unbuilt
             raise UserError(str(problem)) from None
     return parity.check_candidate(factory, agent, (case,)) if offered else []
 

@@ -10,9 +10,7 @@ from typing import Any
 
 from rlparity.cell import KINDS, Cell
 from rlparity.errors import UserError, unknown
-from rlparity.suites import hyperparameters as settings
-from rlparity.suites import suite
-from rlparity.suites import yaml_reader as yamlfile
+from rlparity.suites import hyperparameters, suite, yaml_reader
 from rlparity.suites.suite import FLOOR, Suite
 
 REFERENCE = "sb3"  # the implementation that references are of
@@ -76,7 +74,7 @@ def returns(pairs: Sequence[str]) -> dict[str, Any]:
                 raise UserError(f"--returns {pair}: only columns has keys of its own, columns.env_step=...")
             found.setdefault(outer, {})[inner] = text
         else:
-            found[outer] = yamlfile.parse(text, f"--returns {outer}") if outer in NOT_TEXT else text
+            found[outer] = yaml_reader.parse(text, f"--returns {outer}") if outer in NOT_TEXT else text
     return found
 
 
@@ -100,7 +98,9 @@ def configuration(text: str) -> str:
         raise UserError(
             f"--against {text!r}: only references of {REFERENCE} are known, such as {REFERENCE}/ppo"
         )
-    known = {name for name, each in settings.library().algorithms.items() if each.reference is not None}
+    known = {
+        name for name, each in hyperparameters.library().algorithms.items() if each.reference is not None
+    }
     if name not in known:
         raise unknown("configuration", name, known, "--against")
     return name
@@ -139,7 +139,7 @@ def _asked_for(logged: Sequence[Cell], brought: Suite) -> tuple[list[Cell], list
 
 def resolve(asked: Asked, changes: Mapping[str, Any]) -> Suite:
     """The suite asked for, cut down to the configuration and with the candidate in it."""
-    raw = yamlfile.read(asked.suite)
+    raw = yaml_reader.read(asked.suite)
     if not isinstance(raw, dict) or not isinstance(raw.get("environments"), list):
         raise UserError(f"{asked.suite}: not a suite")
     common = raw.get("algorithms") or []
@@ -159,7 +159,9 @@ def resolve(asked: Asked, changes: Mapping[str, Any]) -> Suite:
         place["algorithms"] = [FLOOR, asked.against]
         if "seeds" in changes:
             place.pop("seeds", None)
-    title = f"{asked.called} against {REFERENCE}/{settings.library().algorithms[asked.against].reference}"
+    title = (
+        f"{asked.called} against {REFERENCE}/{hyperparameters.library().algorithms[asked.against].reference}"
+    )
     brought = {**asked.candidate, "against": asked.against}
     return suite.resolve(
         {

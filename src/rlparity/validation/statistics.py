@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from rlparity.cell import Cell
 from rlparity.provenance import fingerprint
-from rlparity.runs import pending as orders
+from rlparity.runs import pending
 from rlparity.runs.run_cell import run_cell
 from rlparity.shipped_records import restore
 from rlparity.shipped_records.restore import Shipped
@@ -68,7 +68,7 @@ def references(plan: Suite, results: Path, reports: Path) -> References:
 
 def _restore(cell: Cell, catalogue: Sequence[Shipped], plan: Suite, results: Path) -> str | None:
     """Why a cell's record is not there now; None if it is."""
-    if orders.up_to_date(cell, results / cell.folder):
+    if pending.up_to_date(cell, results / cell.folder):
         return None
     source, reason = restore.choose(cell, catalogue, plan.parts(cell))
     if source is None:
@@ -104,7 +104,7 @@ def train(cells: Sequence[Cell], results: Path, jobs: int, say: Say) -> list[str
     """Train what is not trained yet, and seeds of the candidate that failed: `jobs` cells at a time, each in
     a process of its own, finished logs in this one. Returns a line for each that broke in a way that is not
     the candidate's."""
-    waiting = orders.place(cells, results)
+    waiting = pending.place(cells, results)
     waiting += [cell for cell in cells if cell not in waiting and _failed(cell, results)]
     for cell in [cell for cell in waiting if cell.kind == "logs"]:
         waiting.remove(cell)
@@ -118,7 +118,7 @@ def train(cells: Sequence[Cell], results: Path, jobs: int, say: Say) -> list[str
         try:
             for done in as_completed(running):
                 cell, (problem, seconds) = running[done], done.result()
-                run = orders.finished(results / cell.folder) or {}
+                run = pending.finished(results / cell.folder) or {}
                 outcome = problem or "; ".join(run.get("failed_seeds", {}).values()) or "done"
                 say(f"{LAYER}: {_told(cell)}: {outcome} ({seconds:.0f} s)")
                 broken += [f"{cell.folder}: {problem}"] if problem else []
@@ -130,7 +130,7 @@ def train(cells: Sequence[Cell], results: Path, jobs: int, say: Say) -> list[str
 
 def _failed(cell: Cell, results: Path) -> bool:
     """Whether a candidate has failed: perhaps for lack of time, of a package, or of memory that day."""
-    run = orders.finished(results / cell.folder) or {}
+    run = pending.finished(results / cell.folder) or {}
     return bool(cell.candidate) and run.get("status") == "failed"
 
 
@@ -142,7 +142,7 @@ def _train(cell: Cell, results: Path) -> tuple[str, float]:
     folder, started = results / cell.folder, time.monotonic()
     with (folder / "train.log").open("wb") as log:
         done = subprocess.run(
-            [sys.executable, "-m", "rlparity", "cell", "--cell", str(folder / orders.ORDER)],
+            [sys.executable, "-m", "rlparity", "cell", "--cell", str(folder / pending.ORDER)],
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             stdout=log,
             stderr=log,

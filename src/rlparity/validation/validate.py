@@ -14,11 +14,9 @@ from rlparity.cell import Cell
 from rlparity.errors import UserError
 from rlparity.records import write_bytes
 from rlparity.suites.suite import Suite
-from rlparity.validation import quick_layers as layers
-from rlparity.validation import request as questions
-from rlparity.validation import statistics
+from rlparity.validation import quick_layers, request, statistics
 from rlparity.validation.checks import Check
-from rlparity.validation.contract.candidates import command as contract_command
+from rlparity.validation.contract.candidates import command
 from rlparity.validation.quick_layers import NotRun
 from rlparity.validation.request import BROUGHT, REFERENCE, Asked
 from rlparity.validation.statistics import GOOD, Say, Verdict
@@ -55,11 +53,11 @@ class Findings:
 def run(asked: Asked, results: Path, reports: Path, jobs: int, say: Say) -> Findings:
     """Contract and parity, then the training of what the statistics need. Raises UserError where the question
     itself is wrong."""
-    plan = questions.plan(asked)
+    plan = request.plan(asked)
     if asked.seeds and asked.kind == "logs":
         say(f"note: {plan.description}")  # with the seeds that have none
     found = Findings(plan)
-    mine = questions.cells_of(plan, asked.called)
+    mine = request.cells_of(plan, asked.called)
     _seconds(asked, mine, found, jobs, say)
     if "contract" in found.left_out:
         found.left_out["statistics"] = "the contract could not be run"
@@ -71,16 +69,18 @@ def run(asked: Asked, results: Path, reports: Path, jobs: int, say: Say) -> Find
 def _seconds(asked: Asked, mine: Sequence[Cell], found: Findings, jobs: int, say: Say) -> None:
     """The layers that take seconds, side by side."""
     first = mine[0]
-    looks: dict[str, Callable[[], list[Check]]] = {"contract": lambda: layers.of_entry("contract", first)}
+    looks: dict[str, Callable[[], list[Check]]] = {
+        "contract": lambda: quick_layers.of_entry("contract", first)
+    }
     if asked.kind == "entry":
-        looks["parity"] = lambda: layers.of_entry("parity", first)
+        looks["parity"] = lambda: quick_layers.of_entry("parity", first)
     else:
         found.left_out["parity"] = f"{BROUGHT[asked.kind]}, without an update that could be called"
-        looks["contract"] = lambda: contract_command.check(first, jobs)
+        looks["contract"] = lambda: command.check(first, jobs)
     if asked.kind == "logs":
         places = list(dict.fromkeys(cell.environment for cell in mine))
         parts = [[cell for cell in mine if cell.environment == place] for place in places]
-        looks["contract"] = lambda: [check for cells in parts for check in layers.of_logs(cells)]
+        looks["contract"] = lambda: [check for cells in parts for check in quick_layers.of_logs(cells)]
     with ThreadPoolExecutor(max(1, min(jobs, len(looks)))) as pool:
         started = time.monotonic()
         for layer, running in {name: pool.submit(look) for name, look in looks.items()}.items():

@@ -12,10 +12,10 @@ from torch import Tensor
 from rlparity import registry
 from rlparity.errors import UserError
 from rlparity.objectives import targets
-from rlparity.suites import hyperparameters as settings
+from rlparity.suites import hyperparameters
 from rlparity.validation.mutations import corpus, refactorings
 from rlparity.validation.mutations.mutation import Mutation, planted
-from rlparity.validation.parity import cases as parity_cases
+from rlparity.validation.parity import cases
 from rlparity.validation.parity import compare as parity
 from rlparity.validation.parity.cases import ALGORITHMS, CASES, Case
 from rlparity.validation.parity.judgement import Floor, judge
@@ -41,7 +41,7 @@ SEEN = {  # what is compared besides gradients and parameters
 
 
 def case_of(algorithm: str, name: str = "default") -> Case:
-    (found,) = parity_cases.of(algorithm, name)
+    (found,) = cases.of(algorithm, name)
     return found
 
 
@@ -131,9 +131,9 @@ def test_ends_that_are_ignored_are_named(algorithm: str, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("refactoring", refactorings.MUTATIONS, ids=lambda mutation: mutation.id)
 def test_refactorings_raise_no_alarm(refactoring: Mutation):
-    for agent in {settings.library().algorithms[name].agent for name in refactoring.agents}:
+    for agent in {hyperparameters.library().algorithms[name].agent for name in refactoring.agents}:
         with planted(refactoring):
-            finding = parity.compare_case(parity_cases.of(agent)[0], "float64", FEW)
+            finding = parity.compare_case(cases.of(agent)[0], "float64", FEW)
         assert finding.passed, str(finding)
 
 
@@ -260,6 +260,6 @@ def test_checks_are_lines_and_unknown_names_are_told():
 
 def test_every_algorithm_with_a_reference_has_cases():
     assert set(ALGORITHMS) == set(registry.REFERENCES)
-    assert all(parity_cases.of(name)[0].name == "default" for name in ALGORITHMS)
+    assert all(cases.of(name)[0].name == "default" for name in ALGORITHMS)
     names = [str(case) for case in CASES]
     assert len(names) == len(set(names))

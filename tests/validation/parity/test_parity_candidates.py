@@ -14,16 +14,16 @@ from torch.nn import functional as F
 
 from rlparity import registry
 from rlparity.agents import base as agents
-from rlparity.candidates import importing as candidate_entry
+from rlparity.candidates import importing
 from rlparity.errors import UserError
-from rlparity.suites import hyperparameters as settings
+from rlparity.suites import hyperparameters
 from rlparity.validation import quick_layers as layers
-from rlparity.validation.parity import cases as parity_cases
+from rlparity.validation.parity import cases
 from rlparity.validation.parity import compare as parity
 from rlparity.validation.parity.recording.rollouts import COLUMNS
 
 torch.set_num_threads(1)
-TINY_PPO: Any = candidate_entry.load("tests/support/examples/tiny_ppo.py:TinyPPO")
+TINY_PPO: Any = importing.load("tests/support/examples/tiny_ppo.py:TinyPPO")
 FEW = (1, 10)
 
 
@@ -176,16 +176,16 @@ def test_draws_say_what_the_moment_decides():
 
 def test_every_configuration_with_a_reference_has_a_case():
     found = {}
-    for name, each in settings.library().algorithms.items():
+    for name, each in hyperparameters.library().algorithms.items():
         for actions in registry.AGENTS[each.agent].actions if each.reference else ():
-            agent, case = found[name, actions] = parity_cases.for_candidate(name, actions)
-            (made,) = parity_cases.of(agent, case)
+            agent, case = found[name, actions] = cases.for_candidate(name, actions)
+            (made,) = cases.of(agent, case)
             assert made.continuous == (actions == "continuous") and not made.amplified
             assert made.options.get("n_steps") == each.options.get("n_steps", made.options.get("n_steps"))
     assert found["dqn-nstep", "discrete"] == ("dqn", "three-step returns")
     assert found["ppo-bfloat16", "continuous"] == ("ppo", "default, continuous")
     with pytest.raises(UserError, match="parity: unknown configuration 'reinforce'; choose from a2c"):
-        parity_cases.for_candidate("reinforce", "discrete")
+        cases.for_candidate("reinforce", "discrete")
 
 
 class OurTRPO:
@@ -193,8 +193,8 @@ class OurTRPO:
 
     def __init__(self, observation_space: gym.Space, action_space: gym.Space, hp: Mapping[str, Any]):
         continuous = isinstance(action_space, gym.spaces.Box)
-        _, name = parity_cases.for_candidate("trpo", "continuous" if continuous else "discrete")
-        (case,) = parity_cases.of("trpo", name)
+        _, name = cases.for_candidate("trpo", "continuous" if continuous else "discrete")
+        (case,) = cases.of("trpo", name)
         self.twins = case.twins(torch.float32, seed=1)
 
     def load_reference(self, state: Mapping[str, Tensor]) -> None:

@@ -11,10 +11,10 @@ import pytest
 import torch
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from rlparity.validation import paired_models as twins
+from rlparity.validation import paired_models
 from rlparity.validation.paired_models import precision
 from rlparity.validation.parity import compare as parity
-from rlparity.validation.parity.recording import rollouts as parity_rollouts
+from rlparity.validation.parity.recording import rollouts
 from rlparity.validation.parity.recording.inputs import Recording
 from rlparity.validation.parity.recording.trace import Difference, compare
 
@@ -34,10 +34,10 @@ def both_learn(environment: str, dtype: torch.dtype, **options: Any) -> tuple[Re
     """Five updates in two worlds, each with 3 epochs of 3 minibatches, the last one short; how far ours are
     from them."""
     worlds = DummyVecEnv([lambda: gym.make(environment)] * 2)
-    both = twins.make("trpo", worlds, {**OPTIONS, **options}, dtype, budget=150 * UPDATES)
+    both = paired_models.make("trpo", worlds, {**OPTIONS, **options}, dtype, budget=150 * UPDATES)
     recording = Recording({name: x.detach().clone() for name, x in both.theirs().items()})
     with precision(dtype):
-        parity_rollouts.record(both, recording, UPDATES)
+        rollouts.record(both, recording, UPDATES)
     assert len(recording.handed) == UPDATES
     moved = [(x.detach() - recording.start[name]).abs().max() for name, x in both.theirs().items()]
     assert min(moved) > 1e-3
@@ -79,6 +79,6 @@ def test_line_searches_fail_where_the_references_do():
 
 def test_the_noise_that_sb3_contrib_starts_from_is_harmless(monkeypatch: pytest.MonkeyPatch):
     """1e-4 times normal numbers for the first guess: the answer is the same to three digits."""
-    monkeypatch.setattr(parity_rollouts, "from_zero", nullcontext)
+    monkeypatch.setattr(rollouts, "from_zero", nullcontext)
     _, differences = both_learn("CartPole-v1", torch.float64)
     assert 1e-8 < largest(differences) < 2e-3

@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from rlparity.analysis import tables as table
+from rlparity.analysis import tables
 from rlparity.errors import UserError
 from rlparity.reporting.figures.panels import Canvas, short, styled
 from rlparity.reporting.formatting import NONE, interval, join, label, number, setting, whole
@@ -39,7 +39,7 @@ def render(folder: Path) -> str:
     Raises UserError where `folder/throughput.csv` is missing, another table or empty.
     """
     file = folder / "throughput.csv"
-    rows = table.read(file)
+    rows = tables.read(file)
     if rows.empty:
         raise UserError(f"{file}: holds no measurement; run rlparity bench")
     named = rows.settings.isna() | (rows.settings == TUNED)

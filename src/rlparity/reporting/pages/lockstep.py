@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from rlparity.analysis import tables as table
+from rlparity.analysis import tables
 from rlparity.analysis.schemas import TABLES
 from rlparity.errors import UserError
 from rlparity.reporting.figures.panels import Canvas, styled
@@ -70,7 +70,7 @@ def render(folder: Path) -> str:
 
     Raises UserError where `lockstep.csv` or `lockstep_runs.csv` is missing, another table or empty.
     """
-    curves, runs = (table.read(folder / f"{name}.csv") for name in ("lockstep", "lockstep_runs"))
+    curves, runs = (tables.read(folder / f"{name}.csv") for name in ("lockstep", "lockstep_runs"))
     if curves.empty or runs.empty:
         raise UserError(f"{folder}: holds no run; run rlparity lockstep")
     figure = folder / "figures" / "distance.svg"

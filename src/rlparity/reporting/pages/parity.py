@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from rlparity.analysis import tables as table
+from rlparity.analysis import tables
 from rlparity.analysis.schemas import TABLES
 from rlparity.errors import UserError
 from rlparity.reporting.figures.panels import Canvas, styled
@@ -102,7 +102,7 @@ def render(folder: Path) -> str:
 
     Raises UserError where `parity.csv` or `parity_cases.csv` is missing, another table or empty.
     """
-    rows, cases = (table.read(folder / f"{name}.csv") for name in ("parity", "parity_cases"))
+    rows, cases = (tables.read(folder / f"{name}.csv") for name in ("parity", "parity_cases"))
     if rows.empty or cases.empty:
         raise UserError(f"{folder}: holds no comparison; run rlparity parity")
     figure = folder / "figures" / "growth.svg"

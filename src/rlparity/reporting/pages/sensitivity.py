@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import LogLocator, NullLocator
 
-from rlparity.analysis import tables as table
+from rlparity.analysis import tables
 from rlparity.analysis.schemas import TABLES
 from rlparity.errors import UserError
 from rlparity.reporting.figures.panels import Canvas, styled
@@ -37,11 +37,13 @@ def render(results: Path, report: Path) -> str:
     Raises UserError where there are no outcomes.
     """
     content = _read(results / "trials.json")
-    trials = table.frame("trials", [{key: row[key] for key in TABLES["trials"]} for row in content["trials"]])
+    trials = tables.frame(
+        "trials", [{key: row[key] for key in TABLES["trials"]} for row in content["trials"]]
+    )
     mutated = trials[trials.bug != ""]
     report.mkdir(parents=True, exist_ok=True)
-    table.write_csv(report, "trials", trials)
-    table.write_csv(report, "matrix", table.frame("matrix", mutated[list(TABLES["matrix"])]))
+    tables.write_csv(report, "trials", trials)
+    tables.write_csv(report, "matrix", tables.frame("matrix", mutated[list(TABLES["matrix"])]))
     layers = list(content["suite"]["layers"])
     figure = report / "figures" / "seconds.svg"
     figure.parent.mkdir(exist_ok=True)

@@ -13,16 +13,16 @@ from functools import partial
 from typing import Any
 
 from rlparity import registry
-from rlparity.candidates import entry_point as candidate
+from rlparity.candidates import entry_point
 from rlparity.candidates.entry_point import Factory
 from rlparity.cell import Cell, Protocol
-from rlparity.environments import metadata as worlds
+from rlparity.environments import metadata
 from rlparity.errors import UserError, unknown
 from rlparity.suites import hyperparameters as settings
 from rlparity.suites.hyperparameters import Algorithm
 from rlparity.validation.checks import TIME_LIMIT_S, Check, timed
-from rlparity.validation.contract.candidates import entry_point as contract_candidate
-from rlparity.validation.contract.candidates import traced_training as contract_trace
+from rlparity.validation.contract.candidates import entry_point as candidate_contract
+from rlparity.validation.contract.candidates import traced_training
 from rlparity.validation.contract.own_agents import check as contract_agent
 from rlparity.validation.plain_environments import cut, is_atari
 
@@ -58,17 +58,17 @@ def check(
     `time_limit_s` without a step, an action or an end, there is one check, which says why. UserError if there
     is no such factory, configuration or environment.
     """
-    made = candidate.load(factory) if isinstance(factory, str) else factory
+    made = entry_point.load(factory) if isinstance(factory, str) else factory
     cell = brief_cell(environment, algorithm, hyperparameters or {}, time_limit_s)
     started = time.perf_counter()
-    trace = contract_trace.train(cell, made)
+    trace = traced_training.train(cell, made)
     name = "trains as many steps as it was asked for"
     if trace.reason is not None:
         return [Check(LAYER, name, False, trace.reason, time.perf_counter() - started)]
     games = sum(len(world.starts) for world in trace.stepped)
     detail = f"{cell.budget:,} steps of {len(trace.stepped)} sub-environments, {games} games"
     first = Check(LAYER, name, True, detail, time.perf_counter() - started)
-    looks = contract_candidate.looks(cell, made, trace)
+    looks = candidate_contract.looks(cell, made, trace)
     return [first, *(timed(LAYER, name, look) for name, look in looks.items())]
 
 
@@ -95,7 +95,7 @@ def _applied(look: Callable[[], Answer | None]) -> Answer:
 
 def named_configuration(algorithm: str, environment: str) -> Algorithm:
     """A configuration that can act in an environment; UserError if there is no such thing."""
-    algorithms, actions = settings.library().algorithms, worlds.probe(environment).actions
+    algorithms, actions = settings.library().algorithms, metadata.probe(environment).actions
     if algorithm not in algorithms:
         raise unknown("algorithm", algorithm, algorithms, "contract")
     named = algorithms[algorithm]

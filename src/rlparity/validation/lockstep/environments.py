@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnvWrapper
 
-from rlparity.environments import cartpole as classic
+from rlparity.environments import cartpole
 from rlparity.records import Step
 from rlparity.validation.lockstep.cases import Case
 
@@ -88,5 +88,5 @@ def time_limit(case: Case) -> Iterator[None]:
     if case.time_limit is None:
         yield
         return
-    with patch.object(classic, "TIME_LIMIT", case.time_limit):
+    with patch.object(cartpole, "TIME_LIMIT", case.time_limit):
         yield

@@ -15,9 +15,8 @@ from rlparity.cell import Cell
 from rlparity.environments import base as tasks
 from rlparity.records import Step
 from rlparity.seeding import Streams
-from rlparity.validation import paired_models as twins
-from rlparity.validation.lockstep import environments as worlds
-from rlparity.validation.lockstep import random_draws as draws
+from rlparity.validation import paired_models
+from rlparity.validation.lockstep import environments, random_draws
 from rlparity.validation.lockstep.batches import Batches
 from rlparity.validation.lockstep.cases import Case
 from rlparity.validation.lockstep.distance import Yardstick
@@ -61,9 +60,9 @@ class Pair:
         seed: int = 0,
     ):
         self.case, self._own_actions, self._stop = case, own_actions, stop
-        self.twins = twins.make(
+        self.twins = paired_models.make(
             case.algorithm,
-            worlds.Worlds(case, self),
+            environments.Worlds(case, self),
             case.hyperparameters,
             budget=case.env_steps,
             seed=seed,
@@ -72,8 +71,8 @@ class Pair:
         if getattr(self.model, "action_noise", None) is not None:
             self.model.action_noise._dtype = np.float64
         self._measure, self._seen = Yardstick(self.twins.from_zero), Yardstick()
-        self._tape, self._batches = draws.Tape(), Batches(self._compare)
-        draws.hand_over(self.agent, self._tape.learning)
+        self._tape, self._batches = random_draws.Tape(), Batches(self._compare)
+        random_draws.hand_over(self.agent, self._tape.learning)
         self._nudged = Nudged(self.twins) if control else None
         cell = Cell("lockstep", case.environment, "both", case.algorithm, case.algorithm, (seed,), 0)
         self._seeds = Streams(cell).environments("training", case.n_envs)
@@ -88,9 +87,9 @@ class Pair:
         """Let SB3 learn and ours follow, until the budget is spent."""
         self.model.env.venv._seeds = list(self._seeds[0])
         with ExitStack() as stack:
-            stack.enter_context(twins.precision(torch.float64))
-            stack.enter_context(worlds.time_limit(self.case))
-            stack.enter_context(draws.given())
+            stack.enter_context(paired_models.precision(torch.float64))
+            stack.enter_context(environments.time_limit(self.case))
+            stack.enter_context(random_draws.given())
             stack.callback(self.model.env.close)
             if self._own_actions:
                 self._task = tasks.make(self.case.environment, self._seeds)
@@ -107,7 +106,7 @@ class Pair:
         if self.env_step >= self.case.env_steps:
             raise Spent
         if self._task is not None:
-            handed = draws.explore(self.case.algorithm, self._tape.acting, self.model)
+            handed = random_draws.explore(self.case.algorithm, self._tape.acting, self.model)
             action = self.agent.act(self._task.obs.double(), handed)
             bounded = _bounded(action, self.model.action_space)
             self._compare(
@@ -116,7 +115,7 @@ class Pair:
             self._pending = _take(self._task, action)
         self._tape.acting.clear()
 
-    def stepped(self, step: Step, ended: list[worlds.Ended]) -> None:
+    def stepped(self, step: Step, ended: list[environments.Ended]) -> None:
         """Ours gets SB3's step, or that of its own task, which should be the same."""
         self.env_step += self.case.n_envs
         self.episodes, self.cut = self.episodes + len(ended), self.cut + sum(each.cut for each in ended)
@@ -143,7 +142,7 @@ class Pair:
                 self._nudged.observe(pending, self._tape.learning)
             self.agent.observe(pending)
             learned = self._batches.settle()
-        except draws.Parted as parted:
+        except random_draws.Parted as parted:
             self._part(Difference(self.env_step, str(parted)))
             raise Spent from None
         self._compare_exploration()
@@ -192,10 +191,10 @@ def _shaped(tensor: Tensor, like: Tensor) -> Tensor:
 def _take(task: tasks.Task, action: Tensor) -> Step:
     """A step of our task that is handed the action in float32, and remembered with it as it was."""
     if not action.is_floating_point():
-        return worlds.doubles(task.step(action))
+        return environments.doubles(task.step(action))
     step = task.step(action.float())
     whole = torch.equal(step.action, action.float())
-    return worlds.doubles(step._replace(action=action) if whole else step)
+    return environments.doubles(step._replace(action=action) if whole else step)
 
 
 def _bounded(action: Tensor, space: gym.Space) -> Tensor:

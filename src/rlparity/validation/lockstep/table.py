@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from rlparity.provenance import host as provenance
+from rlparity.provenance import host
 from rlparity.records import write_bytes
 from rlparity.validation.lockstep import cases
 from rlparity.validation.lockstep import run as lockstep
@@ -89,7 +89,7 @@ def _curve(run: Run | None, curve: Sequence[Point]) -> list[Row]:
 
 
 def _summary(run: Run) -> Row:
-    made, versions = provenance.hardware(), provenance.versions()
+    made, versions = host.hardware(), host.versions()
     names = ("python", "torch", "numpy", "gymnasium", "stable-baselines3", "sb3-contrib")
     configuration = {"n_envs": run.case.n_envs, **run.case.hyperparameters}
     return {
@@ -105,7 +105,7 @@ def _summary(run: Run) -> Row:
         "configuration": json.dumps(configuration, sort_keys=True),
         "hardware": f"{made['cpu']}, {made['cores']} cores",
         "versions": ", ".join(f"{name} {versions[name]}" for name in names if name in versions),
-        "commit": provenance.git()["commit"] or "",
+        "commit": host.git()["commit"] or "",
     }
 
 

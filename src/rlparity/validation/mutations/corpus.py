@@ -7,12 +7,12 @@ from rlparity.validation.mutations import (
     a2c_and_trpo,
     continuous,
     dqn,
+    environments_and_evaluation,
     harmless,
     refactorings,
     rollout_and_ppo,
+    seed_axis,
 )
-from rlparity.validation.mutations import environments_and_evaluation as tasks_and_evaluation
-from rlparity.validation.mutations import seed_axis as own
 from rlparity.validation.mutations.mutation import Mutation
 
 ROOMS = (
@@ -20,8 +20,8 @@ ROOMS = (
     a2c_and_trpo,
     dqn,
     continuous,
-    tasks_and_evaluation,
-    own,
+    environments_and_evaluation,
+    seed_axis,
     harmless,
     refactorings,
 )

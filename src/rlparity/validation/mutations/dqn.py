@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from rlparity.agents import base as agents
 from rlparity.buffers.replay import Replay
 from rlparity.objectives import targets
-from rlparity.training import object_state as snapshot
+from rlparity.training import object_state
 from rlparity.validation.mutations.mutation import Patch, Room
 
 dqn = agents.module("dqn")
@@ -145,7 +145,7 @@ def d10_resume(patch: Patch) -> None:
         restore(thing, state)
         getattr(thing, "agent", thing).env_steps = 0
 
-    patch.wrap(snapshot, "restore", around)
+    patch.wrap(object_state, "restore", around)
 
 
 @bug(

@@ -9,11 +9,10 @@ import numpy as np
 from torch import Tensor
 
 from rlparity import seeding
-from rlparity.environments import cartpole as classic
-from rlparity.environments import episode_statistics as books
+from rlparity.environments import cartpole, episode_statistics
 from rlparity.environments.normalization import Moments, Normalised
 from rlparity.nn import convolutions
-from rlparity.training import evaluation as evaluate
+from rlparity.training import evaluation
 from rlparity.validation.mutations.mutation import Patch, Room
 
 bug = Room()
@@ -51,7 +50,7 @@ def at11(patch: Patch) -> None:
         add(self, reward, last)
         self._returns[last] = returns[last]
 
-    patch.wrap(books.Books, "add", around)
+    patch.wrap(episode_statistics.Books, "add", around)
 
 
 @bug(
@@ -121,7 +120,7 @@ def n5(patch: Patch) -> None:
     "short games",
 )
 def n6(patch: Patch) -> None:
-    patch.replace(classic, "TIME_LIMIT", 200)
+    patch.replace(cartpole, "TIME_LIMIT", 200)
 
 
 @bug(
@@ -141,7 +140,7 @@ def e3(patch: Patch) -> None:
         self._next_start[world] = 0
         return state
 
-    patch.wrap(classic.CartPole, "_start", around)
+    patch.wrap(cartpole.CartPole, "_start", around)
 
 
 @bug("E4", "environments are seeded by the clock", "sac Pendulum-v1", "Tianshou#299; openai/spinningup#310")
@@ -167,7 +166,7 @@ def e7(patch: Patch) -> None:
             return list(outcomes)
         return [game._replace(episode_return=best[game.seed_index]) for game in outcomes]
 
-    patch.wrap(evaluate.Evaluator, "__call__", around)
+    patch.wrap(evaluation.Evaluator, "__call__", around)
 
 
 MUTATIONS = bug.mutations

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from rlparity.agents import base as agents
-from rlparity.environments import cartpole as classic
-from rlparity.environments import gymnasium_env as generic
+from rlparity.environments import cartpole, gymnasium_env
 from rlparity.environments.normalization import Normalised
 from rlparity.nn import networks
 from rlparity.nn.distributions import gaussian
@@ -97,7 +96,7 @@ def p7(patch: Patch) -> None:
         stopped = beside(now.last > 0, now.next_obs)
         return now._replace(next_obs=torch.where(stopped, self.obs, now.next_obs))
 
-    patch.wrap(generic.GymTask, "step", around)
+    patch.wrap(gymnasium_env.GymTask, "step", around)
 
 
 class NextStepReset(gym.Wrapper):
@@ -127,7 +126,7 @@ class NextStepReset(gym.Wrapper):
     "CleanRL#499; automl/Mighty#108",
 )
 def p10(patch: Patch) -> None:
-    patch.wrap(generic, "make_single", lambda make, environment: NextStepReset(make(environment)))
+    patch.wrap(gymnasium_env, "make_single", lambda make, environment: NextStepReset(make(environment)))
 
 
 @bug(
@@ -145,7 +144,7 @@ def p11(patch: Patch) -> None:
         before[self] = now.discount, now.last
         return now._replace(discount=discount, last=last)
 
-    patch.wrap(classic.CartPole, "step", around)
+    patch.wrap(cartpole.CartPole, "step", around)
 
 
 @bug(

@@ -13,14 +13,12 @@ from torch import Tensor
 from rlparity import seeding
 from rlparity.agents import base as agents
 from rlparity.buffers.replay import Replay, Rollout
-from rlparity.environments import cartpole as classic
-from rlparity.environments import gymnasium_env as generic
+from rlparity.environments import cartpole, gymnasium_env
 from rlparity.nn import networks
 from rlparity.nn.distributions import gaussian
 from rlparity.nn.networks import Network
 from rlparity.objectives import targets
-from rlparity.training import evaluation as evaluate
-from rlparity.training import object_state as snapshot
+from rlparity.training import evaluation, object_state
 from rlparity.validation.mutations.mutation import Patch, Room
 
 ppo = agents.module("ppo")
@@ -54,7 +52,7 @@ def o2(patch: Patch) -> None:
         if before is not None:
             self.obs = before.copy_(self.obs)
 
-    patch.wrap(generic.GymTask, "_show", around)
+    patch.wrap(gymnasium_env.GymTask, "_show", around)
 
 
 @bug(
@@ -107,7 +105,7 @@ def o6(patch: Patch) -> None:
             explore = seeding.Uniforms(generators, task.spec.n_envs, policy.uniforms)
         return play(policy, task, view, explore)
 
-    patch.wrap(evaluate, "play", around)
+    patch.wrap(evaluation, "play", around)
 
 
 @bug("O7", "an evaluation counts the games that end first, however many each world plays", "a2c CartPole-v1")
@@ -121,7 +119,7 @@ def o7(patch: Patch) -> None:
                 games[s].append((total, length))
         return np.array([found[:n_envs] for found in games], dtype=float)
 
-    patch.replace(evaluate, "play", play)
+    patch.replace(evaluation, "play", play)
 
 
 @bug("O8", "Adam does not correct the bias of its moments", "ppo CartPole-v1")
@@ -157,10 +155,10 @@ def o9(patch: Patch) -> None:
 def o10(patch: Patch) -> None:
     def around(accelerate: Any, state: np.ndarray, action: np.ndarray) -> np.ndarray:
         new: np.ndarray = accelerate(state, action)
-        new[0], new[2] = state[0] + classic.SECONDS * new[1], state[2] + classic.SECONDS * new[3]
+        new[0], new[2] = state[0] + cartpole.SECONDS * new[1], state[2] + cartpole.SECONDS * new[3]
         return new
 
-    patch.wrap(classic, "accelerate", around)
+    patch.wrap(cartpole, "accelerate", around)
 
 
 @bug(
@@ -197,7 +195,7 @@ def o13(patch: Patch) -> None:
     def around(attributes: Any, value: Any) -> dict[str, Any]:
         return {name: part for name, part in attributes(value).items() if name != "_moments"}
 
-    patch.wrap(snapshot, "_attributes", around)
+    patch.wrap(object_state, "_attributes", around)
 
 
 @bug("O14", "advantages are calculated in half precision", "ppo Pendulum-v1")

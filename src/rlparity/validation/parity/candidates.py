@@ -41,7 +41,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rlparity.candidates import entry_point as candidate
+from rlparity.candidates import entry_point
 from rlparity.cell import Cell
 from rlparity.validation.paired_models import Twins
 from rlparity.validation.parity.cases import BUDGET, Case
@@ -55,10 +55,12 @@ class Untold(Exception):
     """The candidate does not say what it must."""
 
 
-def build(factory: candidate.Factory, case: Case, twins: Twins) -> Any:
+def build(factory: entry_point.Factory, case: Case, twins: Twins) -> Any:
     """An untrained candidate with the hyper-parameters of a case."""
     cell = Cell("parity", "parity", "candidate", case.algorithm, case.algorithm, (0,), BUDGET, case.n_envs)
-    options = candidate.hyperparameters(replace(cell, normalize=case.normalize, hyperparameters=case.options))
+    options = entry_point.hyperparameters(
+        replace(cell, normalize=case.normalize, hyperparameters=case.options)
+    )
     return factory(twins.model.observation_space, twins.model.action_space, options)
 
 

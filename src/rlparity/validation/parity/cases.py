@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from rlparity.errors import unknown
-from rlparity.suites import hyperparameters as settings
+from rlparity.suites import hyperparameters
 from rlparity.validation import paired_models as twins
 from rlparity.validation.paired_models import Twins
-from rlparity.validation.parity import environments as parity_worlds
+from rlparity.validation.parity import environments
 from rlparity.validation.parity.recording.inputs import ON_POLICY
 
 Patched = Callable[[Twins], AbstractContextManager[Any]]
@@ -53,7 +53,7 @@ class Case:
 
     def twins(self, dtype: torch.dtype, seed: int = 0) -> Twins:
         """Both learners, fresh, in worlds of their own; the seed is that of SB3's weights and actions."""
-        make = parity_worlds.lively if self.algorithm in ON_POLICY else parity_worlds.still
+        make = environments.lively if self.algorithm in ON_POLICY else environments.still
         worlds: VecEnv = make(self.continuous, self.n_envs)
         if self.normalize:
             worlds = VecNormalize(worlds, gamma=self.options.get("gamma", 0.99))
@@ -247,7 +247,11 @@ def of(algorithm: str, name: str | None = None) -> list[Case]:
 def for_candidate(configuration: str, actions: str) -> tuple[str, str]:
     """(algorithm, name of the case) in which a candidate is compared that claims to be a named configuration
     where actions are "discrete" or "continuous". UserError if that has no reference."""
-    known = {name: each for name, each in settings.library().algorithms.items() if each.reference is not None}
+    known = {
+        name: each
+        for name, each in hyperparameters.library().algorithms.items()
+        if each.reference is not None
+    }
     if configuration not in known:
         raise unknown("configuration", configuration, known, "parity")
     agent = known[configuration].agent

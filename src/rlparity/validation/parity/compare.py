@@ -16,12 +16,11 @@ import torch
 from rlparity.candidates.entry_point import Factory
 from rlparity.validation.checks import Check, timed
 from rlparity.validation.paired_models import Twins, precision
-from rlparity.validation.parity import candidates as parity_candidates
+from rlparity.validation.parity import candidates
 from rlparity.validation.parity import cases as parity_cases
 from rlparity.validation.parity.cases import Case
 from rlparity.validation.parity.judgement import TOLERANCES, Finding, Floor, judge
-from rlparity.validation.parity.recording import minibatches as parity_minibatches
-from rlparity.validation.parity.recording import rollouts as parity_rollouts
+from rlparity.validation.parity.recording import minibatches, rollouts
 from rlparity.validation.parity.recording.inputs import ON_POLICY, Recording
 from rlparity.validation.parity.recording.rounding_floor import Beside
 from rlparity.validation.parity.recording.trace import Trace, compare
@@ -73,15 +72,15 @@ def record(case: Case, twins: Twins, updates: int, beside: Beside | None = None)
     recording = Recording({name: value.detach().clone() for name, value in twins.theirs().items()})
     with precision(twins.dtype), case.patched(twins):
         if case.algorithm in ON_POLICY:
-            parity_rollouts.record(twins, recording, updates, beside)
+            rollouts.record(twins, recording, updates, beside)
         else:
-            parity_minibatches.record(twins, recording, updates)
+            minibatches.record(twins, recording, updates)
     return recording
 
 
 def replay(twins: Twins, recording: Recording) -> Trace:
     """Our side: the agent, handed what SB3 was."""
-    trace, room = Trace(), parity_rollouts if twins.algorithm in ON_POLICY else parity_minibatches
+    trace, room = Trace(), rollouts if twins.algorithm in ON_POLICY else minibatches
     room.replay(twins, recording, trace)
     return trace
 
@@ -99,7 +98,7 @@ def check_candidate(
     for case in [case for name in cases for case in parity_cases.of(algorithm, name)]:
         twins = case.twins(getattr(torch, dtype))
         with suppress(Exception):  # of a factory that fails: it does again, and is told then
-            if not parity_candidates.offered(parity_candidates.build(factory, case, twins)):
+            if not candidates.offered(candidates.build(factory, case, twins)):
                 return []
         look = partial(_compare_candidate, factory, case, twins, dtype, updates)
         found.append(timed("parity", f"{case} ({dtype})", look))
@@ -109,10 +108,10 @@ def check_candidate(
 def _compare_candidate(
     factory: Factory, case: Case, twins: Twins, dtype: str, updates: Sequence[int]
 ) -> tuple[bool, str]:
-    made = parity_candidates.build(factory, case, twins)
+    made = candidates.build(factory, case, twins)
     recording = record(case, twins, max(updates))
-    points = parity_candidates.ends(recording, updates)
-    trace, reference = parity_candidates.replay(made, recording), parity_candidates.condensed(recording)
+    points = candidates.ends(recording, updates)
+    trace, reference = candidates.replay(made, recording), candidates.condensed(recording)
     found = list(compare(trace, reference, recording.start, max(points)))
     who = (case.algorithm, case.name, dtype)
     finding = judge(who, found, Floor(TOLERANCES[dtype], points), points)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from rlparity import records
-from rlparity.provenance import host as provenance
+from rlparity.provenance import host
 from rlparity.validation.checks import Check
 from rlparity.validation.parity import cases as parity_cases
 from rlparity.validation.parity import compare as parity
@@ -77,11 +77,11 @@ def _case(case: Case, dtype: str, finding: Finding | None, check: Check) -> Line
 
 def _made() -> Line:
     """Where and with what."""
-    hardware, versions = provenance.hardware(), provenance.versions()
+    hardware, versions = host.hardware(), host.versions()
     return {
         "hardware": f"{hardware['cpu']}, {hardware['cores']} cores",
         "versions": ", ".join(f"{name} {versions[name]}" for name in PACKAGES if name in versions),
-        "commit": provenance.git()["commit"] or "",
+        "commit": host.git()["commit"] or "",
     }
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rlparity.errors import UserError
-from rlparity.suites import hyperparameters as settings
-from rlparity.suites import yaml_reader as yamlfile
+from rlparity.suites import hyperparameters, yaml_reader
 from rlparity.validation.mutations import corpus
 from rlparity.validation.mutations.mutation import Mutation
 
@@ -78,8 +77,8 @@ class Plan:
 
 def load(path: Path) -> Plan:
     """Read and check a suite file; UserError with a line for everything that is wrong."""
-    raw = yamlfile.read(path)
-    found = list(yamlfile.problems(raw, settings.root() / settings.SCHEMAS / SCHEMA))
+    raw = yaml_reader.read(path)
+    found = list(yaml_reader.problems(raw, hyperparameters.root() / hyperparameters.SCHEMAS / SCHEMA))
     if not found and "statistics" in raw["layers"] and "statistics" not in raw:
         found = ["top level: missing key 'statistics', which the layer of that name needs"]
     known = {mutation.id: mutation for mutation in corpus.CORPUS}

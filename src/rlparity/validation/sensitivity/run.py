@@ -18,10 +18,9 @@ from typing import Any
 
 from rlparity import registry
 from rlparity.errors import UserError
-from rlparity.provenance import definitions, fingerprint
-from rlparity.provenance import host as provenance
+from rlparity.provenance import definitions, fingerprint, host
 from rlparity.records import write_bytes
-from rlparity.suites import hyperparameters as settings
+from rlparity.suites import hyperparameters
 from rlparity.validation.mutations import corpus
 from rlparity.validation.sensitivity import training as sensitivity_training
 from rlparity.validation.sensitivity.plan import BASELINE, Plan, Trial
@@ -117,14 +116,14 @@ class Runner:
 
     def _key(self, trial: Trial, case: Path | None) -> str:
         """Hash of all that the outcome depends on."""
-        agent = settings.library().algorithms[trial.agent].agent
+        agent = hyperparameters.library().algorithms[trial.agent].agent
         layer = TRAINED if case else (registry.LAYERS[trial.layer],)
         rooms = (*layer, registry.AGENTS[agent].module, registry.family(trial.environment))
         return fingerprint.text_hash(
             {
                 "sources": definitions.digest(rooms),
                 "mutation": "" if trial.mutation == BASELINE else planting(trial.mutation),
-                "settings": settings.library().lookup(trial.environment, agent).hyperparameters,
+                "settings": hyperparameters.library().lookup(trial.environment, agent).hyperparameters,
                 "case": case and read(case),
                 "versions": {name: fingerprint.version(name) for name in PACKAGES},
             }
@@ -134,9 +133,9 @@ class Runner:
         names = ("name", "title", "description", "layers")
         content = {
             "suite": {name: getattr(self._plan, name) for name in names},
-            "versions": provenance.versions(),
-            "hardware": provenance.hardware(),
-            "git": provenance.git(),
+            "versions": host.versions(),
+            "hardware": host.hardware(),
+            "git": host.git(),
             "trials": [{**about(trial), **outcome} for trial, outcome in outcomes],
         }
         write_bytes(self.folder / OUTCOMES, json.dumps(content, indent=1).encode())

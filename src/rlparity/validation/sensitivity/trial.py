@@ -21,8 +21,8 @@ import torch
 from rlparity import registry
 from rlparity.errors import UserError
 from rlparity.records import write_bytes
-from rlparity.runs import malloc as allocator
-from rlparity.suites import hyperparameters as settings
+from rlparity.runs import malloc
+from rlparity.suites import hyperparameters
 from rlparity.validation.checks import Check
 from rlparity.validation.mutations import corpus
 from rlparity.validation.mutations.mutation import planted
@@ -55,7 +55,7 @@ def main(fields: Sequence[str], into: Path, limit: int, case: Path | None) -> No
     resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
     trial = Trial(*fields)
     torch.set_num_threads(1)
-    allocator.keep_freed_memory()
+    malloc.keep_freed_memory()
     with nullcontext() if trial.mutation == BASELINE else planted(corpus.find(trial.mutation)):
         if case is not None:
             sensitivity_training.learn(case, into.with_suffix(""))
@@ -85,5 +85,5 @@ def _layer(trial: Trial) -> Callable[[], list[Check]]:
     room: Any = import_module(registry.LAYERS[trial.layer])
     if trial.layer == "contract":
         return lambda: list(room.check_agent(trial.agent, trial.environment))
-    agent = settings.library().algorithms[trial.agent].agent
+    agent = hyperparameters.library().algorithms[trial.agent].agent
     return lambda: list(room.check(agent))

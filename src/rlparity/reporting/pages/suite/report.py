@@ -16,7 +16,7 @@ import pandas as pd
 
 from rlparity.errors import UserError
 from rlparity.reporting.formatting import NONE, bind, join, label, percent, whole
-from rlparity.reporting.pages import validation as validation_page
+from rlparity.reporting.pages import validation
 from rlparity.reporting.pages.elements import (
     BADGES,
     Badge,
@@ -37,8 +37,7 @@ from rlparity.reporting.pages.provenance import (
     provenance,
     seeds_each,
 )
-from rlparity.reporting.pages.suite import atari as atari_page
-from rlparity.reporting.pages.suite import tables as sections
+from rlparity.reporting.pages.suite import atari, tables
 from rlparity.reporting.pages.suite.films import gallery
 from rlparity.reporting.pages.suite.tables import badge, primary
 from rlparity.reporting.report_folder import ENDPOINTS, Folder, slug
@@ -94,23 +93,23 @@ def _view(folder: Folder) -> dict[str, Any]:
         "facts": facts(folder),
         "failed": failed_seeds(folder),
         "missing": missing_cells(folder),
-        "layers": validation_page.layers(folder.path),
-        "layers_meaning": validation_page.MEANING,
-        "notes": sections.notes(folder),
-        "verdicts": sections.verdicts(folder),
+        "layers": validation.layers(folder.path),
+        "layers_meaning": validation.MEANING,
+        "notes": tables.notes(folder),
+        "verdicts": tables.verdicts(folder),
         "plain": bind(prose().plain_verdicts) if len(primary(folder, plain=True)) else "",
         "definitions": [(term, bind(meaning)) for term, meaning in prose().definitions],
         "pictures": _pictures(folder),
         "environments": [{"id": name, "slug": slug(name)} for name in plan["environments"]],
         "films": gallery(folder),
-        "estimates": {name: sections.estimates(folder, name) for name in plan["environments"]},
-        "human": atari_page.human(folder),
-        "thresholds": sections.thresholds(folder),
-        "improvement": sections.improvement(folder),
-        "paper": sections.paper(folder),
-        "dqn2013": atari_page.dqn2013(folder),
-        "cost": sections.cost(folder),
-        "settings": {name: sections.settings(folder, name) for name in plan["environments"]},
+        "estimates": {name: tables.estimates(folder, name) for name in plan["environments"]},
+        "human": atari.human(folder),
+        "thresholds": tables.thresholds(folder),
+        "improvement": tables.improvement(folder),
+        "paper": tables.paper(folder),
+        "dqn2013": atari.dqn2013(folder),
+        "cost": tables.cost(folder),
+        "settings": {name: tables.settings(folder, name) for name in plan["environments"]},
         "provenance": provenance(folder),
         "implementations": [(name, label(name), PAINT[colour]) for name, colour in folder.colours.items()],
     }

@@ -8,10 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from rlparity.candidates import command as candidate_command
-from rlparity.candidates import process_group as candidate_work
+from rlparity.candidates import command, process_group
 from rlparity.cell import Cell
-from rlparity.environments import metadata as worlds
+from rlparity.environments import metadata
 from rlparity.training.recorder import Rows
 from rlparity.validation.checks import Check
 from rlparity.validation.quick_layers import NotRun, copied
@@ -33,7 +32,7 @@ def check(cell: Cell, jobs: int = 2) -> list[Check]:
         made = list(pool.map(_run, cells, places))
     name, seconds = "runs, and logs what can be compared", time.perf_counter() - started
     failed = [reason for rows in made for reason in rows.failed.values()]
-    if failed and failed[0].startswith(candidate_work.UNSTARTED):
+    if failed and failed[0].startswith(process_group.UNSTARTED):
         raise NotRun(failed[0])
     if failed:
         return [Check("contract", name, False, failed[0], seconds)]
@@ -56,7 +55,7 @@ def budget(cell: Cell) -> int:
     One of them fits in any case, since a run without a return fails; other than in Atari, where games hardly
     ever meet their limit.
     """
-    world = worlds.probe(cell.environment)
+    world = metadata.probe(cell.environment)
     game = (world.time_limit or 0) * cell.n_envs
     most = MOST if world.frame_bytes is not None else max(MOST, game)
     return min(cell.budget, max(LEAST, min(2 * game, most)))
@@ -64,7 +63,7 @@ def budget(cell: Cell) -> int:
 
 def _run(cell: Cell, folder: Path) -> Rows:
     rows = Rows(cell)
-    candidate_command.run(cell, folder, rows)
+    command.run(cell, folder, rows)
     return rows
 
 

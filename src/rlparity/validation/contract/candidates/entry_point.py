@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from rlparity.candidates import entry_point as candidate
-from rlparity.candidates import environments as candidate_worlds
+from rlparity.candidates import entry_point, environments
 from rlparity.candidates.entry_point import Candidate, Factory
 from rlparity.candidates.environments import Misbehaved, bad_actions
 from rlparity.candidates.policy import ambient_randomness
 from rlparity.cell import Cell
-from rlparity.validation.contract.candidates import traced_training as contract_trace
+from rlparity.validation.contract.candidates import traced_training
 from rlparity.validation.contract.candidates.traced_training import Trace, World, silence
 from rlparity.validation.plain_environments import is_atari, replay, starts_vary
 
@@ -32,7 +31,7 @@ def looks(cell: Cell, factory: Factory, trace: Trace) -> dict[str, Callable[[], 
 
     def independent() -> Answer:
         for seed in (1, 2):
-            others.append(contract_trace.train(replace(cell, seeds=(seed,)), factory, steps=LOOK))
+            others.append(traced_training.train(replace(cell, seeds=(seed,)), factory, steps=LOOK))
         return independent_worlds(cell.environment, others)
 
     return {
@@ -41,7 +40,7 @@ def looks(cell: Cell, factory: Factory, trace: Trace) -> dict[str, Callable[[], 
         "games begin anew": lambda: fresh_games(cell, trace),
         "sub-environments and seeds share no stream": independent,
         "another seed is another run": lambda: other_seeds(others),
-        "the same seed is the same run": lambda: same_runs(trace, contract_trace.train(cell, factory)),
+        "the same seed is the same run": lambda: same_runs(trace, traced_training.train(cell, factory)),
         "evaluation leaves training as it was": lambda: undisturbed(cell, factory, trace),
         "act answers for each observation alone": lambda: separate_answers(cell, trace),
         "save and load": lambda: round_trip(cell, factory, trace),
@@ -154,7 +153,7 @@ def same_runs(first: Trace, second: Trace) -> Answer:
 
 def undisturbed(cell: Cell, factory: Factory, trace: Trace) -> Answer:
     """The same training with evaluations in between."""
-    watched = contract_trace.train(cell, factory, evaluate=True)
+    watched = traced_training.train(cell, factory, evaluate=True)
     if watched.reason is not None:
         return False, watched.reason
     same, detail = same_runs(trace, watched)
@@ -166,7 +165,7 @@ def undisturbed(cell: Cell, factory: Factory, trace: Trace) -> Answer:
 def separate_answers(cell: Cell, trace: Trace) -> Answer:
     """Deterministic actions for many observations at once, twice, and for each alone; sampled ones."""
     assert trace.made is not None
-    env = candidate_worlds.make(cell.environment)
+    env = environments.make(cell.environment)
     space = env.action_space
     env.close()
     obs = trace.observations(64)
@@ -203,7 +202,7 @@ def round_trip(cell: Cell, factory: Factory, trace: Trace) -> Answer:
         path = str(Path(folder, "candidate"))
         trained.save(path)
         try:
-            loaded: Any = candidate.build(cell, factory)
+            loaded: Any = entry_point.build(cell, factory)
         except Misbehaved as error:
             return False, str(error)
         loaded.load(path)

@@ -11,7 +11,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from rlparity.candidates import entry_point as candidate
+from rlparity.candidates import entry_point
 from rlparity.candidates.entry_point import Candidate, Factory
 from rlparity.cell import Cell
 from rlparity.records import Episode
@@ -136,7 +136,7 @@ def train(cell: Cell, factory: Factory, evaluate: bool = False, steps: int | Non
 
     def watched_factory(obs: gym.Space, actions: gym.Space, hyperparameters: Mapping[str, Any]) -> Candidate:
         trace.made = factory(obs, actions, hyperparameters)
-        candidate.need_methods(trace.made)
+        entry_point.need_methods(trace.made)
         return Spied(trace.made, trace)
 
     def stop(env_step: int, ended: Iterable[Episode]) -> None:
@@ -145,7 +145,7 @@ def train(cell: Cell, factory: Factory, evaluate: bool = False, steps: int | Non
 
     watch: Watch = unwatched if steps is None else stop
     with silence(), contextlib.suppress(Enough):
-        candidate.train(cell, watched_factory, watch, evaluate, trace.rows)
+        entry_point.train(cell, watched_factory, watch, evaluate, trace.rows)
     return trace
 
 

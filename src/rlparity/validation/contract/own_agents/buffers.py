@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rlparity.buffers.replay import Replay, Trajectory
 from rlparity.records import Step
-from rlparity.training import object_state as snapshot
+from rlparity.training import object_state
 from rlparity.validation.contract.own_agents.traced_training import Learned, Log
 
 Answer = tuple[bool, str]
@@ -27,7 +27,7 @@ def same(a: Any, b: Any) -> bool:
 
 def replayed(log: Log) -> Answer:
     """Replay memory holds the last transitions, draws all equally often, and gives what follows them."""
-    memory: Replay = snapshot.find(log.agent, Replay)[0]
+    memory: Replay = object_state.find(log.agent, Replay)[0]
     transitions = [flat(log, step) for step in log.observed]
     history = Step(*(torch.cat(fields, 1) for fields in zip(*transitions, strict=True)))
     held = history.reward.shape[1]

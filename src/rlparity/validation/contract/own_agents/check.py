@@ -9,16 +9,18 @@ from typing import Any
 
 from rlparity.buffers.replay import Replay
 from rlparity.cell import Cell, Protocol
-from rlparity.suites import hyperparameters as settings
-from rlparity.training import object_state as snapshot
-from rlparity.validation.contract.own_agents import buffers as contract_memory
-from rlparity.validation.contract.own_agents import exploration as contract_actions
-from rlparity.validation.contract.own_agents import fault_showing_env as contract_arena
-from rlparity.validation.contract.own_agents import initialization as contract_start
-from rlparity.validation.contract.own_agents import normalization as contract_normaliser
+from rlparity.suites import hyperparameters
+from rlparity.training import object_state
+from rlparity.validation.contract.own_agents import (
+    buffers,
+    exploration,
+    fault_showing_env,
+    initialization,
+    normalization,
+    traced_training,
+    transitions,
+)
 from rlparity.validation.contract.own_agents import seeds as contract_seeds
-from rlparity.validation.contract.own_agents import traced_training as contract_watch
-from rlparity.validation.contract.own_agents import transitions as contract_steps
 from rlparity.validation.contract.own_agents.traced_training import Log
 from rlparity.validation.plain_environments import is_atari
 
@@ -51,9 +53,9 @@ class Agent:
     changes: dict[str, Any] = field(default_factory=dict)  # of hyper-parameters
 
     def _cell(self, environment: str, n_envs: int, n_steps: int, **fields: Any) -> Cell:
-        named = settings.library().algorithms[self.algorithm]
-        block = settings.library().lookup(self.environment, named.agent)
-        known = settings.config(named.agent)
+        named = hyperparameters.library().algorithms[self.algorithm]
+        block = hyperparameters.library().lookup(self.environment, named.agent)
+        known = hyperparameters.config(named.agent)
         values = {**block.hyperparameters, **named.options_for(environment)}
         rollout = "n_steps" in known and "buffer_size" not in known
         quick = QUICK | {"n_steps": n_steps, "batch_size": n_steps * n_envs - 1} if rollout else QUICK
@@ -83,38 +85,38 @@ class Agent:
     def _continuous(self) -> bool:
         if is_atari(self.environment):
             return False
-        return contract_steps.is_continuous(self.environment)
+        return transitions.is_continuous(self.environment)
 
     @property
     def home(self) -> Cell:
         """In its own environment; an image's place is taken by the arena."""
         if is_atari(self.environment):
             return self.arena_cell
-        block = settings.library().lookup(
-            self.environment, settings.library().algorithms[self.algorithm].agent
+        block = hyperparameters.library().lookup(
+            self.environment, hyperparameters.library().algorithms[self.algorithm].agent
         )
         return self._cell(self.environment, max(block.n_envs, 2), 16, normalize=block.normalize)
 
     @property
     def arena_cell(self) -> Cell:
         """In a world where everything happens soon, seen through running statistics."""
-        world = contract_arena.CONTINUOUS if self._continuous else contract_arena.DISCRETE
+        world = fault_showing_env.CONTINUOUS if self._continuous else fault_showing_env.DISCRETE
         return self._cell(world, 3, 16, normalize=True)
 
     @cached_property
     def block(self) -> Log:
         """All seeds at once."""
-        return contract_watch.run(self.home)
+        return traced_training.run(self.home)
 
     @cached_property
     def alone(self) -> Log:
         """The second of them."""
-        return contract_watch.run(replace(self.home, seeds=SEEDS[1:2]))
+        return traced_training.run(replace(self.home, seeds=SEEDS[1:2]))
 
     @cached_property
     def arena(self) -> Log:
         """Looked at closely."""
-        return contract_watch.run(self.arena_cell, closely=True)
+        return traced_training.run(self.arena_cell, closely=True)
 
 
 def looks(agent: Agent) -> dict[str, Callable[[], Answer | None]]:
@@ -122,49 +124,45 @@ def looks(agent: Agent) -> dict[str, Callable[[], Answer | None]]:
     alone = replace(agent.home, seeds=SEEDS[1:2])
     return {
         "its numbers stay finite": lambda: contract_seeds.finite(agent.block, agent.arena),
-        "parameters start as the reference's": lambda: contract_start.alike(agent.arena),
+        "parameters start as the reference's": lambda: initialization.alike(agent.arena),
         "images are seen as the reference sees them": lambda: _if_images(agent),
-        "steps are Gymnasium's": lambda: contract_steps.faithful(agent.block),
-        "steps are Gymnasium's at its time limit": lambda: contract_steps.to_the_limit(
-            agent.home.environment
-        ),
-        "steps are Gymnasium's at ends and short limits": lambda: contract_steps.faithful(agent.arena),
-        "books are RecordEpisodeStatistics'": lambda: contract_steps.booked(agent.block),
-        "books are RecordEpisodeStatistics' under normalisation": lambda: contract_steps.booked(agent.arena),
-        "evaluations are the games that were played": lambda: contract_steps.evaluated(agent.block),
-        "the same seed is the same run": lambda: contract_seeds.same(agent.alone, contract_watch.run(alone)),
+        "steps are Gymnasium's": lambda: transitions.faithful(agent.block),
+        "steps are Gymnasium's at its time limit": lambda: transitions.to_the_limit(agent.home.environment),
+        "steps are Gymnasium's at ends and short limits": lambda: transitions.faithful(agent.arena),
+        "books are RecordEpisodeStatistics'": lambda: transitions.booked(agent.block),
+        "books are RecordEpisodeStatistics' under normalisation": lambda: transitions.booked(agent.arena),
+        "evaluations are the games that were played": lambda: transitions.evaluated(agent.block),
+        "the same seed is the same run": lambda: contract_seeds.same(agent.alone, traced_training.run(alone)),
         "evaluation leaves training as it was": lambda: contract_seeds.same(
-            agent.alone, contract_watch.run(alone, evaluate=False)
+            agent.alone, traced_training.run(alone, evaluate=False)
         ),
         "a seed alone is that seed in a block": lambda: contract_seeds.among_others(agent.block, agent.alone),
         "worlds share no stream": lambda: contract_seeds.no_shared_worlds(agent.block),
         "seeds differ": lambda: contract_seeds.all_differ(agent.block),
         "replay memory is a list of what was seen": lambda: _if_replay(agent.arena),
-        "it learns from what it saw": lambda: contract_memory.learning(agent.arena),
-        "running statistics are those of all that was seen": lambda: contract_normaliser.normalised(
-            agent.arena
-        ),
-        "evaluation sees by the statistics of training": lambda: contract_normaliser.viewed(agent.arena),
+        "it learns from what it saw": lambda: buffers.learning(agent.arena),
+        "running statistics are those of all that was seen": lambda: normalization.normalised(agent.arena),
+        "evaluation sees by the statistics of training": lambda: normalization.viewed(agent.arena),
         "actions are within their bounds": lambda: _if_bounded(agent.arena),
         "saved parameters act the same": lambda: _if_learning(agent.arena, contract_seeds.loaded),
         "an interrupted run goes on": lambda: contract_seeds.interrupted(agent.arena),
         "a failed seed is named and kept apart": lambda: _if_learning(
             agent.arena, lambda log: contract_seeds.failed(log.cell, log)
         ),
-        "actions are drawn as the policy says": lambda: contract_actions.exploration(agent.arena),
+        "actions are drawn as the policy says": lambda: exploration.exploration(agent.arena),
     }
 
 
 def _if_images(agent: Agent) -> Answer | None:
-    return contract_start.seen_alike(agent.algorithm) if is_atari(agent.environment) else None
+    return initialization.seen_alike(agent.algorithm) if is_atari(agent.environment) else None
 
 
 def _if_replay(log: Log) -> Answer | None:
-    return contract_memory.replayed(log) if snapshot.find(log.agent, Replay) else None
+    return buffers.replayed(log) if object_state.find(log.agent, Replay) else None
 
 
 def _if_bounded(log: Log) -> Answer | None:
-    return contract_actions.bounded(log) if hasattr(log.agent, "bounds") else None
+    return exploration.bounded(log) if hasattr(log.agent, "bounds") else None
 
 
 def _if_learning(log: Log, look: Callable[[Log], Answer]) -> Answer | None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from rlparity.nn.networks import Network
-from rlparity.training import object_state as snapshot
+from rlparity.training import object_state
 from rlparity.validation.contract.own_agents.traced_training import Log
 
 Answer = tuple[bool, str]
@@ -60,7 +60,7 @@ def sampled(log: Log) -> Answer:
     """Actions are drawn as often as the policy's probabilities say."""
     agent, spec = log.agent, log.tasks[0].spec
     network: Network = getattr(agent, "network", None) or agent.actor
-    for part in snapshot.find(agent, Network):  # further from uniform than training has come
+    for part in object_state.find(agent, Network):  # further from uniform than training has come
         noise = torch.randn(part.theta.shape, generator=torch.Generator().manual_seed(0))
         part.theta.detach().add_(0.3 * noise)
     obs = log.observed[-1].obs[:, :1]

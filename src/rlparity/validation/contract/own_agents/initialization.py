@@ -12,8 +12,8 @@ from torch import Tensor
 from rlparity import registry
 from rlparity.agents import base as agents
 from rlparity.seeding import Streams
-from rlparity.suites import hyperparameters as settings
-from rlparity.validation import paired_models as twins
+from rlparity.suites import hyperparameters
+from rlparity.validation import paired_models
 from rlparity.validation.contract.own_agents.traced_training import Log
 from rlparity.validation.plain_environments import plain
 
@@ -28,11 +28,11 @@ ALIKE = (0.7, 1.4)  # ratio of sizes that may come by chance
 def alike(log: Log) -> Answer | None:
     """Root mean squares of all parameters before training, beside Stable-Baselines3's; None without one."""
     cell = log.cell
-    if settings.library().algorithms[cell.algorithm].reference is None:
+    if hyperparameters.library().algorithms[cell.algorithm].reference is None:
         return None
     worlds = DummyVecEnv([lambda: plain(cell.environment)] * cell.n_envs)
     options, single = cell.hyperparameters, torch.float32
-    pairs = [twins.make(cell.agent, worlds, options, single, seed=seed) for seed in range(TRIES)]
+    pairs = [paired_models.make(cell.agent, worlds, options, single, seed=seed) for seed in range(TRIES)]
     theirs = _sizes([dict(pair.theirs()) for pair in pairs])
     for pair, seed in zip(pairs, range(TRIES), strict=True):
         streams = Streams(type(cell)(**{**vars(cell), "seeds": (seed,)}))
@@ -52,12 +52,14 @@ def alike(log: Log) -> Answer | None:
 
 def seen_alike(algorithm: str) -> Answer | None:
     """What networks with the reference's weights say of images; None without a reference or images."""
-    named = settings.library().algorithms[algorithm]
+    named = hyperparameters.library().algorithms[algorithm]
     if named.reference is None or not registry.AGENTS[named.agent].images:
         return None
     worlds = DummyVecEnv([Images])
-    options = {**named.options, "buffer_size": 10} if "buffer_size" in settings.config(named.agent) else {}
-    pair = twins.make(named.agent, worlds, options, torch.float32)
+    options = (
+        {**named.options, "buffer_size": 10} if "buffer_size" in hyperparameters.config(named.agent) else {}
+    )
+    pair = paired_models.make(named.agent, worlds, options, torch.float32)
     images = torch.randint(256, (8, *SHAPE), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     agent, policy = pair.agent, pair.model.policy
     with torch.no_grad():
@@ -67,7 +69,7 @@ def seen_alike(algorithm: str) -> Answer | None:
             ours, theirs = agent.q_values(agent.q, images[None])[0], policy.q_net(images)
         else:
             ours, theirs = agent.quantiles(agent.network, images[None])[0], policy.quantile_net(images)
-    apart = twins.difference(ours, theirs)
+    apart = paired_models.difference(ours, theirs)
     return apart < NEAR, f"values of {len(images)} images are {apart:.1g} apart"
 
 

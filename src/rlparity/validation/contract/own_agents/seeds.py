@@ -21,7 +21,7 @@ from rlparity.seeding import Streams
 from rlparity.training import loop as train
 from rlparity.training.checkpointing import Keeper
 from rlparity.training.recorder import Rows
-from rlparity.validation.contract.own_agents import traced_training as contract_watch
+from rlparity.validation.contract.own_agents import traced_training
 from rlparity.validation.contract.own_agents.traced_training import Log, Round
 from rlparity.validation.plain_environments import starts_vary
 
@@ -144,7 +144,7 @@ def interrupted(log: Log) -> Answer:
 
 def failed(cell: Cell, healthy: Log) -> Answer:
     """A seed that is paid NaN is frozen and named, its rows so far are kept, and no other seed can tell."""
-    poisoned = contract_watch.run(cell, poison=1)
+    poisoned = traced_training.run(cell, poison=1)
     victim = cell.seeds[1]
     if set(poisoned.rows.failed) != {victim}:
         return False, f"seed {victim} was paid NaN; failed are {sorted(poisoned.rows.failed)}"
