@@ -197,7 +197,7 @@ def test_the_sweep_can_fail():
         assert_alike(lambda b, x, w: torch.baddbmm(b, x, w), bias, x, weight)
 
 
-def assert_same_seed(block: train.Rows, alone: train.Rows) -> None:
+def assert_same_seed(block: train.Recorder, alone: train.Recorder) -> None:
     (seed,) = alone.cell.seeds
     index = block.cell.seeds.index(seed)
     rows = of_seed(alone, seed)

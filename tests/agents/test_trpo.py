@@ -13,7 +13,7 @@ from torch import Tensor
 
 from rlparity.agents import base as agents
 from rlparity.agents.policy_gradient import trpo
-from rlparity.environments.base import TaskSpec
+from rlparity.environments.base import EnvSpec
 from rlparity.nn import policies
 from rlparity.nn.distributions import kl_divergence
 from rlparity.nn.jacobian import Jacobian
@@ -21,9 +21,9 @@ from rlparity.nn.networks import Network, mlp
 from rlparity.seeding import Streams
 from rlparity.training import loop as train
 
-DISCRETE = TaskSpec(2, 1, (4,), n_actions=3)
-CONTINUOUS = TaskSpec(2, 1, (4,), None, (2,), (-1.0,) * 2, (1.0,) * 2)
-ONE = TaskSpec(2, 1, (4,), None, (1,), (-1.0,), (1.0,))
+DISCRETE = EnvSpec(2, 1, (4,), n_actions=3)
+CONTINUOUS = EnvSpec(2, 1, (4,), None, (2,), (-1.0,) * 2, (1.0,) * 2)
+ONE = EnvSpec(2, 1, (4,), None, (1,), (-1.0,), (1.0,))
 EVERY = torch.tensor([True])
 
 
@@ -73,7 +73,7 @@ def split(network: Network, v: Tensor) -> list[Tensor]:
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
 @pytest.mark.parametrize("task", [DISCRETE, CONTINUOUS, ONE])
 @pytest.mark.parametrize("hidden", [(16, 8), (5,), ()], ids=str)
-def test_fisher_products_are_hessian_products(task: TaskSpec, activation: str, hidden: tuple[int, ...]):
+def test_fisher_products_are_hessian_products(task: EnvSpec, activation: str, hidden: tuple[int, ...]):
     """In float64 to 1e-10, one after the other from the same pass (T5: a second product is as good)."""
     policy = policies.build(task, log_std_init=-0.3)
     network = double(policy, 4, activation, hidden)
@@ -171,7 +171,7 @@ def test_planted_bug_products_that_are_good_only_twice():
 
 def linear(n_seeds: int = 1, kind: type[trpo.Agent] = trpo.Agent, **options: Any) -> Any:
     """An agent for two actions without hidden layers."""
-    spec, streams = TaskSpec(n_seeds, 1, (2,), 2), Streams(cell("trpo", tuple(range(n_seeds))))
+    spec, streams = EnvSpec(n_seeds, 1, (2,), 2), Streams(cell("trpo", tuple(range(n_seeds))))
     options = {"net_arch": (), "normalize_advantage": False, "cg_damping": 0.0, **options}
     return kind(spec, trpo.Config(**options), streams, budget=1000)
 
@@ -371,7 +371,7 @@ def test_orders_for_the_policy_and_each_of_the_critics_epochs():
 SEEDS = 10
 
 
-def trained(seeds: range, task: TaskSpec, **options: Any) -> tuple[list[Tensor], list[Tensor]]:
+def trained(seeds: range, task: EnvSpec, **options: Any) -> tuple[list[Tensor], list[Tensor]]:
     """Three updates on random batches; parameters and metrics."""
     spec, streams = task._replace(n_seeds=len(seeds)), Streams(cell("trpo", tuple(seeds)))
     agent: Any = agents.build("trpo", spec, options, streams, budget=1000)
@@ -401,7 +401,7 @@ SWEPT: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("options", SWEPT, ids=str)
 @pytest.mark.parametrize("task", [DISCRETE, CONTINUOUS, ONE])
-def test_a_seed_alone_is_the_seed_in_a_block_of_ten(task: TaskSpec, options: dict[str, Any]):
+def test_a_seed_alone_is_the_seed_in_a_block_of_ten(task: EnvSpec, options: dict[str, Any]):
     state, history = trained(range(SEEDS), task, **options)
     for seeds in (range(3, 4), range(9, 10), range(4, 7)):
         own_state, own_history = trained(seeds, task, **options)

@@ -23,7 +23,7 @@ from rlparity.log_readers import convert as logs
 from rlparity.log_readers.series import Reading, Refused
 from rlparity.provenance.candidate_files import bad_command
 from rlparity.runs import run_cell
-from rlparity.training.recorder import Rows
+from rlparity.training.recorder import Recorder
 
 LOGS = """
 import sys
@@ -46,9 +46,9 @@ def theirs(tmp_path: Path, code: str, **candidate: Any) -> Cell:
     return cell("ppo", (3,), implementation="theirs", budget=400, n_envs=1, candidate=brought)
 
 
-def run(tmp_path: Path, code: str, **candidate: Any) -> tuple[Rows, tuple[str, ...]]:
+def run(tmp_path: Path, code: str, **candidate: Any) -> tuple[Recorder, tuple[str, ...]]:
     made = theirs(tmp_path, code, **candidate)
-    rows = Rows(made)
+    rows = Recorder(made)
     notes = candidate_command.run(made, tmp_path / "results", rows)
     return rows, notes
 

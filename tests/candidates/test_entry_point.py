@@ -26,7 +26,7 @@ from rlparity.cell import Cell
 from rlparity.errors import UserError
 from rlparity.seeding import Streams
 from rlparity.training import loop as train
-from rlparity.training.recorder import Rows
+from rlparity.training.recorder import Recorder
 
 EXAMPLES = Path(__file__).parents[1] / "support" / "examples"
 
@@ -168,7 +168,7 @@ def test_what_a_watcher_raises_is_not_the_candidates_fault() -> None:
         if env_step == 150:
             raise Stop
 
-    rows = Rows(theirs())
+    rows = Recorder(theirs())
     with pytest.raises(Stop):
         entry_point.train(rows.cell, Swallows, watch, rows=rows)
     assert not rows.failed and rows.episodes

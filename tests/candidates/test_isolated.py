@@ -19,7 +19,7 @@ from rlparity.cell import Cell
 from rlparity.environments import metadata
 from rlparity.provenance import fingerprint
 from rlparity.runs import pending
-from rlparity.training.recorder import Rows
+from rlparity.training.recorder import Recorder
 from rlparity.validation import statistics
 
 EXAMPLES = Path(__file__).parents[1] / "support" / "examples"
@@ -48,7 +48,7 @@ def broken(tmp_path: Path, what: str, **changes: Any) -> str:
     """Why the seed of a candidate failed that does this in training."""
     (tmp_path / "broken.py").write_text(BROKEN.format(what=what))
     made = theirs("broken:make", tmp_path, **changes)
-    rows = Rows(made)
+    rows = Recorder(made)
     candidate_process.run(made, tmp_path / "results", rows)
     assert not rows.episodes and list(rows.failed) == [4] and "\n" not in rows.failed[4]
     assert {path.name for path in (tmp_path / "results").iterdir()} == {"candidate.log"}
@@ -57,7 +57,7 @@ def broken(tmp_path: Path, what: str, **changes: Any) -> str:
 
 def test_its_rows_are_those_of_the_same_process(tmp_path: Path) -> None:
     made = theirs("misbehaving.py:Honest", EXAMPLES)
-    alone, isolated = Rows(made), Rows(made)
+    alone, isolated = Recorder(made), Recorder(made)
     candidate.run(_found(made), rows=alone)
     candidate_process.run(made, tmp_path, isolated)
     assert isolated.episodes == alone.episodes != [] and isolated.evaluations == alone.evaluations != []
@@ -91,7 +91,7 @@ def test_what_cannot_be_interrupted_is_stopped(tmp_path: Path, monkeypatch: pyte
 
 def test_a_module_that_is_gone_is_one_line(tmp_path: Path) -> None:
     made = theirs("nowhere:make", tmp_path)
-    rows = Rows(made)
+    rows = Recorder(made)
     candidate_process.run(made, tmp_path / "results", rows)
     assert "there is no module 'nowhere'" in rows.failed[4]
 

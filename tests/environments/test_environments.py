@@ -12,8 +12,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from rlparity.environments import base as tasks
 from rlparity.environments.cartpole import TIME_LIMIT, CartPole
-from rlparity.environments.episode_statistics import Books
-from rlparity.environments.gymnasium_env import GymTask
+from rlparity.environments.episode_statistics import EpisodeStatistics
+from rlparity.environments.gymnasium_env import GymnasiumEnv
 from rlparity.environments.normalization import Moments, Normalised
 from rlparity.errors import UserError
 from rlparity.records import Episode
@@ -77,7 +77,7 @@ def test_cartpole_at_its_time_limit_bootstraps_from_the_true_successor():
 def test_other_environments_are_gymnasiums(environment: str):
     seeds = [[3, 4], [5, 6]]
     task = tasks.make(environment, seeds)
-    assert isinstance(task, GymTask)
+    assert isinstance(task, GymnasiumEnv)
     worlds = [gym.make(environment, disable_env_checker=True) for _ in range(4)]
     obs = np.stack([w.reset(seed=s)[0] for w, s in zip(worlds, [3, 4, 5, 6], strict=True)]).astype(np.float32)
     rng, ends = np.random.default_rng(1), []
@@ -105,7 +105,7 @@ def test_other_environments_are_gymnasiums(environment: str):
 
 
 def test_worlds_that_are_not_live_stand_still():
-    task = GymTask("MountainCar-v0", [[1, 2], [3, 4]])
+    task = GymnasiumEnv("MountainCar-v0", [[1, 2], [3, 4]])
     before = task.obs.clone()
     live = np.array([[True, False], [False, True]])
     for _ in range(5):
@@ -132,7 +132,7 @@ def test_worlds_without_array_observations_are_refused():
 
 
 def test_books_add_raw_rewards_of_whole_games():
-    books = Books(1, 2)
+    books = EpisodeStatistics(1, 2)
     books.add(np.array([[1.0, 10.0]]), np.array([[False, False]]))
     books.add(np.array([[2.0, 20.0]]), np.array([[True, False]]))
     books.add(np.array([[4.0, 40.0]]), np.array([[True, True]]))
@@ -157,7 +157,7 @@ def test_normalisation_is_stable_baselines3s_with_one_statistic_per_seed():
     SB3 gets the same observations as float64, because its means of float32 are themselves off by 1e-5.
     """
     seeds, gamma = [[1, 2, 3], [4, 5, 6]], 0.97
-    ours = Normalised(GymTask("Acrobot-v1", seeds), gamma)
+    ours = Normalised(GymnasiumEnv("Acrobot-v1", seeds), gamma)
     theirs = []
     for row in seeds:
         venv = DummyVecEnv([lambda: DtypeObservation(gym.make("Acrobot-v1"), np.float64)] * 3)
@@ -205,7 +205,7 @@ def test_books_stay_raw_under_normalisation():
     assert step.reward.max() < 0.9  # what the agent sees is not raw
 
 
-def travelled(env: tasks.Task, n: int, rng: np.random.Generator) -> list[torch.Tensor | list[Episode]]:
+def travelled(env: tasks.Env, n: int, rng: np.random.Generator) -> list[torch.Tensor | list[Episode]]:
     """All that n steps of random actions show."""
     shown: list[torch.Tensor | list[Episode]] = []
     for _ in range(n):
@@ -225,7 +225,7 @@ def travelled(env: tasks.Task, n: int, rng: np.random.Generator) -> list[torch.T
 def test_a_snapshot_goes_on_bit_for_bit(environment: str, n: int, normalised: bool):
     """Past the starts that CartPole draws in advance; in flight, on the ground and after resets elsewhere."""
 
-    def made() -> tasks.Task:
+    def made() -> tasks.Env:
         env = tasks.make(environment, [[1, 2], [3, 4]])
         return Normalised(env, 0.99) if normalised else env
 

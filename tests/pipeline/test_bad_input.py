@@ -539,11 +539,11 @@ def test_a_command_that_cannot_be(
 
 
 def test_names_in_html_are_text_in_a_report(tmp_path: Path) -> None:
-    from rlparity.reporting.pages.simple_page import Section, Sheet
+    from rlparity.reporting.pages.simple_page import Section, SimplePage
 
     evil = "<script>alert(1)</script>"
     section = Section(evil, [evil], [(evil, evil)])
-    Sheet(evil, evil, evil, evil, [section], [(evil, evil)]).render(tmp_path)
+    SimplePage(evil, evil, evil, evil, [section], [(evil, evil)]).render(tmp_path)
     page = (tmp_path / "index.html").read_text()
     assert evil not in page.split("<body", 1)[1] and "&lt;script&gt;" in page
 

@@ -27,7 +27,7 @@ from rlparity.reporting.report_folder import Folder
 from rlparity.runs import pending, run_cell, saved_policies
 from rlparity.training import checkpoint_files, checkpointing
 from rlparity.training import loop as train
-from rlparity.training.recorder import Rows
+from rlparity.training.recorder import Recorder
 
 SUITE = "test"
 PPO = cell("ppo", (3, 4), budget=256, evaluation=BRIEF, n_envs=4)
@@ -106,7 +106,7 @@ def test_the_middle_is_the_evaluation_at_half_of_the_budget(
     c = cell("a2c", budget=budget, n_envs=n_envs, evaluation=protocol)
     assert saved_policies.steps(c) == expected
     seen: list[int] = []
-    train.run(c, rows=Rows(c, lambda env_step, state: seen.append(env_step)))
+    train.run(c, rows=Recorder(c, lambda env_step, state: seen.append(env_step)))
     assert {step for name, step in expected.items() if name != "last"} <= set(seen)
     assert seen[-1] >= budget
 
@@ -115,7 +115,7 @@ def test_the_middle_is_the_evaluation_at_half_of_the_budget(
 def test_keeping_policies_changes_no_row(implementation: str, tmp_path: Path):
     c = cell("ppo", (3,), implementation=implementation, budget=256, evaluation=BRIEF)
     run = train.run if implementation == "scratch" else sb3.run
-    kept = run(c, rows=Rows(c, saved_policies.Album(c, tmp_path)))
+    kept = run(c, rows=Recorder(c, saved_policies.SavedPolicies(c, tmp_path)))
     assert sorted(file.name for file in tmp_path.iterdir()) == ["agent-first.pt", "agent-middle.pt"]
     assert of_seed(kept, 3) == of_seed(run(c), 3)
 
@@ -123,13 +123,13 @@ def test_keeping_policies_changes_no_row(implementation: str, tmp_path: Path):
 def test_the_policies_kept_are_those_that_were_evaluated(tmp_path: Path):
     """Of one seed of the block; the state is written before training moves on from it."""
     seen: dict[int, dict[str, torch.Tensor]] = {}
-    keep = saved_policies.Album(PPO, tmp_path)
+    keep = saved_policies.SavedPolicies(PPO, tmp_path)
 
     def spy(env_step: int, state: Any) -> None:
         seen[env_step] = {name: value.clone() for name, value in state().items()}
         keep(env_step, state)
 
-    train.run(PPO, rows=Rows(PPO, spy))
+    train.run(PPO, rows=Recorder(PPO, spy))
     for name, step in (("first", 0), ("middle", 128)):
         state = checkpoint_files.load(tmp_path, saved_policies.FILES[name])
         assert torch.equal(state["theta"], seen[step]["theta"][:1])
@@ -147,13 +147,13 @@ def test_every_agent_can_be_taken_apart_by_seed(algorithm: str):
 
 def test_a_training_that_goes_on_leaves_the_earlier_ones_and_a_new_one_removes_them(tmp_path: Path):
     state = {"theta": torch.zeros(2, 5)}
-    saved_policies.Album(PPO, tmp_path)(0, lambda: state)
-    saved_policies.Album(PPO, tmp_path)(128, lambda: state)
-    resumed = saved_policies.Album(PPO, tmp_path)
+    saved_policies.SavedPolicies(PPO, tmp_path)(0, lambda: state)
+    saved_policies.SavedPolicies(PPO, tmp_path)(128, lambda: state)
+    resumed = saved_policies.SavedPolicies(PPO, tmp_path)
     resumed(192, lambda: state)
     resumed(256, lambda: state)
     assert set(saved_policies.describe(PPO, tmp_path)) == {"first", "middle"}
-    saved_policies.Album(PPO, tmp_path)(0, lambda: state)
+    saved_policies.SavedPolicies(PPO, tmp_path)(0, lambda: state)
     assert saved_policies.describe(PPO, tmp_path).keys() == {"first"}
 
 
@@ -162,7 +162,7 @@ def test_an_interrupted_cell_has_the_policies_of_one_that_was_not(
 ):
     """Stopped at three quarters, after the middle evaluation."""
 
-    class Stopped(checkpointing.Keeper):
+    class Stopped(checkpointing.Checkpointer):
         def __call__(self, training: train.Training) -> None:
             if training.env_step >= 192 and self.times_resumed == 0:
                 self.asked = signal.SIGTERM
@@ -188,7 +188,7 @@ def test_a_disk_that_is_full_costs_the_film_only(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoint_files, "write_bytes", refuse)
-    saved_policies.Album(PPO, tmp_path)(0, lambda: {"theta": torch.zeros(2, 5)})
+    saved_policies.SavedPolicies(PPO, tmp_path)(0, lambda: {"theta": torch.zeros(2, 5)})
     assert capsys.readouterr().err.endswith("no film of the first policy (No space left on device)\n")
 
 

@@ -19,11 +19,11 @@ from rlparity.agents import base as agents
 from rlparity.agents import random
 from rlparity.cell import Cell
 from rlparity.environments import base as tasks
-from rlparity.environments.base import TaskSpec
+from rlparity.environments.base import EnvSpec
 from rlparity.environments.normalization import Normalised
 from rlparity.errors import UserError
 from rlparity.playback import play, rendering
-from rlparity.playback.atari_rendering import AtariScreen
+from rlparity.playback.atari_rendering import AtariRenderer
 from rlparity.references import sb3
 from rlparity.runs import run_cell
 from rlparity.seeding import Streams
@@ -73,7 +73,7 @@ def test_each_seed_plays_with_its_own_parameters(folder: Path, tmp_path: Path):
 def _of_block(folder: Path) -> Any:
     """The agent of both seeds at once."""
     c = cell("ppo", (3, 4), budget=256)
-    spec = TaskSpec(2, 1, (4,), n_actions=2)
+    spec = EnvSpec(2, 1, (4,), n_actions=2)
     agent = agents.build(c.agent, spec, dict(c.hyperparameters), Streams(c), c.budget)
     agent.load_state_dict(checkpoint_files.load(folder / "checkpoint"))
     return agent
@@ -210,14 +210,14 @@ def test_an_atari_cell_plays_its_own_game(
     rows = trainer.run(short, evaluate=False)
     checkpoint_files.save(tmp_path / "checkpoint", rows.state)
     (tmp_path / "run.json").write_text(json.dumps({"cell": json.loads(c.to_json())}))
-    step = AtariScreen.step
+    step = AtariRenderer.step
     steps = iter(range(20))
 
-    def cut(self: AtariScreen, action: Tensor) -> tuple[Tensor, float, bool]:
+    def cut(self: AtariRenderer, action: Tensor) -> tuple[Tensor, float, bool]:
         obs, reward, over = step(self, action)
         return obs, reward, over or next(steps) == 15
 
-    monkeypatch.setattr(AtariScreen, "step", cut)
+    monkeypatch.setattr(AtariRenderer, "step", cut)
     play.play(tmp_path, tmp_path / "game.gif", max_steps=10)
     with Image.open(tmp_path / "game.gif") as film:
         assert film.size == (160, 210) and film.n_frames <= 10 and film.info["duration"] == 70
@@ -229,7 +229,7 @@ def test_mujoco_is_drawn_where_there_is_opengl_again_and_again():
         rendering.choose_opengl()
     except UserError as error:
         pytest.skip(str(error))
-    closed: list[rendering.Screen] = []
+    closed: list[rendering.Renderer] = []
     for environment in ("InvertedPendulum-v5", "Hopper-v5", "InvertedPendulum-v5"):
         screen = rendering.make(environment)
         screen.reset(0)

@@ -18,7 +18,7 @@ from rlparity.agents import base as agents
 from rlparity.environments.gymnasium_env import make_single
 from rlparity.playback import play
 from rlparity.references import sb3
-from rlparity.references.sb3_environments import Recorder
+from rlparity.references.sb3_environments import RecordedEnvironments
 from rlparity.seeding import Streams
 from rlparity.suites import hyperparameters
 from rlparity.training import loop as train
@@ -83,11 +83,11 @@ class Stop(Exception):
 def test_every_sub_environment_starts_from_its_own_stream(monkeypatch: pytest.MonkeyPatch):
     first: list[np.ndarray] = []
 
-    def reset(self: Recorder) -> Any:
+    def reset(self: RecordedEnvironments) -> Any:
         first.append(self.venv.reset())
         raise Stop
 
-    monkeypatch.setattr(Recorder, "reset", reset)
+    monkeypatch.setattr(RecordedEnvironments, "reset", reset)
     c = sb3_cell("ppo")
     with pytest.raises(Stop):
         sb3.run(c)

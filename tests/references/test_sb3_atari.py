@@ -18,10 +18,10 @@ from rlparity.agents import base as agents
 from rlparity.environments import atari_presets
 from rlparity.records import Episode
 from rlparity.references import sb3, sb3_atari
-from rlparity.references.sb3_environments import Recorder
+from rlparity.references.sb3_environments import RecordedEnvironments
 from rlparity.seeding import Streams
 from rlparity.suites import hyperparameters as settings
-from rlparity.training.recorder import Rows
+from rlparity.training.recorder import Recorder
 
 pytestmark = pytest.mark.filterwarnings("ignore:You have specified a mini-batch size")
 SMALL: dict[str, dict[str, Any]] = {
@@ -42,8 +42,8 @@ def recorded(environment: str, seeds: Iterable[int]) -> tuple[Any, list[Episode]
     """SB3's worlds with a recorder, and the games it will book."""
     seeds, booked = list(seeds), []
     worlds = sb3_atari.make(environment, len(seeds))
-    rows = Rows(atari_cell("a2c", environment))
-    recorder = Recorder(
+    rows = Recorder(atari_cell("a2c", environment))
+    recorder = RecordedEnvironments(
         worlds, lambda step: None, rows, lambda step, ended: booked.extend(ended), sb3_atari.paid
     )
     worlds._seeds = seeds

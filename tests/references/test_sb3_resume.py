@@ -313,4 +313,4 @@ def test_only_on_policy_references_on_atari_have_checkpoints():
     assert not atari.RESUMES_EXACTLY and issubclass(registry.reference("a2c"), OnPolicyAlgorithm)
     assert {c.checkpoint_every for c in found if c.agent == "ppo" and "ALE" in c.environment} == {4096 // 20}
     with pytest.raises(AssertionError, match="new games"):
-        sb3.run(cell("ppo", implementation="sb3"), keeper=object())  # type: ignore[arg-type]
+        sb3.run(cell("ppo", implementation="sb3"), checkpointer=object())  # type: ignore[arg-type]

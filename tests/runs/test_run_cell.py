@@ -156,12 +156,12 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path):
 
 
 def test_a_failed_seed_is_named_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    class Rows(train.Rows):
+    class Recorder(train.Recorder):
         def __post_init__(self) -> None:
             super().__post_init__()
             self.fail(1, 64, "the loss was not finite")
 
-    monkeypatch.setattr(run_cell, "Rows", Rows)
+    monkeypatch.setattr(run_cell, "Recorder", Recorder)
     run = run_cell.run_cell(cell("random", (3, 4)), tmp_path)
     assert run["status"] == "failed"
     assert run["failed_seeds"] == {"4": "the loss was not finite by environment step 64"}

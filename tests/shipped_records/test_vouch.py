@@ -33,7 +33,7 @@ from rlparity.shipped_records.vouch import Finding, Group, Record
 from rlparity.suites import suite as suites
 from rlparity.suites.suite import Suite
 from rlparity.training import loop as train
-from rlparity.training.recorder import Rows
+from rlparity.training.recorder import Recorder
 
 pytestmark = pytest.mark.filterwarnings("ignore:You have specified a mini-batch size")
 RAW: dict[str, Any] = {
@@ -254,7 +254,7 @@ def test_records_of_other_sources_or_machines_are_kinds_of_their_own(tiny: tuple
     assert kinds() == [[(0, 1), (2,)], [(0,)], [(1,)], [(2,)]]
     places = suite.environments["CartPole-v1"]
     own = replace(
-        suite, environments={"CartPole-v1": replace(places, world=replace(places.world, module="json"))}
+        suite, environments={"CartPole-v1": replace(places, info=replace(places.info, module="json"))}
     )
     amend(reports / "tiny/records/CartPole-v1/scratch/a2c/seeds-2-2", fingerprint="its own")
     assert len(vouch.take_stock(own, asked, reports).groups) == 4
@@ -429,7 +429,7 @@ def test_rows_outlive_a_watch_that_ends_the_training(
         if env_step > 300:
             raise Enough
 
-    rows = Rows(cell)
+    rows = Recorder(cell)
     with pytest.raises(Enough):
         trainer.run(cell, watch, rows=rows)
     assert rows.episodes and {row["env_step"] for row in rows.evaluations} == {0, 264}

@@ -14,7 +14,7 @@ from rlparity.cell import Cell
 from rlparity.environments import metadata
 from rlparity.errors import UserError
 from rlparity.suites import devices, forecast, hyperparameters, memory_needs, speeds, suite, yaml_reader
-from rlparity.suites.speeds import Rates
+from rlparity.suites.speeds import Speeds
 
 SUITES = sorted(path.stem for path in (hyperparameters.root() / suite.SUITES).glob("*.yaml"))
 PONG = Cell("s", "ALE/Pong-v5@nature", "scratch", "ppo", "ppo", (0,), 1000)
@@ -42,12 +42,12 @@ def test_a_suite_too_large_for_this_machine_is_planned_but_not_run(monkeypatch: 
         suite.load(path)
 
 
-def bench(reports: Path, *rows: str) -> Rates:
+def bench(reports: Path, *rows: str) -> Speeds:
     """Rates of a folder with these rows of throughput.csv."""
     (reports / "benchmark").mkdir()
     head = "implementation,algorithm,environment,seeds,device,settings,steps_per_second"
     (reports / speeds.THROUGHPUT).write_text("\n".join([head, *rows]) + "\n")
-    return Rates(reports)
+    return Speeds(reports)
 
 
 def test_rates_of_the_same_environment_come_before_those_of_others(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_runs_that_a_report_carries_are_measurements_too(tmp_path: Path) -> None
     (tmp_path / "s" / "records" / "0" / "deeper").mkdir()
     untold = {"cell": json.loads(PONG.to_json()), "steps_per_second": None, "evaluation_time_s": None}
     (tmp_path / "s" / "records" / "0" / "deeper" / "run.json").write_text(json.dumps(untold))
-    found = Rates(tmp_path)
+    found = Speeds(tmp_path)
     assert found.of(CARTPOLE) == (200, "trained")
     assert found.episode_s(CARTPOLE) == 2.0
     assert found.episode_s(PONG) == speeds.EPISODE_S["ale-py"]
@@ -123,11 +123,11 @@ def row(asked: suite.Suite, name: str, reports: Path) -> str:
 
 
 def test_only_what_writes_checkpoints_has_its_replay_memory_on_the_disk(tmp_path: Path) -> None:
-    world = metadata.probe("CartPole-v1")
+    info = metadata.probe("CartPole-v1")
     both, ours = tiny(), tiny(implementations=["scratch"])
-    size = memory_needs.memory_bytes(ours.cells[0], world) / 2**30
+    size = memory_needs.memory_bytes(ours.cells[0], info) / 2**30
     assert all(
-        (memory_needs.checkpoint_bytes(cell, world) > 0) == (cell.implementation == "scratch")
+        (memory_needs.checkpoint_bytes(cell, info) > 0) == (cell.implementation == "scratch")
         for cell in both.cells
     )
     assert f"{size:,.1f} GiB if all were under way" in row(both, "storage", tmp_path)
@@ -135,12 +135,12 @@ def test_only_what_writes_checkpoints_has_its_replay_memory_on_the_disk(tmp_path
 
 
 def test_frames_in_a_mapped_file_are_on_the_disk_in_checkpoints() -> None:
-    world = metadata.probe("ALE/Pong-v5@nature")
+    info = metadata.probe("ALE/Pong-v5@nature")
     values = {"buffer_size": 1000, "memory_mapped": True}
     cell = Cell("s", "ALE/Pong-v5@nature", "scratch", "dqn", "dqn", (0,), 1000, hyperparameters=values)
-    assert memory_needs.checkpoint_bytes(cell, world) == 0
+    assert memory_needs.checkpoint_bytes(cell, info) == 0
     cell = replace(cell, checkpoint_every=10)
-    assert memory_needs.checkpoint_bytes(cell, world) > 7_000_000 > memory_needs.memory_bytes(cell, world)
+    assert memory_needs.checkpoint_bytes(cell, info) > 7_000_000 > memory_needs.memory_bytes(cell, info)
 
 
 def test_logs_are_read_and_need_neither_steps_nor_memory(tmp_path: Path) -> None:
@@ -149,9 +149,9 @@ def test_logs_are_read_and_need_neither_steps_nor_memory(tmp_path: Path) -> None
     command = {"against": "dqn", "command": "true {seed}"}
     asked = tiny(candidates={"theirs": logs, "mine": command})
     read, run = (next(c for c in asked.cells if c.implementation == name) for name in ("theirs", "mine"))
-    world = metadata.probe("CartPole-v1")
+    info = metadata.probe("CartPole-v1")
     assert (
-        memory_needs.needed_mib(read, world) == memory_needs.PROCESS_MIB < memory_needs.needed_mib(run, world)
+        memory_needs.needed_mib(read, info) == memory_needs.PROCESS_MIB < memory_needs.needed_mib(run, info)
     )
     assert "6,000,000 environment steps" in row(asked, "steps", tmp_path)
     assert "6 to train, 1 of logs to read" not in row(asked, "cells", tmp_path)
@@ -163,9 +163,9 @@ def test_a_command_is_not_refused_for_memory_that_only_the_reference_needs(
 ) -> None:
     monkeypatch.setattr(memory_needs, "machine_bytes", lambda: 1)
     cell = replace(CARTPOLE, algorithm="dqn", agent="dqn")
-    world = metadata.probe("CartPole-v1")
-    assert memory_needs.bad_memory(cell, world)
-    assert not memory_needs.bad_memory(replace(cell, candidate={"command": "x {seed}"}), world)
+    info = metadata.probe("CartPole-v1")
+    assert memory_needs.bad_memory(cell, info)
+    assert not memory_needs.bad_memory(replace(cell, candidate={"command": "x {seed}"}), info)
 
 
 def test_a_plan_says_what_auto_is_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

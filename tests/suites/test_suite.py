@@ -14,7 +14,7 @@ from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
 from rlparity.registry import AGENTS, REFERENCES
 from rlparity.suites import cost, hyperparameters, memory_needs, suite, yaml_reader
-from rlparity.suites.speeds import EPISODE_S, Rates
+from rlparity.suites.speeds import EPISODE_S, Speeds
 
 ROOT = Path(__file__).parents[2]
 
@@ -278,10 +278,10 @@ def test_every_block_of_the_settings_fits_its_agent() -> None:
 
 def test_memory_is_counted_over_all_seeds_of_a_block() -> None:
     cell = next(cell for cell in resolve(algorithms=["dqn"]).cells if len(cell.seeds) == 3)
-    world = resolve().environments["CartPole-v1"].world
+    info = resolve().environments["CartPole-v1"].info
     transition = 2 * 4 * 4 + 8 + 12  # two observations of four floats, an action, three numbers
-    assert memory_needs.memory_bytes(replace(cell, budget=10**6), world) == 100_000 * 3 * transition
-    assert memory_needs.memory_bytes(replace(cell, budget=5000), world) == 5000 * 3 * transition
+    assert memory_needs.memory_bytes(replace(cell, budget=10**6), info) == 100_000 * 3 * transition
+    assert memory_needs.memory_bytes(replace(cell, budget=5000), info) == 5000 * 3 * transition
 
 
 def test_humanoid_with_ten_seeds_and_a_million_transitions_needs_28_gb(
@@ -299,9 +299,9 @@ def test_humanoid_with_ten_seeds_and_a_million_transitions_needs_28_gb(
         next(cell for cell in suite.resolve(raw, "test").cells if cell.implementation == arm)
         for arm in ("scratch", "sb3")
     )
-    world = metadata.probe("Humanoid-v5")
-    assert memory_needs.memory_bytes(ours, world) / 1e9 == pytest.approx(28, abs=0.8)  # 348 numbers, float32
-    assert memory_needs.memory_bytes(theirs, world) / 1e9 == pytest.approx(5.6, abs=0.1)  # one seed, float64
+    info = metadata.probe("Humanoid-v5")
+    assert memory_needs.memory_bytes(ours, info) / 1e9 == pytest.approx(28, abs=0.8)  # 348 numbers, float32
+    assert memory_needs.memory_bytes(theirs, info) / 1e9 == pytest.approx(5.6, abs=0.1)  # one seed, float64
     monkeypatch.setattr(memory_needs.os, "sysconf", lambda name: {"SC_PAGE_SIZE": 4096}.get(name, 24 * 2**18))
     with pytest.raises(UserError, match=r"of a block of 10 seeds needs 26.7 GiB, the machine has 24.0"):
         suite.resolve(raw, "test")
@@ -357,7 +357,7 @@ def test_cost_uses_measured_rates(tmp_path: Path) -> None:
         "ppo,CartPole-v1,sb3,1,1024\nppo,CartPole-v1,scratch,1,10\nppo,CartPole-v1,scratch,2,2048\n"
     )
     cells = {(cell.implementation, cell.block): cell for cell in resolve(algorithms=["ppo"]).cells}
-    rates = Rates(tmp_path)
+    rates = Speeds(tmp_path)
     slow, fast = cells["sb3", "seeds-0-0"], cells["scratch", "seeds-0-1"]
     episodes = (4 * 20 + 100) * 2 * EPISODE_S[None]  # two modes, per seed
     assert cost.seconds(slow, rates) == pytest.approx(cost.START_UP_S + 4096 / 1024 + episodes)
@@ -400,10 +400,10 @@ def test_all_gradient_steps_is_minus_one_and_none_is_refused():
 
 def test_a_cell_needs_its_replay_memory_and_room_for_the_process() -> None:
     cell = next(cell for cell in resolve(algorithms=["dqn"]).cells if len(cell.seeds) == 3)
-    world = resolve().environments["CartPole-v1"].world
+    info = resolve().environments["CartPole-v1"].info
     big = replace(cell, budget=10**8, hyperparameters={**cell.hyperparameters, "buffer_size": 2**24})
     assert (
-        memory_needs.needed_mib(big, world) == memory_needs.PROCESS_MIB + 3 * 16 * 52
+        memory_needs.needed_mib(big, info) == memory_needs.PROCESS_MIB + 3 * 16 * 52
     )  # 2**24 transitions of 52 bytes
     assert memory_needs.machine_bytes() > 2**30
 

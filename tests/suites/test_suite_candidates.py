@@ -18,7 +18,7 @@ from rlparity.provenance import candidate_files, fingerprint
 from rlparity.runs import pending
 from rlparity.shipped_records import vouch
 from rlparity.suites import cost, hyperparameters, suite
-from rlparity.suites.speeds import Rates
+from rlparity.suites.speeds import Speeds
 from rlparity.validation import request
 
 ROOT = Path(__file__).parents[2]
@@ -81,7 +81,7 @@ def validated(tmp_path: Path, *ranges: str) -> suite.Suite:
     path = tmp_path / "made-up.yaml"
     path.write_text(yaml.safe_dump(BASE))
     candidate = {"logs": "seed-{seed}", "folder": str(tmp_path)}
-    return request.plan(request.Asked(candidate, "ppo", path, name="theirs", seeds=ranges))
+    return request.plan(request.Request(candidate, "ppo", path, name="theirs", seeds=ranges))
 
 
 def test_seeds_that_are_asked_for_are_those_of_the_logs_that_are_judged(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_nothing_is_vouched_for_of_a_candidate() -> None:
 
 
 def test_logs_cost_no_training(tmp_path: Path) -> None:
-    assert cost.seconds(brought(tmp_path, logs="x"), Rates(tmp_path)) == cost.START_UP_S
+    assert cost.seconds(brought(tmp_path, logs="x"), Speeds(tmp_path)) == cost.START_UP_S
 
 
 def test_orders_of_candidates_are_read_back(tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ from torch import Tensor
 from rlparity import registry
 from rlparity.agents import base as agents
 from rlparity.cell import Cell
-from rlparity.environments.base import TaskSpec
-from rlparity.environments.episode_statistics import Books
+from rlparity.environments.base import EnvSpec
+from rlparity.environments.episode_statistics import EpisodeStatistics
 from rlparity.records import Episode, Step
 from rlparity.seeding import Streams, Uniforms
 from rlparity.suites import hyperparameters
@@ -96,13 +96,13 @@ MONTE_CARLO = ("reinforce", "actor_critic")  # agents that declare that they do 
 
 
 class Worlds:
-    """S x N worlds of one probe, all at the same step of their episode; see `rlparity.tasks.Task`."""
+    """S x N worlds of one probe, all at the same step of their episode; see `rlparity.tasks.Env`."""
 
     def __init__(self, probe: Probe, coins: Uniforms, n_seeds: int, n_envs: int):
         box = {"n_actions": None, "action_shape": (1,), "action_low": (-1.0,), "action_high": (1.0,)}
-        self.spec = TaskSpec(n_seeds, n_envs, (1,), **(box if probe.continuous else {"n_actions": 2}))
+        self.spec = EnvSpec(n_seeds, n_envs, (1,), **(box if probe.continuous else {"n_actions": 2}))
         self._probe, self._coins, self._t = probe, coins, 0
-        self._books = Books(n_seeds, n_envs)
+        self._books = EpisodeStatistics(n_seeds, n_envs)
         self.obs = self._observe()
 
     def _observe(self) -> Tensor:
@@ -268,7 +268,7 @@ def learn(
         observe = agent.observe
         agent.observe = lambda step: observe(spoil(step))  # type: ignore[method-assign]
     explore = Uniforms(random.generators("explore"), cell.n_envs, agent.uniforms)
-    train.loop(train.Training(agent, worlds, explore, train.Rows(cell)))
+    train.loop(train.Training(agent, worlds, explore, train.Recorder(cell)))
     return agent
 
 

@@ -10,12 +10,12 @@ from torch import Tensor
 from rlparity import registry
 from rlparity.agents import base as agents
 from rlparity.cell import Cell, Protocol
-from rlparity.environments.base import TaskSpec
+from rlparity.environments.base import EnvSpec
 from rlparity.nn.networks import Network
 from rlparity.records import Step
 from rlparity.seeding import Streams
 from rlparity.suites import hyperparameters
-from rlparity.training.loop import Rows
+from rlparity.training.loop import Recorder
 
 torch.set_num_threads(1)
 
@@ -69,7 +69,7 @@ def cell(algorithm: str, seeds: tuple[int, ...] = (0,), **changes: Any) -> Cell:
     return Cell(environment=environment, algorithm=algorithm, agent=named.agent, seeds=seeds, **fields)
 
 
-def of_seed(rows: Rows, seed: int) -> list[dict[str, Any]]:
+def of_seed(rows: Recorder, seed: int) -> list[dict[str, Any]]:
     """All episode and evaluation rows of one seed; equal rows are equal to the last bit."""
     return [row for row in [*rows.episodes, *rows.evaluations] if row["seed"] == seed]
 
@@ -86,7 +86,7 @@ def build(
     """An agent of a named configuration with the agent's own defaults, for two actions, or actions of two
     components within +-2 if it knows no others."""
     named = hyperparameters.library().algorithms[algorithm]
-    spec = TaskSpec(n_seeds, n_envs, (inputs,), **ACTIONS[algorithm in CONTINUOUS])
+    spec = EnvSpec(n_seeds, n_envs, (inputs,), **ACTIONS[algorithm in CONTINUOUS])
     streams = Streams(cell(algorithm, tuple(range(n_seeds))))
     return agents.build(named.agent, spec, {**named.options, **options}, streams, budget)
 

@@ -34,9 +34,9 @@ from rlparity.seeding import Streams, Uniforms
 from rlparity.suites import hyperparameters
 from rlparity.training import checkpoint_files, object_state
 from rlparity.training import loop as train
-from rlparity.training.checkpointing import Keeper
+from rlparity.training.checkpointing import Checkpointer
 from rlparity.training.loop import Training
-from rlparity.training.recorder import Rows
+from rlparity.training.recorder import Recorder
 
 
 def fresh(c: Cell) -> Training:
@@ -46,7 +46,7 @@ def fresh(c: Cell) -> Training:
     env = Normalised(env, 0.99) if c.normalize else env
     agent = agents.build(c.agent, env.spec, dict(c.hyperparameters), streams, c.budget)
     explore = Uniforms(streams.generators("explore"), c.n_envs, agent.uniforms)
-    return Training(agent, env, explore, Rows(c))
+    return Training(agent, env, explore, Recorder(c))
 
 
 def advance(training: Training, n: int) -> list[Tensor]:
@@ -198,9 +198,9 @@ def test_a_checkpoint_is_due_when_a_multiple_is_crossed(
     n_envs: int, budget: int, every: int, expected: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     saved: list[int] = []
-    monkeypatch.setattr(Keeper, "save", lambda self, training: saved.append(training.env_step))
+    monkeypatch.setattr(Checkpointer, "save", lambda self, training: saved.append(training.env_step))
     c = cell("random", n_envs=n_envs, budget=budget, checkpoint_every=every)
-    train.run(c, evaluate=False, keeper=Keeper(c, tmp_path))
+    train.run(c, evaluate=False, checkpointer=Checkpointer(c, tmp_path))
     assert saved == expected
 
 
@@ -219,11 +219,11 @@ def test_a_memory_of_frames_goes_on_with_the_same_draws_and_a_new_game(
     options = {"buffer_size": 20, "learning_starts": 10, "train_freq": 8, "batch_size": 4, **options}
     c = cell("dqn", (3, 4), environment="ALE/Pong-v5@nature", n_envs=2, hyperparameters=options)
     training, copy = fresh(c), fresh(c)
-    kept = Keeper(c, tmp_path)
+    kept = Checkpointer(c, tmp_path)
     for n in (9, 13):
         advance(training, n)
         kept.save(training)
-    Keeper(c, tmp_path).restore(copy)
+    Checkpointer(c, tmp_path).restore(copy)
     ours, theirs = (each.agent.minibatches.next() for each in (training, copy))
     assert torch.equal(ours, theirs)
     assert copy.agent.memory.added == 44 and copy.agent.memory.drawable() == (24, 44)
@@ -244,10 +244,10 @@ def test_a_rollout_whose_games_cannot_go_on_is_cut(
     options = {"n_steps": 4, "batch_size": 8, "n_epochs": 1}
     c = cell("ppo", (3, 4), environment=environment, n_envs=2, hyperparameters=options)
     training, copy = fresh(c), fresh(c)
-    Keeper(c, tmp_path / "none").restore(copy)
+    Checkpointer(c, tmp_path / "none").restore(copy)
     advance(training, 6)
-    Keeper(c, tmp_path).save(training)
-    Keeper(c, tmp_path).restore(copy)
+    Checkpointer(c, tmp_path).save(training)
+    Checkpointer(c, tmp_path).restore(copy)
     before, after = (Step(*each.agent.memory.snapshot()["steps"]) for each in (training, copy))
     assert after.last.tolist() == ([[[0, 0]] * 2, [[1, 1]] * 2] if cut else before.last.tolist())
     assert same(before._replace(last=0), after._replace(last=0)) and after.discount.all()
@@ -268,9 +268,9 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if env_step == 110:
             raise Killed
 
-    kept = Keeper(CELL, folder / "checkpoint")
+    kept = Checkpointer(CELL, folder / "checkpoint")
     with pytest.raises(Killed):
-        train.run(CELL, watch, keeper=kept)
+        train.run(CELL, watch, checkpointer=kept)
     return folder
 
 
@@ -453,7 +453,7 @@ def test_what_a_kill_left_half_written_is_swept_away(folder: Path, whole: dict[s
     path = folder / "checkpoint"
     for name in (".state.pt.0123", ".replay-0-100-110.pt.0123", "replay-0-100-110.pt", ".agent.pt.0123"):
         (path / name).write_bytes(b"half")
-    kept = Keeper(CELL, path)
+    kept = Checkpointer(CELL, path)
     kept.restore(fresh(CELL))
     listed = {segment.name for segment in kept._segments}
     assert {file.name for file in path.iterdir()} == {"state.pt", *listed} and listed
@@ -494,7 +494,7 @@ def test_a_checkpoint_that_was_not_written_leaves_no_segment_and_the_next_one_ha
     folder: Path, full: list[Path], monkeypatch: pytest.MonkeyPatch, whole: dict[str, Any]
 ):
     path = folder / "checkpoint"
-    kept, training = Keeper(CELL, path), fresh(CELL)
+    kept, training = Checkpointer(CELL, path), fresh(CELL)
     kept.restore(training)
     before = {file.name: file.read_bytes() for file in path.iterdir()}
     advance(training, 5)
@@ -503,7 +503,7 @@ def test_a_checkpoint_that_was_not_written_leaves_no_segment_and_the_next_one_ha
     monkeypatch.undo()
     kept.save(training)
     copy = fresh(CELL)
-    Keeper(CELL, path).restore(copy)
+    Checkpointer(CELL, path).restore(copy)
     assert same(advance(copy, 5), advance(training, 5))
 
 
@@ -523,7 +523,7 @@ def test_records_that_cannot_be_written_are_one_line_and_the_checkpoint_is_kept(
 
 
 def test_an_interruption_says_where_training_goes_on(folder: Path):
-    kept, training = Keeper(CELL, folder / "checkpoint"), fresh(CELL)
+    kept, training = Checkpointer(CELL, folder / "checkpoint"), fresh(CELL)
     kept.restore(training)
     written = (folder / "checkpoint" / checkpoint_files.STATE).stat().st_mtime_ns
     kept(training)
@@ -537,7 +537,7 @@ def test_an_interruption_says_where_training_goes_on(folder: Path):
 
 
 def test_an_interruption_on_a_full_disk_says_so(full: list[Path], tmp_path: Path):
-    kept, training = Keeper(CELL, tmp_path / "checkpoint"), fresh(CELL)
+    kept, training = Checkpointer(CELL, tmp_path / "checkpoint"), fresh(CELL)
     kept.asked = 2
     with pytest.raises(Interrupted, match="stopped with no checkpoint") as stopped:
         kept(training)
@@ -545,7 +545,7 @@ def test_an_interruption_on_a_full_disk_says_so(full: list[Path], tmp_path: Path
 
 
 def test_signals_are_heeded_in_the_main_thread_and_only_if_they_were_not_ignored(tmp_path: Path):
-    kept = Keeper(CELL, tmp_path)
+    kept = Checkpointer(CELL, tmp_path)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a shell starts what runs in the background
     try:

@@ -113,7 +113,7 @@ def test_a_failed_seed_is_frozen_and_no_other_seed_can_tell(algorithm: str, monk
     healthy = train.run(cell(algorithm, (3, 5)))
     first = iter([Poisoned])  # the worlds of training, which are made first
 
-    def poisoned(environment: str, seeds: Sequence[Sequence[int]]) -> tasks.Task:
+    def poisoned(environment: str, seeds: Sequence[Sequence[int]]) -> tasks.Env:
         return next(first, lambda s: make(environment, s))(seeds)
 
     monkeypatch.setattr(tasks, "make", poisoned)

@@ -168,7 +168,7 @@ def training(algorithm: str, **fields: Any) -> train.Training:
     """A training of a hundred steps, as a checkpoint would hold it."""
     kept: list[Any] = []
 
-    class Keeper:
+    class Checkpointer:
         asked = None
 
         def restore(self, training: Any) -> None:
@@ -177,8 +177,8 @@ def training(algorithm: str, **fields: Any) -> train.Training:
         def __call__(self, training: Any) -> None:
             pass
 
-    keeper: Any = Keeper()
-    train.run(replace(brief(algorithm, "CartPole-v1", {}), **fields), keeper=keeper, evaluate=False)
+    checkpointer: Any = Checkpointer()
+    train.run(replace(brief(algorithm, "CartPole-v1", {}), **fields), checkpointer=checkpointer, evaluate=False)
     return kept[0]
 
 

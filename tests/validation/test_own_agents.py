@@ -126,7 +126,7 @@ PLANTED: list[tuple[str, Any, str, Around, str, str]] = [
     ),
     (
         "steps are Gymnasium's at ends and short limits",
-        gymnasium_env.GymTask,
+        gymnasium_env.GymnasiumEnv,
         "step",
         successor_is_the_reset,
         "ppo",
@@ -134,7 +134,7 @@ PLANTED: list[tuple[str, Any, str, Around, str, str]] = [
     ),
     (
         "books are RecordEpisodeStatistics'",
-        episode_statistics.Books,
+        episode_statistics.EpisodeStatistics,
         "add",
         half_the_rewards,
         "ppo",
@@ -142,7 +142,7 @@ PLANTED: list[tuple[str, Any, str, Around, str, str]] = [
     ),
     (
         "evaluations are the games that were played",
-        episode_statistics.Books,
+        episode_statistics.EpisodeStatistics,
         "add",
         half_the_rewards,
         "ppo",

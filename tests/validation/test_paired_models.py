@@ -12,14 +12,14 @@ from snow import Snow
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from rlparity.validation import paired_models
-from rlparity.validation.paired_models import COUNTERPARTS, Twins, difference
+from rlparity.validation.paired_models import COUNTERPARTS, PairedModels, difference
 from rlparity.validation.parity import cases, environments
 
 SMALL: dict[str, Any] = {"net_arch": (8, 6)}
 OFF_POLICY = {**SMALL, "buffer_size": 50, "learning_starts": 0}
 
 
-def pair(algorithm: str, dtype: torch.dtype = torch.float64, **options: Any) -> Twins:
+def pair(algorithm: str, dtype: torch.dtype = torch.float64, **options: Any) -> PairedModels:
     if algorithm in ("a2c", "ppo", "trpo"):
         return paired_models.make(algorithm, environments.lively(True, 2), {**SMALL, **options}, dtype)
     worlds = environments.still(algorithm not in ("dqn", "qrdqn"), 2)

@@ -27,7 +27,7 @@ from rlparity.validation import junit, quick_layers, request, statistics, valida
 from rlparity.validation.checks import Check
 from rlparity.validation.contract.candidates import command as contract_command
 from rlparity.validation.quick_layers import NotRun
-from rlparity.validation.request import Asked
+from rlparity.validation.request import Request
 from rlparity.validation.statistics import Verdict
 from rlparity.validation.validate import Findings
 
@@ -60,9 +60,9 @@ def tiny(tmp_path: Path) -> Path:
     return path
 
 
-def question(tiny: Path, **changes: Any) -> Asked:
+def question(tiny: Path, **changes: Any) -> Request:
     candidate = changes.pop("candidate", {"command": "python learn.py {seed}"})
-    return Asked(**{"candidate": candidate, "against": "ppo", "suite": tiny, **changes})
+    return Request(**{"candidate": candidate, "against": "ppo", "suite": tiny, **changes})
 
 
 # --- the question

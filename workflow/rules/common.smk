@@ -74,7 +74,7 @@ cells = suite.columns()
 restored = {"sb3"} if suite.references == "shipped" else set()
 trained = [name for name in suite.implementations if name not in restored]
 needed = {
-    str(cell.folder): needs.needed_mib(cell, suite.environments[cell.environment].world)
+    str(cell.folder): needs.needed_mib(cell, suite.environments[cell.environment].info)
     for cell in suite.cells
 }
 rates = Rates(Path("reports"))

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from rlparity.environments.base import TaskSpec
+from rlparity.environments.base import EnvSpec
 from rlparity.records import Step
 from rlparity.registry import AGENTS
 from rlparity.seeding import Streams
@@ -40,8 +40,8 @@ def module(agent: str) -> Any:
     return import_module(AGENTS[agent].module)
 
 
-def build(agent: str, task: TaskSpec, hyperparameters: dict[str, Any], random: Streams, budget: int) -> Agent:
+def build(agent: str, spec: EnvSpec, hyperparameters: dict[str, Any], random: Streams, budget: int) -> Agent:
     """An agent of that name; `hyperparameters` are differences from its `Config`."""
     room = module(agent)
-    built: Agent = room.Agent(task, room.Config(**hyperparameters), random, budget)
+    built: Agent = room.Agent(spec, room.Config(**hyperparameters), random, budget)
     return built

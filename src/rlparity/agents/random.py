@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rlparity.environments.base import TaskSpec
+from rlparity.environments.base import EnvSpec
 from rlparity.records import Step
 from rlparity.seeding import Streams
 
@@ -26,13 +26,13 @@ class Config:
 class Agent:
     """Chooses every action with the same probability; has no deterministic policy."""
 
-    def __init__(self, task: TaskSpec, config: Config, random: Streams, budget: int):
-        self._n_actions, self._shape = task.n_actions, task.action_shape
+    def __init__(self, spec: EnvSpec, config: Config, random: Streams, budget: int):
+        self._n_actions, self._shape = spec.n_actions, spec.action_shape
         self._bounds = [
-            torch.tensor(end).view(self._shape) for end in (task.action_low, task.action_high) if end
+            torch.tensor(end).view(self._shape) for end in (spec.action_low, spec.action_high) if end
         ]
-        self.uniforms = math.prod(task.action_shape)
-        self.alive = torch.ones(task.n_seeds, dtype=torch.bool)
+        self.uniforms = math.prod(spec.action_shape)
+        self.alive = torch.ones(spec.n_seeds, dtype=torch.bool)
 
     def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:
         """uniform numbers (S, N, uniforms) -> action (S, N), or (S, N, *action) within the bounds."""

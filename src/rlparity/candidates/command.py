@@ -18,7 +18,7 @@ from rlparity.log_readers.discover import files
 from rlparity.log_readers.series import Reading, Refused
 from rlparity.provenance.candidate_files import bad_command
 from rlparity.seeding import Streams
-from rlparity.training.recorder import Rows
+from rlparity.training.recorder import Recorder
 
 STEPS_PER_S = 50  # slower than that by default is too slow
 START_S = 120.0
@@ -53,7 +53,7 @@ def time_limit_s(candidate: Mapping[str, Any], budget: int) -> float:
     return float(candidate.get("time_limit_s", START_S + budget / STEPS_PER_S))
 
 
-def run(cell: Cell, folder: Path, rows: Rows) -> tuple[str, ...]:
+def run(cell: Cell, folder: Path, rows: Recorder) -> tuple[str, ...]:
     """Run the command for the one seed of a cell and fill `rows` with what it logged; returns notes.
 
     What goes wrong is the reason why the seed failed, never an exception. Its output is in `candidate.log`.
@@ -100,7 +100,7 @@ def expected(cell: Cell, how: Reading) -> Expected:
     return Expected(cell.environment, cell.budget, n_envs, cell.evaluation.points, limit)
 
 
-def fill(rows: Rows, logged: logs.Logged) -> None:
+def fill(rows: Recorder, logged: logs.Logged) -> None:
     """Book what was logged as rows of the cell's one seed."""
     cell = rows.cell
     who = {name: getattr(cell, name) for name in ("implementation", "algorithm", "environment")}

@@ -26,10 +26,10 @@ from rlparity.provenance import source_code
 from rlparity.seeding import Streams
 from rlparity.suites import hyperparameters as settings
 from rlparity.training.evaluation import Evaluator
-from rlparity.training.recorder import Rows, Watch, unwatched
+from rlparity.training.recorder import Recorder, OnEpisodes, unwatched
 
 if TYPE_CHECKING:
-    from rlparity.training.checkpointing import Keeper
+    from rlparity.training.checkpointing import Checkpointer
 
 TIME_LIMIT_S = 600.0  # without a step, an action or an end; `candidate["time_limit_s"]` of a cell
 
@@ -96,30 +96,30 @@ def need_methods(made: Any) -> None:
 
 def run(
     cell: Cell,
-    watch: Watch = unwatched,
+    watch: OnEpisodes = unwatched,
     evaluate: bool = True,
-    keeper: Keeper | None = None,
-    rows: Rows | None = None,
-) -> Rows:
+    checkpointer: Checkpointer | None = None,
+    rows: Recorder | None = None,
+) -> Recorder:
     """Train the one seed of a cell whose `candidate["entry"]` names a factory.
 
     `watch`, `evaluate` and `rows` are as in `train.run`. Whatever the candidate does wrong is the reason why
     its seed failed. UserError if there is no such factory.
     """
-    assert keeper is None, "a candidate's training cannot be saved"
+    assert checkpointer is None, "a candidate's training cannot be saved"
     return train(cell, load(cell.candidate["entry"]), watch, evaluate, rows)
 
 
 def train(
     cell: Cell,
     factory: Factory,
-    watch: Watch = unwatched,
+    watch: OnEpisodes = unwatched,
     evaluate: bool = True,
-    rows: Rows | None = None,
-) -> Rows:
+    rows: Recorder | None = None,
+) -> Recorder:
     """As `run`, with the factory itself."""
     assert len(cell.seeds) == 1, "a candidate has no axis of seeds"
-    rows = rows or Rows(cell)
+    rows = rows or Recorder(cell)
     with Patience(cell.candidate.get("time_limit_s", TIME_LIMIT_S)) as patience:
         session = Session(cell, rows, watch, evaluate, patience)
         rows.start()
@@ -134,7 +134,7 @@ def train(
 class Session:
     """One seed of a candidate in training."""
 
-    def __init__(self, cell: Cell, rows: Rows, watch: Watch, evaluate: bool, patience: Patience):
+    def __init__(self, cell: Cell, rows: Recorder, watch: OnEpisodes, evaluate: bool, patience: Patience):
         self._cell, self._rows, self._patience = cell, rows, patience
         self._random = Streams(cell)
         self._evaluator = Evaluator(cell, self._random) if evaluate else None

@@ -23,7 +23,7 @@ from rlparity.environments.atari_presets import SIZE, STACK
 from rlparity.environments.gymnasium_env import make_single
 from rlparity.records import Episode
 from rlparity.seeding import Streams
-from rlparity.training.recorder import Rows, Watch
+from rlparity.training.recorder import Recorder, OnEpisodes
 
 TOLERANCE = 1e-5  # of a bound of actions, for those that were rounded to float32
 
@@ -68,8 +68,8 @@ class Ledger:
     def __init__(
         self,
         cell: Cell,
-        rows: Rows,
-        watch: Watch,
+        rows: Recorder,
+        watch: OnEpisodes,
         before_step: Callable[[int], None],
         moved: Callable[[], None],
     ):

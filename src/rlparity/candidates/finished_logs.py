@@ -10,10 +10,10 @@ from rlparity.cell import Cell
 from rlparity.log_readers import convert as logs
 from rlparity.log_readers import seeds
 from rlparity.log_readers.series import Reading, Refused
-from rlparity.training.recorder import Rows
+from rlparity.training.recorder import Recorder
 
 
-def run(cell: Cell, folder: Path, rows: Rows) -> tuple[str, ...]:
+def run(cell: Cell, folder: Path, rows: Recorder) -> tuple[str, ...]:
     """Fill `rows` with what the logs say of the one seed of a cell; returns notes. What cannot be used is the
     reason why the seed failed."""
     assert len(cell.seeds) == 1, "logs are read seed by seed"

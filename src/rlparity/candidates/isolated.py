@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from rlparity import records
 from rlparity.candidates import process_group
 from rlparity.cell import Cell
-from rlparity.training.recorder import Rows
+from rlparity.training.recorder import Recorder
 
 RESULT, PULSE = "rows.json", "heartbeat.json"
 HARD_LIMIT = (
@@ -21,7 +21,7 @@ HARD_LIMIT = (
 TIME_LIMIT_S = 600.0
 
 
-def run(cell: Cell, folder: Path, rows: Rows) -> tuple[str, ...]:
+def run(cell: Cell, folder: Path, rows: Recorder) -> tuple[str, ...]:
     """Train the one seed of a cell in another process and fill `rows` with what that booked; returns notes.
 
     An exception, a crash of the interpreter and a hang are the reason why the seed failed. What it prints is
@@ -70,7 +70,7 @@ def train(books: Path, heartbeat: Path) -> None:
     from rlparity.runs.progress import Display
 
     cell = Cell.from_json((books / "cell.json").read_text(encoding="utf-8"))
-    rows, display = Rows(cell), Display(cell, heartbeat)
+    rows, display = Recorder(cell), Display(cell, heartbeat)
     try:
         entry_point.run(cell, display, rows=rows)
     except UserError as error:
@@ -83,7 +83,7 @@ def train(books: Path, heartbeat: Path) -> None:
     records.write_bytes(books / RESULT, json.dumps(told).encode())
 
 
-def _take(rows: Rows, books: Path) -> None:
+def _take(rows: Recorder, books: Path) -> None:
     if not (books / RESULT).is_file():
         raise process_group.Stopped("ended without a result")
     told = json.loads((books / RESULT).read_text(encoding="utf-8"))

@@ -5,20 +5,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rlparity.environments.base import TaskSpec
+from rlparity.environments.base import EnvSpec
 from rlparity.errors import UserError
 
 
 class Bounds:
     """The box of actions of a continuous task; UserError if a side of it is infinite."""
 
-    def __init__(self, task: TaskSpec):
-        low, high = torch.tensor([task.action_low, task.action_high])
+    def __init__(self, spec: EnvSpec):
+        low, high = torch.tensor([spec.action_low, spec.action_high])
         if not (low.isfinite().all() and high.isfinite().all()):
             raise UserError(
                 "actions without finite bounds cannot be scaled to [-1, 1]; choose an on-policy agent"
             )
-        self.low, self.high = low.view(task.action_shape), high.view(task.action_shape)
+        self.low, self.high = low.view(spec.action_shape), high.view(spec.action_shape)
 
     def to_unit(self, action: Tensor) -> Tensor:
         """(..., *action) in the task's units -> [-1, 1]."""

@@ -22,8 +22,8 @@ from ale_py.vector_env import AtariVectorEnv
 from torch import Tensor
 
 from rlparity.environments.atari_presets import FRAME_SKIP, SIZE, STACK, Preset, parse
-from rlparity.environments.base import TaskSpec
-from rlparity.environments.episode_statistics import Books
+from rlparity.environments.base import EnvSpec
+from rlparity.environments.episode_statistics import EpisodeStatistics
 from rlparity.records import Episode, Step
 
 gym.register_envs(ale_py)
@@ -62,7 +62,7 @@ def emulators(game: str, preset: Preset, n: int, **keywords: Any) -> AtariVector
 
 
 class Atari:
-    """S x N games as one vector environment; see `rlparity.tasks.Task`.
+    """S x N games as one vector environment; see `rlparity.tasks.Env`.
 
     Observations are bytes (S, N, 4, 84, 84). A step shows the learner what the preset says: clipped rewards,
     lost lives as ends. The books know neither: an episode is a whole game, its return the raw score.
@@ -77,12 +77,12 @@ class Atari:
         self._shape, self._preset = (len(seeds), len(seeds[0])), preset
         self._env = emulators(game, preset, self._shape[0] * self._shape[1], num_threads=num_threads)
         n_actions = int(self._env.single_action_space.n)  # type: ignore[attr-defined]
-        self.spec = TaskSpec(*self._shape, (STACK, SIZE, SIZE), n_actions=n_actions)
+        self.spec = EnvSpec(*self._shape, (STACK, SIZE, SIZE), n_actions=n_actions)
         self.reset(seeds)
 
     def reset(self, seeds: Sequence[Sequence[int]]) -> None:
         """Start all games anew."""
-        self._books, self._seeds = Books(*self._shape), [seed for row in seeds for seed in row]
+        self._books, self._seeds = EpisodeStatistics(*self._shape), [seed for row in seeds for seed in row]
         self._start(self._seeds)
 
     def _start(self, seeds: Sequence[int]) -> None:
@@ -121,7 +121,7 @@ class Atari:
 
     def resume(self, state: Mapping[str, Any]) -> None:
         """Count on from a `snapshot`, with new games, seeded by the clock; those under way leave no row."""
-        self._books = Books(*self._shape)
+        self._books = EpisodeStatistics(*self._shape)
         self._books.env_step = state["env_step"]
         draws = [np.random.SeedSequence([seed, state["env_step"]]) for seed in self._seeds]
         self._start([int(draw.generate_state(1, np.uint64)[0]) for draw in draws])

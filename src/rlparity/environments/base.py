@@ -13,7 +13,7 @@ from rlparity.records import Episode, Step
 from rlparity.registry import family
 
 
-class TaskSpec(NamedTuple):
+class EnvSpec(NamedTuple):
     """What an agent may know about a task before it acts."""
 
     n_seeds: int  # S
@@ -25,10 +25,10 @@ class TaskSpec(NamedTuple):
     action_high: tuple[float, ...] = ()
 
 
-class Task(Protocol):
+class Env(Protocol):
     """S x N worlds. `obs` is what the next action answers to; an ended world is reset in the same step."""
 
-    spec: TaskSpec
+    spec: EnvSpec
     obs: Tensor  # (S, N, *obs)
 
     def reset(self, seeds: Sequence[Sequence[int]]) -> None:
@@ -50,6 +50,6 @@ class Task(Protocol):
         """Release what Gymnasium holds."""
 
 
-def make(environment: str, seeds: Sequence[Sequence[int]]) -> Task:
+def make(environment: str, seeds: Sequence[Sequence[int]]) -> Env:
     """S x N worlds of one environment, world n of seed s started from `seeds[s][n]`."""
     return import_module(family(environment)).make(environment, seeds)

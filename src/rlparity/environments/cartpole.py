@@ -14,8 +14,8 @@ import torch
 from gymnasium.utils.seeding import np_random
 from torch import Tensor
 
-from rlparity.environments.base import TaskSpec
-from rlparity.environments.episode_statistics import Books
+from rlparity.environments.base import EnvSpec
+from rlparity.environments.episode_statistics import EpisodeStatistics
 from rlparity.records import Episode, Step
 
 GRAVITY, MASS_POLE, TOTAL_MASS, HALF_LENGTH = 9.8, 0.1, 1.1, 0.5
@@ -51,16 +51,16 @@ def accelerate(state: np.ndarray, action: np.ndarray) -> np.ndarray:
 
 
 class CartPole:
-    """S x N cart-poles; see `rlparity.tasks.Task`."""
+    """S x N cart-poles; see `rlparity.tasks.Env`."""
 
     def __init__(self, seeds: Sequence[Sequence[int]]):
-        self.spec = TaskSpec(len(seeds), len(seeds[0]), (4,), n_actions=2)
+        self.spec = EnvSpec(len(seeds), len(seeds[0]), (4,), n_actions=2)
         self._shape = (self.spec.n_seeds, self.spec.n_envs)
         self.reset(seeds)
 
     def reset(self, seeds: Sequence[Sequence[int]]) -> None:
         """Start all worlds anew."""
-        self._books = Books(*self._shape)
+        self._books = EpisodeStatistics(*self._shape)
         self._rng = [np_random(seed)[0] for row in seeds for seed in row]
         self._starts = np.empty((len(self._rng), RESETS, 4))
         self._next_start = np.full(len(self._rng), RESETS)

@@ -10,7 +10,7 @@ import numpy as np
 from rlparity.records import Episode
 
 
-class Books:
+class EpisodeStatistics:
     """Adds up what S x N worlds pay, and hands out each game once it is over."""
 
     def __init__(self, n_seeds: int, n_envs: int):

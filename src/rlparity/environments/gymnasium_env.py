@@ -11,15 +11,15 @@ import torch
 from gymnasium.utils.seeding import np_random
 from torch import Tensor
 
-from rlparity.environments.base import TaskSpec
-from rlparity.environments.episode_statistics import Books
+from rlparity.environments.base import EnvSpec
+from rlparity.environments.episode_statistics import EpisodeStatistics
 from rlparity.errors import UserError
 from rlparity.records import Episode, Step
 
 
-def make(environment: str, seeds: Sequence[Sequence[int]]) -> GymTask:
+def make(environment: str, seeds: Sequence[Sequence[int]]) -> GymnasiumEnv:
     """S x N worlds made by `gymnasium.make`."""
-    return GymTask(environment, seeds)
+    return GymnasiumEnv(environment, seeds)
 
 
 def make_single(environment: str) -> gym.Env:
@@ -27,8 +27,8 @@ def make_single(environment: str) -> gym.Env:
     return gym.make(environment, disable_env_checker=True)
 
 
-class GymTask:
-    """S x N scalar environments, reset in the step in which they end; see `rlparity.tasks.Task`.
+class GymnasiumEnv:
+    """S x N scalar environments, reset in the step in which they end; see `rlparity.tasks.Env`.
 
     Continuous actions are clipped to their bounds, as Stable-Baselines3 does. What a simulator holds can not
     be saved in general, so `snapshot` keeps how it came about: each world's generator as it was before the
@@ -41,14 +41,14 @@ class GymTask:
         space, actions = self._envs[0].observation_space, self._envs[0].action_space
         if not isinstance(space, gym.spaces.Box):
             raise UserError(f"{environment}: observations are {space}; only Box is supported")
-        self.spec = TaskSpec(*self._shape, space.shape, **_actions(environment, actions))
+        self.spec = EnvSpec(*self._shape, space.shape, **_actions(environment, actions))
         shape, ends = self.spec.action_shape, (self.spec.action_low, self.spec.action_high)
         self._bounds = [np.array(end, dtype=np.float32).reshape(shape) for end in ends if end]
         self.reset(seeds)
 
     def reset(self, seeds: Sequence[Sequence[int]]) -> None:
         """Start all worlds anew."""
-        self._books = Books(*self._shape)
+        self._books = EpisodeStatistics(*self._shape)
         flat = [seed for row in seeds for seed in row]
         self._rngs: list[Any] = [None] * len(flat)
         self._since: list[list[np.ndarray]] = [[] for _ in flat]
@@ -119,7 +119,7 @@ class GymTask:
 
 
 def _actions(environment: str, space: gym.Space) -> dict[str, Any]:
-    """The fields of `TaskSpec` that say what an action is."""
+    """The fields of `EnvSpec` that say what an action is."""
     if isinstance(space, gym.spaces.Discrete):
         if space.start != 0:
             raise UserError(f"{environment}: actions start at {space.start}; only 0 is supported")

@@ -17,7 +17,7 @@ SIMULATORS = {"box2d": "box2d", "mujoco": "mujoco"}  # family of Gymnasium's env
 
 
 @dataclass(frozen=True)
-class World:
+class EnvironmentInfo:
     """The spaces of one environment, and who steps it."""
 
     actions: str  # "discrete", "continuous", or the name of a space that no agent knows
@@ -32,7 +32,7 @@ class World:
 
 
 @cache
-def probe(environment: str) -> World:
+def probe(environment: str) -> EnvironmentInfo:
     """Make the environment once and look at it. `module:Id` imports the module first, as Gymnasium does.
 
     Of an Atari game ("ALE/Pong-v5@nature") the registry and the ROM's file say enough.
@@ -60,7 +60,7 @@ def probe(environment: str) -> World:
         env.close()
 
 
-def _atari(environment: str) -> World:
+def _atari(environment: str) -> EnvironmentInfo:
     """A game under a preset."""
     import gymnasium
 
@@ -81,7 +81,7 @@ def _atari(environment: str) -> World:
         reason = str(error).splitlines()[0]
         raise UserError(f"environment {environment!r}: ale_py's {rom}.bin cannot be read: {reason}") from None
     size = atari_presets.STACK * atari_presets.SIZE**2
-    return World(
+    return EnvironmentInfo(
         actions="discrete",
         observation_bytes=size,
         observation_size=size,
@@ -94,7 +94,7 @@ def _atari(environment: str) -> World:
     )
 
 
-def _look(env: Any, environment: str) -> World:
+def _look(env: Any, environment: str) -> EnvironmentInfo:
     from gymnasium import spaces
 
     kinds = {spaces.Discrete: "discrete", spaces.Box: "continuous"}
@@ -114,7 +114,7 @@ def _look(env: Any, environment: str) -> World:
     if maker.startswith("ale_py."):
         raise UserError(f"environment {environment!r}: Atari games are named as in 'ALE/Pong-v5@nature'")
     own = maker.startswith("gymnasium.envs.")
-    return World(
+    return EnvironmentInfo(
         actions=action,
         observation_bytes=_size(env.observation_space),
         observation_size=math.prod(env.observation_space.shape),

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rlparity.environments.base import Task
+from rlparity.environments.base import Env
 from rlparity.records import Episode, Step
 
 CLIP, EPSILON = 10.0, 1e-8
@@ -45,14 +45,14 @@ class Moments:
 class Normalised:
     """A task seen through running statistics: normalised observations and rewards in every `Step`."""
 
-    def __init__(self, task: Task, gamma: float):
-        self._task, self._gamma = task, gamma
-        self.spec = task.spec
+    def __init__(self, env: Env, gamma: float):
+        self._task, self._gamma = env, gamma
+        self.spec = env.spec
         self.obs_moments = Moments(self.spec.n_seeds, self.spec.obs_shape)
         self.return_moments = Moments(self.spec.n_seeds)
         self._returns = torch.zeros(self.spec.n_seeds, self.spec.n_envs, dtype=torch.float64)
-        self.obs_moments.update(task.obs.double())
-        self.obs = self.view(task.obs)
+        self.obs_moments.update(env.obs.double())
+        self.obs = self.view(env.obs)
 
     def view(self, obs: Tensor) -> Tensor:
         """Raw observations (S, N, *obs) as the agent sees them; the statistics stay as they are."""

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from rlparity.environments.base import TaskSpec
+from rlparity.environments.base import EnvSpec
 from rlparity.nn.distributions import categorical, gaussian, kl_divergence
 from rlparity.nn.jacobian import Jacobian
 from rlparity.nn.networks import Network
@@ -45,11 +45,11 @@ class Policy(Protocol):
         Hessian of its mean divergence from the same policy by the parameters."""
 
 
-def build(task: TaskSpec, log_std_init: float) -> Policy:
+def build(spec: EnvSpec, log_std_init: float) -> Policy:
     """The policy that fits the task's actions."""
-    if task.n_actions is not None:
-        return Categorical(task.n_actions)
-    return Gaussian(task.action_shape, log_std_init)
+    if spec.n_actions is not None:
+        return Categorical(spec.n_actions)
+    return Gaussian(spec.action_shape, log_std_init)
 
 
 class Categorical:

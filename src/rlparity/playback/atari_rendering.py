@@ -18,8 +18,8 @@ FRAMES_PER_S = 60  # of the console
 HEIGHT, WIDTH, ZOOM = 210, 160, 3
 
 
-class AtariScreen:
-    """One game; see `rlparity.screens.Screen`."""
+class AtariRenderer:
+    """One game; see `rlparity.screens.Renderer`."""
 
     steps_per_s = FRAMES_PER_S / FRAME_SKIP
 

@@ -20,7 +20,7 @@ import numpy as np
 from rlparity.cell import Cell, path_name
 from rlparity.errors import UserError
 from rlparity.playback import gif, play, rendering
-from rlparity.playback.rendering import Screen
+from rlparity.playback.rendering import Renderer
 from rlparity.records import write_bytes
 from rlparity.runs import pending, saved_policies
 from rlparity.seeding import Streams
@@ -117,7 +117,7 @@ def _of_environment(
                     yield _instead(cell, results, point, before, str(error))
 
 
-def _film(cell: Cell, source: Path, point: str, screen: Screen, folder: Path, share: int) -> Entry:
+def _film(cell: Cell, source: Path, point: str, screen: Renderer, folder: Path, share: int) -> Entry:
     """Play with one policy and write its film. Raises UserError where there is no policy or no picture."""
     seed, run = cell.seeds[0], pending.finished(source)
     if run is None:

@@ -20,7 +20,7 @@ from rlparity.environments import base as tasks
 from rlparity.environments import normalization
 from rlparity.errors import UserError
 from rlparity.playback import gif, rendering
-from rlparity.playback.rendering import Screen
+from rlparity.playback.rendering import Renderer
 from rlparity.runs import saved_policies
 from rlparity.seeding import Streams, Uniforms
 from rlparity.training import checkpoint_files
@@ -65,7 +65,7 @@ def play(folder: Path, into: Path | None = None, seed: int | None = None, max_st
     return game.episode_return
 
 
-def watch(player: Player, screen: Screen, seed: int, every: int, most: int) -> Game:
+def watch(player: Player, screen: Renderer, seed: int, every: int, most: int) -> Game:
     """Play a game to its end, from a start that the seed determines; every `every`-th step is a frame, up to
     `most` of them, the last position included if there is room."""
     obs, over = screen.reset(seed), False

@@ -34,7 +34,7 @@ assert env.render().any()
 """
 
 
-class Screen(Protocol):
+class Renderer(Protocol):
     """One world with a picture."""
 
     steps_per_s: float  # environment steps per second at the game's own speed
@@ -52,19 +52,19 @@ class Screen(Protocol):
         """Release what the world holds."""
 
 
-def make(environment: str, window: bool = False) -> Screen:
+def make(environment: str, window: bool = False) -> Renderer:
     """The screen of an environment. Raises UserError, as its methods do, where it cannot be drawn here."""
     if registry.family(environment) == registry.NAMESPACES["ALE"]:
-        from rlparity.playback.atari_rendering import AtariScreen
+        from rlparity.playback.atari_rendering import AtariRenderer
 
         with drawing(environment):
-            return AtariScreen(environment, window)
+            return AtariRenderer(environment, window)
     with drawing(environment):
         mujoco = metadata.probe(environment).simulator == "mujoco"
     if mujoco and not window:
         choose_opengl()
-        return MujocoScreen(environment)
-    return GymScreen(environment, "human" if window else "rgb_array")
+        return MujocoRenderer(environment)
+    return GymnasiumRenderer(environment, "human" if window else "rgb_array")
 
 
 @contextmanager
@@ -78,8 +78,8 @@ def drawing(environment: str) -> Iterator[None]:
         raise UserError(f"{environment}: cannot be drawn here ({first_line(error)})") from None
 
 
-class GymScreen:
-    """An environment that Gymnasium makes and draws; see `Screen`. Actions are clipped as in training."""
+class GymnasiumRenderer:
+    """An environment that Gymnasium makes and draws; see `Renderer`. Actions are clipped as in training."""
 
     def __init__(self, environment: str, mode: str, **keywords: Any):
         self._name, self._window = environment, mode == "human"
@@ -114,7 +114,7 @@ class GymScreen:
         self._env.close()
 
 
-class MujocoScreen(GymScreen):
+class MujocoRenderer(GymnasiumRenderer):
     """A MuJoCo task without shadows and reflections, which cost a software renderer ten times the rest."""
 
     def __init__(self, environment: str):

@@ -26,14 +26,14 @@ from torch import Tensor, nn
 from rlparity import registry
 from rlparity.cell import Cell
 from rlparity.nn.distributions import categorical
-from rlparity.references.sb3_environments import Recorder
+from rlparity.references.sb3_environments import RecordedEnvironments
 from rlparity.references.sb3_resume import BeforeRollout, Training, resumable
 from rlparity.seeding import Streams
 from rlparity.training.evaluation import Evaluator
-from rlparity.training.recorder import Rows, State, Watch, unwatched
+from rlparity.training.recorder import Recorder, State, OnEpisodes, unwatched
 
 if TYPE_CHECKING:
-    from rlparity.training.checkpointing import Keeper
+    from rlparity.training.checkpointing import Checkpointer
 
 DEPARTURES = ["sub-environments are seeded independently, not seed + i"]
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
@@ -131,16 +131,16 @@ def build(cell: Cell, env: VecEnv, seed: int) -> BaseAlgorithm:
 
 def run(
     cell: Cell,
-    watch: Watch = unwatched,
+    watch: OnEpisodes = unwatched,
     evaluate: bool = True,
-    keeper: Keeper | None = None,
-    rows: Rows | None = None,
-) -> Rows:
-    """Train SB3 on the one seed of a cell; `keeper`, for a `resumable` cell alone, and `rows` as in
+    checkpointer: Checkpointer | None = None,
+    rows: Recorder | None = None,
+) -> Recorder:
+    """Train SB3 on the one seed of a cell; `checkpointer`, for a `resumable` cell alone, and `rows` as in
     `train.run`."""
     assert len(cell.seeds) == 1, "SB3 has no axis of seeds"
-    assert keeper is None or resumable(cell), "what goes on with new games would pass for exact"
-    random, rows = Streams(cell), rows or Rows(cell)
+    assert checkpointer is None or resumable(cell), "what goes on with new games would pass for exact"
+    random, rows = Streams(cell), rows or Recorder(cell)
     evaluator = Evaluator(cell, random)
 
     def before_step(env_step: int) -> None:
@@ -149,12 +149,12 @@ def run(
         n_points = cell.evaluation.points
         if evaluate and env_step * n_points >= training.point * cell.budget:
             training.point = env_step * n_points // cell.budget
-            _evaluate(training, env, evaluator, env_step, keeper)
+            _evaluate(training, env, evaluator, env_step, checkpointer)
             training.point += 1
 
     family = import_module(registry.reference_worlds(cell.environment))
     worlds = family.make(cell.environment, cell.n_envs)
-    recorder = Recorder(worlds, before_step, rows, watch, family.paid)
+    recorder = RecordedEnvironments(worlds, before_step, rows, watch, family.paid)
     env: Any = family.present(recorder)
     if cell.normalize:
         env = VecNormalize(env, gamma=cell.hyperparameters.get("gamma", 0.99))
@@ -163,18 +163,18 @@ def run(
     training = Training(model, recorder, rows)
     rows.start()
     again = ""
-    if keeper:
-        keeper.restore(training)
-        again = f"|resumed {keeper.times_resumed}" if keeper.times_resumed else ""
+    if checkpointer:
+        checkpointer.restore(training)
+        again = f"|resumed {checkpointer.times_resumed}" if checkpointer.times_resumed else ""
     if again:
         model.set_random_seed(random.integers(f"model{again}")[0])
     worlds._seeds = list(random.environments(f"training{again}", cell.n_envs)[0])
     try:
-        _learn(training, keeper)
+        _learn(training, checkpointer)
         if evaluate and not rows.failed:
             training.point = cell.evaluation.points
             with suppress(BudgetSpent):  # the last update broke it
-                _evaluate(training, env, evaluator, cell.budget, keeper)
+                _evaluate(training, env, evaluator, cell.budget, checkpointer)
         rows.finish()
     finally:
         evaluator.close()
@@ -193,15 +193,15 @@ def _state(model: BaseAlgorithm, env: VecEnv) -> State:
     return state
 
 
-def _learn(training: Training, keeper: Keeper | None) -> None:
+def _learn(training: Training, checkpointer: Checkpointer | None) -> None:
     """Train until the budget is spent; save and end between rollouts."""
     model, rows = training.model, training.rows
     budget = rows.cell.budget
 
     def between_rollouts() -> None:
         training.reach_boundary()
-        if keeper:
-            keeper(training)
+        if checkpointer:
+            checkpointer(training)
 
     try:
         model.learn(
@@ -225,7 +225,7 @@ def _finite(model: BaseAlgorithm) -> bool:
 
 
 def _evaluate(
-    training: Training, env: VecEnv, evaluator: Evaluator, env_step: int, keeper: Keeper | None
+    training: Training, env: VecEnv, evaluator: Evaluator, env_step: int, checkpointer: Checkpointer | None
 ) -> None:
     """Evaluate at `training.point`."""
     model, rows = training.model, training.rows
@@ -235,8 +235,8 @@ def _evaluate(
     seen = view(env)
 
     def watched(obs: Tensor) -> Tensor:
-        if keeper and keeper.asked is not None and training.between_rollouts:
-            keeper.end(training, keeper.asked)
+        if checkpointer and checkpointer.asked is not None and training.between_rollouts:
+            checkpointer.end(training, checkpointer.asked)
         return seen(obs)
 
     started = time.perf_counter()

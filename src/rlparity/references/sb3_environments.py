@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper
 
-from rlparity.environments.episode_statistics import Books
+from rlparity.environments.episode_statistics import EpisodeStatistics
 from rlparity.environments.gymnasium_env import make_single
-from rlparity.training.recorder import Rows, Watch
+from rlparity.training.recorder import Recorder, OnEpisodes
 
 DEPARTURES: list[str] = []
 Paid = Callable[[DummyVecEnv, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -35,7 +35,7 @@ def present(env: VecEnv) -> VecEnv:
     return env
 
 
-class Recorder(VecEnvWrapper):
+class RecordedEnvironments(VecEnvWrapper):
     """Keeps the books between SB3 and its worlds, and stops the clock exactly where our own loop does:
     an evaluation comes after any update and before the step that would follow it."""
 
@@ -45,12 +45,12 @@ class Recorder(VecEnvWrapper):
         self,
         venv: DummyVecEnv,
         before_step: Callable[[int], None],
-        rows: Rows,
-        watch: Watch,
+        rows: Recorder,
+        watch: OnEpisodes,
         paid: Paid = paid,
     ):
         super().__init__(venv)
-        self._books, self._paid = Books(1, venv.num_envs), paid
+        self._books, self._paid = EpisodeStatistics(1, venv.num_envs), paid
         self._before_step, self._rows, self._watch = before_step, rows, watch
 
     @property

@@ -18,8 +18,8 @@ from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from rlparity import registry
 from rlparity.cell import Cell
-from rlparity.references.sb3_environments import Recorder
-from rlparity.training.recorder import Rows
+from rlparity.references.sb3_environments import RecordedEnvironments
+from rlparity.training.recorder import Recorder
 
 
 def resumable(cell: Cell) -> bool:
@@ -33,7 +33,7 @@ def resumable(cell: Cell) -> bool:
 class Training:
     """A reference in training, between two rollouts; see `train.Training`."""
 
-    def __init__(self, model: BaseAlgorithm, recorder: Recorder, rows: Rows):
+    def __init__(self, model: BaseAlgorithm, recorder: RecordedEnvironments, rows: Recorder):
         self.model, self.rows = model, rows
         self.point = 0  # the next of the protocol's evaluations
         self._recorder = recorder

@@ -13,7 +13,7 @@ from rlparity.reporting.pages.provenance import cell_name, commits, dates, faile
 from rlparity.reporting.report_folder import COLUMNS, ENDPOINTS, Folder, by_reference
 
 ABSENT = "absent"
-Rows = dict[str, Any]  # what a row is called -> what is compared of it
+Recorder = dict[str, Any]  # what a row is called -> what is compared of it
 
 
 def compare(a: Path, b: Path) -> str:
@@ -55,7 +55,7 @@ def _arrows(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _suite(old: Folder, new: Folder) -> list[str]:
-    def about(folder: Folder) -> Rows:
+    def about(folder: Folder) -> Recorder:
         plan = folder.plan
         facts = {key: plan.get(key, ABSENT) for key in ("name", "margin", "references")}
         lists = {key: ", ".join(plan[key]) for key in ("environments", "algorithms")}
@@ -65,7 +65,7 @@ def _suite(old: Folder, new: Folder) -> list[str]:
 
 
 def _cells(old: Folder, new: Folder) -> list[str]:
-    def there(folder: Folder) -> Rows:
+    def there(folder: Folder) -> Recorder:
         return {cell_name(run["cell"]): "" for run in folder.runs}
 
     lines = [
@@ -88,7 +88,7 @@ def _named(row: Any) -> str:
 
 
 def _verdicts(old: Folder, new: Folder) -> list[str]:
-    def judged(folder: Folder) -> Rows:
+    def judged(folder: Folder) -> Recorder:
         return {_named(row): row for row in folder.tables["verdicts"].itertuples(index=False)}
 
     before, after = judged(old), judged(new)
@@ -103,7 +103,7 @@ def _verdicts(old: Folder, new: Folder) -> list[str]:
 
 
 def _scores(old: Folder, new: Folder) -> list[str]:
-    def known(folder: Folder) -> Rows:
+    def known(folder: Folder) -> Recorder:
         rows = folder.tables["summary"]
         return {_named(row): row for row in rows[rows.statistic == "iqm"].itertuples(index=False)}
 
@@ -127,7 +127,7 @@ def _estimate(row: Any) -> str:
 
 
 def _papers(old: Folder, new: Folder) -> list[str]:
-    def judged(folder: Folder) -> Rows:
+    def judged(folder: Folder) -> Recorder:
         rows = folder.tables["paper"].itertuples(index=False)
         return {
             f"{row.environment} {row.algorithm}, {row.source} ({row.published:g})": row.verdict
@@ -151,8 +151,8 @@ def _settings(old: Folder, new: Folder) -> list[str]:
     return lines
 
 
-def _by_arm(folder: Folder) -> dict[str, tuple[Rows, list[str]]]:
-    arms: dict[str, tuple[Rows, list[str]]] = {}
+def _by_arm(folder: Folder) -> dict[str, tuple[Recorder, list[str]]]:
+    arms: dict[str, tuple[Recorder, list[str]]] = {}
     for run in folder.runs:
         cell = run["cell"]
         name = f"{cell['environment']} {cell['implementation']} {cell['algorithm']}"
@@ -162,7 +162,7 @@ def _by_arm(folder: Folder) -> dict[str, tuple[Rows, list[str]]]:
 
 
 def _origins(old: Folder, new: Folder) -> list[str]:
-    def origin(folder: Folder) -> Rows:
+    def origin(folder: Folder) -> Recorder:
         seen: dict[str, list[str]] = {"commit": commits(folder)}
         for run in folder.runs:
             facts = {
@@ -180,7 +180,7 @@ def _origins(old: Folder, new: Folder) -> list[str]:
 def _records(old: Folder, new: Folder) -> list[str]:
     """Cells whose episodes or evaluations are no longer the same bytes, and how many are."""
 
-    def hashes(folder: Folder) -> dict[str, Rows]:
+    def hashes(folder: Folder) -> dict[str, Recorder]:
         return {cell_name(run["cell"]): run.get("hashes", {}) for run in folder.runs}
 
     before, after = hashes(old), hashes(new)
@@ -196,7 +196,7 @@ def _records(old: Folder, new: Folder) -> list[str]:
 
 
 def _tables(old: Folder, new: Folder) -> list[str]:
-    def digests(folder: Folder) -> Rows:
+    def digests(folder: Folder) -> Recorder:
         return {f"{name}.csv": sha256(folder.path / f"{name}.csv")[:12] or ABSENT for name in COLUMNS}
 
     return _arrows(digests(old), digests(new))

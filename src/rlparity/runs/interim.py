@@ -15,7 +15,7 @@ from rlparity.errors import UserError
 from rlparity.runs import pending, run_cell
 from rlparity.suites.suite import Suite
 from rlparity.training import checkpoint_files, checkpointing, object_state
-from rlparity.training.recorder import Rows
+from rlparity.training.recorder import Recorder
 
 UNFINISHED = "unfinished"  # a status of run.json
 
@@ -61,7 +61,7 @@ def _state(cell: Cell, folder: Path) -> dict[str, Any] | None:
 
 def _write(cell: Cell, state: dict[str, Any], folder: Path) -> str:
     """The records up to a checkpoint."""
-    rows = Rows(cell)
+    rows = Recorder(cell)
     rows.resume(object_state.part(state["training"], "rows"))
     rows.finish()
     step, seconds = state["env_step"], rows.training_time_s

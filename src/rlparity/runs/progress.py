@@ -16,7 +16,7 @@ from rlparity.cell import Cell
 from rlparity.records import Episode, write_bytes
 
 if TYPE_CHECKING:
-    from rlparity.training.loop import Rows
+    from rlparity.training.loop import Recorder
 
 BEAT_S, LINE_S = 1.0, 10.0
 
@@ -94,7 +94,7 @@ class Display:
             sys.stderr.write(f"{name}  {env_step:,} of {cell.budget:,}  {text}\n")
         sys.stderr.flush()
 
-    def summarise(self, rows: Rows) -> None:
+    def summarise(self, rows: Recorder) -> None:
         """Add what evaluations saw to the TensorBoard files: mean returns and the learner's metrics."""
         if self._tensorboard is None:
             return

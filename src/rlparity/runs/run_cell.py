@@ -24,8 +24,8 @@ from rlparity.runs import lock, malloc, pending, saved_policies
 from rlparity.runs.progress import Display
 from rlparity.training import checkpoint_files
 from rlparity.training import loop as train
-from rlparity.training.checkpointing import Keeper, resumes_exactly
-from rlparity.training.recorder import Rows
+from rlparity.training.checkpointing import Checkpointer, resumes_exactly
+from rlparity.training.recorder import Recorder
 
 ELSEWHERE = {"cpu": "not told by the logs", "gpu": None, "cores": None, "threads": None, "machine": None}
 HASHED = ("episodes.parquet", "evaluations.parquet")
@@ -53,9 +53,9 @@ def run_cell(
         if made is not None and cell.accepts(made):
             return made
         code = origin(cell)
-        keeper = Keeper(cell, folder / "checkpoint", began, held.check, code)
+        checkpointer = Checkpointer(cell, folder / "checkpoint", began, held.check, code)
         ready = time.monotonic()
-        rows, notes = _train(cell, folder, keeper)
+        rows, notes = _train(cell, folder, checkpointer)
         held.check()
         try:
             (folder / "run.json").unlink(missing_ok=True)  # an earlier run's; its records are about to go
@@ -64,9 +64,9 @@ def run_cell(
             for kind in records.SCHEMAS:
                 records.write(folder, kind, getattr(rows, kind))
             run = describe(cell, folder, rows, notes) | code
-            run["started"], run["times_resumed"] = keeper.started, keeper.times_resumed
+            run["started"], run["times_resumed"] = checkpointer.started, checkpointer.times_resumed
             run["resumes_exactly"] = resumes_exactly(cell)
-            run["startup_time_s"], run["wall_time_s"] = ready - began, keeper.wall_time_s
+            run["startup_time_s"], run["wall_time_s"] = ready - began, checkpointer.wall_time_s
             records.write_bytes(folder / "run.json", json.dumps(run, indent=1, sort_keys=True).encode())
         except OSError as error:
             reason = error.strerror or error
@@ -95,9 +95,9 @@ def check_code(cell: Cell) -> None:
         )
 
 
-def _train(cell: Cell, folder: Path, keeper: Keeper) -> tuple[Rows, tuple[str, ...]]:
+def _train(cell: Cell, folder: Path, checkpointer: Checkpointer) -> tuple[Recorder, tuple[str, ...]]:
     """The rows of a cell, and what had to be assumed to have those of a candidate."""
-    rows = Rows(cell, saved_policies.Album(cell, folder / "checkpoint"))
+    rows = Recorder(cell, saved_policies.SavedPolicies(cell, folder / "checkpoint"))
     if cell.candidate:
         notes: tuple[str, ...] = import_module(registry.CANDIDATES[cell.kind]).run(cell, folder, rows)
         if cell.kind != "logs" and not candidate_files.digests(cell):
@@ -110,8 +110,8 @@ def _train(cell: Cell, folder: Path, keeper: Keeper) -> tuple[Rows, tuple[str, .
         sb3 = cell.implementation == "sb3"
         learn = import_module("rlparity.references.sb3").run if sb3 else train.run
         if cell.checkpoint_every:
-            with keeper.heeding_signals():
-                rows = learn(cell, display, keeper=keeper, rows=rows)
+            with checkpointer.heeding_signals():
+                rows = learn(cell, display, checkpointer=checkpointer, rows=rows)
         else:
             rows = learn(cell, display, rows=rows)
         display.summarise(rows)
@@ -120,7 +120,7 @@ def _train(cell: Cell, folder: Path, keeper: Keeper) -> tuple[Rows, tuple[str, .
     return rows, ()
 
 
-def describe(cell: Cell, folder: Path, rows: Rows, notes: tuple[str, ...] = ()) -> dict[str, Any]:
+def describe(cell: Cell, folder: Path, rows: Recorder, notes: tuple[str, ...] = ()) -> dict[str, Any]:
     """What run.json says; `notes`, of a candidate, are assumptions and repairs."""
     hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in HASHED}
     steps = cell.budget * len(cell.seeds)

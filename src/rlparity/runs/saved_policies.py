@@ -35,8 +35,8 @@ def steps(cell: Cell) -> dict[str, int]:
     return {"first": 0, **({"middle": middle} if middle < cell.budget else {}), "last": cell.budget}
 
 
-class Album:
-    """What `Rows.keep` calls at every evaluation; writes at once, so that an interruption loses nothing."""
+class SavedPolicies:
+    """What `Recorder.keep` calls at every evaluation; writes at once, so that an interruption loses nothing."""
 
     def __init__(self, cell: Cell, folder: Path):
         """`folder` is the cell's checkpoint folder."""

@@ -22,7 +22,7 @@ from rlparity.records import SCHEMAS, Episode
 from rlparity.runs import malloc
 from rlparity.runs.run_cell import configuration
 from rlparity.shipped_records.vouch import Finding
-from rlparity.training.recorder import Rows
+from rlparity.training.recorder import Recorder
 
 KINDS = ("evaluations", "episodes")  # in this order: an evaluation comes before the step that follows it
 EVALUATIONS = 2  # after different updates: the second shows that learning goes on as it did
@@ -84,20 +84,20 @@ def _left(folder: Path, seed: int) -> tuple[dict[str, list[dict[str, Any]]], str
 
 @dataclass
 class Comparison:
-    """A `Watch` that raises `Difference` at the first row that is another, and `Enough` when it may end."""
+    """A `OnEpisodes` that raises `Difference` at the first row that is another, and `Enough` when it may end."""
 
     cell: Cell
     left: Mapping[str, list[dict[str, Any]]]  # kind -> rows that the earlier training left of the seed
     failure: str | None  # why the seed failed then
     least: int  # environment steps
     env_step: int = 0
-    rows: Rows = field(init=False)
+    rows: Recorder = field(init=False)
     compared: dict[str, int] = field(init=False)  # kind -> rows that were equal so far
     _updates: set[str] = field(default_factory=set)  # metrics that evaluations found
     _looked: int = 0  # rows of `progress` that these were read from
 
     def __post_init__(self) -> None:
-        self.rows, self.compared = Rows(self.cell), dict.fromkeys(KINDS, 0)
+        self.rows, self.compared = Recorder(self.cell), dict.fromkeys(KINDS, 0)
 
     @property
     def n_rows(self) -> int:

@@ -159,7 +159,7 @@ def _kind(suite: Suite, cell: Cell, run: Mapping[str, Any]) -> str:
 
     The hash of sources leaves out a user's module; its environments are each trained again.
     """
-    own = suite.environments[cell.environment].world.module is not None
+    own = suite.environments[cell.environment].info.module is not None
     data = {key: value for key, value in suite.parts(cell)["cell"].items() if key != "seeds"}
     machine = [(run.get("hardware") or {}).get(part) for part in ("cpu", "gpu", "machine")]
     return json.dumps([data, machine, run.get("fingerprint" if own else "source_hash")], sort_keys=True)

@@ -13,7 +13,7 @@ from typing import Any
 from rlparity import registry
 from rlparity.cell import EPSILON, Cell, Protocol, path_name
 from rlparity.environments import atari_games, metadata
-from rlparity.environments.metadata import World
+from rlparity.environments.metadata import EnvironmentInfo
 from rlparity.errors import UserError, unknown
 from rlparity.suites import candidates, hyperparameters, yaml_reader
 from rlparity.suites.candidates import Candidate
@@ -31,7 +31,7 @@ class Environment:
     """One environment of a suite, with what the suite says about it."""
 
     id: str
-    world: World
+    info: EnvironmentInfo
     algorithms: tuple[str, ...]
     blocks: tuple[tuple[int, ...], ...]
     budgets: Mapping[str, int]
@@ -103,7 +103,7 @@ def environments(raw: Mapping[str, Any], found: list[str]) -> list[Environment]:
                 found.append(f"{where}: {name!r} is there twice")
             seen.add(path_name(name))
             try:
-                world = metadata.probe(name)
+                info = metadata.probe(name)
             except UserError as error:
                 found.append(f"{where}: {error}")
                 continue
@@ -114,11 +114,11 @@ def environments(raw: Mapping[str, Any], found: list[str]) -> list[Environment]:
             made.append(
                 Environment(
                     id=name,
-                    world=world,
+                    info=info,
                     algorithms=tuple(own.get("algorithms", raw["algorithms"])),
                     blocks=blocks,
                     budgets={**raw["budgets"], **own.get("budgets", {})},
-                    threshold=own.get("threshold", world.threshold),
+                    threshold=own.get("threshold", info.threshold),
                 )
             )
     return made
@@ -215,7 +215,7 @@ def _arm(
             n_envs=chosen.n_envs,
             normalize=chosen.normalize,
             hyperparameters=values,
-            evaluation=_protocol(raw.get("evaluation", {}), algorithm, environment.world),
+            evaluation=_protocol(raw.get("evaluation", {}), algorithm, environment.info),
             tensorboard=raw.get("tensorboard", False),
             device=raw["device"],
             checkpoint_every=raw.get("checkpoint_every", max(budget // 20, 1)) if resumed else 0,
@@ -236,11 +236,11 @@ def _reference_resumes(environment: Environment, algorithm: Algorithm, chosen: S
     return atari and not chosen.normalize and "buffer_size" not in hyperparameters.config(algorithm.agent)
 
 
-def _protocol(asked: Mapping[str, Any], algorithm: Algorithm, world: World) -> Protocol:
+def _protocol(asked: Mapping[str, Any], algorithm: Algorithm, info: EnvironmentInfo) -> Protocol:
     """A continuous policy is evaluated as its mean alone, if it has one; `epsilon` disturbs the deterministic
     choice of a discrete one."""
     modes = algorithm.modes
-    if world.actions == "continuous" and "deterministic" in modes:
+    if info.actions == "continuous" and "deterministic" in modes:
         modes = ("deterministic",)
     elif epsilon := asked.get("epsilon"):
         modes = tuple(f"{EPSILON}{epsilon:g}" if mode == "deterministic" else mode for mode in modes)
@@ -253,12 +253,12 @@ def _bad_choice(
     """What keeps an algorithm out of an environment."""
     found = []
     known = registry.AGENTS[algorithm.agent].actions
-    if environment.world.actions not in known:
+    if environment.info.actions not in known:
         found.append(
             f"algorithm {algorithm.name!r} cannot act in {environment.id!r}: its actions are "
-            f"{environment.world.actions}, agent {algorithm.agent!r} knows {', '.join(known)}"
+            f"{environment.info.actions}, agent {algorithm.agent!r} knows {', '.join(known)}"
         )
-    if environment.world.frame_bytes and not registry.AGENTS[algorithm.agent].images:
+    if environment.info.frame_bytes and not registry.AGENTS[algorithm.agent].images:
         seeing = ", ".join(name for name, entry in registry.AGENTS.items() if entry.images)
         found.append(
             f"algorithm {algorithm.name!r} cannot learn from the images of {environment.id!r}; agents that "

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rlparity.cell import Cell
-from rlparity.suites.speeds import THROUGHPUT, Rates
+from rlparity.suites.speeds import THROUGHPUT, Speeds
 
 START_UP_S = 4.0  # per cell: process, imports, environments
 ALLOWANCE = 4  # times the estimate that a cluster is asked for: its cores may be slower, and busy
@@ -17,7 +17,7 @@ def describe(cells: Sequence[Cell], waiting: Sequence[Cell], reports: Path) -> s
     """One line: cells, environment steps and minutes of one core, of those that are still to be trained."""
     if not waiting:
         return f"{len(cells)} cells, all trained"
-    rates = Rates(reports)
+    rates = Speeds(reports)
     minutes = sum(seconds(cell, rates) for cell in waiting) / 60
     steps = sum(cell.budget * len(cell.seeds) for cell in waiting if cell.kind != "logs")
     basis = f"rates measured in {reports / THROUGHPUT}" if rates else "assumed rates, nothing measured here"
@@ -27,7 +27,7 @@ def describe(cells: Sequence[Cell], waiting: Sequence[Cell], reports: Path) -> s
     )
 
 
-def seconds(cell: Cell, rates: Rates) -> float:
+def seconds(cell: Cell, rates: Speeds) -> float:
     """Estimated time of one cell on one core."""
     if cell.kind == "logs":
         return START_UP_S
@@ -36,6 +36,6 @@ def seconds(cell: Cell, rates: Rates) -> float:
     return START_UP_S + cell.budget * seeds / rate + episodes * seeds * rates.episode_s(cell)
 
 
-def minutes_allowed(cell: Cell, rates: Rates) -> int:
+def minutes_allowed(cell: Cell, rates: Speeds) -> int:
     """After how many minutes a cluster may take a cell for lost; it goes on from its checkpoint."""
     return LEAST_MIN + round(ALLOWANCE * seconds(cell, rates) / 60)

@@ -12,9 +12,9 @@ from pathlib import Path
 from statistics import median
 
 from rlparity.cell import Cell
-from rlparity.environments.metadata import World
+from rlparity.environments.metadata import EnvironmentInfo
 from rlparity.suites import cost, memory_needs
-from rlparity.suites.speeds import BASES, Rates, positive
+from rlparity.suites.speeds import BASES, Speeds, positive
 from rlparity.suites.suite import Suite
 
 DAG = Path("benchmark", "dag.csv")
@@ -26,7 +26,7 @@ PLANNING_S = (1.0, 0.0014)  # Snakemake's dry run: to start, and for each cell
 
 def lines(suite: Suite, waiting: Collection[Cell], reports: Path) -> Iterator[str]:
     """The forecast of a suite, of which the cells of `waiting` are still to be trained."""
-    rates, worlds = Rates(reports), {name: each.world for name, each in suite.environments.items()}
+    rates, infos = Speeds(reports), {name: each.info for name, each in suite.environments.items()}
     trained = len(suite.cells) - len(waiting)
     yield f"suite {suite.name}: {suite.title}"
     yield _row("cells", f"{len(suite.cells):,}, {trained:,} of them trained, {_left(waiting)}")
@@ -37,8 +37,8 @@ def lines(suite: Suite, waiting: Collection[Cell], reports: Path) -> Iterator[st
         own = [cell for cell in waiting if cell.device == device]
         hours = sum(cost.seconds(cell, rates) for cell in own) / 3600
         yield _row(unit, f"{hours:,.1f}{_bases(own, rates)}")
-    yield _row("memory", _memory(waiting, worlds))
-    yield _row("storage", _storage(waiting, worlds))
+    yield _row("memory", _memory(waiting, infos))
+    yield _row("storage", _storage(waiting, infos))
     yield _row("planning", _planning(len(suite.cells), reports))
     if suite.device == "auto":
         here = " or ".join(sorted({cell.device for cell in suite.cells}))
@@ -63,7 +63,7 @@ def _jobs(cells: Collection[Cell]) -> str:
     return ", ".join(parts) or "none"
 
 
-def _bases(cells: Collection[Cell], rates: Rates) -> str:
+def _bases(cells: Collection[Cell], rates: Speeds) -> str:
     """How many cells' rates are measured, how many guessed."""
     found = Counter(rates.of(cell).basis for cell in cells)
     said = {
@@ -76,10 +76,10 @@ def _bases(cells: Collection[Cell], rates: Rates) -> str:
     return f" (rates of cells: {'; '.join(parts)})" if parts else ""
 
 
-def _memory(cells: Collection[Cell], worlds: Mapping[str, World]) -> str:
+def _memory(cells: Collection[Cell], infos: Mapping[str, EnvironmentInfo]) -> str:
     if not cells:
         return "none"
-    sized = [(memory_needs.needed_mib(cell, worlds[cell.environment]), cell) for cell in cells]
+    sized = [(memory_needs.needed_mib(cell, infos[cell.environment]), cell) for cell in cells]
     most, largest = max(sized, key=lambda pair: pair[0])
     here = memory_needs.machine_bytes() / 2**30
     which = f"{largest.implementation}/{largest.algorithm} in {largest.environment}, {largest.block}"
@@ -88,9 +88,9 @@ def _memory(cells: Collection[Cell], worlds: Mapping[str, World]) -> str:
     return f"{most / 1024:,.1f} GiB for the largest cell ({which}), {known}"
 
 
-def _storage(cells: Collection[Cell], worlds: Mapping[str, World]) -> str:
-    kept = sum(RECORDS_BYTES * len(cell.seeds) + _policies(cell, worlds[cell.environment]) for cell in cells)
-    under_way = [memory_needs.checkpoint_bytes(cell, worlds[cell.environment]) for cell in cells]
+def _storage(cells: Collection[Cell], infos: Mapping[str, EnvironmentInfo]) -> str:
+    kept = sum(RECORDS_BYTES * len(cell.seeds) + _policies(cell, infos[cell.environment]) for cell in cells)
+    under_way = [memory_needs.checkpoint_bytes(cell, infos[cell.environment]) for cell in cells]
     return (
         f"{kept / 2**30:,.1f} GiB of records and policies; while a cell with checkpoints trains, its replay "
         f"memory is on the disk as well: {max(under_way, default=0) / 2**30:,.1f} GiB for the largest, "
@@ -98,17 +98,17 @@ def _storage(cells: Collection[Cell], worlds: Mapping[str, World]) -> str:
     )
 
 
-def _policies(cell: Cell, world: World) -> int:
+def _policies(cell: Cell, info: EnvironmentInfo) -> int:
     """Bytes of the first, the middle and the last policy; the last of all seeds, the others of one."""
-    return 4 * _parameters(cell, world) * (2 + len(cell.seeds))
+    return 4 * _parameters(cell, info) * (2 + len(cell.seeds))
 
 
-def _parameters(cell: Cell, world: World) -> int:
+def _parameters(cell: Cell, info: EnvironmentInfo) -> int:
     networks = NETWORKS.get(cell.agent, 2)
-    if world.frame_bytes is not None:
+    if info.frame_bytes is not None:
         return CONVOLUTIONS * min(networks, 1)
     hidden = memory_needs.value(cell, "net_arch") or (64, 64)
-    sizes = [world.observation_size, *(hidden if isinstance(hidden, list | tuple) else (64, 64)), 1]
+    sizes = [info.observation_size, *(hidden if isinstance(hidden, list | tuple) else (64, 64)), 1]
     return networks * sum(prod(pair) for pair in pairwise(sizes))
 
 
@@ -131,7 +131,7 @@ def _planning(cells: int, reports: Path) -> str:
     return f"about {seconds:,.0f} s for Snakemake's graph ({known})"
 
 
-def _table(cells: Collection[Cell], rates: Rates) -> Iterator[str]:
+def _table(cells: Collection[Cell], rates: Speeds) -> Iterator[str]:
     """Hours by arm."""
     hours: dict[str, list[float]] = defaultdict(list)
     for cell in cells:

@@ -50,7 +50,7 @@ class Run(NamedTuple):
     episode_s: float | None = None  # per episode of its evaluations
 
 
-class Rates:
+class Speeds:
     """What was measured so far, in a folder of reports."""
 
     def __init__(self, reports: Path):

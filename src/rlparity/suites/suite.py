@@ -67,7 +67,7 @@ class Suite:
             "environments": {
                 name: {
                     "threshold": environment.threshold,
-                    "time_limit": environment.world.time_limit,
+                    "time_limit": environment.info.time_limit,
                     "algorithms": list(environment.algorithms),
                     "settings": {
                         agents[algorithm]: asdict(hyperparameters.library().lookup(name, agents[algorithm]))
@@ -118,8 +118,8 @@ class Suite:
 
     def parts(self, cell: Cell) -> dict[str, Any]:
         """All that the cell's fingerprint is made of."""
-        world = self.environments[cell.environment].world
-        return fingerprint.parts(cell, world.simulator, world.module)
+        info = self.environments[cell.environment].info
+        return fingerprint.parts(cell, info.simulator, info.module)
 
 
 def find(name: str) -> Path:
@@ -169,8 +169,8 @@ def resolve(
     device = narrow.get("device", raw.get("device", "cpu"))
     cells = grid.cells({**raw, "device": devices.resolve(device, elsewhere)}, environments, found)
     if not elsewhere:
-        worlds = {each.id: each.world for each in environments}
-        lines = [line for cell in cells for line in memory_needs.bad_memory(cell, worlds[cell.environment])]
+        infos = {each.id: each.info for each in environments}
+        lines = [line for cell in cells for line in memory_needs.bad_memory(cell, infos[cell.environment])]
         found += dict.fromkeys(lines)
     _refuse(heading, found)
     used = {name: library.algorithms[name] for each in environments for name in each.algorithms}

@@ -39,7 +39,7 @@ class Training(Protocol):
         """Environment steps of each seed so far."""
 
 
-class Keeper:
+class Checkpointer:
     """Keeps the checkpoints of one cell in a folder of its own."""
 
     def __init__(

@@ -54,7 +54,7 @@ class EpsilonGreedy:
         return torch.where(explore[..., 0] < self._epsilon, anything, self._policy.act(obs))
 
 
-def play(policy: Policy, task: tasks.Task, view: View, explore: Uniforms | None) -> np.ndarray:
+def play(policy: Policy, task: tasks.Env, view: View, explore: Uniforms | None) -> np.ndarray:
     """One game in each of S x E fresh worlds: returns and lengths, (S, E, 2). Later games do not count."""
     live = np.ones(task.spec[:2], dtype=bool)
     games = np.zeros((*live.shape, 2))
@@ -72,7 +72,7 @@ class Evaluator:
 
     def __init__(self, cell: Cell, random: Streams):
         self._cell, self._random = cell, random
-        self._task: tasks.Task | None = None
+        self._task: tasks.Env | None = None
 
     def __call__(self, policy: Policy, view: View, point: int) -> list[Outcome]:
         """Evaluate at one of the protocol's points; the last one, `points`, has more episodes."""

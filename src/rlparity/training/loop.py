@@ -16,10 +16,10 @@ from rlparity.environments.normalization import Normalised
 from rlparity.seeding import Streams, Uniforms
 from rlparity.training import device_placement
 from rlparity.training.evaluation import Evaluator
-from rlparity.training.recorder import Rows, State, Watch, unwatched
+from rlparity.training.recorder import Recorder, State, OnEpisodes, unwatched
 
 if TYPE_CHECKING:
-    from rlparity.training.checkpointing import Keeper
+    from rlparity.training.checkpointing import Checkpointer
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Training:
     agent: agents.Agent
     env: Any  # a task, or a Normalised one
     explore: Uniforms
-    rows: Rows
+    rows: Recorder
     env_step: int = 0  # environment steps of each seed
     point: int = 0  # the next of the protocol's evaluations
     metrics: dict[str, Tensor] = field(default_factory=dict)  # of the last update, each (S,)
@@ -37,11 +37,11 @@ class Training:
 
 def run(
     cell: Cell,
-    watch: Watch = unwatched,
+    watch: OnEpisodes = unwatched,
     evaluate: bool = True,
-    keeper: Keeper | None = None,
-    rows: Rows | None = None,
-) -> Rows:
+    checkpointer: Checkpointer | None = None,
+    rows: Recorder | None = None,
+) -> Recorder:
     """Train the agent of a cell on all its seeds at once; a keeper lets it survive interruptions.
 
     Who hands in empty `rows` has those of every step so far when `watch` ends the training by an exception.
@@ -54,13 +54,13 @@ def run(
         learner = agents.build(cell.agent, env.spec, dict(cell.hyperparameters), random, cell.budget)
     agent = device_placement.place(learner, cell.device)
     explore = Uniforms(random.generators("explore"), cell.n_envs, agent.uniforms)
-    evaluator, rows = Evaluator(cell, random), rows or Rows(cell)
+    evaluator, rows = Evaluator(cell, random), rows or Recorder(cell)
     training = Training(agent, env, explore, rows)
     rows.start()
-    if keeper:
-        keeper.restore(training)
+    if checkpointer:
+        checkpointer.restore(training)
     try:
-        loop(training, evaluator if evaluate else None, watch, keeper)
+        loop(training, evaluator if evaluate else None, watch, checkpointer)
     finally:
         evaluator.close()
         env.close()
@@ -79,18 +79,18 @@ def _state(training: Training) -> State:
 def loop(
     training: Training,
     evaluator: Evaluator | None = None,
-    watch: Watch = unwatched,
-    keeper: Keeper | None = None,
+    watch: OnEpisodes = unwatched,
+    checkpointer: Checkpointer | None = None,
 ) -> None:
     """Act, observe, evaluate whenever a point is crossed, and once more at the end."""
     agent, env, rows = training.agent, training.env, training.rows
     budget, n_envs, n_points = rows.cell.budget, rows.cell.n_envs, rows.cell.evaluation.points
     while training.env_step < budget:
-        if keeper:
-            keeper(training)
+        if checkpointer:
+            checkpointer(training)
         if evaluator and training.env_step * n_points >= training.point * budget:
             training.point = training.env_step * n_points // budget
-            _evaluate(training, evaluator, keeper)
+            _evaluate(training, evaluator, checkpointer)
             training.point += 1
             if not agent.alive.any():
                 break
@@ -103,23 +103,23 @@ def loop(
         rows.ended(ended)
         watch(training.env_step, ended)
     if agent.alive.any():
-        if keeper:
-            keeper(training)
+        if checkpointer:
+            checkpointer(training)
         if evaluator:
             training.point = n_points
-            _evaluate(training, evaluator, keeper)
+            _evaluate(training, evaluator, checkpointer)
     rows.finish()
 
 
-def _evaluate(training: Training, evaluator: Evaluator, keeper: Keeper | None) -> None:
+def _evaluate(training: Training, evaluator: Evaluator, checkpointer: Checkpointer | None) -> None:
     """Evaluate at `training.point`."""
     started = time.perf_counter()
     env, rows = training.env, training.rows
     seen = env.view if isinstance(env, Normalised) else torch.Tensor.float
 
     def view(obs: Tensor) -> Tensor:
-        if keeper and keeper.asked is not None:
-            keeper.end(training, keeper.asked)
+        if checkpointer and checkpointer.asked is not None:
+            checkpointer.end(training, checkpointer.asked)
         return seen(obs)
 
     outcomes = evaluator(training.agent, view, training.point)

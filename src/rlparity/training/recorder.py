@@ -13,9 +13,9 @@ from rlparity.cell import Cell
 from rlparity.records import Episode
 from rlparity.training.evaluation import Outcome
 
-Watch = Callable[[int, Iterable[Episode]], None]  # environment steps so far, games that just ended
+OnEpisodes = Callable[[int, Iterable[Episode]], None]  # environment steps so far, games that just ended
 State = dict[str, Tensor]  # what a policy acts with: its parameters, and statistics that normalise
-Keep = Callable[[int, Callable[[], State]], None]  # environment steps so far, the policy just evaluated
+OnPolicy = Callable[[int, Callable[[], State]], None]  # environment steps so far, the policy just evaluated
 
 
 def unwatched(env_step: int, ended: Iterable[Episode]) -> None:
@@ -27,11 +27,11 @@ def unkept(env_step: int, state: Callable[[], State]) -> None:
 
 
 @dataclass
-class Rows:
+class Recorder:
     """All that a cell has to say, in the columns of `records.SCHEMAS`."""
 
     cell: Cell
-    keep: Keep = unkept
+    keep: OnPolicy = unkept
     episodes: list[dict[str, Any]] = field(default_factory=list)
     evaluations: list[dict[str, Any]] = field(default_factory=list)
     progress: list[dict[str, Any]] = field(default_factory=list)

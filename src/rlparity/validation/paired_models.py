@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from rlparity.agents import base as agents
 from rlparity.cell import Cell
-from rlparity.environments.base import TaskSpec
+from rlparity.environments.base import EnvSpec
 from rlparity.nn.networks import TRUNK, Network, Optimizer
 from rlparity.references import sb3
 from rlparity.seeding import Streams
@@ -95,7 +95,7 @@ class Leaf(NamedTuple):
         return found if found.dim() > 2 else found[:, self.outputs].T
 
 
-class Twins:
+class PairedModels:
     """Our agent (S = 1) and SB3's model, that starts with the same weights; see `make`."""
 
     def __init__(self, algorithm: str, agent: Any, model: Any, dtype: torch.dtype):
@@ -161,7 +161,7 @@ def make(
     budget: int = 1_000_000,
     seed: int = 0,
     own: Mapping[str, Any] | None = None,
-) -> Twins:
+) -> PairedModels:
     """Twins that learn in `worlds`: `algorithm` is an agent with a reference, `options` its hyper-parameters
     (those that SB3 has no name for are ours alone, and so are all in `own`), `budget` environment steps, on
     which schedules depend.
@@ -186,7 +186,7 @@ def make(
     if dtype == torch.float64:
         _double_agent(agent)
         _double_model(model)
-    return Twins(algorithm, agent, model, dtype)
+    return PairedModels(algorithm, agent, model, dtype)
 
 
 @contextmanager
@@ -257,15 +257,15 @@ def _double_agent(agent: Any) -> None:
             part._moments = [moment.double() for moment in part._moments]
 
 
-def spec(worlds: VecEnv) -> TaskSpec:
+def spec(worlds: VecEnv) -> EnvSpec:
     """What our agents may know of SB3's worlds, which are one seed's."""
     obs, action = worlds.observation_space, worlds.action_space
     assert isinstance(obs, spaces.Box)
     if isinstance(action, spaces.Discrete):
-        return TaskSpec(1, worlds.num_envs, obs.shape, int(action.n))
+        return EnvSpec(1, worlds.num_envs, obs.shape, int(action.n))
     assert isinstance(action, spaces.Box)
     low, high = (tuple(map(float, end.ravel())) for end in (action.low, action.high))
-    return TaskSpec(1, worlds.num_envs, obs.shape, None, action.shape, low, high)
+    return EnvSpec(1, worlds.num_envs, obs.shape, None, action.shape, low, high)
 
 
 def _leaves(algorithm: str, agent: Any, model: Any) -> Iterator[Leaf]:

@@ -20,7 +20,7 @@ BROUGHT = {"entry": "a Python entry point", "command": "a command", "logs": "fin
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """One validation."""
 
     candidate: Mapping[str, Any]  # as a suite has it, without `against`
@@ -42,7 +42,7 @@ class Asked:
         return self.name or name_of(self.kind, self.candidate[self.kind])
 
 
-def from_options(options: Mapping[str, Any], file: Path) -> Asked:
+def from_options(options: Mapping[str, Any], file: Path) -> Request:
     """What `rlparity validate` was asked, from its options and the suite's file. Raises UserError."""
     kind = next(kind for kind in KINDS if options[kind] is not None)
     brought = {kind: options[kind], "folder": options["folder"]}
@@ -50,7 +50,7 @@ def from_options(options: Mapping[str, Any], file: Path) -> Asked:
         brought["time_limit_s"] = options["time_limit"]
     if options["returns"]:
         brought["returns"] = returns(options["returns"])
-    return Asked(
+    return Request(
         candidate=brought,
         against=configuration(options["against"]),
         suite=file,
@@ -106,7 +106,7 @@ def configuration(text: str) -> str:
     return name
 
 
-def plan(asked: Asked) -> Suite:
+def plan(asked: Request) -> Suite:
     """The suite `validate-<name>`: cells of candidate, reference and random agent, with their fingerprints.
 
     Its description says which of the seeds asked for have no finished logs. Raises UserError with whatever is
@@ -137,7 +137,7 @@ def _asked_for(logged: Sequence[Cell], brought: Suite) -> tuple[list[Cell], list
     return kept, lacking
 
 
-def resolve(asked: Asked, changes: Mapping[str, Any]) -> Suite:
+def resolve(asked: Request, changes: Mapping[str, Any]) -> Suite:
     """The suite asked for, cut down to the configuration and with the candidate in it."""
     raw = yaml_reader.read(asked.suite)
     if not isinstance(raw, dict) or not isinstance(raw.get("environments"), list):

@@ -18,7 +18,7 @@ from rlparity.validation import quick_layers, request, statistics
 from rlparity.validation.checks import Check
 from rlparity.validation.contract.candidates import command
 from rlparity.validation.quick_layers import NotRun
-from rlparity.validation.request import BROUGHT, REFERENCE, Asked
+from rlparity.validation.request import BROUGHT, REFERENCE, Request
 from rlparity.validation.statistics import GOOD, Say, Verdict
 
 PASSED, FAILED, UNDECIDED, NOT_RUN = 0, 1, 2, 3  # exit statuses
@@ -50,7 +50,7 @@ class Findings:
         return PASSED if primary and all(primary) else UNDECIDED
 
 
-def run(asked: Asked, results: Path, reports: Path, jobs: int, say: Say) -> Findings:
+def run(asked: Request, results: Path, reports: Path, jobs: int, say: Say) -> Findings:
     """Contract and parity, then the training of what the statistics need. Raises UserError where the question
     itself is wrong."""
     plan = request.plan(asked)
@@ -66,7 +66,7 @@ def run(asked: Asked, results: Path, reports: Path, jobs: int, say: Say) -> Find
     return found
 
 
-def _seconds(asked: Asked, mine: Sequence[Cell], found: Findings, jobs: int, say: Say) -> None:
+def _seconds(asked: Request, mine: Sequence[Cell], found: Findings, jobs: int, say: Say) -> None:
     """The layers that take seconds, side by side."""
     first = mine[0]
     looks: dict[str, Callable[[], list[Check]]] = {
@@ -102,7 +102,7 @@ def _take(layer: str, running: Future[list[Check]], found: Findings) -> None:
 
 
 def _minutes(
-    asked: Asked, mine: Sequence[Cell], found: Findings, results: Path, reports: Path, jobs: int, say: Say
+    asked: Request, mine: Sequence[Cell], found: Findings, results: Path, reports: Path, jobs: int, say: Say
 ) -> None:
     """Train the candidate, with the random agent and whatever reference is missing; fills `found.cells`."""
     there = statistics.references(found.plan, results, reports)

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from rlparity.agents import base as agents
 from rlparity.agents.policy_gradient import a2c, ppo
-from rlparity.environments.base import TaskSpec
+from rlparity.environments.base import EnvSpec
 from rlparity.objectives import targets
 from rlparity.records import Step
 from rlparity.seeding import Streams
 from rlparity.validation import paired_models as twins
-from rlparity.validation.paired_models import Twins
+from rlparity.validation.paired_models import PairedModels
 
 
 class Movement:
@@ -31,7 +31,7 @@ class Movement:
     Single weights may differ more: Adam makes steps of full length out of gradients that are all rounding.
     """
 
-    def __init__(self, twins: Twins):
+    def __init__(self, twins: PairedModels):
         self._twins = twins
         self.begin()
 
@@ -122,7 +122,7 @@ def test_q_learners_with_convolutions(algorithm: str, options: dict[str, Any]):
 
 def test_values_of_successors_are_those_of_their_own_images():
     """Two seeds, two worlds, four steps; a game ends in one world of one seed, another at the seam."""
-    agent: Any = agents.build("ppo", TaskSpec(2, 2, SHAPE, N_ACTIONS), {}, Streams(cell("ppo", (0, 1))), 99)
+    agent: Any = agents.build("ppo", EnvSpec(2, 2, SHAPE, N_ACTIONS), {}, Streams(cell("ppo", (0, 1))), 99)
     rng = torch.Generator().manual_seed(3)
     frames = torch.randint(256, (2, 2, 6, *SHAPE), dtype=torch.uint8, generator=rng)
     obs, next_obs, last = frames[:, :, :4].clone(), frames[:, :, 1:5].clone(), torch.zeros(2, 2, 4)

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from rlparity.buffers.replay import Replay
 from rlparity.environments.action_scaling import Bounds
-from rlparity.environments.base import TaskSpec
+from rlparity.environments.base import EnvSpec
 from rlparity.nn import networks
 from rlparity.nn.distributions import gaussian
 from rlparity.objectives import targets
@@ -59,8 +59,8 @@ class Agent:
     Inside, actions are in [-1, 1]: what the actor gives, the critic sees and the memory holds.
     """
 
-    def __init__(self, task: TaskSpec, config: Config, random: Streams, budget: int):
-        (inputs,), n_components = task.obs_shape, math.prod(task.action_shape)
+    def __init__(self, spec: EnvSpec, config: Config, random: Streams, budget: int):
+        (inputs,), n_components = spec.obs_shape, math.prod(spec.action_shape)
         generators = random.torch_generators("network")
         actor = networks.mlp([inputs, *config.net_arch, n_components])
         critic = networks.mlp([inputs + n_components, *config.net_arch, 1])
@@ -68,13 +68,13 @@ class Agent:
         self.critic = networks.Network({"q": critic}, generators, config.activation)
         self.actor_target, self.critic_target = self.actor.copy(), self.critic.copy()
         self.actor_optimizer, self.critic_optimizer = networks.Adam(self.actor), networks.Adam(self.critic)
-        self.memory = Replay(config.buffer_size, task.n_seeds, task.n_envs)
+        self.memory = Replay(config.buffer_size, spec.n_seeds, spec.n_envs)
         self.minibatches = Uniforms(random.generators("minibatches"), config.batch_size)
-        self.config, self.budget, self.n_envs, self.n_components = config, budget, task.n_envs, n_components
-        self.bounds, self.action_shape = Bounds(task), task.action_shape
+        self.config, self.budget, self.n_envs, self.n_components = config, budget, spec.n_envs, n_components
+        self.bounds, self.action_shape = Bounds(spec), spec.action_shape
         self.env_steps = 0
         self.uniforms = 2 * n_components  # a random action, and noise
-        self.alive = torch.ones(task.n_seeds, dtype=torch.bool)
+        self.alive = torch.ones(spec.n_seeds, dtype=torch.bool)
 
     def policy(self, actor: networks.Network, obs: Tensor) -> Tensor:
         """mu(s): obs (S, B, *obs) -> actions (S, B, A) in [-1, 1]."""

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from rlparity.buffers.replay import Replay
 from rlparity.environments.action_scaling import Bounds
-from rlparity.environments.base import TaskSpec
+from rlparity.environments.base import EnvSpec
 from rlparity.nn import networks
 from rlparity.nn.distributions import gaussian
 from rlparity.objectives import targets
@@ -72,8 +72,8 @@ class Agent:
     Inside, actions are in [-1, 1]: what the actor gives, the critics see and the memory holds.
     """
 
-    def __init__(self, task: TaskSpec, config: Config, random: Streams, budget: int):
-        (inputs,), n_components = task.obs_shape, math.prod(task.action_shape)
+    def __init__(self, spec: EnvSpec, config: Config, random: Streams, budget: int):
+        (inputs,), n_components = spec.obs_shape, math.prod(spec.action_shape)
         generators = random.torch_generators("network")
         actor = networks.mlp([inputs, *config.net_arch, 2 * n_components])
         critic = networks.mlp([inputs + n_components, *config.net_arch, 1])
@@ -84,14 +84,14 @@ class Agent:
         self.actor_optimizer, self.critic_optimizer = networks.Adam(self.actor), networks.Adam(self.critic)
         self.temperature_optimizer = networks.Adam(self.temperature)
         self.target_entropy = -n_components if config.target_entropy == "auto" else config.target_entropy
-        self.memory = Replay(config.buffer_size, task.n_seeds, task.n_envs)
+        self.memory = Replay(config.buffer_size, spec.n_seeds, spec.n_envs)
         self.minibatches = Uniforms(random.generators("minibatches"), config.batch_size)
         self.noise = Uniforms(random.generators("noise"), 2, config.batch_size, n_components)
-        self.config, self.budget, self.n_envs = config, budget, task.n_envs
-        self.bounds, self.action_shape = Bounds(task), task.action_shape
+        self.config, self.budget, self.n_envs = config, budget, spec.n_envs
+        self.bounds, self.action_shape = Bounds(spec), spec.action_shape
         self.env_steps = 0
         self.uniforms = n_components
-        self.alive = torch.ones(task.n_seeds, dtype=torch.bool)
+        self.alive = torch.ones(spec.n_seeds, dtype=torch.bool)
 
     def policy(self, obs: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log standard deviation before squashing: obs (S, B, *obs) -> (S, B, A) each."""

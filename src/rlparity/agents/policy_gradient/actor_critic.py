@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from rlparity.buffers.replay import Trajectories, Trajectory
-from rlparity.environments.base import TaskSpec
+from rlparity.environments.base import EnvSpec
 from rlparity.nn import networks
 from rlparity.nn.distributions import categorical
 from rlparity.objectives import targets
@@ -53,19 +53,19 @@ def advantages(games: list[Trajectory], value: Tensor, gamma: float) -> Tensor:
 class Agent:
     """Plays whole games; each seed learns when it has m of them."""
 
-    def __init__(self, task: TaskSpec, config: Config, random: Streams, budget: int):
-        assert task.n_actions is not None
-        hidden = [*task.obs_shape, *config.net_arch]
+    def __init__(self, spec: EnvSpec, config: Config, random: Streams, budget: int):
+        assert spec.n_actions is not None
+        hidden = [*spec.obs_shape, *config.net_arch]
         generators = random.torch_generators("network")
-        actor, critic = networks.mlp([*hidden, task.n_actions], 0.01), networks.mlp([*hidden, 1], 1.0)
+        actor, critic = networks.mlp([*hidden, spec.n_actions], 0.01), networks.mlp([*hidden, 1], 1.0)
         self.actor = networks.Network({"actor": actor}, generators, config.activation)
         self.critic = networks.Network({"critic": critic}, generators, config.activation)
         self.actor_optimizer, self.critic_optimizer = networks.Adam(self.actor), networks.Adam(self.critic)
-        self.memory = Trajectories(task.n_seeds, task.n_envs)
+        self.memory = Trajectories(spec.n_seeds, spec.n_envs)
         self.config = config
         self.uniforms = 1
-        self.alive = torch.ones(task.n_seeds, dtype=torch.bool)
-        self._metrics = torch.full((3, task.n_seeds), torch.nan)
+        self.alive = torch.ones(spec.n_seeds, dtype=torch.bool)
+        self._metrics = torch.full((3, spec.n_seeds), torch.nan)
 
     @torch.no_grad()
     def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from rlparity.buffers.replay import Rollout
-from rlparity.environments.base import TaskSpec
+from rlparity.environments.base import EnvSpec
 from rlparity.nn import networks, policies
 from rlparity.objectives import targets
 from rlparity.records import Step
@@ -95,10 +95,10 @@ def approximate_kl(log_ratio: Tensor) -> Tensor:
 class Agent:
     """Alternates between collecting T steps in N worlds and K epochs of minibatch updates."""
 
-    def __init__(self, task: TaskSpec, config: Config, random: Streams, budget: int):
-        self.policy = policies.build(task, config.log_std_init)
+    def __init__(self, spec: EnvSpec, config: Config, random: Streams, budget: int):
+        self.policy = policies.build(spec, config.log_std_init)
         gains = (0.01, 1.0) if config.ortho_init else (None, None)
-        trunk, sizes = networks.inputs(task.obs_shape, config.net_arch, gains[1])
+        trunk, sizes = networks.inputs(spec.obs_shape, config.net_arch, gains[1])
         stacks = {
             **trunk,
             "actor": networks.mlp([*sizes, self.policy.n_outputs], gains[0]),
@@ -113,7 +113,7 @@ class Agent:
         self.config, self.budget, self.env_steps = config, budget, 0
         self.shuffles = random.generators("minibatches")
         self.uniforms = self.policy.uniforms
-        self.alive = torch.ones(task.n_seeds, dtype=torch.bool)
+        self.alive = torch.ones(spec.n_seeds, dtype=torch.bool)
 
     @torch.no_grad()
     def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:

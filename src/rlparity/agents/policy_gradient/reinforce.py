@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from rlparity.buffers.replay import Trajectories, Trajectory
-from rlparity.environments.base import TaskSpec
+from rlparity.environments.base import EnvSpec
 from rlparity.nn import networks
 from rlparity.nn.distributions import categorical
 from rlparity.objectives import targets
@@ -66,20 +66,20 @@ def policy_loss(log_prob: Tensor, advantage: Tensor, n_games: int) -> Tensor:
 class Agent:
     """Plays whole games; each seed learns when it has m of them."""
 
-    def __init__(self, task: TaskSpec, config: Config, random: Streams, budget: int):
-        assert task.n_actions is not None
-        hidden = [*task.obs_shape, *config.net_arch]
-        stacks = {"actor": networks.mlp([*hidden, task.n_actions], 0.01)}
+    def __init__(self, spec: EnvSpec, config: Config, random: Streams, budget: int):
+        assert spec.n_actions is not None
+        hidden = [*spec.obs_shape, *config.net_arch]
+        stacks = {"actor": networks.mlp([*hidden, spec.n_actions], 0.01)}
         if config.baseline == "value":
             stacks["critic"] = networks.mlp([*hidden, 1], 1.0)
         self.network = networks.Network(stacks, random.torch_generators("network"), config.activation)
         self.optimizer = networks.Adam(self.network)
-        self.memory = Trajectories(task.n_seeds, task.n_envs)
-        self.average: list[float | None] = [None] * task.n_seeds  # b of variant (d)
+        self.memory = Trajectories(spec.n_seeds, spec.n_envs)
+        self.average: list[float | None] = [None] * spec.n_seeds  # b of variant (d)
         self.config, self.budget, self.env_steps = config, budget, 0
         self.uniforms = 1
-        self.alive = torch.ones(task.n_seeds, dtype=torch.bool)
-        self._metrics = torch.full((3, task.n_seeds), torch.nan)
+        self.alive = torch.ones(spec.n_seeds, dtype=torch.bool)
+        self._metrics = torch.full((3, spec.n_seeds), torch.nan)
 
     @torch.no_grad()
     def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:

@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from rlparity.buffers.replay import Rollout
-from rlparity.environments.base import TaskSpec
+from rlparity.environments.base import EnvSpec
 from rlparity.nn import networks, policies
 from rlparity.objectives import targets
 from rlparity.records import Step
@@ -129,10 +129,10 @@ def conjugate_gradient(
 class Agent:
     """After every T steps in N worlds: one natural gradient step of the policy, then the critic's epochs."""
 
-    def __init__(self, task: TaskSpec, config: Config, random: Streams, budget: int):
-        self.policy = policies.build(task, config.log_std_init)
-        self.components = math.prod(task.action_shape) if config.kl_components == "mean" else 1
-        (inputs,) = task.obs_shape
+    def __init__(self, spec: EnvSpec, config: Config, random: Streams, budget: int):
+        self.policy = policies.build(spec, config.log_std_init)
+        self.components = math.prod(spec.action_shape) if config.kl_components == "mean" else 1
+        (inputs,) = spec.obs_shape
         hidden = [inputs, *config.net_arch]
         gains = (0.01, 1.0) if config.ortho_init else (None, None)
         actor = {"actor": networks.mlp([*hidden, self.policy.n_outputs], gains[0])}
@@ -145,7 +145,7 @@ class Agent:
         self.config, self.budget, self.env_steps = config, budget, 0
         self.shuffles = random.generators("minibatches")
         self.uniforms = self.policy.uniforms
-        self.alive = torch.ones(task.n_seeds, dtype=torch.bool)
+        self.alive = torch.ones(spec.n_seeds, dtype=torch.bool)
 
     @torch.no_grad()
     def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:

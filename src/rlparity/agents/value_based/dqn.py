@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from rlparity.buffers.frame_replay import FrameReplay
 from rlparity.buffers.prioritized import Priorities
 from rlparity.buffers.replay import Replay
-from rlparity.environments.base import TaskSpec
+from rlparity.environments.base import EnvSpec
 from rlparity.nn import networks
 from rlparity.objectives import targets
 from rlparity.records import Step
@@ -88,12 +88,12 @@ def dueling(value: Tensor, advantage: Tensor) -> Tensor:
 class Agent:
     """Acts epsilon-greedily, remembers everything, learns from random minibatches."""
 
-    def __init__(self, task: TaskSpec, config: Config, random: Streams, budget: int):
-        assert task.n_actions is not None
+    def __init__(self, spec: EnvSpec, config: Config, random: Streams, budget: int):
+        assert spec.n_actions is not None
         trunk, sizes = networks.inputs(
-            task.obs_shape, config.net_arch, None, config.cnn, shared_units=not config.dueling
+            spec.obs_shape, config.net_arch, None, config.cnn, shared_units=not config.dueling
         )
-        heads = {"value": 1, "advantage": task.n_actions} if config.dueling else {"q": task.n_actions}
+        heads = {"value": 1, "advantage": spec.n_actions} if config.dueling else {"q": spec.n_actions}
         stacks = {name: networks.mlp([*sizes, outputs]) for name, outputs in heads.items()}
         generators = random.torch_generators("network")
         self.q = networks.Network(
@@ -101,16 +101,16 @@ class Agent:
         )
         self.q_target = self.q.copy() if config.target_network else self.q
         self.optimizer = networks.Adam(self.q)
-        room = (config.buffer_size, task.n_seeds, task.n_envs)
+        room = (config.buffer_size, spec.n_seeds, spec.n_envs)
         self.memory = FrameReplay(*room, mapped=config.memory_mapped) if trunk else Replay(*room)
         self.priorities: Priorities | None = None
         if config.prioritized:
-            self.priorities = Priorities(self.memory.capacity, task.n_seeds, config.priority_exponent)
+            self.priorities = Priorities(self.memory.capacity, spec.n_seeds, config.priority_exponent)
         self.minibatches = Uniforms(random.generators("minibatches"), config.batch_size)
-        self.config, self.budget, self.n_actions, self.n_envs = config, budget, task.n_actions, task.n_envs
+        self.config, self.budget, self.n_actions, self.n_envs = config, budget, spec.n_actions, spec.n_envs
         self.env_steps = 0
         self.uniforms = 2  # whether to explore, and with which action
-        self.alive = torch.ones(task.n_seeds, dtype=torch.bool)
+        self.alive = torch.ones(spec.n_seeds, dtype=torch.bool)
 
     @property
     def epsilon(self) -> float:

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from rlparity.buffers.frame_replay import FrameReplay
 from rlparity.buffers.replay import Replay
-from rlparity.environments.base import TaskSpec
+from rlparity.environments.base import EnvSpec
 from rlparity.nn import networks
 from rlparity.records import Step
 from rlparity.seeding import Streams, Uniforms
@@ -79,23 +79,23 @@ def quantile_huber_loss(theta: Tensor, y: Tensor) -> Tensor:
 class Agent:
     """Acts epsilon-greedily on mean returns, remembers everything, learns from random minibatches."""
 
-    def __init__(self, task: TaskSpec, config: Config, random: Streams, budget: int):
-        assert task.n_actions is not None
-        trunk, sizes = networks.inputs(task.obs_shape, config.net_arch, None)
-        head = networks.mlp([*sizes, config.n_quantiles * task.n_actions])
+    def __init__(self, spec: EnvSpec, config: Config, random: Streams, budget: int):
+        assert spec.n_actions is not None
+        trunk, sizes = networks.inputs(spec.obs_shape, config.net_arch, None)
+        head = networks.mlp([*sizes, config.n_quantiles * spec.n_actions])
         generators = random.torch_generators("network")
         self.network = networks.Network(
             {**trunk, "quantiles": head}, generators, config.activation, precision=config.precision
         )
         self.target = self.network.copy()
         self.optimizer = networks.Adam(self.network, eps=0.01 / config.batch_size)
-        room = (config.buffer_size, task.n_seeds, task.n_envs)
+        room = (config.buffer_size, spec.n_seeds, spec.n_envs)
         self.memory = FrameReplay(*room, mapped=config.memory_mapped) if trunk else Replay(*room)
         self.minibatches = Uniforms(random.generators("minibatches"), config.batch_size)
-        self.config, self.budget, self.n_actions, self.n_envs = config, budget, task.n_actions, task.n_envs
+        self.config, self.budget, self.n_actions, self.n_envs = config, budget, spec.n_actions, spec.n_envs
         self.env_steps = 0
         self.uniforms = 2  # whether to explore, and with which action
-        self.alive = torch.ones(task.n_seeds, dtype=torch.bool)
+        self.alive = torch.ones(spec.n_seeds, dtype=torch.bool)
 
     @property
     def epsilon(self) -> float:

@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from rlparity.reporting.figures import overview
 from rlparity.reporting.figures.panels import (
-    Canvas,
+    Panels,
     interval,
     legend,
     line_entry,
@@ -51,9 +51,9 @@ def draw(report: Path) -> list[Path]:
     return drawn
 
 
-def _jobs(folder: Folder) -> Iterable[tuple[str, Callable[[], Canvas | None]]]:
+def _jobs(folder: Folder) -> Iterable[tuple[str, Callable[[], Panels | None]]]:
     yield "verdicts", partial(overview.verdicts, folder)
-    kinds: dict[str, Callable[[Folder, str], Canvas | None]] = {
+    kinds: dict[str, Callable[[Folder, str], Panels | None]] = {
         "curves": _curves,
         "training": partial(_curves, training=True),
         "intervals": _intervals,
@@ -81,7 +81,7 @@ def _panels(folder: Folder, environment: str, table: str) -> list[tuple[str, lis
     return panels
 
 
-def _curves(folder: Folder, environment: str, training: bool = False) -> Canvas | None:
+def _curves(folder: Folder, environment: str, training: bool = False) -> Panels | None:
     """One panel per algorithm: a thin line per seed, the IQM with its interval, all arms together; of
     evaluations, or of returns in training."""
     panels = [
@@ -107,7 +107,7 @@ def _curves(folder: Folder, environment: str, training: bool = False) -> Canvas 
         extra.append(Line2D([], [], color=INK, linewidth=1, label="plain configuration, from scratch"))
     key = legend(folder.colours, lines=True, extra=extra)
     what = "training returns" if training else "learning curves"
-    canvas = Canvas(f"{environment}: {what}", len(panels), 3, (280, 196), key=key)
+    canvas = Panels(f"{environment}: {what}", len(panels), 3, (280, 196), key=key)
     for axes, (algorithm, arms) in zip(canvas.axes, panels, strict=True):
         for arm in arms:
             _curve(axes, folder, environment, arm, training)
@@ -139,7 +139,7 @@ def _curve(axes: Axes, folder: Folder, environment: str, arm: Arm, training: boo
     axes.plot(rows.env_step, rows.iqm, color=colour, linewidth=1.8, linestyle=dash, zorder=4)
 
 
-def _intervals(folder: Folder, environment: str) -> Canvas | None:
+def _intervals(folder: Folder, environment: str) -> Panels | None:
     """IQM, mean and median of both endpoints, a row per algorithm."""
     panels = dict(_panels(folder, environment, "summary"))
     if not panels:
@@ -167,7 +167,7 @@ def _intervals(folder: Folder, environment: str) -> Canvas | None:
     return canvas
 
 
-def _seeds(folder: Folder, environment: str) -> Canvas | None:
+def _seeds(folder: Folder, environment: str) -> Panels | None:
     """One mark per seed: area under the curve, final return and time to threshold, where it was reached."""
     panels = dict(_panels(folder, environment, "scores"))
     if not panels:
@@ -215,12 +215,12 @@ def _marks(axes: Axes, folder: Folder, arm: Arm, y: float, values: pd.Series, ne
         axes.plot(x, np.full(missed.sum(), y), marker="x", **look | {"markeredgewidth": 0.9})
 
 
-def _profiles(folder: Folder, environment: str) -> Canvas | None:
+def _profiles(folder: Folder, environment: str) -> Panels | None:
     """Performance profiles: the share of seeds whose final return exceeds tau."""
     panels = _panels(folder, environment, "profiles")
     if not panels:
         return None
-    canvas = Canvas(
+    canvas = Panels(
         f"{environment}: performance profiles",
         len(panels),
         3,

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator, NullLocator
 
-from rlparity.reporting.figures.panels import Canvas, interval, legend, name_rows, rowed, short, spread
+from rlparity.reporting.figures.panels import Panels, interval, legend, name_rows, rowed, short, spread
 from rlparity.reporting.report_folder import ENDPOINTS, SHORT, Folder
 from rlparity.reporting.style import CARD, INK, MUTED, shape
 
@@ -26,7 +26,7 @@ def scale(verdict: pd.Series) -> float:
     return float(end / verdict.smallest_margin) if known else math.nan
 
 
-def verdicts(folder: Folder) -> Canvas | None:
+def verdicts(folder: Folder) -> Panels | None:
     """Differences to the reference beside the margin, in per cent of the distance random to reference."""
     frame = folder.tables["verdicts"]
     environments = [name for name in folder.plan["environments"] if (frame.environment == name).any()]
@@ -37,7 +37,7 @@ def verdicts(folder: Folder) -> Canvas | None:
     names = [_judged(folder, row) for rows in most.values() for row in rows]
     left, height = 16 + 5.7 * max(map(len, names)), 66 + max(20 * depth, 40)
     margins, width = (left, 80, 36, 26), max(350, left + 240)
-    canvas = Canvas(
+    canvas = Panels(
         "Differences to the reference", len(environments), 3, (width, height), margins, _verdict_key()
     )
     for axes, environment in zip(canvas.axes, environments, strict=True):
@@ -89,7 +89,7 @@ def _judged(folder: Folder, row: Any) -> str:
     return f"{folder.called(row)}, {SHORT.get(row.endpoint, row.endpoint)}"
 
 
-def improvement(folder: Folder) -> Canvas | None:
+def improvement(folder: Folder) -> Panels | None:
     """Probability that a seed of ours beats a seed of the reference, a panel per environment."""
     frame = folder.tables["improvement"]
     environments = [name for name in folder.plan["environments"] if (frame.environment == name).any()]
@@ -127,7 +127,7 @@ def improvement(folder: Folder) -> Canvas | None:
     return canvas
 
 
-def cost(folder: Folder) -> Canvas | None:
+def cost(folder: Folder) -> Panels | None:
     """Steps per second and wall time per seed, per environment."""
     frame = folder.tables["cost"]
     environments = [name for name in folder.plan["environments"] if (frame.environment == name).any()]

@@ -59,7 +59,7 @@ def styled() -> Iterator[None]:
         yield
 
 
-class Canvas:
+class Panels:
     """Equal panels, `columns` to a row, below a header that holds the title and the key.
 
     `cell` is the width and height of a panel in points, `margins` what its labels take: left, right,
@@ -175,12 +175,12 @@ def name_rows(axes: Axes, names: list[str]) -> None:
         axes.axhspan(row - 0.5, row + 0.5, color=GRID, alpha=0.35, linewidth=0, zorder=0)
 
 
-def rowed(title: str, panels: int, columns: int, width: float, names: list[str], key: list[Line2D]) -> Canvas:
+def rowed(title: str, panels: int, columns: int, width: float, names: list[str], key: list[Line2D]) -> Panels:
     """A canvas whose panels have a row per name."""
     left = 16 + 5.7 * max(len(name) for name in names)
     height = 66 + max(19 * len(names), 34)
     size = (max(width, left + 140), height)  # room for the numbers below the axis, however long the names
-    canvas = Canvas(title, panels, columns, size, margins=(left, 14, 36, 26), key=key)
+    canvas = Panels(title, panels, columns, size, margins=(left, 14, 36, 26), key=key)
     for axes in canvas.axes:
         name_rows(axes, names)
     return canvas

@@ -20,7 +20,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from rlparity.analysis import tables
 from rlparity.errors import UserError
-from rlparity.reporting.figures.panels import Canvas, short, styled
+from rlparity.reporting.figures.panels import Panels, short, styled
 from rlparity.reporting.formatting import NONE, interval, join, label, number, setting, whole
 from rlparity.reporting.pages.elements import Picture, Table, prose, take_apart, templates, write
 from rlparity.reporting.style import COLOURS, MUTED, PAINT, SPARE
@@ -86,7 +86,7 @@ def _fact(column: str, value: Any) -> str:
     return f"{value} thread{'' if value == 1 else 's'}" if column == "threads" else str(value)
 
 
-def _scaling(rows: pd.DataFrame) -> Canvas:
+def _scaling(rows: pd.DataFrame) -> Panels:
     """Aggregate throughput, and the cost of a block, against its seeds."""
     settings = list(_settings(rows))
     key = [
@@ -96,7 +96,7 @@ def _scaling(rows: pd.DataFrame) -> Canvas:
     ]
     alone = f"{label('sb3')}, one seed"
     key.append(Line2D([], [], color=MUTED, linewidth=1.2, linestyle=DASHED, label=alone))
-    canvas = Canvas("How cost grows with seeds", 2 * len(settings), 2, (350, 236), (52, 14, 36, 26), key)
+    canvas = Panels("How cost grows with seeds", 2 * len(settings), 2, (350, 236), (52, 14, 36, 26), key)
     for place, (name, part) in enumerate(settings):
         rate, cost = canvas.axes[2 * place : 2 * place + 2]
         for algorithm, own in part[part.implementation != "sb3"].groupby("algorithm", sort=False):

@@ -11,11 +11,11 @@ from matplotlib.ticker import PercentFormatter
 from rlparity.analysis import calibration
 from rlparity.analysis.schemas import TABLES
 from rlparity.analysis.verdicts import ALPHA
-from rlparity.reporting.figures.panels import Canvas, line_entry, styled
+from rlparity.reporting.figures.panels import Panels, line_entry, styled
 from rlparity.reporting.formatting import join, percent, whole
 from rlparity.reporting.pages.elements import Table
 from rlparity.reporting.pages.provenance import commits
-from rlparity.reporting.pages.simple_page import Section, Sheet, picture
+from rlparity.reporting.pages.simple_page import Section, SimplePage, picture
 from rlparity.reporting.report_folder import ENDPOINTS, Folder
 from rlparity.reporting.style import COLOURS, INK, MUTED, PAINT, SPARE
 
@@ -37,7 +37,7 @@ def render(report: Path, into: Path, draws: int = calibration.DRAWS) -> str:
         _power(power).write(figure)
     folder = Folder(report)
     answer = _answer(wrong)
-    sheet = Sheet(
+    sheet = SimplePage(
         kind="calibration",
         title="How often the verdict errs",
         lede="Verdicts on an implementation against itself: two disjoint draws of its own seeds.",
@@ -141,10 +141,10 @@ def _share(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
-def _power(power: pd.DataFrame) -> Canvas:
+def _power(power: pd.DataFrame) -> Panels:
     """A panel per algorithm and endpoint, a line per margin."""
     groups = list(power.groupby(["algorithm", "endpoint"], sort=False))
-    canvas = Canvas(
+    canvas = Panels(
         "Power of the equivalence test",
         len(groups),
         2,

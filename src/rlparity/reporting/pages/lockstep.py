@@ -15,10 +15,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from rlparity.analysis import tables
 from rlparity.analysis.schemas import TABLES
 from rlparity.errors import UserError
-from rlparity.reporting.figures.panels import Canvas, styled
+from rlparity.reporting.figures.panels import Panels, styled
 from rlparity.reporting.formatting import NONE, join, seconds, whole
 from rlparity.reporting.pages.elements import Table
-from rlparity.reporting.pages.simple_page import Section, Sheet, picture
+from rlparity.reporting.pages.simple_page import Section, SimplePage, picture
 from rlparity.reporting.style import COLOURS, INK, MUTED, PAINT
 
 CASE = ["algorithm", "environment", "settings"]
@@ -81,10 +81,10 @@ def render(folder: Path) -> str:
     return f"{_answer(runs)}\nreport: {page}"
 
 
-def _sheet(folder: Path, runs: pd.DataFrame) -> Sheet:
+def _sheet(folder: Path, runs: pd.DataFrame) -> SimplePage:
     key = [(name, PAINT[colour], dash) for name, colour, _, dash in LOOKS.values()]
     commits = join(sorted({str(commit)[:12] for commit in runs.commit.dropna()}))
-    return Sheet(
+    return SimplePage(
         kind="lock-step",
         title="Lock-step with Stable-Baselines3",
         lede="Real training runs of Stable-Baselines3, and our agents beside them, step by step.",
@@ -173,14 +173,14 @@ def _cases(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
         yield f"{algorithm}, {environment.partition('-')[0]}, {settings.partition(',')[0]}", part
 
 
-def _distance(curves: pd.DataFrame, runs: pd.DataFrame) -> Canvas:
+def _distance(curves: pd.DataFrame, runs: pd.DataFrame) -> Panels:
     """A panel for each case."""
     cases = list(_cases(curves))
     key = [
         Line2D([], [], color=colour, linestyle=dash, linewidth=1.8, label=name)
         for name, colour, dash, _ in LOOKS.values()
     ]
-    canvas = Canvas("How far parameters are apart", len(cases), 2, (350, 210), (52, 14, 34, 26), key)
+    canvas = Panels("How far parameters are apart", len(cases), 2, (350, 210), (52, 14, 34, 26), key)
     tolerance = float(runs.tolerance.min())
     lowest = min(LEAST, *curves.max_relative_difference.replace(0, 1.0))
     for axes, (name, part) in zip(canvas.axes, cases, strict=True):

@@ -15,10 +15,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from rlparity.analysis import tables
 from rlparity.analysis.schemas import TABLES
 from rlparity.errors import UserError
-from rlparity.reporting.figures.panels import Canvas, styled
+from rlparity.reporting.figures.panels import Panels, styled
 from rlparity.reporting.formatting import NONE, join, number, seconds
 from rlparity.reporting.pages.elements import Table
-from rlparity.reporting.pages.simple_page import Section, Sheet, picture
+from rlparity.reporting.pages.simple_page import Section, SimplePage, picture
 from rlparity.reporting.style import COLOURS, INK, MUTED, PAINT
 
 KINDS = ("targets", "losses", "gradients", "parameters", "target networks")  # in the order of computation
@@ -113,7 +113,7 @@ def render(folder: Path) -> str:
     return f"{_answer(rows, cases)}\nreport: {page}"
 
 
-def _sheet(folder: Path, rows: pd.DataFrame, cases: pd.DataFrame) -> Sheet:
+def _sheet(folder: Path, rows: pd.DataFrame, cases: pd.DataFrame) -> SimplePage:
     own, itself = _apart(rows)
     key = [(name, PAINT[colour], dash) for name, colour, _, dash in LOOKS.values()]
     growth = picture(folder, "growth", "How differences grow", CAPTION)
@@ -130,7 +130,7 @@ def _sheet(folder: Path, rows: pd.DataFrame, cases: pd.DataFrame) -> Sheet:
         )
     sections.append(Section("Hyper-parameters", tables=[_options(cases)], wide=[2]))
     sections.append(Section("Columns", terms=[(k, c.meaning) for k, c in TABLES["parity"].items()]))
-    return Sheet(
+    return SimplePage(
         kind="update parity",
         title="Update parity with Stable-Baselines3",
         lede="The same weights, batches and random draws into both: are the updates the same?",
@@ -258,7 +258,7 @@ def _power(value: float) -> str:
     return NONE if pd.isna(value) else f"{value:.0e}" if value else "0"
 
 
-def _growth(rows: pd.DataFrame) -> Canvas:
+def _growth(rows: pd.DataFrame) -> Panels:
     """A panel for each algorithm."""
     rows = rows[rows.quantity == "parameters"]
     own, itself = _apart(rows)
@@ -267,7 +267,7 @@ def _growth(rows: pd.DataFrame) -> Canvas:
         for name, colour, dash, _ in LOOKS.values()
     ]
     algorithms = list(dict.fromkeys(own.algorithm))
-    canvas = Canvas("How differences grow", len(algorithms), 4, (190, 190), (44, 10, 34, 24), key)
+    canvas = Panels("How differences grow", len(algorithms), 4, (190, 190), (44, 10, 34, 24), key)
     tolerances = own.groupby("dtype").tolerance.min()
     for axes, algorithm in zip(canvas.axes, algorithms, strict=True):
         for part, look in ((own, None), (itself, "itself")):

@@ -18,10 +18,10 @@ from matplotlib.ticker import LogLocator, NullLocator
 from rlparity.analysis import tables
 from rlparity.analysis.schemas import TABLES
 from rlparity.errors import UserError
-from rlparity.reporting.figures.panels import Canvas, styled
+from rlparity.reporting.figures.panels import Panels, styled
 from rlparity.reporting.formatting import NONE, join, seconds
 from rlparity.reporting.pages.elements import Table
-from rlparity.reporting.pages.simple_page import Section, Sheet, picture
+from rlparity.reporting.pages.simple_page import Section, SimplePage, picture
 from rlparity.reporting.style import COLOURS, INK, PAINT, SPARE
 
 SHADES = (COLOURS["scratch"], COLOURS["sb3"], SPARE[0], SPARE[1])  # of layers, in turn
@@ -67,14 +67,14 @@ def _sheet(
     mutated: pd.DataFrame,
     layers: Sequence[str],
     report: Path,
-) -> Sheet:
+) -> SimplePage:
     made = content["hardware"]
     commit = str(content["git"]["commit"] or NONE)[:12] + " + uncommitted changes" * bool(
         content["git"]["dirty"]
     )
     versions = ", ".join(f"{name} {number}" for name, number in sorted(content["versions"].items()))
     bugs, others = mutated[mutated.kind == "bug"], mutated[mutated.kind != "bug"]
-    return Sheet(
+    return SimplePage(
         kind="sensitivity",
         title=content["suite"]["title"],
         lede=content["suite"]["description"],
@@ -239,9 +239,9 @@ def _not_run(trials: pd.DataFrame) -> Section:
     return Section("Not run", tables=[Table(head, cells, "trials.csv", frozenset({2}))], wide=[1, 3])
 
 
-def _seconds(mutated: pd.DataFrame, layers: Sequence[str]) -> Canvas:
+def _seconds(mutated: pd.DataFrame, layers: Sequence[str]) -> Panels:
     """Bugs caught within so many seconds, a line per layer."""
-    canvas = Canvas("Bugs caught over time", 1, 1, (520, 280), (46, 14, 36, 14))
+    canvas = Panels("Bugs caught over time", 1, 1, (520, 280), (46, 14, 36, 14))
     (axes,) = canvas.axes
     bugs = mutated[(mutated.kind == "bug") & mutated.caught.fillna(False).astype(bool)]
     end = float(bugs.seconds.max()) if len(bugs) else 1.0

@@ -29,7 +29,7 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class SimplePage:
     """A whole page."""
 
     kind: str  # the word above the title: parity, calibration, ...
@@ -49,6 +49,6 @@ class Sheet:
 
 
 def picture(folder: Path, name: str, title: str, caption: str) -> Picture:
-    """The figure `folder/figures/<name>.svg`, drawn on a `canvas.Canvas`, for a section."""
+    """The figure `folder/figures/<name>.svg`, drawn on a `canvas.Panels`, for a section."""
     panels, width = take_apart((folder / "figures" / f"{name}.svg").read_text(encoding="utf-8"), name, title)
     return Picture(name, title, caption, panels, width)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from rlparity.reporting.formatting import NONE, seconds
 from rlparity.reporting.pages.elements import Table
-from rlparity.reporting.pages.simple_page import Section, Sheet
+from rlparity.reporting.pages.simple_page import Section, SimplePage
 
 FILE = "validation.csv"
 HEAD = ("layer", "what was looked at", "result", "evidence", "time")
@@ -37,7 +37,7 @@ def render(report: Path, title: str) -> Path:
     table = layers(report)
     reasons = [f"{row[0]}: {row[3]}" for row in table.rows if row[2] == "not run"]
     section = Section("Layers", (MEANING,), tables=(table,), wide=WIDE)
-    sheet = Sheet(
+    sheet = SimplePage(
         "validation", title, "An implementation, looked at layer by layer.", "; ".join(reasons), (section,)
     )
     return sheet.render(report)

@@ -76,7 +76,7 @@ class Pair:
         self._nudged = Nudged(self.twins) if control else None
         cell = Cell("lockstep", case.environment, "both", case.algorithm, case.algorithm, (seed,), 0)
         self._seeds = Streams(cell).environments("training", case.n_envs)
-        self._task: tasks.Task | None = None
+        self._task: tasks.Env | None = None
         self._pending: Step | None = None  # what ours has yet to observe
         self.env_step = self.updates = self.episodes = self.cut = 0
         self.curve: list[Point] = []
@@ -188,7 +188,7 @@ def _shaped(tensor: Tensor, like: Tensor) -> Tensor:
     return tensor.reshape(like.shape) if tensor.numel() == like.numel() else tensor
 
 
-def _take(task: tasks.Task, action: Tensor) -> Step:
+def _take(task: tasks.Env, action: Tensor) -> Step:
     """A step of our task that is handed the action in float32, and remembered with it as it was."""
     if not action.is_floating_point():
         return environments.doubles(task.step(action))

@@ -17,14 +17,14 @@ from rlparity.nn.networks import Network
 from rlparity.records import Step
 from rlparity.validation.lockstep.distance import Yardstick
 from rlparity.validation.lockstep.random_draws import Draws, hand_over
-from rlparity.validation.paired_models import Twins
+from rlparity.validation.paired_models import PairedModels
 
 
 class Nudged:
     """A copy of our agent, each parameter one unit in the last place off, that gets the same steps and
     draws."""
 
-    def __init__(self, twins: Twins):
+    def __init__(self, twins: PairedModels):
         self._twins, self._agent, self._draws = twins, deepcopy(twins.agent), Draws()
         self._measure = Yardstick(twins.from_zero)
         hand_over(self._agent, self._draws)

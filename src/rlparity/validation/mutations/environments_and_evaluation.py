@@ -50,7 +50,7 @@ def at11(patch: Patch) -> None:
         add(self, reward, last)
         self._returns[last] = returns[last]
 
-    patch.wrap(episode_statistics.Books, "add", around)
+    patch.wrap(episode_statistics.EpisodeStatistics, "add", around)
 
 
 @bug(

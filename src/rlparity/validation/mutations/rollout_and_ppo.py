@@ -96,7 +96,7 @@ def p7(patch: Patch) -> None:
         stopped = beside(now.last > 0, now.next_obs)
         return now._replace(next_obs=torch.where(stopped, self.obs, now.next_obs))
 
-    patch.wrap(gymnasium_env.GymTask, "step", around)
+    patch.wrap(gymnasium_env.GymnasiumEnv, "step", around)
 
 
 class NextStepReset(gym.Wrapper):

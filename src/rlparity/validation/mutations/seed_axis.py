@@ -52,7 +52,7 @@ def o2(patch: Patch) -> None:
         if before is not None:
             self.obs = before.copy_(self.obs)
 
-    patch.wrap(gymnasium_env.GymTask, "_show", around)
+    patch.wrap(gymnasium_env.GymnasiumEnv, "_show", around)
 
 
 @bug(

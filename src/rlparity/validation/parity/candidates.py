@@ -43,7 +43,7 @@ from torch import Tensor
 
 from rlparity.candidates import entry_point
 from rlparity.cell import Cell
-from rlparity.validation.paired_models import Twins
+from rlparity.validation.paired_models import PairedModels
 from rlparity.validation.parity.cases import BUDGET, Case
 from rlparity.validation.parity.recording.inputs import Recording
 from rlparity.validation.parity.recording.trace import Trace
@@ -55,7 +55,7 @@ class Untold(Exception):
     """The candidate does not say what it must."""
 
 
-def build(factory: entry_point.Factory, case: Case, twins: Twins) -> Any:
+def build(factory: entry_point.Factory, case: Case, twins: PairedModels) -> Any:
     """An untrained candidate with the hyper-parameters of a case."""
     cell = Cell("parity", "parity", "candidate", case.algorithm, case.algorithm, (0,), BUDGET, case.n_envs)
     options = entry_point.hyperparameters(

@@ -23,11 +23,11 @@ from torch.nn import functional as F
 from rlparity.errors import unknown
 from rlparity.suites import hyperparameters
 from rlparity.validation import paired_models as twins
-from rlparity.validation.paired_models import Twins
+from rlparity.validation.paired_models import PairedModels
 from rlparity.validation.parity import environments
 from rlparity.validation.parity.recording.inputs import ON_POLICY
 
-Patched = Callable[[Twins], AbstractContextManager[Any]]
+Patched = Callable[[PairedModels], AbstractContextManager[Any]]
 BUDGET = 4_000  # environment steps at most, on which schedules depend; a hundred updates take fewer
 
 
@@ -51,7 +51,7 @@ class Case:
     def __str__(self) -> str:
         return f"{self.algorithm}, {self.name}"
 
-    def twins(self, dtype: torch.dtype, seed: int = 0) -> Twins:
+    def twins(self, dtype: torch.dtype, seed: int = 0) -> PairedModels:
         """Both learners, fresh, in worlds of their own; the seed is that of SB3's weights and actions."""
         make = environments.lively if self.algorithm in ON_POLICY else environments.still
         worlds: VecEnv = make(self.continuous, self.n_envs)
@@ -78,7 +78,7 @@ class DoubleTarget:
 
 
 @contextmanager
-def double_q(twins: Twins) -> Iterator[None]:
+def double_q(twins: PairedModels) -> Iterator[None]:
     """SB3's DQN with the targets of double Q-learning."""
     model = twins.model
     with mock.patch.object(model, "q_net_target", DoubleTarget(model.q_net, model.q_net_target)):
@@ -86,7 +86,7 @@ def double_q(twins: Twins) -> Iterator[None]:
 
 
 @contextmanager
-def summed_divergence(twins: Twins) -> Iterator[None]:
+def summed_divergence(twins: PairedModels) -> Iterator[None]:
     """sb3-contrib's TRPO with KL summed over the components of an action, as it is defined; left alone, it
     averages over them."""
 
@@ -99,7 +99,7 @@ def summed_divergence(twins: Twins) -> Iterator[None]:
 
 
 @contextmanager
-def squared_loss(twins: Twins) -> Iterator[None]:
+def squared_loss(twins: PairedModels) -> Iterator[None]:
     """SB3's DQN with the mean squared error in place of Huber's loss."""
     with mock.patch.object(sb3_dqn, "F", SimpleNamespace(smooth_l1_loss=F.mse_loss)):
         yield

@@ -15,7 +15,7 @@ import torch
 
 from rlparity.candidates.entry_point import Factory
 from rlparity.validation.checks import Check, timed
-from rlparity.validation.paired_models import Twins, precision
+from rlparity.validation.paired_models import PairedModels, precision
 from rlparity.validation.parity import candidates
 from rlparity.validation.parity import cases as parity_cases
 from rlparity.validation.parity.cases import Case
@@ -67,7 +67,7 @@ def compare_case(case: Case, dtype: str, updates: Sequence[int] = UPDATES) -> Fi
     return judge((case.algorithm, case.name, dtype), found, allowed, updates)
 
 
-def record(case: Case, twins: Twins, updates: int, beside: Beside | None = None) -> Recording:
+def record(case: Case, twins: PairedModels, updates: int, beside: Beside | None = None) -> Recording:
     """SB3's side: real rollouts or random minibatches, and all that it computes of them."""
     recording = Recording({name: value.detach().clone() for name, value in twins.theirs().items()})
     with precision(twins.dtype), case.patched(twins):
@@ -78,7 +78,7 @@ def record(case: Case, twins: Twins, updates: int, beside: Beside | None = None)
     return recording
 
 
-def replay(twins: Twins, recording: Recording) -> Trace:
+def replay(twins: PairedModels, recording: Recording) -> Trace:
     """Our side: the agent, handed what SB3 was."""
     trace, room = Trace(), rollouts if twins.algorithm in ON_POLICY else minibatches
     room.replay(twins, recording, trace)
@@ -106,7 +106,7 @@ def check_candidate(
 
 
 def _compare_candidate(
-    factory: Factory, case: Case, twins: Twins, dtype: str, updates: Sequence[int]
+    factory: Factory, case: Case, twins: PairedModels, dtype: str, updates: Sequence[int]
 ) -> tuple[bool, str]:
     made = candidates.build(factory, case, twins)
     recording = record(case, twins, max(updates))

@@ -19,7 +19,7 @@ from rlparity.shipped_records import restore
 from rlparity.suites import suite
 from rlparity.suites.suite import FLOOR, Suite
 from rlparity.training import loop as train
-from rlparity.training.recorder import Rows, State
+from rlparity.training.recorder import Recorder, State
 from rlparity.validation.sensitivity.plan import Statistics
 
 
@@ -81,7 +81,7 @@ def learn(file: Path, folder: Path) -> None:
     asked = json.loads(file.read_text(encoding="utf-8"))
     cell, looks = Cell.from_json(json.dumps(asked["cell"])), dict(asked["looks"])
     point = 0
-    rows: Rows
+    rows: Recorder
 
     def so_far() -> bytes:
         return json.dumps({"seconds": time.process_time(), "failed": rows.failed}).encode()
@@ -96,7 +96,7 @@ def learn(file: Path, folder: Path) -> None:
                 raise Enough
         point += 1
 
-    rows = Rows(cell, keep)
+    rows = Recorder(cell, keep)
     try:
         train.run(cell, rows=rows)
     except Enough:

@@ -11,7 +11,7 @@ from pathlib import Path
 from rlparity.candidates import command, process_group
 from rlparity.cell import Cell
 from rlparity.environments import metadata
-from rlparity.training.recorder import Rows
+from rlparity.training.recorder import Recorder
 from rlparity.validation.checks import Check
 from rlparity.validation.quick_layers import NotRun, copied
 
@@ -61,8 +61,8 @@ def budget(cell: Cell) -> int:
     return min(cell.budget, max(LEAST, min(2 * game, most)))
 
 
-def _run(cell: Cell, folder: Path) -> Rows:
-    rows = Rows(cell)
+def _run(cell: Cell, folder: Path) -> Recorder:
+    rows = Recorder(cell)
     command.run(cell, folder, rows)
     return rows
 

@@ -15,7 +15,7 @@ from rlparity.candidates import entry_point
 from rlparity.candidates.entry_point import Candidate, Factory
 from rlparity.cell import Cell
 from rlparity.records import Episode
-from rlparity.training.recorder import Rows, Watch, unwatched
+from rlparity.training.recorder import Recorder, OnEpisodes, unwatched
 
 
 @dataclass
@@ -35,7 +35,7 @@ class World:
 class Trace:
     """One training of a candidate."""
 
-    rows: Rows
+    rows: Recorder
     worlds: list[World] = field(default_factory=list)
     order: list[tuple[World, int]] = field(default_factory=list)  # whose n-th step came when
     asked: list[np.ndarray] = field(default_factory=list)  # what `act` was asked in evaluations
@@ -132,7 +132,7 @@ class Enough(Exception):
 
 def train(cell: Cell, factory: Factory, evaluate: bool = False, steps: int | None = None) -> Trace:
     """Train a candidate, silently; with `steps`, only so many of the budget."""
-    trace = Trace(Rows(cell))
+    trace = Trace(Recorder(cell))
 
     def watched_factory(obs: gym.Space, actions: gym.Space, hyperparameters: Mapping[str, Any]) -> Candidate:
         trace.made = factory(obs, actions, hyperparameters)
@@ -143,7 +143,7 @@ def train(cell: Cell, factory: Factory, evaluate: bool = False, steps: int | Non
         if steps is not None and env_step >= steps:
             raise Enough
 
-    watch: Watch = unwatched if steps is None else stop
+    watch: OnEpisodes = unwatched if steps is None else stop
     with silence(), contextlib.suppress(Enough):
         entry_point.train(cell, watched_factory, watch, evaluate, trace.rows)
     return trace

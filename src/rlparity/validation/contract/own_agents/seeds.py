@@ -19,8 +19,8 @@ from rlparity.errors import Interrupted
 from rlparity.records import Episode
 from rlparity.seeding import Streams
 from rlparity.training import loop as train
-from rlparity.training.checkpointing import Keeper
-from rlparity.training.recorder import Rows
+from rlparity.training.checkpointing import Checkpointer
+from rlparity.training.recorder import Recorder
 from rlparity.validation.contract.own_agents import traced_training
 from rlparity.validation.contract.own_agents.traced_training import Log, Round
 from rlparity.validation.plain_environments import starts_vary
@@ -30,7 +30,7 @@ RTOL, ATOL = 1e-4, 1e-5  # of rows of a seed that was trained in a block of anot
 STATE = 1e-2  # of its parameters, relative to the largest
 
 
-def rows_of(rows: Rows, seed: int) -> list[dict[str, Any]]:
+def rows_of(rows: Recorder, seed: int) -> list[dict[str, Any]]:
     """All episode and evaluation rows of one seed."""
     return [row for row in (*rows.episodes, *rows.evaluations) if row["seed"] == seed]
 
@@ -129,15 +129,15 @@ def interrupted(log: Log) -> Answer:
     cell = log.cell
     middle = cell.budget * 6 // 10
     with tempfile.TemporaryDirectory() as folder:
-        keeper = Keeper(cell, Path(folder, "checkpoint"))
+        checkpointer = Checkpointer(cell, Path(folder, "checkpoint"))
 
         def ask(env_step: int, ended: Iterable[Episode]) -> None:
             if env_step >= middle:
-                keeper.asked = signal.SIGTERM
+                checkpointer.asked = signal.SIGTERM
 
         with suppress(Interrupted):
-            train.run(cell, ask, keeper=keeper)
-        again = Log(cell, train.run(cell, keeper=Keeper(cell, Path(folder, "checkpoint"))))
+            train.run(cell, ask, checkpointer=checkpointer)
+        again = Log(cell, train.run(cell, checkpointer=Checkpointer(cell, Path(folder, "checkpoint"))))
     passed, detail = same(log, again)
     return passed, f"saved at step {middle}; {detail}"
 

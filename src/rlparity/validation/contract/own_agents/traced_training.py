@@ -16,7 +16,7 @@ from rlparity.cell import Cell
 from rlparity.environments import base as tasks
 from rlparity.records import Episode, Step
 from rlparity.training import loop as train
-from rlparity.training.recorder import Rows
+from rlparity.training.recorder import Recorder
 
 POISON_AFTER = 10  # steps of the worlds
 
@@ -66,7 +66,7 @@ class Log:
     """One training."""
 
     cell: Cell
-    rows: Rows
+    rows: Recorder
     tasks: list[Watched] = field(default_factory=list)  # those of training, then those of evaluations
     agent: Any = None
     choices: list[Choice] = field(default_factory=list)  # in training
@@ -79,7 +79,7 @@ class Log:
     def empty(cls) -> Log:
         """Of worlds that are watched without an agent."""
         cell = Cell("", "", "", "", "", (), 0)
-        return cls(cell, Rows(cell))
+        return cls(cell, Recorder(cell))
 
     @property
     def training(self) -> Round:
@@ -88,9 +88,9 @@ class Log:
 
 
 class Watched:
-    """A task, watched; see `rlparity.tasks.Task`."""
+    """A task, watched; see `rlparity.tasks.Env`."""
 
-    def __init__(self, task: tasks.Task, seeds: Sequence[Sequence[int]], log: Log, poison: int | None = None):
+    def __init__(self, task: tasks.Env, seeds: Sequence[Sequence[int]], log: Log, poison: int | None = None):
         self._task, self._log, self._poison, self.spec = task, log, poison, task.spec
         self.rounds: list[Round] = []
         self._began(seeds)
@@ -190,8 +190,8 @@ class WatchedAgent:
 def run(cell: Cell, evaluate: bool = True, closely: bool = False, poison: int | None = None) -> Log:
     """Train a cell through `train.run`, watched; `closely`, with the deterministic alternative of every
     action and the batch of every update. The `poison`-th seed is paid NaN after a while."""
-    log = Log(cell, Rows(cell))
-    make: Callable[..., tasks.Task] = tasks.make
+    log = Log(cell, Recorder(cell))
+    make: Callable[..., tasks.Env] = tasks.make
     build = agents.build
 
     def make_watched(environment: str, seeds: Sequence[Sequence[int]]) -> Watched:

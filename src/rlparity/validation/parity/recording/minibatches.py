@@ -15,13 +15,13 @@ from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from torch import Tensor
 
 from rlparity.records import Step
-from rlparity.validation.paired_models import Twins
+from rlparity.validation.paired_models import PairedModels
 from rlparity.validation.parity.recording.inputs import Enough, Handed, Recording
 from rlparity.validation.parity.recording.readers import agent_read, reference_read
 from rlparity.validation.parity.recording.trace import Trace
 
 
-def record(twins: Twins, recording: Recording, updates: int) -> None:
+def record(twins: PairedModels, recording: Recording, updates: int) -> None:
     """Let SB3 learn until it has made that many updates, or spent its budget."""
     model, trace, train = twins.model, recording.trace, twins.model.train
     memory = model.replay_buffer = Transitions(twins, recording, model.replay_buffer)
@@ -40,7 +40,7 @@ def record(twins: Twins, recording: Recording, updates: int) -> None:
 class Transitions:
     """In place of SB3's replay memory: gives random transitions, and writes down what it gave."""
 
-    def __init__(self, twins: Twins, recording: Recording, memory: Any):
+    def __init__(self, twins: PairedModels, recording: Recording, memory: Any):
         self._twins, self._recording, self._memory = twins, recording, memory
         self._rng = torch.Generator().manual_seed(0)
         self._place = 0  # of the next minibatch in its burst
@@ -98,7 +98,7 @@ def minibatch(model: Any, size: int, rng: torch.Generator, dtype: torch.dtype) -
     return found
 
 
-def _noise(twins: Twins, actions: Tensor) -> dict[str, Tensor]:
+def _noise(twins: PairedModels, actions: Tensor) -> dict[str, Tensor]:
     """The normal numbers that SB3 draws next: TD3's for smoothing (B, A), SAC's at s and at s' (2, B, A)."""
     if twins.algorithm not in ("td3", "sac"):
         return {}
@@ -111,7 +111,7 @@ class HandedMemory:
 
     capacity = 1
 
-    def __init__(self, twins: Twins, recording: Recording):
+    def __init__(self, twins: PairedModels, recording: Recording):
         self._waiting = iter(recording.handed)
         self._gamma, self._numbers = twins.model.gamma, not twins.spec.action_shape
         self.draws: dict[str, Any] = {}  # of the minibatch that was given last
@@ -138,7 +138,7 @@ class HandedMemory:
     sample = at
 
 
-def replay(twins: Twins, recording: Recording, trace: Trace) -> None:
+def replay(twins: PairedModels, recording: Recording, trace: Trace) -> None:
     """Our agent, handed the same at the moments that it chooses."""
     agent, task = twins.agent, twins.spec
     agent.memory = memory = HandedMemory(twins, recording)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from rlparity.agents import base as agents
-from rlparity.validation.paired_models import Twins
+from rlparity.validation.paired_models import PairedModels
 from rlparity.validation.parity.recording.quantities import PARTS, PASSED, SURROGATE, Locals, Part, Reading
 from rlparity.validation.parity.recording.trace import Trace
 
@@ -41,7 +41,7 @@ def _path(root: Any, path: str) -> Any:
 
 
 @contextmanager
-def reference_read(twins: Twins, trace: Trace, per_step: bool) -> Iterator[None]:
+def reference_read(twins: PairedModels, trace: Trace, per_step: bool) -> Iterator[None]:
     """Write SB3's updates into `trace` while it trains; `per_step`: every gradient step is one."""
     parameters = twins.theirs()
     with ExitStack() as stack:
@@ -67,7 +67,7 @@ def reference_read(twins: Twins, trace: Trace, per_step: bool) -> Iterator[None]
 
 
 @contextmanager
-def agent_read(twins: Twins, trace: Trace, per_step: bool) -> Iterator[None]:
+def agent_read(twins: PairedModels, trace: Trace, per_step: bool) -> Iterator[None]:
     """Write our agent's updates into `trace` while it learns."""
     agent = twins.agent
     passed: dict[str, Any] = {}
@@ -124,7 +124,7 @@ def _reference_direction(trace: Trace) -> Any:
     return mock.patch.object(sb3_trpo, "conjugate_gradient_solver", solver)
 
 
-def _agent_direction(twins: Twins, trace: Trace) -> Any:
+def _agent_direction(twins: PairedModels, trace: Trace) -> Any:
     room = agents.module("trpo")
     original = room.conjugate_gradient
 

@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 from torch import Tensor
 
 from rlparity.agents import base as agents
-from rlparity.validation.paired_models import Twins
+from rlparity.validation.paired_models import PairedModels
 from rlparity.validation.parity.recording.inputs import STEPWISE, Enough, Handed, Recording
 from rlparity.validation.parity.recording.readers import agent_read, reference_read
 from rlparity.validation.parity.recording.rounding_floor import Beside, from_zero
@@ -36,15 +36,15 @@ METRICS = {  # ours, and what SB3 logs them as
 }
 
 
-def record(twins: Twins, recording: Recording, updates: int, beside: Beside | None = None) -> None:
+def record(twins: PairedModels, recording: Recording, updates: int, beside: Beside | None = None) -> None:
     """Let SB3 learn until it has made that many updates, or spent its budget; `beside` learns the same."""
-    Recorder(twins, recording, updates, beside).run()
+    RolloutRecorder(twins, recording, updates, beside).run()
 
 
-class Recorder:
+class RolloutRecorder:
     """Stands between SB3's loop and its `train`, and between its worlds and its collector."""
 
-    def __init__(self, twins: Twins, recording: Recording, updates: int, beside: Beside | None):
+    def __init__(self, twins: PairedModels, recording: Recording, updates: int, beside: Beside | None):
         self._twins, self._recording, self._updates, self._beside = twins, recording, updates, beside
         self._model, self._train = twins.model, twins.model.train
         self._normaliser = self._model.env if isinstance(self._model.env, VecNormalize) else None
@@ -121,7 +121,7 @@ def _columns(model: Any) -> dict[str, Tensor]:
     return found
 
 
-def _in_order(twins: Twins, handed: Handed, drawn: list[np.ndarray]) -> Handed:
+def _in_order(twins: PairedModels, handed: Handed, drawn: list[np.ndarray]) -> Handed:
     """With the permutations; where SB3 takes the rollout in one piece, in the order that it has there."""
     orders = torch.from_numpy(np.stack(drawn))
     if twins.algorithm == "ppo":
@@ -166,7 +166,7 @@ def _note_normalised(trace: Trace, rollout: Any, obs_moments: Any, return_moment
         trace.note("targets", f"normalised {name}", getattr(rollout, name))
 
 
-def replay(twins: Twins, recording: Recording, trace: Trace) -> None:
+def replay(twins: PairedModels, recording: Recording, trace: Trace) -> None:
     """Our agent, handed the same: advantages and returns from transitions, then updates of SB3's batches."""
     agent, room = twins.agent, agents.module(twins.algorithm)
     normaliser = Normaliser(twins, recording.handed[0].raw) if recording.handed[0].raw else None

@@ -15,7 +15,7 @@ from unittest import mock
 import numpy as np
 import torch
 
-from rlparity.validation.paired_models import Twins
+from rlparity.validation.paired_models import PairedModels
 from rlparity.validation.parity.recording.readers import reference_read
 from rlparity.validation.parity.recording.trace import Trace
 
@@ -31,7 +31,7 @@ class Beside:
     """A second SB3 model with the same weights that learns from the first one's rollouts, each seen as a
     whole in another order; epochs of the critic have the same."""
 
-    def __init__(self, twins: Twins, first: Twins):
+    def __init__(self, twins: PairedModels, first: PairedModels):
         self._twins, self.trace = twins, Trace()
         self._rng = np.random.default_rng(0)
         with torch.no_grad():

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rlparity.environments.normalization import Normalised
 from rlparity.records import Step
-from rlparity.validation.paired_models import Twins
+from rlparity.validation.paired_models import PairedModels
 from rlparity.validation.parity.recording.inputs import Raw
 
 
@@ -55,7 +55,7 @@ class Transcript(VecEnvWrapper):
 class Normaliser:
     """Our running normalisation, shown what SB3's was shown: the task that it wraps repeats what happened."""
 
-    def __init__(self, twins: Twins, first: Raw):
+    def __init__(self, twins: PairedModels, first: Raw):
         self.obs, self.spec = first.rollout.obs[:, :, 0], twins.spec
         self._waiting: list[tuple[Step, Tensor]] = []
         self._normalised = Normalised(self, twins.model.gamma)  # type: ignore[arg-type]
