@@ -99,7 +99,7 @@ def test_an_agent_uses_the_shared_rooms_only(name: str) -> None:
         for module, imported in imports(ast.parse(ROOMS[name].read_text()))
         if module == "rlparity.environments.base"
     }
-    assert names <= {"TaskSpec"}  # what a task is, never how to make one
+    assert names <= {"EnvSpec"}  # what a task is, never how to make one
 
 
 @pytest.mark.parametrize("name", sorted(set(ROOMS) - COMMANDS))

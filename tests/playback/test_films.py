@@ -170,7 +170,7 @@ def test_an_interrupted_cell_has_the_policies_of_one_that_was_not(
 
     c = dataclasses.replace(PPO, checkpoint_every=64)
     run_cell.run_cell(c, tmp_path / "whole")
-    monkeypatch.setattr(run_cell, "Keeper", Stopped)
+    monkeypatch.setattr(run_cell, "Checkpointer", Stopped)
     with pytest.raises(Interrupted):
         run_cell.run_cell(c, tmp_path / "halves")
     run_cell.run_cell(c, tmp_path / "halves")

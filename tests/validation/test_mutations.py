@@ -178,7 +178,9 @@ def training(algorithm: str, **fields: Any) -> train.Training:
             pass
 
     checkpointer: Any = Checkpointer()
-    train.run(replace(brief(algorithm, "CartPole-v1", {}), **fields), checkpointer=checkpointer, evaluate=False)
+    train.run(
+        replace(brief(algorithm, "CartPole-v1", {}), **fields), checkpointer=checkpointer, evaluate=False
+    )
     return kept[0]
 
 

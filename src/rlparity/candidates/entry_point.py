@@ -26,7 +26,7 @@ from rlparity.provenance import source_code
 from rlparity.seeding import Streams
 from rlparity.suites import hyperparameters as settings
 from rlparity.training.evaluation import Evaluator
-from rlparity.training.recorder import Recorder, OnEpisodes, unwatched
+from rlparity.training.recorder import OnEpisodes, Recorder, unwatched
 
 if TYPE_CHECKING:
     from rlparity.training.checkpointing import Checkpointer

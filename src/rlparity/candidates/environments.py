@@ -23,7 +23,7 @@ from rlparity.environments.atari_presets import SIZE, STACK
 from rlparity.environments.gymnasium_env import make_single
 from rlparity.records import Episode
 from rlparity.seeding import Streams
-from rlparity.training.recorder import Recorder, OnEpisodes
+from rlparity.training.recorder import OnEpisodes, Recorder
 
 TOLERANCE = 1e-5  # of a bound of actions, for those that were rounded to float32
 

@@ -30,7 +30,7 @@ from rlparity.references.sb3_environments import RecordedEnvironments
 from rlparity.references.sb3_resume import BeforeRollout, Training, resumable
 from rlparity.seeding import Streams
 from rlparity.training.evaluation import Evaluator
-from rlparity.training.recorder import Recorder, State, OnEpisodes, unwatched
+from rlparity.training.recorder import OnEpisodes, Recorder, State, unwatched
 
 if TYPE_CHECKING:
     from rlparity.training.checkpointing import Checkpointer

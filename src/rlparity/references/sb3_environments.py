@@ -14,7 +14,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper
 
 from rlparity.environments.episode_statistics import EpisodeStatistics
 from rlparity.environments.gymnasium_env import make_single
-from rlparity.training.recorder import Recorder, OnEpisodes
+from rlparity.training.recorder import OnEpisodes, Recorder
 
 DEPARTURES: list[str] = []
 Paid = Callable[[DummyVecEnv, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]

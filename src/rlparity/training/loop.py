@@ -16,7 +16,7 @@ from rlparity.environments.normalization import Normalised
 from rlparity.seeding import Streams, Uniforms
 from rlparity.training import device_placement
 from rlparity.training.evaluation import Evaluator
-from rlparity.training.recorder import Recorder, State, OnEpisodes, unwatched
+from rlparity.training.recorder import OnEpisodes, Recorder, State, unwatched
 
 if TYPE_CHECKING:
     from rlparity.training.checkpointing import Checkpointer

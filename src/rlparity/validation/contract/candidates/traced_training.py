@@ -15,7 +15,7 @@ from rlparity.candidates import entry_point
 from rlparity.candidates.entry_point import Candidate, Factory
 from rlparity.cell import Cell
 from rlparity.records import Episode
-from rlparity.training.recorder import Recorder, OnEpisodes, unwatched
+from rlparity.training.recorder import OnEpisodes, Recorder, unwatched
 
 
 @dataclass
