@@ -22,7 +22,6 @@ from rlparity.environments.normalization import Normalised
 from rlparity.errors import UserError
 from rlparity.nn import networks
 from rlparity.provenance import fingerprint, host
-from rlparity.records import Episode
 from rlparity.references import sb3
 from rlparity.reporting.pages import provenance as facts
 from rlparity.reporting.report_folder import Folder
@@ -34,6 +33,7 @@ from rlparity.suites import suite as suites
 from rlparity.suites.suite import Suite
 from rlparity.training import loop as train
 from rlparity.training.recorder import Recorder
+from rlparity.transitions import Episode
 
 pytestmark = pytest.mark.filterwarnings("ignore:You have specified a mini-batch size")
 RAW: dict[str, Any] = {
