@@ -11,6 +11,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rlparity.metrics import RETURN
+
 FORMAT = 2  # in run.json; in format 1 evaluations have episode_return and episode_length
 KEYS = [
     ("implementation", pa.string()),
@@ -35,6 +37,18 @@ SCHEMAS = {
         [*KEYS, ("wall_time_s", pa.float64()), ("metric", pa.string()), ("value", pa.float64())]
     ),
 }
+
+
+def current(kind: str, table: pa.Table) -> pa.Table:
+    """A table of records of any format in the columns of `SCHEMAS`. Raises KeyError where one is missing.
+
+    In format 1 every evaluation measured the return of one episode.
+    """
+    if kind == "evaluations" and "metric" not in table.column_names:
+        names = {"episode_return": "value", "episode_length": "size"}
+        table = table.rename_columns([names.get(name, name) for name in table.column_names])
+        table = table.append_column("metric", pa.array([RETURN.name] * len(table), pa.string()))
+    return table.select(SCHEMAS[kind].names)
 
 
 def write(folder: Path, kind: str, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""Trains the first part of a seed again, and holds every row against those that an earlier training left."""
+"""Retrain the first part of a seed, and compare every row with those that an earlier training left."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 
-from rlparity import registry
+from rlparity import records, registry
 from rlparity.cell import Cell
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
-from rlparity.records import SCHEMAS
 from rlparity.runs import malloc
 from rlparity.runs.run_cell import configuration
 from rlparity.shipped_records.vouch import Finding
@@ -39,7 +38,7 @@ class Difference(Exception):
     """A row is not the one that the earlier training left; the message says which."""
 
 
-def train_again(cell: Cell, folder: Path, share: float) -> Finding:
+def retrain_part(cell: Cell, folder: Path, share: float) -> Finding:
     """Train the one seed of `cell` up to a `share` of its budget, beside the records in `folder`.
 
     It is the real cell, stopped early, because schedules depend on the budget. It goes on beyond the share
@@ -74,7 +73,7 @@ def _left(folder: Path, seed: int) -> tuple[dict[str, list[dict[str, Any]]], str
     """The rows of a seed in the order they came, and why it failed if it did."""
     rows = {}
     for kind in KINDS:
-        table = pq.read_table(folder / f"{kind}.parquet")
+        table = records.current(kind, pq.read_table(folder / f"{kind}.parquet"))
         rows[kind] = table.filter(pc.equal(table["seed"], seed)).to_pylist()
     run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     return rows, run["failed_seeds"].get(str(seed))
@@ -92,7 +91,7 @@ class Comparison:
     recorder: Recorder = field(init=False)
     compared: dict[str, int] = field(init=False)  # kind -> rows that were equal so far
     _updates: set[str] = field(default_factory=set)  # metrics that evaluations found
-    _looked: int = 0  # rows of `progress` that these were read from
+    _read: int = 0  # rows of `progress` that these were read from
 
     def __post_init__(self) -> None:
         self.recorder, self.compared = Recorder(self.cell), dict.fromkeys(KINDS, 0)
@@ -128,7 +127,7 @@ class Comparison:
 
     def _compare(self, kind: str) -> None:
         new = getattr(self.recorder, kind)[self.compared[kind] :]
-        for row in pa.Table.from_pylist(new, schema=SCHEMAS[kind]).to_pylist() if new else ():
+        for row in pa.Table.from_pylist(new, schema=records.SCHEMAS[kind]).to_pylist() if new else ():
             place = self.compared[kind]
             if place == len(self.left[kind]):
                 raise Difference(f"{_name(kind, row)} is not in the record")
@@ -136,8 +135,8 @@ class Comparison:
             self.compared[kind] += 1
 
     def _has_learned(self) -> bool:
-        new = self.recorder.progress[self._looked :]
-        self._looked += len(new)
+        new = self.recorder.progress[self._read :]
+        self._read += len(new)
         if found := [(row["metric"], row["value"]) for row in new if row["metric"] != CLOCK]:
             self._updates.add(repr(found))
         return self.cell.agent == NOTHING_TO_LEARN or len(self._updates) >= EVALUATIONS
@@ -153,7 +152,5 @@ def _check(kind: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> None:
 
 def _name(kind: str, row: Mapping[str, Any]) -> str:
     if kind == "episodes":
-        return f"the game that ended at environment step {row['env_step']:,}"
-    return (
-        f"{row['protocol']} game {row['episode']} of the evaluation at environment step {row['env_step']:,}"
-    )
+        return f"the episode that ended at environment step {row['env_step']:,}"
+    return f"{row['protocol']} episode {row['episode']} of the evaluation at environment step {row['env_step']:,}"
