@@ -20,6 +20,7 @@ from rlparity.errors import UserError, unknown
 
 NODES = 100_000  # that a file may have, aliases unfolded
 INTEGERS = 2**63  # beyond them no column of a record and no seed could hold a number
+AMBIGUOUS = re.compile("[-+]?0[0-9_]+|.*:.*|yes|no|on|off", re.IGNORECASE)  # YAML 1.1 and 1.2 differ
 TEMPLATE = "__use_yte__"  # the key by which Snakemake takes a file for a template
 
 
@@ -39,6 +40,12 @@ class _Loader(yaml.SafeLoader):
         except (ValueError, LookupError, ArithmeticError, AttributeError):
             kind = node.tag.rpartition(":")[2]
             raise _wrong(node, f"{short(repr(node.value))} is not of the kind {kind}") from None
+        if isinstance(found, int | float) and node.style is None and AMBIGUOUS.fullmatch(node.value):
+            raise _wrong(
+                node,
+                f"{short(node.value)} differs between YAML 1.1 and 1.2; write a decimal number, "
+                "true, false or quoted text",
+            )
         if isinstance(found, int) and abs(found) >= INTEGERS:
             raise _wrong(node, "a whole number that needs more than 64 bits")
         if isinstance(found, str) and any("\ud800" <= letter <= "\udfff" for letter in found):
