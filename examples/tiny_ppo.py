@@ -1,6 +1,6 @@
 """PPO for discrete actions in plain PyTorch, as somebody else might have written it. To validate it:
 
-rlparity validate tests/support/examples/tiny_ppo.py:TinyPPO --against sb3/ppo --suite cartpole
+rlparity validate examples/tiny_ppo.py:TinyPPO --against sb3/ppo --suite cartpole
 """
 
 import numpy as np
@@ -58,7 +58,7 @@ class TinyPPO:
 
     def step(self, env, action):
         obs, reward, ended, cut, _ = env.step(action)
-        if cut and not ended:  # a time limit ends the game, not the task
+        if cut and not ended:  # a time limit ends the episode, not the task
             with torch.no_grad():
                 reward += self.hp["gamma"] * self.value(torch.as_tensor(obs)).item()
         return env.reset()[0] if ended or cut else obs, np.float32(reward), np.float32(ended or cut)
