@@ -17,9 +17,9 @@ from rlparity.agents.continuous_control import sac, td3
 from rlparity.agents.policy_gradient import a2c, ppo
 from rlparity.agents.value_based import dqn
 from rlparity.buffers.replay import Replay, Rollout
-from rlparity.environments.action_scaling import Bounds
 from rlparity.environments.cartpole import CartPole
 from rlparity.errors import UserError
+from rlparity.nn.action_scaling import Bounds
 from rlparity.nn.distributions import categorical
 from rlparity.objectives import targets
 from rlparity.reporting.pages import lockstep as lockstep_page

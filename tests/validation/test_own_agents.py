@@ -15,9 +15,9 @@ from torch import Tensor
 from rlparity import seeding
 from rlparity.buffers.replay import Replay, Rollout
 from rlparity.environments import cartpole, episode_statistics, gymnasium_env
-from rlparity.environments.action_scaling import Bounds
 from rlparity.environments.normalization import Normalised
 from rlparity.nn import networks
+from rlparity.nn.action_scaling import Bounds
 from rlparity.objectives import targets
 from rlparity.training import object_state
 from rlparity.transitions import Step
