@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "src" / "rlparity"
-# a person's command shows what it measured, read back from the file
-SHOWS = {"bench": {"benchmark_page", "report"}}
 SHARED = {"cell", "errors", "records"}  # what both halves use
 COMMANDS = {"__main__", *(f"commands{room}" for room in ("", ".people", ".stages", ".validation"))}
 LIGHT = {  # start-up time matters: they run before every job
@@ -87,7 +85,7 @@ def reached(name: str, at_start: bool = True) -> set[str]:
         current = waiting.pop()
         if current not in seen and current in ROOMS:
             seen.add(current)
-            waiting += rooms_used(current, at_start) - SHOWS.get(current, set())
+            waiting += rooms_used(current, at_start)
     return seen
 
 
