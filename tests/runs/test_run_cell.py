@@ -55,7 +55,7 @@ def test_run_json_is_complete(finished):
     assert run["config"]["n_envs"] == 8 and run["config"]["normalize"] is False
     assert "gradient norms clipped" in run["departures"]
     assert {"python", "torch", "numpy", "gymnasium"} <= set(run["versions"])
-    assert set(run["hardware"]) >= {"cpu", "gpu", "cores", "threads", "machine"}
+    assert set(run["hardware"]) >= {"cpu", "instructions", "gpu", "cores", "threads", "machine"}
     assert run["hardware"]["threads"] == 1
     assert run["wall_time_s"] >= run["training_time_s"] + run["evaluation_time_s"] > 0
     assert run["steps_per_second"] == pytest.approx(2 * c.budget / run["training_time_s"])
