@@ -1,6 +1,7 @@
-"""Cells: a block of seeds each, trained or taken from the records that the reports carry.
+"""Train cells, each a block of seeds, or copy their records from the reports.
 
-What is interrupted goes on from its checkpoint folder, which is no output: Snakemake removes those of failed jobs.
+An interrupted cell resumes from its folder `checkpoint`. That folder is no output of the rule, because Snakemake
+removes outputs of failed jobs.
 """
 
 
