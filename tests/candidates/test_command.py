@@ -204,7 +204,7 @@ def test_modules_beside_the_program_are_found(tmp_path: Path) -> None:
         ("python 'learn.py {seed}", "is not a command (No closing quotation)"),
         ("python learn.py {seeds}", "unknown placeholder 'seeds'; choose from"),
         ("python learn.py", "has no {seed}: every seed would be the same run"),
-        ("python learn.py {seed", "write {{ and }} for braces of its own"),
+        ("python learn.py {seed", "write {{ and }} for literal braces"),
         ("python learn.py {seed}", None),
         ("python learn.py --json '{{\"seed\": {wide_seed}}}'", None),
     ],

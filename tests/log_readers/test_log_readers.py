@@ -255,7 +255,7 @@ def test_episodes_of_several_sub_environments_may_end_together(tmp_path: Path) -
 
 def test_more_returns_at_a_step_than_sub_environments_are_several_runs(tmp_path: Path) -> None:
     path = table(tmp_path / "log.csv", env_step=[10, 10, 95], episode_return=[1.0, 2.0, 3.0])
-    assert "2 returns at one environment step (10), but 1 sub-environments" in refused(path)
+    assert "2 returns at environment step 10, but 1 sub-environments" in refused(path)
 
 
 @pytest.mark.parametrize("name", ["table", "monitor", "concatenated"])

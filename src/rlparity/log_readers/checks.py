@@ -108,7 +108,7 @@ def _without_duplicates(series: Series, expected: Expected, notes: list[str]) ->
     if left > expected.n_envs:
         at = first[count > expected.n_envs][0]
         raise Refused(
-            f"{series.source}: {count.max()} returns at one environment step ({series.env_step[at]:.0f}), but "
+            f"{series.source}: {count.max()} returns at environment step {series.env_step[at]:.0f}, but "
             f"{expected.n_envs} sub-environments; are these several runs, or is n_envs another?"
         )
     notes.append(f"{len(rows) - len(unique)} duplicate rows dropped")

@@ -132,7 +132,8 @@ def mode(reading: Reading) -> str:
 def _same_policy(series: Series, reading: Reading, modes: Sequence[str]) -> None:
     if mode(reading) not in modes:
         raise Refused(
-            f"{series.source}: evaluations of the {mode(reading)} policy; the reference's are {', '.join(modes)}"
+            f"{series.source}: evaluations of the {mode(reading)} policy; "
+            f"the reference's are {', '.join(modes)}"
         )
 
 

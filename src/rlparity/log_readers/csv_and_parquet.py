@@ -17,8 +17,8 @@ from rlparity.log_readers.series import (
     Reading,
     Refused,
     Series,
-    refuse_running_means,
     numbers,
+    refuse_running_means,
 )
 
 NEEDED = ("env_step", "episode_return")

@@ -45,7 +45,8 @@ def of_entry(layer: str, cell: Cell) -> list[Check]:
     started = time.perf_counter()
     with process_group.folder() as books, process_group.folder() as work:
         into = books / "checks.json"
-        words = [sys.executable, "-m", "rlparity", "layer", "--asked", json.dumps(asked), "--into", str(into)]
+        words = [sys.executable, "-m", "rlparity", "layer"]
+        words += ["--request", json.dumps(asked), "--into", str(into)]
         variables = process_group.environment(base)
         try:
             process_group.run(words, work, books / "log", max(WHOLE_S, TIMES * limit), variables, None)
