@@ -91,9 +91,7 @@ def test_evaluations_have_all_episodes_and_the_mode_of_the_policy(tmp_path: Path
     path = tmp_path / "evaluations.npz"
     np.savez(path, timesteps=[50, 100], results=[[1.0, 2.0], [3.0, 4.0]], ep_lengths=[[1, 2], [3, 4]])
     logged = read(path)
-    assert [
-        (r["env_step"], r["episode"], r["protocol"], r["episode_return"]) for r in logged.evaluations
-    ] == [
+    assert [(r["env_step"], r["episode"], r["protocol"], r["value"]) for r in logged.evaluations] == [
         (50, 0, "deterministic", 1.0),
         (50, 1, "deterministic", 2.0),
         (100, 0, "deterministic", 3.0),
@@ -162,7 +160,7 @@ def test_evaluations_that_are_asked_for_are_read_beside_training(tmp_path: Path)
     assert len(found.episodes) == 2 and [row["env_step"] for row in found.evaluations] == [50, 100]
     scalars = events(tmp_path, "eval/mean_reward", [(50, 5.0), (100, 6.0)])
     by_tag = read(trained, scalars, tag="eval/mean_reward")
-    assert len(by_tag.episodes) == 2 and [row["episode_return"] for row in by_tag.evaluations] == [5.0, 6.0]
+    assert len(by_tag.episodes) == 2 and [row["value"] for row in by_tag.evaluations] == [5.0, 6.0]
 
 
 def test_unused_options_are_noted(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import re
 import sys
 from pathlib import Path
 
+from rlparity import registry
 from rlparity.environments import atari_ids
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
@@ -73,7 +74,7 @@ wildcard_constraints:
 
 
 cells = suite.columns()
-restored = {"sb3"} if suite.references == "shipped" else set()
+restored = set(registry.IMPLEMENTATIONS) - {"scratch"} if suite.references == "shipped" else set()
 trained = [name for name in suite.implementations if name not in restored]
 needed = {
     str(cell.folder): memory_needs.needed_mib(cell, suite.environments[cell.environment].info)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 
+from rlparity import registry
 from rlparity.errors import UserError
 from rlparity.provenance import host
 from rlparity.records import write_bytes
@@ -49,7 +50,7 @@ def _dry_runs(size: int) -> tuple[float, float]:
         "title": "Only planned",
         "environments": ["CartPole-v1"],
         "algorithms": ["ppo"],
-        "implementations": ["scratch", "sb3"],
+        "implementations": list(registry.IMPLEMENTATIONS),
         "seeds": list(range(max(size // 2, 1))),
         "budgets": {"default": 100_000},
     }

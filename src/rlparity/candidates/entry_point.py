@@ -24,7 +24,7 @@ from rlparity.provenance import source_code
 from rlparity.seeding import Streams
 from rlparity.suites import hyperparameters as settings
 from rlparity.training.evaluation import Evaluator
-from rlparity.training.recorder import OnEpisodes, Recorder, unwatched
+from rlparity.training.recorder import OnEpisodes, Recorder, ignore
 
 TIME_LIMIT_S = 600.0  # without a step, an action or an end; default of `candidate["time_limit_s"]`
 
@@ -68,7 +68,7 @@ def need_methods(made: Any) -> None:
 
 def run(
     cell: Cell,
-    on_episodes: OnEpisodes = unwatched,
+    on_episodes: OnEpisodes = ignore,
     evaluate: bool = True,
     recorder: Recorder | None = None,
 ) -> Recorder:
@@ -83,7 +83,7 @@ def run(
 def train(
     cell: Cell,
     factory: Factory,
-    on_episodes: OnEpisodes = unwatched,
+    on_episodes: OnEpisodes = ignore,
     evaluate: bool = True,
     recorder: Recorder | None = None,
 ) -> Recorder:

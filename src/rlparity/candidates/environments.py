@@ -22,9 +22,9 @@ from rlparity import registry
 from rlparity.cell import Cell
 from rlparity.environments.atari_presets import SIZE, STACK
 from rlparity.environments.gymnasium_env import make_single
-from rlparity.records import Episode
 from rlparity.seeding import Streams
 from rlparity.training.recorder import OnEpisodes, Recorder
+from rlparity.transitions import Episode
 
 TOLERANCE = 1e-5  # share of the range of actions, for those that were rounded to float32
 
@@ -45,7 +45,7 @@ def make(environment: str) -> gym.Env:
     """Make one sub-environment. Observations of Atari games are (4, 84, 84) bytes, the newest frame last."""
     if not environment.startswith("ALE/"):
         return make_single(environment)
-    module: Any = import_module(registry.reference_worlds(environment))
+    module: Any = import_module(registry.family(environment).reference)
     stacked = FrameStackObservation(module.make_single(environment), STACK, padding_type="zero")
     shown = spaces.Box(0, 255, (STACK, SIZE, SIZE), np.uint8)
     return TransformObservation(stacked, lambda frames: frames[..., 0], shown)
@@ -55,7 +55,7 @@ def _raw_reward(env: gym.Env, stopped: bool) -> tuple[float, bool]:
     """The raw reward of the last step of an Atari game, and whether the game is over; a lost life does not
     end it."""
     module: Any = import_module("rlparity.references.sb3_atari")
-    raw, over = module.paid(SimpleNamespace(envs=[env]), np.zeros(1), np.array([stopped]))
+    raw, over = module.raw(SimpleNamespace(envs=[env]), np.zeros(1), np.array([stopped]))
     return float(raw[0]), bool(over[0])
 
 

@@ -19,6 +19,7 @@ from rlparity.log_readers import csv_and_parquet, dopamine, sb3_monitor, tensorb
 from rlparity.log_readers import sb3_evaluations as evaluations
 from rlparity.log_readers.checks import Checked, Expected, check
 from rlparity.log_readers.series import EVALUATION, TRAINING, Reading, Refused, Series
+from rlparity.metrics import RETURN
 
 READERS: dict[str, Callable[[Sequence[Path], Reading], list[Series]]] = {
     "monitor": sb3_monitor.read,
@@ -142,18 +143,19 @@ def _rows(checked: Sequence[Checked], protocol: str) -> tuple[list[dict[str, Any
     evaluated: list[dict[str, Any]] = []
     for series, _ in checked:
         step, length = series.env_step.astype(int).tolist(), series.episode_length.astype(int).tolist()
-        results = [
-            {"episode_return": value, "episode_length": steps}
-            for value, steps in zip(series.episode_return.tolist(), length, strict=True)
-        ]
+        rows = zip(step, series.episode_return.tolist(), length, strict=True)
         if series.measure == TRAINING:
-            episodes = [{"env_step": at, **result} for at, result in zip(step, results, strict=True)]
+            episodes = [
+                {"env_step": at, "episode_return": value, "episode_length": steps}
+                for at, value, steps in rows
+            ]
         else:
             first = np.unique(series.env_step, return_index=True)[1]
             starts = first[np.searchsorted(series.env_step[first], series.env_step)]
             number = (np.arange(len(step)) - starts).tolist()
+            common = {"protocol": protocol, "metric": RETURN.name}
             evaluated = [
-                {"env_step": at, "episode": i, "protocol": protocol, **result}
-                for at, i, result in zip(step, number, results, strict=True)
+                {"env_step": at, "episode": i, **common, "value": value, "size": steps}
+                for i, (at, value, steps) in zip(number, rows, strict=True)
             ]
     return episodes, evaluated
