@@ -48,7 +48,7 @@ if restored:
         log:
             "results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/restore.log",
         wildcard_constraints:
-            implementation="|".join(restored),
+            implementation="|".join(sorted(restored)),
         conda:
             "../../environment.yml"
         shell:
