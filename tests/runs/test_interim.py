@@ -20,7 +20,7 @@ from rlparity.runs import interim, pending, run_cell
 from rlparity.shipped_records.restore import Shipped, choose, shipped
 from rlparity.suites import suite
 from rlparity.suites.suite import Suite
-from rlparity.training import loop as train
+from rlparity.training import run as training
 from rlparity.training.checkpointing import Checkpointer
 
 PUBLISHED = Path(__file__).parents[2] / "workflow" / "resources" / "published"
@@ -63,7 +63,7 @@ def interrupted(cell: Cell, folder: Path, at: int) -> None:
             raise Killed
 
     with pytest.raises(Killed):
-        train.run(cell, watch, checkpointer=Checkpointer(cell, folder / "checkpoint"))
+        training.run(cell, watch, checkpointer=Checkpointer(cell, folder / "checkpoint"))
 
 
 @pytest.fixture

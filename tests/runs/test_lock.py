@@ -15,6 +15,7 @@ import small
 
 from rlparity.errors import UserError
 from rlparity.runs import lock, run_cell
+from rlparity.training import run as training
 
 
 @pytest.fixture(autouse=True)
@@ -194,7 +195,7 @@ def test_a_cell_that_another_process_has_finished_is_not_retrained(
     cell = small.cell("random")
     first = run_cell.run_cell(cell, tmp_path)
     path = elsewhere(tmp_path)
-    monkeypatch.setattr(run_cell.train, "run", lambda *_, **__: pytest.fail("it was trained"))
+    monkeypatch.setattr(training, "run", lambda *_, **__: pytest.fail("it was trained"))
     assert run_cell.run_cell(cell, tmp_path, wait=lambda who: path.unlink()) == first
 
 
@@ -207,13 +208,13 @@ def test_a_cell_whose_trainer_died_meanwhile_is_trained(tmp_path: Path) -> None:
 def test_a_process_that_lost_its_claim_writes_no_record(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train = run_cell.train.run
+    train = training.run
 
     def losing(*arguments: Any, **options: Any) -> Any:
         mine(tmp_path).unlink()
         return train(*arguments, **options)
 
-    monkeypatch.setattr(run_cell.train, "run", losing)
+    monkeypatch.setattr(training, "run", losing)
     with pytest.raises(UserError, match="silent for too long"):
         run_cell.run_cell(small.cell("random"), tmp_path)
     assert not list(tmp_path.glob("*.parquet")) and not (tmp_path / "run.json").exists()

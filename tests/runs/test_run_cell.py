@@ -21,12 +21,10 @@ from small import cell
 
 from rlparity import records
 from rlparity.cell import Cell
-from rlparity.environments import metadata
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
 from rlparity.runs import pending, progress, run_cell
-from rlparity.training import checkpoint_files
-from rlparity.training import loop as train
+from rlparity.training import checkpoint_files, loop, recorder
 from rlparity.transitions import Episode
 
 ALWAYS = {
@@ -99,7 +97,7 @@ def interrupt(*_: object, **__: object) -> None:
 
 
 def test_a_run_that_stops_in_training_leaves_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(train, "loop", interrupt)
+    monkeypatch.setattr(loop, "loop", interrupt)
     with pytest.raises(Interrupted):
         run_cell.run_cell(cell("random"), tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {".lock"}
@@ -156,7 +154,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path):
 
 
 def test_a_failed_seed_is_named_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    class Recorder(train.Recorder):
+    class Recorder(recorder.Recorder):
         def __post_init__(self) -> None:
             super().__post_init__()
             self.fail(1, 64, "the loss was not finite")
@@ -310,7 +308,7 @@ def test_tensorboard_files_contain_episodes_evaluations_and_metrics(tmp_path: Pa
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     rows = pq.read_table(tmp_path / "evaluations.parquet").to_pylist()
-    first = [r["episode_return"] for r in rows if (r["env_step"], r["protocol"]) == (0, "deterministic")]
+    first = [r["value"] for r in rows if (r["env_step"], r["protocol"]) == (0, "deterministic")]
     scalars = events.Scalars("seed-3/evaluation/deterministic")
     assert scalars[0].value == pytest.approx(sum(first) / len(first))
     assert {"seed-3/episode_return", "seed-3/value_loss"} <= set(events.Tags()["scalars"])
@@ -334,8 +332,7 @@ def test_tensorboard_files_of_a_resumed_cell_have_no_duplicates(tmp_path: Path) 
 
 def test_a_cell_is_trained_by_the_code_of_its_fingerprint(tmp_path: Path) -> None:
     made = cell("random")
-    info = metadata.probe(made.environment)
-    current = dataclasses.replace(made, fingerprint=fingerprint.of(made, info.simulator, info.module))
+    current = dataclasses.replace(made, fingerprint=fingerprint.of(made))
     run_cell.check_code(current)
     edited = dataclasses.replace(current, fingerprint="0" * 16)
     pending.update([edited], tmp_path)
@@ -343,5 +340,8 @@ def test_a_cell_is_trained_by_the_code_of_its_fingerprint(tmp_path: Path) -> Non
     done = subprocess.run(
         [sys.executable, "-m", "rlparity", "cell", "--cell", str(file)], capture_output=True, text=True
     )
-    assert done.returncode == 2 and "the code or a package has changed since this was ordered" in done.stderr
+    assert (
+        done.returncode == 2
+        and "the code or a package has changed since this cell was planned" in done.stderr
+    )
     assert done.stderr.count("\n") == 1 and not list(file.parent.glob("*.parquet"))
