@@ -251,5 +251,5 @@ def test_logs_cost_no_training(tmp_path: Path) -> None:
 
 def test_orders_of_candidates_are_read_back(tmp_path: Path) -> None:
     made = mine(resolve(theirs=THEIRS))[0]
-    pending.place([made], tmp_path)
-    assert pending.read(tmp_path / made.folder / pending.ORDER) == made
+    pending.update([made], tmp_path)
+    assert pending.read(tmp_path / made.folder / pending.CELL_FILE) == made

@@ -339,7 +339,7 @@ def test_time_limits_of_layers(
     limits = []
 
     def run(words: list[str], where: Any, log: Any, limit_s: float, *_: Any) -> None:
-        limits.append((json.loads(words[words.index("--asked") + 1])["time_limit_s"], limit_s))
+        limits.append((json.loads(words[words.index("--request") + 1])["time_limit_s"], limit_s))
         raise process_group.Stopped("was stopped")
 
     monkeypatch.setattr(process_group, "run", run)
@@ -509,7 +509,7 @@ def test_finished_logs_from_end_to_end(
     assert f"statistics: {word} by training_auc in CartPole-v1" in lines[-3]
     assert lines[-1].endswith(f"(status {status})")
     page = (tmp_path / "reports" / "validate-old" / "index.html").read_text()
-    assert "Layers of validation" in page and "summed up from the lengths of games" in page
+    assert "Layers of validation" in page and "sums of the lengths of episodes" in page
     assert ET.parse(xml).getroot().find("testsuite[@name='statistics']") is not None
 
 

@@ -104,7 +104,7 @@ def train(cells: Sequence[Cell], results: Path, jobs: int, say: Say) -> list[str
     """Train what is not trained yet, and seeds of the candidate that failed: `jobs` cells at a time, each in
     a process of its own, finished logs in this one. Returns a line for each that broke in a way that is not
     the candidate's."""
-    waiting = pending.place(cells, results)
+    waiting = pending.update(cells, results)
     waiting += [cell for cell in cells if cell not in waiting and _failed(cell, results)]
     for cell in [cell for cell in waiting if cell.kind == "logs"]:
         waiting.remove(cell)
@@ -142,7 +142,7 @@ def _train(cell: Cell, results: Path) -> tuple[str, float]:
     folder, started = results / cell.folder, time.monotonic()
     with (folder / "train.log").open("wb") as log:
         done = subprocess.run(
-            [sys.executable, "-m", "rlparity", "cell", "--cell", str(folder / pending.ORDER)],
+            [sys.executable, "-m", "rlparity", "cell", "--cell", str(folder / pending.CELL_FILE)],
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             stdout=log,
             stderr=log,

@@ -174,6 +174,7 @@ def _answer(rows: pd.DataFrame) -> str:
     for name, part in _settings(rows):
         blocks = {who: _of(own, "scratch", BLOCK) for who, own in part.groupby("algorithm", sort=False)}
         known = {who: row.ratio_to_reference for who, row in blocks.items() if row is not None}
+        known = {who: ratio for who, ratio in known.items() if not math.isnan(ratio)}
         found = [f"{number(ratio)} times ({who})" for who, ratio in known.items()]
         if found:
             lead = f"{name}: with {BLOCK} seeds at once, the implementation from scratch takes {join(found)}"
@@ -192,8 +193,17 @@ def _headline(rows: pd.DataFrame) -> Table:
         reference, alone, block = _of(own, "sb3", 1), _of(own, "scratch", 1), _of(own, "scratch", BLOCK)
         line = [algorithm, *[name] * several, NONE if alone is None else number(alone.ratio_to_reference)]
         line += [NONE, NONE] if block is None else [_ratio(block), f"{number(block.peak_memory_mib)} MiB"]
-        cells.append([*line, NONE if reference is None else number(reference.steps_per_second)])
+        cells.append([*line, _beside(reference, alone, block)])
     return Table(head, cells, "throughput.csv", frozenset(range(1 + several, len(head))))
+
+
+def _beside(reference: Any, *ours: Any) -> str:
+    """The reference's rate in the rounds of these rows; in rows without one that of its own row."""
+    rates = [row.reference_steps_per_second for row in ours if row is not None]
+    rates = [rate for rate in rates if not math.isnan(rate)]
+    if not rates and reference is not None:
+        rates = [reference.steps_per_second]
+    return ", ".join(dict.fromkeys(map(number, rates))) or NONE
 
 
 def _ratio(row: Any) -> str:
@@ -206,6 +216,8 @@ def _measurements(rows: pd.DataFrame) -> Table:
     """All rows; the reference before the blocks, which grow."""
     head = ["environment", "algorithm", "implementation", "seeds", "steps/s", f"{TIMES} reference [min, max]"]
     head += ["time of the block, 1 seed = 1", "peak memory", "rounds", "steps per seed"]
+    beside = bool(rows.reference_steps_per_second.notna().any())
+    head += [f"{label('sb3')}, steps/s"] * beside
     counted = bool(rows.gflops.notna().any())
     head += ["GFLOP/s (machine's best)"] * counted
     cells = []
@@ -215,7 +227,8 @@ def _measurements(rows: pd.DataFrame) -> Table:
             line += [number(row.steps_per_second), NONE if row.implementation == "sb3" else _ratio(row)]
             line += [number(row.cost), f"{number(row.peak_memory_mib)} MiB"]
             achieved = [f"{number(row.gflops)} ({number(row.machine_gflops)})"] if row.gflops > 0 else [NONE]
-            cells.append([*line, whole(row.rounds), whole(row.budget), *achieved * counted])
+            line += [whole(row.rounds), whole(row.budget), *[number(row.reference_steps_per_second)] * beside]
+            cells.append([*line, *achieved * counted])
     return Table(head, cells, "throughput.csv", frozenset(range(3, len(head))))
 
 
