@@ -48,21 +48,38 @@ def commits(folder: Folder) -> list[str]:
 
 
 def vouched(folder: Folder) -> list[str]:
-    """For which records later sources were shown to make the same rows, by which commit, and how far."""
-    found: dict[str, list[int]] = {}
+    """How records made by other sources were shown to be valid, by which commits, and how many of them.
+
+    An entry of `vouched` in run.json has `env_step` where a seed was trained again up to that step, and
+    `by: same sources` where only the kind of fingerprint changed.
+    """
+    trained: dict[str, list[int]] = {}
+    unchanged: dict[str, int] = {}
     for run in folder.runs:
-        if entries := run.get("vouched"):
-            reached = 100 * entries[-1]["env_step"] // run["cell"]["budget"]
-            found.setdefault(str(entries[-1]["git"]["commit"])[:12], []).append(reached)
-    lines = []
-    for commit, reached in found.items():
+        entries = run.get("vouched", [])
+        compared = [entry for entry in entries if "env_step" in entry]
+        if compared:
+            share = 100 * compared[-1]["env_step"] // run["cell"]["budget"]
+            trained.setdefault(_commit(compared[-1]), []).append(share)
+        if entries and entries[-1] not in compared:
+            unchanged[_commit(entries[-1])] = unchanged.get(_commit(entries[-1]), 0) + 1
+    total, lines = len(folder.runs), []
+    for commit, reached in trained.items():
         low, high = min(reached), max(reached)
         part = f"{low} %" if low == high else f"{low} % to {high} %"
         lines.append(
-            f"{len(reached)} of {len(folder.runs)} records, by commit {commit}: "
+            f"{len(reached)} of {total} records, by commit {commit}: "
             f"of each kind one seed was trained again, to the same rows over the first {part} of its budget"
         )
+    lines += [
+        f"{count} of {total} records, by commit {commit}: another kind of fingerprint, of the same sources"
+        for commit, count in unchanged.items()
+    ]
     return lines
+
+
+def _commit(entry: Mapping[str, Any]) -> str:
+    return str(entry["git"]["commit"])[:12]
 
 
 def devices(folder: Folder) -> list[str]:
