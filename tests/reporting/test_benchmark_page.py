@@ -109,7 +109,7 @@ def test_page_and_twin_hold_all_measurements_and_how_they_were_made(folder: Path
 def test_figure_has_a_line_per_algorithm_and_the_reference_dashed(folder: Path) -> None:
     panels = re.findall(r'<svg class="panel".*?</svg>', (folder / "index.html").read_text(), flags=re.DOTALL)
     assert len(panels) == 2
-    for paint in ("var(--scratch)", "var(--spare-0)", "var(--spare-1)"):
+    for paint in ("var(--own)", "var(--spare-0)", "var(--spare-1)"):
         assert all(f"stroke: {paint}" in panel for panel in panels)
         styles = [re.findall(rf'style="([^"]*stroke: {re.escape(paint)}[^"]*)"', panel) for panel in panels]
         assert [any("dasharray" in style for style in found) for found in styles] == [True, False]

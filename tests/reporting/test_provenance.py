@@ -21,7 +21,7 @@ def test_both_kinds_of_vouchers_are_counted(tmp_path: Path) -> None:
     write_run(folder, ours, vouched=[UNCHANGED, TRAINED | {"env_step": 30_000}])
     write_run(folder, theirs, vouched=[UNCHANGED])
     assert provenance.vouched(Folder(folder)) == [
-        f"2 of 3 records, by commit {'a' * 12}: of each kind one seed was trained again, to the same rows over "
-        "the first 10 % to 30 % of its budget",
+        f"2 of 3 records, by commit {'a' * 12}: of each kind one seed was trained again, to the same rows "
+        "over the first 10 % to 30 % of its budget",
         f"2 of 3 records, by commit {'b' * 12}: another kind of fingerprint, of the same sources",
     ]

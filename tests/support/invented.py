@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rlparity.reporting.report_folder import COLUMNS, slug
+from rlparity.reporting.report_files import TABLES, required
+from rlparity.reporting.report_folder import slug
 
 TITLES = {"random": "Random agent", "reinforce": "REINFORCE", "a2c": "A2C", "ppo": "PPO", "dqn": "DQN"}
 VERDICTS = {"ppo": ("EQUIVALENT", 0.07, 3), "a2c": ("INCONCLUSIVE", 0.41, 14), "dqn": ("WORSE", 0.63, 21)}
@@ -134,7 +135,7 @@ def write_tables(path: Path, arms: list[tuple[str, str, str]], seeds: int, budge
     """Every CSV of a report folder, from learning curves that rise to a level of their own."""
     rng = np.random.default_rng(0)
     steps = np.linspace(0, budget, 21).astype(int)
-    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in COLUMNS}
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     for number, arm in enumerate(arms):
         keys = dict(zip(KEYS, arm, strict=True))
         rate = 0.0 if arm[1] == "random" else 0.15 + 0.1 * (number % 5)
@@ -148,8 +149,8 @@ def write_tables(path: Path, arms: list[tuple[str, str, str]], seeds: int, budge
         rows["cost"].append(keys | cost | dict.fromkeys(times, 6.1) | {"peak_memory_mib": 410.0})
         if arm[0] == "scratch" and ("sb3", *arm[1:]) in arms:
             verdict_rows(rows, keys, seeds)
-    for name, columns in COLUMNS.items():
-        pd.DataFrame(rows[name], columns=columns.split()).to_csv(path / f"{name}.csv", index=False)
+    for name in TABLES:
+        pd.DataFrame(rows[name], columns=required(name)).to_csv(path / f"{name}.csv", index=False)
 
 
 def arm_rows(
