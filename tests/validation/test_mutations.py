@@ -31,7 +31,7 @@ from rlparity.validation.mutations.mutation import Mutation, Patch, planted
 from rlparity.validation.plain_environments import cut
 
 pytestmark = pytest.mark.filterwarnings("ignore:std")  # of one number, which is P31
-DOCS = Path(__file__).parents[2] / "docs" / "mutations.md"
+DOCS = Path(__file__).parents[2] / "docs" / "method" / "mutations.md"
 ROUNDING = 1e-5  # of parameters of size 1, float32, after some updates
 BRIEF = Protocol(points=1, episodes=2, final_episodes=2)
 APART = {  # what no short training shows; each has a test of its own

@@ -24,7 +24,8 @@ from torch import Tensor, nn
 from rlparity.agents import base as agents
 from rlparity.cell import Cell
 from rlparity.environments.base import EnvSpec
-from rlparity.nn.networks import TRUNK, Network, Optimizer
+from rlparity.nn.networks import TRUNK, Network
+from rlparity.nn.optimizers import Optimizer
 from rlparity.references import sb3
 from rlparity.seeding import Streams
 from rlparity.suites import hyperparameters
@@ -248,7 +249,7 @@ def _double_agent(agent: Any) -> None:
     copies: dict[int, Network] = {}
     for name, part in vars(agent).items():
         if isinstance(part, Network):  # one network may have two names
-            twin = copies.get(id(part)) or part._twin(part.theta.detach().double())
+            twin = copies.get(id(part)) or part._view(part.theta.detach().double())
             copies[id(part)] = twin
             setattr(agent, name, twin)
     for part in vars(agent).values():

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rlparity.agents import base as agents
 from rlparity.environments import cartpole, gymnasium_env
-from rlparity.environments.normalization import Normalised
+from rlparity.environments.normalization import NormalizedEnv
 from rlparity.nn import networks
 from rlparity.nn.distributions import gaussian
 from rlparity.objectives import targets
@@ -161,7 +161,7 @@ def p12(patch: Patch) -> None:
         stopped = beside(now.last > 0, now.next_obs)
         return now._replace(next_obs=torch.where(stopped, raw.float(), now.next_obs))
 
-    patch.wrap(Normalised, "step", around)
+    patch.wrap(NormalizedEnv, "step", around)
 
 
 @bug(

@@ -18,7 +18,7 @@ from rlparity.errors import UserError
 from rlparity.shipped_records import restore
 from rlparity.suites import suite
 from rlparity.suites.suite import FLOOR, Suite
-from rlparity.training import loop as train
+from rlparity.training import run as train
 from rlparity.training.recorder import Recorder, State
 from rlparity.validation.sensitivity.plan import Statistics
 
@@ -98,7 +98,7 @@ def learn(file: Path, folder: Path) -> None:
 
     rows = Recorder(cell, keep)
     try:
-        train.run(cell, rows=rows)
+        train.run(cell, recorder=rows)
     except Enough:
         pass
     except Exception as error:

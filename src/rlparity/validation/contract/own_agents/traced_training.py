@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from unittest import mock
@@ -14,9 +14,11 @@ from torch import Tensor
 from rlparity.agents import base as agents
 from rlparity.cell import Cell
 from rlparity.environments import base as tasks
-from rlparity.records import Episode, Step
-from rlparity.training import loop as train
+from rlparity.environments.base import Role
+from rlparity.nn.networks import Network
+from rlparity.training import run as train
 from rlparity.training.recorder import Recorder
+from rlparity.transitions import Episode, Step
 
 POISON_AFTER = 10  # steps of the worlds
 
@@ -181,10 +183,10 @@ class WatchedAgent:
         value: Tensor = self._agent.critic("critic", obs)
         return value
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """The parameters."""
-        state: dict[str, Tensor] = self._agent.state_dict()
-        return state
+    def saved(self) -> Mapping[str, Network]:
+        """See `rlparity.agents.base.Agent`."""
+        networks: Mapping[str, Network] = self._agent.saved()
+        return networks
 
 
 def run(cell: Cell, evaluate: bool = True, closely: bool = False, poison: int | None = None) -> Log:
@@ -194,14 +196,14 @@ def run(cell: Cell, evaluate: bool = True, closely: bool = False, poison: int | 
     make: Callable[..., tasks.Env] = tasks.make
     build = agents.build
 
-    def make_watched(environment: str, seeds: Sequence[Sequence[int]]) -> Watched:
-        training = not log.tasks
-        log.tasks.append(Watched(make(environment, seeds), seeds, log, poison if training else None))
+    def make_watched(environment: str, seeds: Sequence[Sequence[int]], role: Role = "training") -> Watched:
+        poisoned = poison if role == "training" else None
+        log.tasks.append(Watched(make(environment, seeds, role), seeds, log, poisoned))
         return log.tasks[-1]
 
     def build_watched(*arguments: Any) -> WatchedAgent:
         log.agent = build(*arguments)
-        log.initial = {name: value.clone() for name, value in log.agent.state_dict().items()}
+        log.initial = {name: value.clone() for name, value in agents.state_dict(log.agent).items()}
         return WatchedAgent(log.agent, log, closely)
 
     with mock.patch.object(tasks, "make", make_watched), mock.patch.object(agents, "build", build_watched):
