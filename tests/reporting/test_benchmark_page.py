@@ -106,6 +106,22 @@ def test_page_and_twin_hold_all_measurements_and_how_they_were_made(folder: Path
     assert "\n\n\n" not in twin
 
 
+def test_rows_show_the_rate_of_the_reference_in_their_own_rounds(tmp_path: Path) -> None:
+    text = benchmark.render(invented(tmp_path, sizes=(1, 10), reference_steps_per_second=1_234.0))
+    assert [line.split()[-1] for line in text.splitlines()[1:4]] == ["1,234"] * 3
+    twin = (tmp_path / "README.md").read_text()
+    assert "| rounds | steps per seed | Stable-Baselines3, steps/s |" in twin
+    assert "| 16,384 | 1,234 |" in twin
+
+
+def test_a_block_without_a_ratio_is_no_answer(tmp_path: Path) -> None:
+    file = invented(tmp_path) / "throughput.csv"
+    rows = tables.read(file)
+    rows.loc[(rows.algorithm == "ppo") & (rows.seeds == 10), "ratio_to_reference"] = None
+    tables.write_csv(tmp_path, "throughput", rows)
+    assert "takes 8.8 times (a2c) and 4 times (dqn) as many" in benchmark.render(tmp_path)
+
+
 def test_figure_has_a_line_per_algorithm_and_the_reference_dashed(folder: Path) -> None:
     panels = re.findall(r'<svg class="panel".*?</svg>', (folder / "index.html").read_text(), flags=re.DOTALL)
     assert len(panels) == 2

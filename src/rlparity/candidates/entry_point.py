@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
-import gymnasium as gym
-import numpy as np
 from torch import Tensor
 
 from rlparity import registry
@@ -20,6 +17,7 @@ from rlparity.candidates import environments
 from rlparity.candidates.environments import BudgetSpent, Ended, Ledger, Misbehaved
 from rlparity.candidates.importing import bad_signature, load
 from rlparity.candidates.policy import Policy, ambient_randomness, blamed
+from rlparity.candidates.protocol import Candidate, Factory
 from rlparity.candidates.time_limit import Patience
 from rlparity.cell import Cell
 from rlparity.provenance import source_code
@@ -28,36 +26,7 @@ from rlparity.suites import hyperparameters as settings
 from rlparity.training.evaluation import Evaluator
 from rlparity.training.recorder import OnEpisodes, Recorder, ignore
 
-if TYPE_CHECKING:
-    from rlparity.training.checkpointing import Checkpointer
-
 TIME_LIMIT_S = 600.0  # without a step, an action or an end; `candidate["time_limit_s"]` of a cell
-
-
-class Candidate(Protocol):
-    """What `factory(observation_space, action_space, hyperparameters)` gives: an untrained learner.
-
-    It may have more: `episode_returns`, the returns of its training games as it has counted them itself;
-    `save(path)` and `load(path)`; and for update parity `update(batch, draws)`, `load_reference(state)` and
-    `reference_state()`, see `rlparity.validation.parity`.
-    """
-
-    def train(self, make_env: Callable[[int], gym.Env], seed: int, budget: int) -> None:
-        """Learn from `budget` environment steps, counted over all sub-environments.
-
-        `make_env(i)` gives sub-environment i, 0 and up, whose first `reset()` seeds it: leave `seed=` out.
-        All other randomness follows from `seed`. An environment's `step` ends training by an exception once
-        the budget is spent, and evaluates `act` in between.
-        """
-
-    def act(self, obs: np.ndarray, deterministic: bool) -> np.ndarray:
-        """Raw observations (E, *obs) -> actions (E,) integers, or (E, *action) floats in the task's units.
-
-        Learns nothing, and changes nothing that training depends on.
-        """
-
-
-Factory = Callable[[gym.Space, gym.Space, Mapping[str, Any]], Candidate]
 
 
 def hyperparameters(cell: Cell) -> dict[str, Any]:
@@ -98,7 +67,6 @@ def run(
     cell: Cell,
     watch: OnEpisodes = ignore,
     evaluate: bool = True,
-    checkpointer: Checkpointer | None = None,
     rows: Recorder | None = None,
 ) -> Recorder:
     """Train the one seed of a cell whose `candidate["entry"]` names a factory.
@@ -106,7 +74,6 @@ def run(
     `watch`, `evaluate` and `rows` are as in `train.run`. Whatever the candidate does wrong is the reason why
     its seed failed. UserError if there is no such factory.
     """
-    assert checkpointer is None, "a candidate's training cannot be saved"
     return train(cell, load(cell.candidate["entry"]), watch, evaluate, rows)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -15,9 +14,7 @@ from torch import Tensor
 from rlparity.candidates import environments
 from rlparity.candidates.environments import Misbehaved, bad_actions
 from rlparity.candidates.importing import told
-
-if TYPE_CHECKING:
-    from rlparity.candidates.entry_point import Candidate
+from rlparity.candidates.protocol import Candidate
 
 
 class Policy:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import signal
@@ -13,14 +12,16 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from rlparity.runs.parent_death import end_with_parent
+
 LOG_MIB = 64  # of output, after which a program is stopped
 POLL_S, GRACE_S = 0.1, 5.0
 UNSTARTED = "could not be started"  # how the reason begins where no program ran
-LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # cells run side by side
 
 
@@ -63,7 +64,7 @@ def run(
         try:
             process = subprocess.Popen(
                 words, cwd=where, env=variables, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                start_new_session=True, preexec_fn=_follow,
+                start_new_session=True, preexec_fn=partial(end_with_parent, signal.SIGKILL),
             )  # fmt: skip
         except OSError as error:
             raise Stopped(f"{UNSTARTED}: {words[0]}: {error.strerror}") from None
@@ -76,12 +77,6 @@ def run(
         raise Stopped(f"crashed by signal {name}{_last_words(log)}")
     if process.returncode:
         raise Stopped(f"ended with status {process.returncode}{_last_words(log)}")
-
-
-def _follow() -> None:
-    """In the program's process: end with the one that started it, however that ends."""
-    if LIBC is not None:
-        LIBC.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _watch(process: subprocess.Popen[bytes], log: Path, limit_s: float, pulse: Path | None) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 from rlparity.candidates import entry_point as candidate
 from rlparity.candidates import process_group
 from rlparity.candidates.command import expected
-from rlparity.candidates.entry_point import Factory
 from rlparity.candidates.environments import Misbehaved
 from rlparity.candidates.isolated import absolute
+from rlparity.candidates.protocol import Factory
 from rlparity.cell import Cell
 from rlparity.environments import metadata
 from rlparity.errors import UserError

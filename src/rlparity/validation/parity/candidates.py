@@ -1,6 +1,6 @@
 """Update parity of a candidate's own `update(batch, draws)`.
 
-A candidate (`rlparity.candidate.Candidate`) that wants its updates compared has three methods more:
+A candidate (`rlparity.candidates.protocol.Candidate`) that wants its updates compared has three methods more:
 
 `load_reference(state)` takes over parameters, and starts with a fresh optimiser. `state` holds tensors named
 as in `policy.state_dict()` of Stable-Baselines3's model (`mlp_extractor.policy_net.0.weight`,
@@ -42,6 +42,7 @@ import torch
 from torch import Tensor
 
 from rlparity.candidates import entry_point
+from rlparity.candidates.protocol import Factory
 from rlparity.cell import Cell
 from rlparity.validation.paired_models import PairedModels
 from rlparity.validation.parity.cases import BUDGET, Case
@@ -55,7 +56,7 @@ class Untold(Exception):
     """The candidate does not say what it must."""
 
 
-def build(factory: entry_point.Factory, case: Case, twins: PairedModels) -> Any:
+def build(factory: Factory, case: Case, twins: PairedModels) -> Any:
     """An untrained candidate with the hyper-parameters of a case."""
     cell = Cell("parity", "parity", "candidate", case.algorithm, case.algorithm, (0,), BUDGET, case.n_envs)
     options = entry_point.hyperparameters(

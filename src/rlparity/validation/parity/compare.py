@@ -13,7 +13,7 @@ from functools import partial
 
 import torch
 
-from rlparity.candidates.entry_point import Factory
+from rlparity.candidates.protocol import Factory
 from rlparity.validation.checks import Check, timed
 from rlparity.validation.paired_models import PairedModels, precision
 from rlparity.validation.parity import candidates

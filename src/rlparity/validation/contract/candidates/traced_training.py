@@ -12,7 +12,7 @@ import gymnasium as gym
 import numpy as np
 
 from rlparity.candidates import entry_point
-from rlparity.candidates.entry_point import Candidate, Factory
+from rlparity.candidates.protocol import Candidate, Factory
 from rlparity.cell import Cell
 from rlparity.training.recorder import OnEpisodes, Recorder, ignore
 from rlparity.transitions import Episode
@@ -98,7 +98,7 @@ class Spy(gym.Wrapper):
 
 
 class Spied:
-    """A candidate as the trainer sees it, whose environments are watched; see `candidate.Candidate`."""
+    """A candidate as the trainer sees it, whose environments are watched; see `protocol.Candidate`."""
 
     def __init__(self, made: Candidate, trace: Trace):
         self._made, self._trace = made, trace
