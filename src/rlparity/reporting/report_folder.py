@@ -206,6 +206,12 @@ class Folder:
         )
         return frame.loc[places.sort_values(by, kind="stable").index]
 
+    def threshold(self, measured: Measurement) -> float:
+        """The value at which the environment counts as solved, by its first metric; NaN if there is none."""
+        first = next(one for one in self.measurements if one.environment == measured.environment)
+        value = self.plan["environments"][measured.environment].get("threshold")
+        return math.nan if value is None or first.metric != measured.metric else float(value)
+
     def floor(self, measured: Measurement) -> float:
         """The value of what has learned nothing: a constant, or the mean final value of a configuration;
         NaN where the suite does not have that configuration."""

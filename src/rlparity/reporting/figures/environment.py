@@ -119,13 +119,12 @@ def _curves(folder: Folder, measured: Measurement, training: bool = False) -> Pa
 
 def _levels(folder: Folder, measured: Measurement) -> Iterator[tuple[float, str, Any]]:
     """Horizontal lines of a learning curve, where they are known: (level, label, dash)."""
-    threshold = folder.plan["environments"][measured.environment].get("threshold")
     floor = "random agent" if measured.metric.floor == RANDOM else "floor"
     levels = (
-        (threshold, "threshold", (0, (5, 2))),
+        (folder.threshold(measured), "threshold", (0, (5, 2))),
         (folder.floor(measured), floor, (0, (1.2, 1.8))),
     )
-    yield from (level for level in levels if level[0] is not None and math.isfinite(level[0]))
+    yield from (level for level in levels if math.isfinite(level[0]))
 
 
 def _short_numbers(axes: Axes, title: str, most: int) -> None:
@@ -195,7 +194,7 @@ def _here(table: pd.DataFrame, measured: Measurement) -> pd.DataFrame:
 
 
 def _profiles(folder: Folder, measured: Measurement) -> Panels | None:
-    """Performance profiles: the share of seeds whose final value exceeds tau."""
+    """Performance profiles: the share of seeds whose final value is better than tau."""
     panels = _panels(folder, measured, "profiles")
     if not panels:
         return None
@@ -208,6 +207,6 @@ def _profiles(folder: Folder, measured: Measurement) -> Panels | None:
         _short_numbers(axes, endpoint_title("final", measured.metric.name), 5)
         axes.set_ylim(-0.04, 1.04)
         axes.set_yticks([0, 0.5, 1], ["0", "½", "1"])
-        axes.set_ylabel("share of seeds above")
+        axes.set_ylabel(f"share of seeds {'above' if measured.metric.better > 0 else 'below'}")
     share(canvas.axes, "x")
     return canvas

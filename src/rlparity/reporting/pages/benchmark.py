@@ -41,8 +41,6 @@ def render(folder: Path) -> str:
     rows = tables.read(file)
     if rows.empty:
         raise UserError(f"{file}: holds no measurement; run rlparity bench")
-    if BESIDE not in rows:
-        rows[BESIDE] = math.nan
     named = rows.settings.isna() | (rows.settings == TUNED)
     rows["algorithm"] = rows.algorithm.where(named, rows.algorithm + ", " + rows.settings)
     rows = rows.assign(cost=_cost(rows))

@@ -30,7 +30,7 @@ CAPTION = (
 
 def render(report: Path, into: Path, draws: int = calibration.DRAWS) -> str:
     """Calibrate on the report of a suite and write the page below `into`; returns its answer."""
-    wrong, power = calibration.calibrate(report, into, draws)
+    wrong, power = (_with_metric(table) for table in calibration.calibrate(report, into, draws))
     figure = into / "figures" / "power.svg"
     figure.parent.mkdir(parents=True, exist_ok=True)
     with styled():
@@ -79,6 +79,11 @@ def render(report: Path, into: Path, draws: int = calibration.DRAWS) -> str:
     return f"{answer}\nreport: {sheet.render(into)}"
 
 
+def _with_metric(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with a metric in each row; rows without one are of returns."""
+    return table if "metric" in table else table.assign(metric=RETURN.name)
+
+
 def _pools(wrong: pd.DataFrame) -> str:
     sizes = wrong.groupby("algorithm", sort=False).pool.first()
     return "; ".join(f"{algorithm}: {size} seeds" for algorithm, size in sizes.items())
@@ -110,7 +115,7 @@ def _differences(wrong: pd.DataFrame) -> Table:
         [
             row.algorithm,
             whole(row.seeds),
-            _endpoint(row.endpoint),
+            _endpoint(row.endpoint, row.metric),
             f"{_share(row.different)} [{_share(row.ci_low)}, {_share(row.ci_high)}]",
             _share(row.unadjusted),
             _share(row.equivalent),
@@ -127,7 +132,7 @@ def _shifted(power: pd.DataFrame) -> Table:
     cells = [
         [
             row["algorithm"],
-            _endpoint(row["endpoint"]),
+            _endpoint(row["endpoint"], row["metric"]),
             percent(row["margin"]),
             whole(row["seeds"]),
             *(_share(row[name]) for name in numbers),
@@ -137,9 +142,9 @@ def _shifted(power: pd.DataFrame) -> Table:
     return Table(head, cells, "power.csv", frozenset(range(2, len(head))))
 
 
-def _endpoint(endpoint: str) -> str:
-    """An endpoint of the table in words; calibrated are scores of returns."""
-    return "at least one of the two" if endpoint == "either" else endpoint_title(endpoint, RETURN.name)
+def _endpoint(endpoint: str, metric: str) -> str:
+    """An endpoint of the tables in words."""
+    return "at least one of the two" if endpoint == "either" else endpoint_title(endpoint, metric)
 
 
 def _share(value: float) -> str:
@@ -148,7 +153,7 @@ def _share(value: float) -> str:
 
 def _power(power: pd.DataFrame) -> Panels:
     """A panel per algorithm and endpoint, a line per margin."""
-    groups = list(power.groupby(["algorithm", "endpoint"], sort=False))
+    groups = list(power.groupby(["algorithm", "metric", "endpoint"], sort=False))
     canvas = Panels(
         "Power of the equivalence test",
         len(groups),
@@ -157,11 +162,11 @@ def _power(power: pd.DataFrame) -> Panels:
         (52, 14, 36, 26),
         [line_entry("by the formula", DOTTED)],
     )
-    for axes, ((algorithm, endpoint), rows) in zip(canvas.axes, groups, strict=True):
+    for axes, ((algorithm, metric, endpoint), rows) in zip(canvas.axes, groups, strict=True):
         for shade, (_, line) in zip(SHADES, rows.groupby("margin"), strict=False):
             axes.plot(line.seeds, line.equivalent, color=shade, linewidth=1.8, zorder=3)
             axes.plot(line.seeds, line.planned, color=shade, linewidth=1.1, linestyle=DOTTED, zorder=2)
-        _label(axes, f"{algorithm}, {_endpoint(str(endpoint))}", rows)
+        _label(axes, f"{algorithm}, {_endpoint(str(endpoint), str(metric))}", rows)
     return canvas
 
 

@@ -23,6 +23,7 @@ BADGES = {  # verdict -> (class of the badge, sign): never colour alone
     "BETTER": ("better", "▲"),
     "WORSE": ("bad", "▼"),
     "INCONCLUSIVE": ("open", "?"),
+    "NO VERDICT": ("open", "\N{EN DASH}"),
     "REPLICATED": ("good", "✓"),
     "NOT REPLICATED": ("bad", "✗"),
     "NOT COMPARABLE": ("open", "\N{EN DASH}"),

@@ -12,6 +12,7 @@ from rlparity.reporting.pages.suite.tables import badge, primary
 from rlparity.reporting.report_folder import Folder
 
 NO_REFERENCE = "This suite pairs no implementation with a reference: it reports scores, and gives no verdict."
+UNDECIDED = ("INCONCLUSIVE", "NO VERDICT")
 
 
 def answer(folder: Folder) -> list[str]:
@@ -25,7 +26,7 @@ def answer(folder: Folder) -> list[str]:
     for word, phrase in (("WORSE", "Significantly worse"), ("BETTER", "Significantly better")):
         if (words == word).any():
             text.append(f"{phrase}: {_pairs(folder, rows[words == word])}.")
-    notes = pd.Series([badge.note for badge in badges], index=rows.index)[words == "INCONCLUSIVE"]
+    notes = pd.Series([badge.note for badge in badges], index=rows.index)[words.isin(UNDECIDED)]
     for note in dict.fromkeys(notes):
         text.append(_undecided(folder, rows.loc[notes.index[notes == note]], note))
     return [*text, *_against_plain(folder), *against_papers(folder)]
@@ -39,10 +40,16 @@ def _lead(folder: Folder, rows: pd.DataFrame, match: pd.DataFrame) -> str:
     if len(rows) == 1:
         subject = "The implementation is shown" if len(match) else "The implementation is not shown"
     ends = join(dict.fromkeys(endpoint_title(row.endpoint, row.metric) for row in rows.itertuples()))
-    within = f"within the margin of {percent(folder.plan.get('margin'))}, by the {ends}"
+    within = f"within the margin of {margins(folder)}, by the {ends}"
     return f"{subject} to match the reference {within}" + (
         f": {_pairs(folder, match)}." if len(match) else "."
     )
+
+
+def margins(folder: Folder) -> str:
+    """The margins of the verdicts, in per cent; of the suite where there are no verdicts."""
+    found = folder.tables["verdicts"].margin.dropna().sort_values()
+    return join(dict.fromkeys(map(percent, found))) or percent(folder.plan.get("margin"))
 
 
 def _undecided(folder: Folder, rows: pd.DataFrame, note: str) -> str:

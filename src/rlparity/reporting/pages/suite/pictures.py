@@ -42,7 +42,9 @@ def words(folder: Folder, measured: Measurement | None = None) -> Any:
     """Captions and definitions for one measurement, or for the suite."""
     metrics = [one.metric for one in ([measured] if measured else folder.measurements)]
     floor = "the random agent" if all(one.floor == RANDOM for one in metrics) else "the floor"
-    return prose("report", metric=measured.metric.name if measured else folder.quantity, floor=floor)
+    beyond = "exceeds" if all(one.better > 0 for one in metrics) else "is below"
+    metric = measured.metric.name if measured else folder.quantity
+    return prose("report", metric=metric, floor=floor, beyond=beyond)
 
 
 def _key(folder: Folder, kind: str) -> Iterator[KeyEntry]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rlparity.errors import UserError
-from rlparity.reporting.formatting import NONE, bind, join, percent
+from rlparity.reporting.formatting import NONE, bind, join
 from rlparity.reporting.pages import validation
 from rlparity.reporting.pages.elements import Badge, Table, templates, write
 from rlparity.reporting.pages.provenance import (
@@ -26,7 +26,7 @@ from rlparity.reporting.pages.provenance import (
     seeds_each,
 )
 from rlparity.reporting.pages.suite import atari, published, tables
-from rlparity.reporting.pages.suite.answer import against_papers, answer, counts
+from rlparity.reporting.pages.suite.answer import against_papers, answer, counts, margins
 from rlparity.reporting.pages.suite.films import gallery
 from rlparity.reporting.pages.suite.pictures import pictures, words
 from rlparity.reporting.report_folder import RANDOM, Folder
@@ -92,7 +92,7 @@ def _view(folder: Folder, stale: int) -> dict[str, Any]:
         "stale": _stale(folder, stale),
         "train_again": f"rlparity run {plan['name']}",
         "unfinished": failed_seeds(folder, unfinished=True),
-        "margin": percent(plan.get("margin")),
+        "margin": margins(folder),
         "quantity": folder.quantity,
         "answer": bind(" ".join(answer(folder))),
         "counts": counts(folder),

@@ -45,8 +45,11 @@ def verdicts(folder: Folder) -> Table:
 def _where(folder: Folder, row: Any = None) -> list[Any]:
     """The head of the first columns, or their cells in a row: the environment, and the metric where a suite
     has others than the return."""
-    columns = ["environment", *["metric"] * (folder.quantity != RETURN.name)]
-    return columns if row is None else [getattr(row, name) for name in columns]
+    several = folder.quantity != RETURN.name
+    if row is None:
+        return ["environment", *["metric"] * several]
+    metric = folder.measurement(row).metric
+    return [row.environment, *[metric.name + " (lower is better)" * (metric.better < 0)] * several]
 
 
 def _last(head: Sequence[str], count: int) -> frozenset[int]:
