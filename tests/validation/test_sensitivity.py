@@ -372,7 +372,7 @@ def test_the_matrix(page: tuple[str, Path]) -> None:
 def test_the_page_counts(page: tuple[str, Path]) -> None:
     answer, folder = page
     assert answer.startswith(
-        "2 of 3 planted bugs (66.7 %) are caught by some layer. Of 1 refactorings no layer alarms. "
+        "2 of 3 planted bugs (66.7 %) are caught by some layer. Of 1 refactorings none raises an alarm. "
         "1 of 1 harmless differences are named by parity. 1 of 10 trials were not run."
     )
     text = (folder / "README.md").read_text()
