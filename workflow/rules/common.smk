@@ -12,11 +12,11 @@ from rlparity.environments import atari_ids as arcade
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
 from rlparity.runs import pending as orders
-from rlparity.suites import cost
 from rlparity.suites import memory_needs as needs
 from rlparity.suites import suite as suites
+from rlparity.suites.costs import cost
+from rlparity.suites.costs.speeds import Speeds
 from rlparity.suites.hyperparameters import library, put_command_on_path
-from rlparity.suites.speeds import Rates
 
 QUEUED_MIN = 3  # after its time limit a job has a minute for a checkpoint, and some for its records
 
@@ -77,7 +77,7 @@ needed = {
     str(cell.folder): needs.needed_mib(cell, suite.environments[cell.environment].info)
     for cell in suite.cells
 }
-rates = Rates(Path("reports"))
+rates = Speeds(Path("reports"))
 minutes = {str(cell.folder): cost.minutes_allowed(cell, rates) for cell in suite.cells}
 if "mem_mb" not in workflow.global_resources and not elsewhere:
     workflow.register_resource("mem_mb", needs.machine_bytes() // 2**20)

@@ -168,6 +168,7 @@ class Folder:
     def arms(self, environment: str, algorithm: str) -> list[Arm]:
         """Who shares a panel: every implementation of the configuration, and the one it is judged against."""
         reference = self.plan["algorithms"].get(algorithm, {}).get("reference") or algorithm
+        reference = reference["algorithm"] if isinstance(reference, dict) else reference
         arms = [(who, reference if who == "sb3" else algorithm) for who in self.implementations]
         seen = self._parts["curves"].keys() | self._parts["scores"].keys()
         return [arm for arm in arms if (environment, *arm) in seen]
