@@ -74,6 +74,9 @@ class Folder:
         missing = [key for key in ("name", "algorithms", "environments") if key not in plan]
         if missing:
             raise UserError(f"{file}: lacks {', '.join(missing)}")
+        for about in plan["algorithms"].values():
+            if isinstance(about.get("reference"), dict):
+                about["reference"] = about["reference"]["algorithm"]
         return plan
 
     @cached_property
@@ -168,7 +171,6 @@ class Folder:
     def arms(self, environment: str, algorithm: str) -> list[Arm]:
         """Who shares a panel: every implementation of the configuration, and the one it is judged against."""
         reference = self.plan["algorithms"].get(algorithm, {}).get("reference") or algorithm
-        reference = reference["algorithm"] if isinstance(reference, dict) else reference
         arms = [(who, reference if who == "sb3" else algorithm) for who in self.implementations]
         seen = self._parts["curves"].keys() | self._parts["scores"].keys()
         return [arm for arm in arms if (environment, *arm) in seen]
