@@ -17,8 +17,9 @@ from rlparity.errors import UserError
 from rlparity.provenance import candidate_files, fingerprint
 from rlparity.runs import pending
 from rlparity.shipped_records import vouch
-from rlparity.suites import cost, hyperparameters, suite
-from rlparity.suites.speeds import Speeds
+from rlparity.suites import hyperparameters, suite
+from rlparity.suites.costs import cost
+from rlparity.suites.costs.speeds import Speeds
 from rlparity.validation import request
 
 ROOT = Path(__file__).parents[2]

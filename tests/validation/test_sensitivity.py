@@ -228,8 +228,8 @@ def learning(seeds: int, rng: np.random.Generator, top: float = 100.0, noise: fl
     return top * rise + 5 * rng.normal(size=seeds) + noise * rng.normal(size=(POINTS + 1, seeds))
 
 
-def arm(returns: np.ndarray) -> sequential_tests.Arm:
-    return sequential_tests.Arm(
+def arm(returns: np.ndarray) -> sequential_tests.Curves:
+    return sequential_tests.Curves(
         pd.DataFrame(returns, index=[k * BUDGET // POINTS for k in range(POINTS + 1)])
     )
 

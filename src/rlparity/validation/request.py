@@ -159,9 +159,7 @@ def resolve(asked: Request, changes: Mapping[str, Any]) -> Suite:
         place["algorithms"] = [FLOOR, asked.against]
         if "seeds" in changes:
             place.pop("seeds", None)
-    title = (
-        f"{asked.called} against {REFERENCE}/{hyperparameters.library().algorithms[asked.against].reference}"
-    )
+    title = f"{asked.called} against {hyperparameters.library().algorithms[asked.against].reference}"
     brought = {**asked.candidate, "against": asked.against}
     return suite.resolve(
         {
