@@ -11,8 +11,9 @@ import torch
 from snow import Snow
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from rlparity.validation import paired_models
-from rlparity.validation.paired_models import COUNTERPARTS, PairedModels, difference
+from rlparity.validation import double_precision, paired_models
+from rlparity.validation.counterparts import COUNTERPARTS
+from rlparity.validation.paired_models import PairedModels, difference
 from rlparity.validation.parity import cases, environments
 
 SMALL: dict[str, Any] = {"net_arch": (8, 6)}
@@ -55,7 +56,7 @@ def test_networks_that_see_images_have_twins(algorithm: str):
 def test_both_answer_alike_in_doubles():
     made = pair("ppo")
     obs = torch.randn(1, 5, 3, dtype=torch.float64)
-    with paired_models.precision(torch.float64), torch.no_grad():
+    with double_precision.precision(torch.float64), torch.no_grad():
         value = made.model.policy.predict_values(obs[0]).flatten()
     assert value.dtype == torch.float64
     assert torch.allclose(made.agent.value(obs)[0], value, rtol=1e-14, atol=1e-15)
@@ -65,7 +66,7 @@ def test_optimisers_move_the_parameters_in_doubles():
     made = pair("sac", tau=0.5)
     names = ("log_ent_coef", "actor.mu.bias", "critic.qf1.4.bias", "critic_target.qf0.4.bias")
     before = {name: made.theirs()[name].detach().clone() for name in names}
-    with paired_models.precision(torch.float64):
+    with double_precision.precision(torch.float64):
         made.model.learn(6)
     assert all((made.theirs()[name] != x).all() for name, x in before.items())
     assert made.model.log_ent_coef.dtype == torch.float64
@@ -73,7 +74,7 @@ def test_optimisers_move_the_parameters_in_doubles():
 
 def test_rollouts_are_kept_in_doubles():
     made = pair("a2c", n_steps=3)
-    with paired_models.precision(torch.float64):
+    with double_precision.precision(torch.float64):
         made.model.learn(6)
     buffer = made.model.rollout_buffer
     assert {buffer.rewards.dtype, buffer.values.dtype, buffer.advantages.dtype} == {np.dtype(np.float64)}

@@ -24,9 +24,8 @@ from rlparity.records import write, write_bytes
 from rlparity.reporting.pages import validation
 from rlparity.suites import hyperparameters, suite
 from rlparity.validation import junit, quick_layers, request, statistics, validate
-from rlparity.validation.checks import Check
+from rlparity.validation.checks import Check, NotRun
 from rlparity.validation.contract.candidates import command as contract_command
-from rlparity.validation.quick_layers import NotRun
 from rlparity.validation.request import Request
 from rlparity.validation.statistics import Verdict
 from rlparity.validation.validate import Findings

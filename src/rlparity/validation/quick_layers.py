@@ -19,13 +19,9 @@ from rlparity.errors import UserError
 from rlparity.log_readers import convert as logs
 from rlparity.log_readers import seeds
 from rlparity.log_readers.series import Reading, Refused
-from rlparity.validation.checks import TIME_LIMIT_S, Check
+from rlparity.validation.checks import TIME_LIMIT_S, Check, NotRun, duplicates
 
 WHOLE_S, TIMES = 600.0, 10  # for a whole layer: at least so long, and so many times that limit
-
-
-class NotRun(Exception):
-    """A layer could not be run; the message says why, in one line."""
 
 
 def of_entry(layer: str, cell: Cell) -> list[Check]:
@@ -119,15 +115,5 @@ def of_logs(cells: list[Cell]) -> list[Check]:
     detail = "; ".join(problems) or f"{len(read)} seeds, {games:,} returns"
     seconds = time.perf_counter() - started
     first = Check("contract", f"logs of {environment} can be compared", not problems, detail, seconds)
-    copies = copied({seed: (one.episodes, one.evaluations) for seed, one in read.items()})
+    copies = duplicates({seed: (one.episodes, one.evaluations) for seed, one in read.items()})
     return [first, Check("contract", f"seeds of {environment} differ", not copies, copies)]
-
-
-def copied(rows: dict[int, object]) -> str:
-    """Seeds whose rows are those of another; empty if there are none."""
-    first: dict[str, int] = {}
-    same = []
-    for seed, content in rows.items():
-        other = first.setdefault(json.dumps(content), seed)
-        same += [f"seed {seed} has the rows of seed {other}"] if other != seed else []
-    return "; ".join(same)

@@ -15,9 +15,8 @@ from rlparity.errors import UserError
 from rlparity.records import write_bytes
 from rlparity.suites.suite import Suite
 from rlparity.validation import quick_layers, request, statistics
-from rlparity.validation.checks import Check
+from rlparity.validation.checks import Check, NotRun
 from rlparity.validation.contract.candidates import command
-from rlparity.validation.quick_layers import NotRun
 from rlparity.validation.request import BROUGHT, REFERENCE, Request
 from rlparity.validation.statistics import GOOD, Say, Verdict
 

@@ -12,7 +12,7 @@ import torch
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from rlparity.validation import paired_models
-from rlparity.validation.paired_models import precision
+from rlparity.validation.double_precision import precision
 from rlparity.validation.parity import compare as parity
 from rlparity.validation.parity.recording import rollouts
 from rlparity.validation.parity.recording.inputs import Recording

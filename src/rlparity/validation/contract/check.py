@@ -20,7 +20,7 @@ from rlparity.environments import metadata
 from rlparity.errors import UserError, unknown
 from rlparity.suites import hyperparameters as settings
 from rlparity.suites.hyperparameters import Algorithm
-from rlparity.validation.checks import TIME_LIMIT_S, Check, timed
+from rlparity.validation.checks import TIME_LIMIT_S, Answer, Check, timed
 from rlparity.validation.contract.candidates import entry_point as candidate_contract
 from rlparity.validation.contract.candidates import traced_training
 from rlparity.validation.contract.own_agents import check as contract_agent
@@ -40,7 +40,6 @@ BRIEF = {  # the most of what makes learning begin late or take long
     "buffer_size": 10_000,
     "target_update_interval": 100,
 }
-Answer = tuple[bool, str]
 NOT_APPLICABLE = (True, "not applicable")
 
 

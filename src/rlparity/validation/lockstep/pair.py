@@ -15,7 +15,7 @@ from rlparity.cell import Cell
 from rlparity.environments import base as tasks
 from rlparity.records import Step
 from rlparity.seeding import Streams
-from rlparity.validation import paired_models
+from rlparity.validation import double_precision, paired_models
 from rlparity.validation.lockstep import environments, random_draws
 from rlparity.validation.lockstep.batches import Batches
 from rlparity.validation.lockstep.cases import Case
@@ -87,7 +87,7 @@ class Pair:
         """Let SB3 learn and ours follow, until the budget is spent."""
         self.model.env.venv._seeds = list(self._seeds[0])
         with ExitStack() as stack:
-            stack.enter_context(paired_models.precision(torch.float64))
+            stack.enter_context(double_precision.precision(torch.float64))
             stack.enter_context(environments.time_limit(self.case))
             stack.enter_context(random_draws.given())
             stack.callback(self.model.env.close)

@@ -9,14 +9,16 @@ from rlparity.validation.mutations import (
     dqn,
     environments_and_evaluation,
     harmless,
+    ppo,
     refactorings,
-    rollout_and_ppo,
+    rollouts,
     seed_axis,
 )
 from rlparity.validation.mutations.mutation import Mutation
 
 ROOMS = (
-    rollout_and_ppo,
+    rollouts,
+    ppo,
     a2c_and_trpo,
     dqn,
     continuous,

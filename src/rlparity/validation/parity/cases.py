@@ -7,24 +7,18 @@ gradients are longer than allowed, episodes end and are cut within every rollout
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
-from unittest import mock
 
-import sb3_contrib.trpo.trpo as sb3_trpo
 import torch
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
-from stable_baselines3.dqn import dqn as sb3_dqn
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 from rlparity.errors import unknown
 from rlparity.suites import hyperparameters
 from rlparity.validation import paired_models as twins
 from rlparity.validation.paired_models import PairedModels
-from rlparity.validation.parity import environments
+from rlparity.validation.parity import environments, sb3_variants
 from rlparity.validation.parity.recording.inputs import ON_POLICY
 
 Patched = Callable[[PairedModels], AbstractContextManager[Any]]
@@ -58,51 +52,6 @@ class Case:
         if self.normalize:
             worlds = VecNormalize(worlds, gamma=self.options.get("gamma", 0.99))
         return twins.make(self.algorithm, worlds, self.options, dtype, BUDGET, seed, self.own)
-
-
-class DoubleTarget:
-    """In place of SB3's target network: Q'(s, a) where the online network finds a best, else nothing, so that
-    the maximum over actions is Q'(s, argmax Q(s, .)): van Hasselt et al. 2016, eq. 4."""
-
-    def __init__(self, online: Any, target: nn.Module):
-        self._online, self._target = online, target
-
-    def __call__(self, obs: Tensor) -> Tensor:
-        best = F.one_hot(self._online(obs).argmax(1), int(self._online.action_space.n)).bool()
-        found: Tensor = self._target(obs).masked_fill(~best, -torch.inf)
-        return found
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        """Of the target network, which goes on following."""
-        return self._target.parameters()
-
-
-@contextmanager
-def double_q(twins: PairedModels) -> Iterator[None]:
-    """SB3's DQN with the targets of double Q-learning."""
-    model = twins.model
-    with mock.patch.object(model, "q_net_target", DoubleTarget(model.q_net, model.q_net_target)):
-        yield
-
-
-@contextmanager
-def summed_divergence(twins: PairedModels) -> Iterator[None]:
-    """sb3-contrib's TRPO with KL summed over the components of an action, as it is defined; left alone, it
-    averages over them."""
-
-    def kl_divergence(p: Any, q: Any) -> Tensor:
-        found: Tensor = torch.distributions.kl_divergence(p.distribution, q.distribution)
-        return found.sum(-1)
-
-    with mock.patch.object(sb3_trpo, "kl_divergence", kl_divergence):
-        yield
-
-
-@contextmanager
-def squared_loss(twins: PairedModels) -> Iterator[None]:
-    """SB3's DQN with the mean squared error in place of Huber's loss."""
-    with mock.patch.object(sb3_dqn, "F", SimpleNamespace(smooth_l1_loss=F.mse_loss)):
-        yield
 
 
 A2C = {"n_steps": 8}
@@ -170,7 +119,7 @@ def _trpo() -> Iterator[Case]:
         short,
         {"kl_components": "sum"},
         continuous=True,
-        patched=summed_divergence,
+        patched=sb3_variants.summed_divergence,
     )
     options = {**damped, "sub_sampling_factor": 3, "normalize_advantage": False}
     yield Case("trpo", "sub-sampling, advantages not normalised", options)
@@ -184,8 +133,8 @@ def _q_learners() -> Iterator[Case]:
     yield Case("dqn", "bursts of updates", {**DQN, "train_freq": 4, "gradient_steps": 3})
     yield Case("dqn", "one target network for long", {**DQN, "target_update_interval": 10_000, "gamma": 0.9})
     yield Case("dqn", "three-step returns", {**DQN, "n_steps": 3})
-    yield Case("dqn", "MSE (patched into SB3)", DQN, {"loss": "mse"}, patched=squared_loss)
-    yield Case("dqn", "double (patched into SB3)", DQN, {"double_q": True}, patched=double_q)
+    yield Case("dqn", "MSE (patched into SB3)", DQN, {"loss": "mse"}, patched=sb3_variants.squared_loss)
+    yield Case("dqn", "double (patched into SB3)", DQN, {"double_q": True}, patched=sb3_variants.double_q)
     quantiles = {**DQN, "n_quantiles": 16}  # a power of two: sb3-contrib's midpoints are float32
     yield Case("qrdqn", "default", quantiles)
     yield Case(

@@ -15,7 +15,8 @@ import torch
 
 from rlparity.candidates.entry_point import Factory
 from rlparity.validation.checks import Check, timed
-from rlparity.validation.paired_models import PairedModels, precision
+from rlparity.validation.double_precision import precision
+from rlparity.validation.paired_models import PairedModels
 from rlparity.validation.parity import candidates
 from rlparity.validation.parity import cases as parity_cases
 from rlparity.validation.parity.cases import Case

@@ -12,8 +12,7 @@ from rlparity.candidates import command, process_group
 from rlparity.cell import Cell
 from rlparity.environments import metadata
 from rlparity.training.recorder import Recorder
-from rlparity.validation.checks import Check
-from rlparity.validation.quick_layers import NotRun, copied
+from rlparity.validation.checks import Check, NotRun, duplicates
 
 LEAST, MOST = 2048, 16_384  # steps of a run
 
@@ -40,7 +39,7 @@ def check(cell: Cell, jobs: int = 2) -> list[Check]:
     games = len(made[0].episodes), len(made[0].evaluations)
     detail = f"{brief.budget:,} steps, {games[0]} games in training and {games[1]} in evaluations"
     unseeded = [[{**row, "seed": 0} for part in one for row in part] for one in said]
-    other = copied({0: unseeded[0], 1: unseeded[2]})
+    other = duplicates({0: unseeded[0], 1: unseeded[2]})
     same = said[0] == said[1]
     return [
         Check("contract", name, True, detail, seconds),

@@ -17,11 +17,11 @@ from rlparity.candidates.entry_point import Candidate, Factory
 from rlparity.candidates.environments import Misbehaved, bad_actions
 from rlparity.candidates.policy import ambient_randomness
 from rlparity.cell import Cell
+from rlparity.validation.checks import Answer
 from rlparity.validation.contract.candidates import traced_training
 from rlparity.validation.contract.candidates.traced_training import Trace, World, silence
 from rlparity.validation.plain_environments import is_atari, replay, starts_vary
 
-Answer = tuple[bool, str]
 LOOK = 300  # steps of those seeds of which only the beginning is looked at
 
 

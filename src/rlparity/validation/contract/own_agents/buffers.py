@@ -12,9 +12,9 @@ from torch import Tensor
 from rlparity.buffers.replay import Replay, Trajectory
 from rlparity.records import Step
 from rlparity.training import object_state
+from rlparity.validation.checks import Answer
 from rlparity.validation.contract.own_agents.traced_training import Learned, Log
 
-Answer = tuple[bool, str]
 TOLERANCE = 1e-4  # relative and absolute
 
 

@@ -11,6 +11,7 @@ from rlparity.buffers.replay import Replay
 from rlparity.cell import Cell, Protocol
 from rlparity.suites import hyperparameters
 from rlparity.training import object_state
+from rlparity.validation.checks import Answer
 from rlparity.validation.contract.own_agents import (
     buffers,
     exploration,
@@ -24,7 +25,6 @@ from rlparity.validation.contract.own_agents import seeds as contract_seeds
 from rlparity.validation.contract.own_agents.traced_training import Log
 from rlparity.validation.plain_environments import is_atari
 
-Answer = tuple[bool, str]
 SEEDS = (0, 1)
 QUICK: dict[str, Any] = {  # hyper-parameters with which much happens within some hundred steps
     "n_epochs": 2,

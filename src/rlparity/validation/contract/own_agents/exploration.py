@@ -10,9 +10,9 @@ from torch import Tensor
 
 from rlparity.nn.networks import Network
 from rlparity.training import object_state
+from rlparity.validation.checks import Answer
 from rlparity.validation.contract.own_agents.traced_training import Log
 
-Answer = tuple[bool, str]
 DRAWS = 2000  # of one action, spread evenly over what can be drawn
 NEAR = 0.02  # what so many draws may be off by
 SPREAD = 0.25  # relative error of a deviation from some hundreds of draws

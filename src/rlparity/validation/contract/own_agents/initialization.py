@@ -14,10 +14,10 @@ from rlparity.agents import base as agents
 from rlparity.seeding import Streams
 from rlparity.suites import hyperparameters
 from rlparity.validation import paired_models
+from rlparity.validation.checks import Answer
 from rlparity.validation.contract.own_agents.traced_training import Log
 from rlparity.validation.plain_environments import plain
 
-Answer = tuple[bool, str]
 TRIES = 4  # agents of ours whose parameters are looked at
 SHAPE = (4, 84, 84)  # of an image
 NEAR = 1e-4  # relative difference of values, in single precision

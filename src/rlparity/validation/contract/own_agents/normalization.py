@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
+from rlparity.validation.checks import Answer
 from rlparity.validation.contract.own_agents.traced_training import Log, Shown
 
-Answer = tuple[bool, str]
 CLIP, EPSILON, PRIOR = 10.0, 1e-8, 1e-4  # VecNormalize's; the prior counts as so many zeros of variance 1
 TOLERANCE = 1e-4  # relative and absolute
 

@@ -21,11 +21,11 @@ from rlparity.seeding import Streams
 from rlparity.training import loop as train
 from rlparity.training.checkpointing import Checkpointer
 from rlparity.training.recorder import Recorder
+from rlparity.validation.checks import Answer
 from rlparity.validation.contract.own_agents import traced_training
 from rlparity.validation.contract.own_agents.traced_training import Log, Round
 from rlparity.validation.plain_environments import starts_vary
 
-Answer = tuple[bool, str]
 RTOL, ATOL = 1e-4, 1e-5  # of rows of a seed that was trained in a block of another size
 STATE = 1e-2  # of its parameters, relative to the largest
 

@@ -10,10 +10,10 @@ from gymnasium import spaces
 
 from rlparity.cell import Cell
 from rlparity.environments import base as tasks
+from rlparity.validation.checks import Answer
 from rlparity.validation.contract.own_agents.traced_training import Log, Round, Watched
 from rlparity.validation.plain_environments import Moment, plain, replay
 
-Answer = tuple[bool, str]
 RTOL, ATOL = 1e-5, 1e-5  # of numbers that may have been added up in another order
 
 
