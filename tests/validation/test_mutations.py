@@ -28,7 +28,7 @@ from rlparity.training import object_state
 from rlparity.validation.mutations import corpus
 from rlparity.validation.mutations.corpus import CORPUS
 from rlparity.validation.mutations.mutation import Mutation, Patch, planted
-from rlparity.validation.plain_environments import cut
+from rlparity.validation.plain_environments import with_time_limit
 
 pytestmark = pytest.mark.filterwarnings("ignore:std")  # of one number, which is P31
 DOCS = Path(__file__).parents[2] / "docs" / "mutations.md"
@@ -44,7 +44,7 @@ APART = {  # what no short training shows; each has a test of its own
 
 
 def brief(agent: str, environment: str, needs: Mapping[str, Any]) -> Cell:
-    """Several updates, and games that end and are cut, within a hundred steps."""
+    """Several updates, and episodes that terminate and are truncated, within a hundred steps."""
     named = hyperparameters.library().algorithms[agent].agent
     known = hyperparameters.config(named)
     quick = {
@@ -63,7 +63,7 @@ def brief(agent: str, environment: str, needs: Mapping[str, Any]) -> Cell:
         quick["n_steps"] = 16
     values = {name: value for name, value in {**needs, **quick}.items() if name in known}
     if environment == "Pendulum-v1":
-        environment = cut(environment, 7)
+        environment = with_time_limit(environment, 7)
     n_envs = 1 if "buffer_size" in known else 4
     start = cell(agent, (0, 1), environment=environment, n_envs=n_envs, hyperparameters=values, budget=128)
     normalize = hyperparameters.library().lookup("Pendulum-v1", named).normalize and "Cut" in environment
