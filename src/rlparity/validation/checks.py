@@ -50,5 +50,5 @@ def duplicates(records: Mapping[int, object]) -> str:
     found = []
     for seed, content in records.items():
         other = first.setdefault(json.dumps(content), seed)
-        found += [f"seed {seed} has the rows of seed {other}"] if other != seed else []
+        found += [f"seed {seed} has the same records as seed {other}"] if other != seed else []
     return "; ".join(found)

@@ -1,4 +1,4 @@
-"""Which parameters of our agents correspond to which of Stable-Baselines3's models."""
+"""Parameters of our agents and the parameters of Stable-Baselines3's models that correspond to them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from rlparity.nn.networks import TRUNK, Network
 
-Laid = tuple[dict[str, list[tuple[Tensor, Tensor]]], dict[str, Tensor]]
+Parts = tuple[dict[str, list[tuple[Tensor, Tensor]]], dict[str, Tensor]]
 Layers = tuple[tuple[str, ...] | str, ...]  # SB3's modules; those in one tuple share a layer of ours
 
 
@@ -51,22 +51,22 @@ COUNTERPARTS: Mapping[str, Mapping[str, Mapping[str, Layers]]] = {  # agent -> i
         "critic_target": _TD3["critic_target"],
     },
 }
-VECTORS = {"log_std": "log_std", "log_alpha": "log_ent_coef"}  # ours, and what SB3 calls them
+VECTORS = {"log_std": "log_std", "log_alpha": "log_ent_coef"}  # our names and SB3's
 
 
-class Leaf(NamedTuple):
-    """A tensor of SB3's, and where it lies in one of our networks."""
+class Counterpart(NamedTuple):
+    """A tensor of SB3's and its place in one of our networks."""
 
     name: str  # as in `policy.state_dict()`, or log_ent_coef
     network: str  # attribute of our agent
-    stack: str  # or the vector, if there is no layer
+    stack: str  # or of the vector, if `layer` is None
     layer: int | None = None
     bias: bool = False
     outputs: slice = slice(None)  # of the layer
 
-    def within(self, laid: Laid) -> Tensor:
-        """The part of seed 0's parameters or gradients, laid out by `Network.lay`, in SB3's shape; a view."""
-        stacks, vectors = laid
+    def within(self, parts: Parts) -> Tensor:
+        """This tensor as a view, in SB3's shape, of seed 0's parameters or gradients from `Network.lay`."""
+        stacks, vectors = parts
         if self.layer is None:
             return vectors[self.stack][0, 0]
         found = stacks[self.stack][self.layer][self.bias][0]
@@ -75,8 +75,8 @@ class Leaf(NamedTuple):
         return found if found.dim() > 2 else found[:, self.outputs].T
 
 
-def leaves(algorithm: str, agent: Any, model: Any) -> Iterator[Leaf]:
-    """Every parameter of our networks, those that learn before their targets."""
+def counterparts(algorithm: str, agent: Any, model: Any) -> Iterator[Counterpart]:
+    """Yield every parameter of our networks; networks that learn come before their targets."""
     modules = {
         name: module
         for name, module in model.policy.named_modules()
@@ -86,7 +86,7 @@ def leaves(algorithm: str, agent: Any, model: Any) -> Iterator[Leaf]:
         network: Network = getattr(agent, attribute)
         for vector in network.vectors:
             if vector != "log_alpha" or model.log_ent_coef is not None:
-                yield Leaf(VECTORS[vector], attribute, vector)
+                yield Counterpart(VECTORS[vector], attribute, vector)
         for stack in network.stacks:
             shared: list[tuple[str, ...]] = []
             for place in places[stack]:
@@ -98,5 +98,5 @@ def leaves(algorithm: str, agent: Any, model: Any) -> Iterator[Leaf]:
                 for name in names:
                     outputs = slice(start, start + modules[name].weight.shape[0])
                     start = outputs.stop
-                    yield Leaf(f"{name}.weight", attribute, stack, layer, False, outputs)
-                    yield Leaf(f"{name}.bias", attribute, stack, layer, True, outputs)
+                    yield Counterpart(f"{name}.weight", attribute, stack, layer, False, outputs)
+                    yield Counterpart(f"{name}.bias", attribute, stack, layer, True, outputs)

@@ -1,4 +1,4 @@
-"""Our agents and Stable-Baselines3's models in float64, in which faults do not hide behind rounding."""
+"""Conversion of our agents and Stable-Baselines3's models to float64, where rounding hides no faults."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rlparity.nn.networks import Network, Optimizer
 
 @contextmanager
 def precision(dtype: torch.dtype) -> Iterator[None]:
-    """Let SB3 see observations and batches in this precision, float32 or float64."""
+    """Let SB3 receive observations and batches in this precision, float32 or float64."""
     if dtype == torch.float32:
         yield
         return
@@ -45,7 +45,7 @@ class DoubleRollouts(RolloutBuffer):
     """SB3's rollout buffer with float64 in place of float32."""
 
     def reset(self) -> None:
-        """Empty it."""
+        """Empty the buffer."""
         super().reset()
         for name, array in vars(self).items():
             if isinstance(array, np.ndarray) and array.dtype == np.float32:
@@ -53,7 +53,7 @@ class DoubleRollouts(RolloutBuffer):
 
 
 def double_model(model: Any) -> None:
-    """Turn a model that has not learned yet to float64: its optimisers keep their parameters."""
+    """Convert a model without updates to float64; its optimisers keep their parameters."""
     model.policy.double()
     if isinstance(getattr(model, "rollout_buffer", None), RolloutBuffer):
         b = model.rollout_buffer
@@ -64,21 +64,21 @@ def double_model(model: Any) -> None:
         model.log_ent_coef.data = model.log_ent_coef.data.double()
     elif hasattr(model, "ent_coef_tensor"):
         model.ent_coef_tensor = torch.tensor(float(model.ent_coef), dtype=torch.float64)
-    worlds = model.env.unwrapped if model.env is not None else None
-    if isinstance(worlds, DummyVecEnv):
-        worlds.buf_rews = worlds.buf_rews.astype(np.float64)
-        for key, obs in worlds.buf_obs.items():
-            worlds.buf_obs[key] = obs.astype(np.float64) if obs.dtype == np.float32 else obs
+    envs = model.env.unwrapped if model.env is not None else None
+    if isinstance(envs, DummyVecEnv):
+        envs.buf_rews = envs.buf_rews.astype(np.float64)
+        for key, obs in envs.buf_obs.items():
+            envs.buf_obs[key] = obs.astype(np.float64) if obs.dtype == np.float32 else obs
 
 
 def double_agent(agent: Any) -> None:
-    """Turn a fresh agent of ours to float64: networks are copied, optimisers keep their kind."""
+    """Convert an agent without updates to float64: networks are copied, optimisers keep their kind."""
     copies: dict[int, Network] = {}
     for name, part in vars(agent).items():
         if isinstance(part, Network):  # one network may have two names
-            twin = copies.get(id(part)) or part._twin(part.theta.detach().double())
-            copies[id(part)] = twin
-            setattr(agent, name, twin)
+            copy = copies.get(id(part)) or part._twin(part.theta.detach().double())
+            copies[id(part)] = copy
+            setattr(agent, name, copy)
     for part in vars(agent).values():
         if isinstance(part, Optimizer):
             part._network = copies[id(part._network)]

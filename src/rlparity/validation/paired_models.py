@@ -1,7 +1,7 @@
-"""An agent of ours and Stable-Baselines3's model with the same options and weights, in float32 or float64.
+"""Pairs of our agent and Stable-Baselines3's model with the same options and weights, in float32 or float64.
 
-What both learn can then be compared tensor by tensor, under SB3's names. Single precision hides small faults
-behind rounding; in doubles two implementations of one update agree to twelve digits, or they differ.
+Their parameters can be compared tensor by tensor, under SB3's names. Rounding in float32 hides small faults;
+in float64 two implementations of one update agree to twelve digits, or they differ.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from rlparity.nn.networks import Network
 from rlparity.references import sb3
 from rlparity.seeding import Streams
 from rlparity.suites import hyperparameters
-from rlparity.validation.counterparts import COUNTERPARTS, leaves
+from rlparity.validation.counterparts import COUNTERPARTS, counterparts
 from rlparity.validation.double_precision import double_agent, double_model
 
 
 class PairedModels:
-    """Our agent (S = 1) and SB3's model, that starts with the same weights; see `make`."""
+    """Our agent (S = 1) and SB3's model with the same weights; see `make`."""
 
     def __init__(self, algorithm: str, agent: Any, model: Any, dtype: torch.dtype):
         self.algorithm, self.agent, self.model, self.dtype = algorithm, agent, model, dtype
         self.spec = spec(model.env)
-        self.leaves = list(leaves(algorithm, agent, model))
+        self.counterparts = list(counterparts(algorithm, agent, model))
         self.align()
         theirs = self.theirs()
-        self.from_zero = {leaf.name for leaf in self.leaves if not theirs[leaf.name].any()}
+        self.from_zero = {each.name for each in self.counterparts if not theirs[each.name].any()}
 
     def theirs(self) -> dict[str, nn.Parameter]:
         """SB3's parameters by name."""
@@ -45,26 +45,26 @@ class PairedModels:
         return found if learned is None else {**found, "log_ent_coef": learned}
 
     def ours(self) -> dict[str, Tensor]:
-        """Our parameters by SB3's names, in SB3's shapes: views, so that they can be written to."""
+        """Our parameters by SB3's names, in SB3's shapes; views that can be written to."""
         return {
             name: tensor for network in COUNTERPARTS[self.algorithm] for name, tensor in self.lay(network)
         }
 
-    def lay(self, network: str, rows: Tensor | None = None) -> Iterator[tuple[str, Tensor]]:
-        """(SB3's name, tensor) of what lies in rows (S, P), such as gradients, of one of our agent's
-        networks; default its parameters."""
+    def lay(self, network: str, values: Tensor | None = None) -> Iterator[tuple[str, Tensor]]:
+        """(SB3's name, tensor) of all parts of `values` (S, P), such as gradients, of one of our agent's
+        networks; default: its parameters."""
         net: Network = getattr(self.agent, network)
-        laid = net.lay((net.theta if rows is None else rows).detach())
-        return ((leaf.name, leaf.within(laid)) for leaf in self.leaves if leaf.network == network)
+        parts = net.lay((net.theta if values is None else values).detach())
+        return ((each.name, each.within(parts)) for each in self.counterparts if each.network == network)
 
     def align(self) -> None:
-        """Give our agent SB3's weights."""
+        """Copy SB3's weights to our agent."""
         theirs = self.theirs()
         for name, mine in self.ours().items():
             mine.copy_(theirs[name].detach())
 
     def differences(self) -> dict[str, float]:
-        """How far each tensor of ours is from SB3's, see `difference`."""
+        """The difference of each of our tensors from SB3's, see `difference`."""
         theirs = self.theirs()
         return {
             name: difference(mine, theirs[name].detach(), name in self.from_zero)
@@ -73,8 +73,8 @@ class PairedModels:
 
 
 def difference(ours: Tensor, theirs: Tensor, absolute: bool = False) -> float:
-    """max |a - b| / max |b|, or without the denominator; so too where b is all zero. inf for other shapes and
-    for numbers that are finite on one side only."""
+    """max |a - b| / max |b|, or max |a - b| if `absolute` or if b is all zero. inf if the shapes differ or a
+    number is finite on one side only."""
     if ours.shape != theirs.shape or not torch.equal(ours.isfinite(), theirs.isfinite()):
         return float("inf")
     if not ours.numel():
@@ -87,46 +87,46 @@ def difference(ours: Tensor, theirs: Tensor, absolute: bool = False) -> float:
 
 def make(
     algorithm: str,
-    worlds: VecEnv,
+    envs: VecEnv,
     options: Mapping[str, Any],
     dtype: torch.dtype = torch.float64,
     budget: int = 1_000_000,
     seed: int = 0,
     own: Mapping[str, Any] | None = None,
 ) -> PairedModels:
-    """Twins that learn in `worlds`: `algorithm` is an agent with a reference, `options` its hyper-parameters
-    (those that SB3 has no name for are ours alone, and so are all in `own`), `budget` environment steps, on
-    which schedules depend.
+    """Make a pair that learns in `envs`. `algorithm` is an agent with a reference, `options` are its
+    hyper-parameters (those that SB3 has no name for, and all in `own`, are for our agent alone), `budget` is
+    in environment steps, on which schedules depend.
 
-    Whatever SB3's side calculates in float64 must be inside `precision(dtype)`.
+    Whatever SB3's model computes in float64 must be inside `double_precision.precision(dtype)`.
     """
     shared = {
         name: value
         for name, value in options.items()
         if name not in hyperparameters.OURS | hyperparameters.MEANS
     }
-    for name in ("learning_rate", "clip_range"):  # what a schedule starts from must be said
+    for name in ("learning_rate", "clip_range"):  # a schedule needs its initial value
         if f"{name}_schedule" in shared:
             shared.setdefault(name, getattr(agents.module(algorithm).Config, name))
-    cell = Cell("parity", "parity", "sb3", algorithm, algorithm, (seed,), budget, worlds.num_envs)
+    cell = Cell("parity", "parity", "sb3", algorithm, algorithm, (seed,), budget, envs.num_envs)
     cell = Cell(**{**vars(cell), "hyperparameters": shared})
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of a last minibatch that is short
-        model: Any = sb3.build(cell, worlds, seed)
+        warnings.simplefilter("ignore", UserWarning)  # about a short last minibatch
+        model: Any = sb3.build(cell, envs, seed)
     model.set_logger(Logger(folder=None, output_formats=[]))
-    agent: Any = agents.build(algorithm, spec(worlds), {**options, **(own or {})}, Streams(cell), budget)
+    agent: Any = agents.build(algorithm, spec(envs), {**options, **(own or {})}, Streams(cell), budget)
     if dtype == torch.float64:
         double_agent(agent)
         double_model(model)
     return PairedModels(algorithm, agent, model, dtype)
 
 
-def spec(worlds: VecEnv) -> EnvSpec:
-    """What our agents may know of SB3's worlds, which are one seed's."""
-    obs, action = worlds.observation_space, worlds.action_space
+def spec(envs: VecEnv) -> EnvSpec:
+    """The specification of SB3's environments for our agents, with one seed."""
+    obs, action = envs.observation_space, envs.action_space
     assert isinstance(obs, spaces.Box)
     if isinstance(action, spaces.Discrete):
-        return EnvSpec(1, worlds.num_envs, obs.shape, int(action.n))
+        return EnvSpec(1, envs.num_envs, obs.shape, int(action.n))
     assert isinstance(action, spaces.Box)
     low, high = (tuple(map(float, end.ravel())) for end in (action.low, action.high))
-    return EnvSpec(1, worlds.num_envs, obs.shape, None, action.shape, low, high)
+    return EnvSpec(1, envs.num_envs, obs.shape, None, action.shape, low, high)

@@ -40,6 +40,6 @@ class Nudged:
 
     def distance(self) -> float:
         """The largest distance of a parameter from the agent's own, see `Yardstick`."""
-        networks = {leaf.network for leaf in self._twins.leaves}
+        networks = {each.network for each in self._twins.counterparts}
         nudged = (self._twins.lay(name, getattr(self._agent, name).theta) for name in networks)
         return max(self._measure(dict(chain.from_iterable(nudged)), self._twins.ours()).values())

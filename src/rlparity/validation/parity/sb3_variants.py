@@ -18,8 +18,8 @@ from rlparity.validation.paired_models import PairedModels
 
 
 class DoubleTarget:
-    """In place of SB3's target network: Q'(s, a) where the online network finds a best, else nothing, so that
-    the maximum over actions is Q'(s, argmax Q(s, .)): van Hasselt et al. 2016, eq. 4."""
+    """Replacement of SB3's target network whose maximum over actions is Q'(s, argmax Q(s, .)): Q' for the
+    best action of the online network and -inf for all others. van Hasselt et al. 2016, eq. 4."""
 
     def __init__(self, online: Any, target: nn.Module):
         self._online, self._target = online, target
@@ -30,21 +30,21 @@ class DoubleTarget:
         return found
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """Of the target network, which goes on following."""
+        """Parameters of the target network, which still follows the online network."""
         return self._target.parameters()
 
 
 @contextmanager
-def double_q(twins: PairedModels) -> Iterator[None]:
+def double_q(pair: PairedModels) -> Iterator[None]:
     """SB3's DQN with the targets of double Q-learning."""
-    model = twins.model
+    model = pair.model
     with mock.patch.object(model, "q_net_target", DoubleTarget(model.q_net, model.q_net_target)):
         yield
 
 
 @contextmanager
-def summed_divergence(twins: PairedModels) -> Iterator[None]:
-    """sb3-contrib's TRPO with KL summed over the components of an action, as it is defined; left alone, it
+def summed_divergence(pair: PairedModels) -> Iterator[None]:
+    """sb3-contrib's TRPO with KL summed over the components of an action, as it is defined; unpatched, it
     averages over them."""
 
     def kl_divergence(p: Any, q: Any) -> Tensor:
@@ -56,7 +56,7 @@ def summed_divergence(twins: PairedModels) -> Iterator[None]:
 
 
 @contextmanager
-def squared_loss(twins: PairedModels) -> Iterator[None]:
+def squared_loss(pair: PairedModels) -> Iterator[None]:
     """SB3's DQN with the mean squared error in place of Huber's loss."""
     with mock.patch.object(sb3_dqn, "F", SimpleNamespace(smooth_l1_loss=F.mse_loss)):
         yield
