@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import torch
 from examples.misbehaving import Honest
-from examples.tiny_ppo import TinyPPO
 from small import Protocol, cell, of_seed
 
+from examples.tiny_ppo import TinyPPO
 from rlparity.candidates import entry_point
 from rlparity.candidates.environments import Misbehaved, bad_actions
 from rlparity.candidates.importing import load

@@ -129,7 +129,7 @@ def test_a_seed_that_failed_is_tried_again_when_asked_again(tmp_path: Path) -> N
         "assert pathlib.Path(__file__).with_name('installed').exists()\n"
         "from tiny_ppo import TinyPPO as make\n"
     )
-    (folder / "tiny_ppo.py").write_bytes((EXAMPLES / "tiny_ppo.py").read_bytes())
+    (folder / "tiny_ppo.py").write_bytes(Path("examples/tiny_ppo.py").read_bytes())
     brought = {"entry": "learn.py:make", "folder": str(folder)}
     one = cell("ppo", implementation="theirs", candidate=brought, seeds=(0,))
     world = metadata.probe(one.environment)

@@ -73,6 +73,13 @@ def plan(
 
 # --- suites: files that are no YAML, or too much of it
 
+
+def unfolding(form: str, before: str = "") -> str:
+    """Eight lines, each of which names the line above ten times."""
+    pairs = zip("abcdefgh", "bcdefghi", strict=True)
+    return "".join(f"{b}: &{b} {form.format(', '.join([f'{before}*{a}'] * 10))}\n" for a, b in pairs)
+
+
 TEXTS: dict[str, str | bytes] = {
     "empty": "",
     "a comment": "# nothing\n",
@@ -97,10 +104,12 @@ TEXTS: dict[str, str | bytes] = {
     "two documents": "name: a\n---\nname: b\n",
     "an unknown alias": "name: *a",
     "an alias of itself": "name: &a [*a]",
-    "a million laughs": "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
-    + "".join(
-        f"{b}: &{b} [{','.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
-    ),
+    "a million laughs": "a: &a [x, x]\n" + unfolding("[{}]"),
+    "merges without end": "a: &a {x: 1, y: 2}\n" + unfolding("{{<<: [{}]}}"),
+    "pairs without end": "a: &a [x, x]\n" + unfolding("!!pairs [{}]", "x: "),
+    "a key twice, with lists without end": "a: &a [x, x]\n" + unfolding("[{}]") + "z: {k: *i, k: *i}",
+    "a key twice beside a merge": "name: a\n<<: {title: b}\nname: c",
+    "an ordered mapping with a key twice": "name: !!omap [a: 1, a: 2]",
     "a thousand levels": "[" * 5000,
     "an impossible date": "name: 2001-99-99",
     "a number of 5,000 digits": "margin: " + "9" * 5000,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -117,6 +119,34 @@ def test_two_that_come_at_once_step_back(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(lock.Taken), lock.held(tmp_path):
         pass
     assert names(tmp_path) == {".lock", ".claim-1"}
+
+
+CONTEND = """
+import sys, time
+from pathlib import Path
+from rlparity.runs import lock
+
+def unsupported(*_):
+    raise OSError(lock.errno.ENOLCK, "No locks available")
+
+lock.fcntl.flock, lock.POLL_S = unsupported, 0.01
+folder = Path(sys.argv[1])
+time.sleep(max(0.0, float(sys.argv[2]) - time.time()))
+for _ in range(20):
+    with lock.held(folder, lambda who: None):
+        (folder / "inside").open("x").close()  # FileExistsError where another process is inside
+        time.sleep(0.01)
+        (folder / "inside").unlink()
+"""
+
+
+def test_of_processes_that_contend_for_a_dead_claim_one_at_a_time_is_inside(tmp_path: Path) -> None:
+    """Locks of the kernel are switched off, as between machines."""
+    elsewhere(tmp_path, age=lock.EXPIRES_S + 20)
+    command = [sys.executable, "-c", CONTEND, str(tmp_path), str(time.time() + 1)]
+    started = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    assert [process.communicate(timeout=60)[1] for process in started] == [""] * 4
+    assert names(tmp_path) == {".lock"}
 
 
 def test_where_flock_does_nothing_claims_decide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,10 +24,10 @@ from rlparity.cell import Cell
 from rlparity.environments import metadata
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
-from rlparity.records import Episode
 from rlparity.runs import pending, progress, run_cell
 from rlparity.training import checkpoint_files
 from rlparity.training import loop as train
+from rlparity.transitions import Episode
 
 ALWAYS = {
     "status", "failed_seeds", "cell", "config", "departures", "versions", "hardware", "git", "source_hash",

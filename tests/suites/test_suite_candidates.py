@@ -103,7 +103,7 @@ def test_options_of_returns_are_text_unless_the_schema_has_another_type() -> Non
     assert list(request.NOT_TEXT) == other
     for text in ("*.csv", "[ab]*.csv", "{a", "2013", "yes"):
         assert request.returns([f"files={text}", f"agent={text}"]) == {"files": text, "agent": text}
-    assert request.returns(["n_envs=4", "deterministic=no"]) == {"n_envs": 4, "deterministic": False}
+    assert request.returns(["n_envs=4", "deterministic=false"]) == {"n_envs": 4, "deterministic": False}
 
 
 def test_a_part_of_a_suite_may_be_its_candidates() -> None:

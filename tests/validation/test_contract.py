@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import small  # noqa: F401  (one thread)
+
 from examples import misbehaving
 from examples.tiny_ppo import TinyPPO
-
 from rlparity.errors import UserError
 from rlparity.validation.checks import Check
 from rlparity.validation.contract import check as contract
@@ -87,7 +87,7 @@ def test_a_candidate_that_keeps_its_contract_passes_in_seconds() -> None:
 
 
 def test_so_does_the_example_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
-    entry = str(Path(__file__).parents[1] / "support" / "examples" / "tiny_ppo.py:TinyPPO")
+    entry = str(Path(__file__).parents[2] / "examples" / "tiny_ppo.py:TinyPPO")
     checks = contract.check(entry, "CartPole-v1", "ppo", hyperparameters={"n_envs": 4})
     assert failures(checks) == {}
     assert "24 episodes" not in str(checks[0]) and "of 4 sub-environments" in str(checks[0])

@@ -23,7 +23,7 @@ from rlparity.cell import Cell, Protocol
 from rlparity.environments import base as tasks
 from rlparity.nn import convolutions
 from rlparity.suites import hyperparameters
-from rlparity.training import loop as train
+from rlparity.training import run as train
 from rlparity.training import object_state
 from rlparity.validation.mutations import corpus
 from rlparity.validation.mutations.corpus import CORPUS
@@ -31,7 +31,7 @@ from rlparity.validation.mutations.mutation import Mutation, Patch, planted
 from rlparity.validation.plain_environments import with_time_limit
 
 pytestmark = pytest.mark.filterwarnings("ignore:std")  # of one number, which is P31
-DOCS = Path(__file__).parents[2] / "docs" / "mutations.md"
+DOCS = Path(__file__).parents[2] / "docs" / "method" / "mutations.md"
 ROUNDING = 1e-5  # of parameters of size 1, float32, after some updates
 BRIEF = Protocol(points=1, episodes=2, final_episodes=2)
 APART = {  # what no short training shows; each has a test of its own

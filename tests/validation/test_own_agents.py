@@ -19,8 +19,8 @@ from rlparity.environments.action_scaling import Bounds
 from rlparity.environments.normalization import Normalised
 from rlparity.nn import networks
 from rlparity.objectives import targets
-from rlparity.records import Step
 from rlparity.training import object_state
+from rlparity.transitions import Step
 from rlparity.validation import plain_environments
 from rlparity.validation.contract import check as contract
 from rlparity.validation.contract.own_agents import check as agent_contract

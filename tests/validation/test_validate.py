@@ -299,7 +299,7 @@ def test_runs_of_the_contract_of_a_command_are_short(
 
 # --- contract and parity of a Python candidate, in another process
 
-EXAMPLES = ROOT / "tests" / "examples"
+EXAMPLES = ROOT / "tests" / "support" / "examples"
 CRASHES = """
 import os, signal, sys
 sys.path.append({examples!r})
@@ -312,7 +312,7 @@ class Crashes(TinyPPO):
 
 
 def test_a_crash_in_another_process_is_a_failed_check(tiny: Path, tmp_path: Path) -> None:
-    (tmp_path / "crashes.py").write_text(CRASHES.format(examples=str(EXAMPLES)))
+    (tmp_path / "crashes.py").write_text(CRASHES.format(examples=str(ROOT / "examples")))
     found = findings(tiny, ["EQUIVALENT"])
     found.checks = quick_layers.check_entry_point(
         "parity", theirs(tiny, entry="crashes:Crashes", folder=str(tmp_path))
@@ -343,7 +343,7 @@ def test_time_limits_of_layers(
 
     monkeypatch.setattr(process_group, "run", run)
     (check,) = quick_layers.check_entry_point(
-        "contract", theirs(tiny, entry="tests/support/examples/tiny_ppo.py:TinyPPO", **given)
+        "contract", theirs(tiny, entry="examples/tiny_ppo.py:TinyPPO", **given)
     )
     assert limits == [(inner, outer)] and (check.layer, check.passed) == ("contract", False)
     assert check.detail == "its process was stopped"
@@ -352,7 +352,7 @@ def test_time_limits_of_layers(
 def test_a_process_without_a_result_has_failed_one_that_never_ran_has_not(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = theirs(tiny, entry="tests/support/examples/tiny_ppo.py:TinyPPO")
+    made = theirs(tiny, entry="examples/tiny_ppo.py:TinyPPO")
     monkeypatch.setattr(process_group, "run", lambda *_: None)
     (check,) = quick_layers.check_entry_point("contract", made)
     assert not check.passed and check.detail == "its process ended without a result"
@@ -366,7 +366,7 @@ def test_a_process_without_a_result_has_failed_one_that_never_ran_has_not(
 
 
 def test_parity_is_not_run_with_images(tiny: Path) -> None:
-    made = theirs(tiny, entry="tests/support/examples/tiny_ppo.py:TinyPPO")
+    made = theirs(tiny, entry="examples/tiny_ppo.py:TinyPPO")
     with pytest.raises(NotRun, match="compared with vectors, and ALE/Pong-v5@nature shows images"):
         quick_layers.check_entry_point("parity", replace(made, environment="ALE/Pong-v5@nature"))
 

@@ -26,7 +26,7 @@ from rlparity.provenance import source_code
 from rlparity.seeding import Streams
 from rlparity.suites import hyperparameters as settings
 from rlparity.training.evaluation import Evaluator
-from rlparity.training.recorder import OnEpisodes, Recorder, unwatched
+from rlparity.training.recorder import OnEpisodes, Recorder, ignore
 
 if TYPE_CHECKING:
     from rlparity.training.checkpointing import Checkpointer
@@ -96,7 +96,7 @@ def need_methods(made: Any) -> None:
 
 def run(
     cell: Cell,
-    watch: OnEpisodes = unwatched,
+    watch: OnEpisodes = ignore,
     evaluate: bool = True,
     checkpointer: Checkpointer | None = None,
     rows: Recorder | None = None,
@@ -113,7 +113,7 @@ def run(
 def train(
     cell: Cell,
     factory: Factory,
-    watch: OnEpisodes = unwatched,
+    watch: OnEpisodes = ignore,
     evaluate: bool = True,
     rows: Recorder | None = None,
 ) -> Recorder:

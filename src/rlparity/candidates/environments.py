@@ -21,9 +21,9 @@ from rlparity import registry
 from rlparity.cell import Cell
 from rlparity.environments.atari_presets import SIZE, STACK
 from rlparity.environments.gymnasium_env import make_single
-from rlparity.records import Episode
 from rlparity.seeding import Streams
 from rlparity.training.recorder import OnEpisodes, Recorder
+from rlparity.transitions import Episode
 
 TOLERANCE = 1e-5  # of a bound of actions, for those that were rounded to float32
 
@@ -44,7 +44,7 @@ def make(environment: str) -> gym.Env:
     """One sub-environment. An Atari game shows (4, 84, 84) bytes, the newest frame last."""
     if not environment.startswith("ALE/"):
         return make_single(environment)
-    room: Any = import_module(registry.reference_worlds(environment))
+    room: Any = import_module(registry.family(environment).reference)
     stacked = FrameStackObservation(room.make_single(environment), STACK, padding_type="zero")
     shown = spaces.Box(0, 255, (STACK, SIZE, SIZE), np.uint8)
     return TransformObservation(stacked, lambda frames: frames[..., 0], shown)
@@ -52,8 +52,8 @@ def make(environment: str) -> gym.Env:
 
 def _paid(env: gym.Env, stopped: bool) -> tuple[float, bool]:
     """What an Atari game paid in a step, raw, and whether it is over: a lost life ends nothing here."""
-    room: Any = import_module("rlparity.references.sb3_atari")
-    raw, over = room.paid(SimpleNamespace(envs=[env]), np.zeros(1), np.array([stopped]))
+    atari: Any = import_module("rlparity.references.sb3_atari")
+    raw, over = atari.raw(SimpleNamespace(envs=[env]), np.zeros(1), np.array([stopped]))
     return float(raw[0]), bool(over[0])
 
 

@@ -208,7 +208,7 @@ def vouch_records(chosen: argparse.Namespace, rest: list[str]) -> int:
         from rlparity.cell import Cell
         from rlparity.shipped_records import retrain
 
-        finding = retrain.train_again(Cell.from_json(chosen.again), Path(chosen.record), chosen.share)
+        finding = retrain.retrain_part(Cell.from_json(chosen.again), Path(chosen.record), chosen.share)
         print(json.dumps(finding._asdict()))
         return 0
     from rlparity.shipped_records import vouch

@@ -1,4 +1,4 @@
-"""Actions between the task's units and [-1, 1], where off-policy learners remember them."""
+"""Scale actions between the environment's units and [-1, 1], as off-policy learners store them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rlparity.errors import UserError
 
 
 class Bounds:
-    """The box of actions of a continuous task; UserError if a side of it is infinite."""
+    """The box of actions of a continuous environment; UserError if a side of it is infinite."""
 
     def __init__(self, spec: EnvSpec):
         low, high = torch.tensor([spec.action_low, spec.action_high])
@@ -21,9 +21,9 @@ class Bounds:
         self.low, self.high = low.view(spec.action_shape), high.view(spec.action_shape)
 
     def to_unit(self, action: Tensor) -> Tensor:
-        """(..., *action) in the task's units -> [-1, 1]."""
+        """(..., *action) in the environment's units -> [-1, 1]."""
         return 2.0 * ((action - self.low) / (self.high - self.low)) - 1.0
 
     def from_unit(self, action: Tensor) -> Tensor:
-        """(..., *action) in [-1, 1] -> the task's units."""
+        """(..., *action) in [-1, 1] -> the environment's units."""
         return self.low + 0.5 * (action + 1.0) * (self.high - self.low)

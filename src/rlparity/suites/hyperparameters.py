@@ -172,7 +172,7 @@ OURS = {
 
 def config(agent: str) -> dict[str, source_code.Field]:
     """The fields of the agent's `Config`."""
-    return source_code.fields(AGENTS[agent].module)
+    return source_code.fields(AGENTS[agent].module, AGENTS[agent].settings)
 
 
 def bad_hyperparameters(values: Mapping[str, Any], agent: str, where: str) -> list[str]:

@@ -118,8 +118,7 @@ class Suite:
 
     def parts(self, cell: Cell) -> dict[str, Any]:
         """All that the cell's fingerprint is made of."""
-        info = self.environments[cell.environment].info
-        return fingerprint.parts(cell, info.simulator, info.module)
+        return fingerprint.parts(cell)
 
 
 def find(name: str) -> Path:

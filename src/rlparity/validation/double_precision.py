@@ -14,7 +14,8 @@ from stable_baselines3.common.buffers import BaseBuffer, RolloutBuffer
 from stable_baselines3.common.vec_env import DummyVecEnv
 from torch import Tensor
 
-from rlparity.nn.networks import Network, Optimizer
+from rlparity.nn.networks import Network
+from rlparity.nn.optimizers import Optimizer
 
 
 @contextmanager
@@ -76,7 +77,7 @@ def double_agent(agent: Any) -> None:
     copies: dict[int, Network] = {}
     for name, part in vars(agent).items():
         if isinstance(part, Network):  # one network may have two names
-            copy = copies.get(id(part)) or part._twin(part.theta.detach().double())
+            copy = copies.get(id(part)) or part._view(part.theta.detach().double())
             copies[id(part)] = copy
             setattr(agent, name, copy)
     for part in vars(agent).values():

@@ -23,7 +23,7 @@ from rlparity.validation.parity import compare as parity
 from rlparity.validation.parity.recording.rollouts import COLUMNS
 
 torch.set_num_threads(1)
-TINY_PPO: Any = importing.load("tests/support/examples/tiny_ppo.py:TinyPPO")
+TINY_PPO: Any = importing.load("examples/tiny_ppo.py:TinyPPO")
 FEW = (1, 10)
 
 

@@ -18,8 +18,8 @@ from rlparity.agents import base as agents
 from rlparity.agents.policy_gradient import a2c, ppo
 from rlparity.environments.base import EnvSpec
 from rlparity.objectives import targets
-from rlparity.records import Step
 from rlparity.seeding import Streams
+from rlparity.transitions import Step
 from rlparity.validation import paired_models
 from rlparity.validation.paired_models import PairedModels
 

@@ -14,7 +14,7 @@ import torch
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnvWrapper
 
 from rlparity.environments import cartpole
-from rlparity.records import Step
+from rlparity.transitions import Step
 from rlparity.validation.lockstep.cases import Case
 
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from rlparity.cell import Cell
 from rlparity.environments import base as env_base
-from rlparity.records import Step
 from rlparity.seeding import Streams
+from rlparity.transitions import Step
 from rlparity.validation import double_precision, paired_models
 from rlparity.validation.lockstep import environments, random_draws
 from rlparity.validation.lockstep.batches import Batches

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from rlparity.nn.networks import Network
-from rlparity.records import Step
+from rlparity.transitions import Step
 from rlparity.validation.lockstep.distance import RelativeDistance
 from rlparity.validation.lockstep.random_draws import Draws, hand_over
 from rlparity.validation.paired_models import PairedModels

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rlparity.agents import base as agents
-from rlparity.nn import networks
+from rlparity.nn import networks, optimizers
 from rlparity.objectives import targets
 from rlparity.validation.mutations.mutation import Patch, Room
 
@@ -159,7 +159,7 @@ def t5(patch: Patch) -> None:
 )
 def t6(patch: Patch) -> None:
     def around(fit: Any, self: Any, *arguments: Any) -> Any:
-        networks.Adam(self.actor, eps=1e-5).step(self.config.learning_rate, self.alive)
+        optimizers.Adam(self.actor, eps=1e-5).step(self.config.learning_rate, self.alive)
         return fit(self, *arguments)
 
     patch.wrap(trpo.Agent, "fit", around)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rlparity import seeding
 from rlparity.environments import cartpole, episode_statistics
-from rlparity.environments.normalization import Moments, Normalised
+from rlparity.environments.normalization import Moments, NormalizedEnv
 from rlparity.nn import convolutions
 from rlparity.training import evaluation
 from rlparity.validation.mutations.mutation import Patch, Room
@@ -66,7 +66,7 @@ def n1(patch: Patch) -> None:
         seen: Tensor = view(self, obs)
         return seen
 
-    patch.wrap(Normalised, "view", around)
+    patch.wrap(NormalizedEnv, "view", around)
 
 
 @bug(
@@ -83,7 +83,7 @@ def n3(patch: Patch) -> None:
             game._replace(episode_return=game.episode_return / float(scale[game[0]])) for game in pop(self)
         ]
 
-    patch.wrap(Normalised, "pop_episodes", around)
+    patch.wrap(NormalizedEnv, "pop_episodes", around)
 
 
 @bug(
@@ -109,7 +109,7 @@ def n5(patch: Patch) -> None:
         return seen
 
     patch.replace(Moments, "update", update)
-    patch.wrap(Normalised, "view", view)
+    patch.wrap(NormalizedEnv, "view", view)
 
 
 @bug(

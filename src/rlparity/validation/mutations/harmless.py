@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from rlparity.agents import base as agents
-from rlparity.nn import networks
+from rlparity.nn import optimizers
 from rlparity.nn.distributions import gaussian
 from rlparity.nn.networks import Network
 from rlparity.validation.mutations.mutation import Patch, Room
@@ -42,7 +42,7 @@ def p24(patch: Patch) -> None:
     def around(build: Any, self: Any, network: Any, eps: float = 1e-8) -> None:
         build(self, network, 1e-8)
 
-    patch.wrap(networks.Adam, "__init__", around)
+    patch.wrap(optimizers.Adam, "__init__", around)
 
 
 @harmless(

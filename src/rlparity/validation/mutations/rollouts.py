@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rlparity.environments import cartpole, gymnasium_env
-from rlparity.environments.normalization import Normalised
+from rlparity.environments.normalization import NormalizedEnv
 from rlparity.objectives import targets
 from rlparity.validation.mutations.mutation import Patch, Room
 
@@ -157,7 +157,7 @@ def p12(patch: Patch) -> None:
         stopped = beside(now.last > 0, now.next_obs)
         return now._replace(next_obs=torch.where(stopped, raw.float(), now.next_obs))
 
-    patch.wrap(Normalised, "step", around)
+    patch.wrap(NormalizedEnv, "step", around)
 
 
 MUTATIONS = bug.mutations

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from rlparity import seeding
 from rlparity.agents import base as agents
-from rlparity.buffers.replay import Replay, Rollout
+from rlparity.buffers.replay import Replay
+from rlparity.buffers.rollout import Rollout
 from rlparity.environments import cartpole, gymnasium_env
 from rlparity.nn import networks
 from rlparity.nn.distributions import gaussian

@@ -19,7 +19,7 @@ from rlparity.errors import UserError
 from rlparity.shipped_records import restore
 from rlparity.suites import suite
 from rlparity.suites.suite import FLOOR, Suite
-from rlparity.training import loop as train
+from rlparity.training import run as train
 from rlparity.training.recorder import Recorder, State
 from rlparity.validation.sensitivity.plan import Statistics, interim_folder
 
@@ -97,7 +97,7 @@ def learn(file: Path, folder: Path) -> None:
 
     recorder = Recorder(cell, on_evaluation)
     try:
-        train.run(cell, rows=recorder)
+        train.run(cell, recorder=recorder)
     except Enough:
         pass
     except Exception as error:

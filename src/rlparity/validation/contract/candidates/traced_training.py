@@ -14,8 +14,8 @@ import numpy as np
 from rlparity.candidates import entry_point
 from rlparity.candidates.entry_point import Candidate, Factory
 from rlparity.cell import Cell
-from rlparity.records import Episode
-from rlparity.training.recorder import OnEpisodes, Recorder, unwatched
+from rlparity.training.recorder import OnEpisodes, Recorder, ignore
+from rlparity.transitions import Episode
 
 
 @dataclass
@@ -145,7 +145,7 @@ def train(cell: Cell, factory: Factory, evaluate: bool = False, steps: int | Non
         if steps is not None and env_step >= steps:
             raise Enough
 
-    on_episodes: OnEpisodes = unwatched if steps is None else stop
+    on_episodes: OnEpisodes = ignore if steps is None else stop
     with silence(), contextlib.suppress(Enough):
         entry_point.train(cell, traced_factory, on_episodes, evaluate, trace.recorder)
     return trace

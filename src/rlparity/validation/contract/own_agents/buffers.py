@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rlparity.buffers.replay import Replay, Trajectory
-from rlparity.records import Step
+from rlparity.buffers.replay import Replay
+from rlparity.buffers.trajectories import Trajectory
 from rlparity.training import object_state
+from rlparity.transitions import Step
 from rlparity.validation.checks import Answer
 from rlparity.validation.contract.own_agents.traced_training import Log, Update
 

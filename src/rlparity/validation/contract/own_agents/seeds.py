@@ -16,11 +16,11 @@ from torch import Tensor
 from rlparity.agents import base as agents
 from rlparity.cell import Cell
 from rlparity.errors import Interrupted
-from rlparity.records import Episode
 from rlparity.seeding import Streams
-from rlparity.training import loop as train
+from rlparity.training import run as train
 from rlparity.training.checkpointing import Checkpointer
 from rlparity.training.recorder import Recorder
+from rlparity.transitions import Episode
 from rlparity.validation.checks import Answer
 from rlparity.validation.contract.own_agents import traced_training
 from rlparity.validation.contract.own_agents.traced_training import Log, Segment
@@ -134,7 +134,7 @@ def interrupted(log: Log) -> Answer:
 
         def interrupt(env_step: int, ended: Iterable[Episode]) -> None:
             if env_step >= middle:
-                checkpointer.asked = signal.SIGTERM
+                checkpointer.signal = signal.SIGTERM
 
         with suppress(Interrupted):
             train.run(cell, interrupt, checkpointer=checkpointer)
@@ -167,7 +167,9 @@ def loaded(log: Log) -> Answer:
     fresh = agents.build(cell.agent, spec, dict(cell.hyperparameters), other, cell.budget)
     obs = torch.stack([step.obs for step in log.observed[-20:]], 2).flatten(1, 2)
     before = fresh.act(obs)
-    fresh.load_state_dict({name: value.clone() for name, value in log.agent.state_dict().items()})
+    agents.load_state_dict(
+        fresh, {name: value.clone() for name, value in agents.state_dict(log.agent).items()}
+    )
     ours, theirs = log.agent.act(obs), fresh.act(obs)
     if not torch.equal(ours, theirs):
         return False, f"{_share(ours, theirs)} of {obs.shape[1]} actions differ after load_state_dict"

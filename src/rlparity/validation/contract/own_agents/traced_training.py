@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from unittest import mock
@@ -14,9 +14,11 @@ from torch import Tensor
 from rlparity.agents import base as agents
 from rlparity.cell import Cell
 from rlparity.environments import base as environments
-from rlparity.records import Episode, Step
-from rlparity.training import loop as train
+from rlparity.environments.base import Role
+from rlparity.nn.networks import Network
+from rlparity.training import run as train
 from rlparity.training.recorder import Recorder
+from rlparity.transitions import Episode, Step
 
 NAN_AFTER = 10  # steps of all sub-environments, before the rewards of `nan_seed` become NaN
 
@@ -185,10 +187,10 @@ class TracedAgent:
         value: Tensor = self._agent.critic("critic", obs)
         return value
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """Parameters of the agent."""
-        state: dict[str, Tensor] = self._agent.state_dict()
-        return state
+    def saved(self) -> Mapping[str, Network]:
+        """See `rlparity.agents.base.Agent`."""
+        networks: Mapping[str, Network] = self._agent.saved()
+        return networks
 
 
 def run(cell: Cell, evaluate: bool = True, in_detail: bool = False, nan_seed: int | None = None) -> Log:
@@ -199,16 +201,14 @@ def run(cell: Cell, evaluate: bool = True, in_detail: bool = False, nan_seed: in
     make: Callable[..., environments.Env] = environments.make
     build = agents.build
 
-    def make_traced(environment: str, seeds: Sequence[Sequence[int]]) -> TracedEnv:
-        training = not log.environments
-        log.environments.append(
-            TracedEnv(make(environment, seeds), seeds, log, nan_seed if training else None)
-        )
+    def make_traced(environment: str, seeds: Sequence[Sequence[int]], role: Role = "training") -> TracedEnv:
+        broken = nan_seed if role == "training" else None
+        log.environments.append(TracedEnv(make(environment, seeds, role), seeds, log, broken))
         return log.environments[-1]
 
     def build_traced(*arguments: Any) -> TracedAgent:
         log.agent = build(*arguments)
-        log.initial = {name: value.clone() for name, value in log.agent.state_dict().items()}
+        log.initial = {name: value.clone() for name, value in agents.state_dict(log.agent).items()}
         return TracedAgent(log.agent, log, in_detail)
 
     with (

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from rlparity.records import Step
+from rlparity.transitions import Step
 from rlparity.validation.parity.recording.trace import Trace
 
 ON_POLICY = ("a2c", "ppo", "trpo")

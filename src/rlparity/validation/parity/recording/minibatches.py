@@ -14,7 +14,7 @@ import torch
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from torch import Tensor
 
-from rlparity.records import Step
+from rlparity.transitions import Step
 from rlparity.validation.paired_models import PairedModels
 from rlparity.validation.parity.recording.inputs import Enough, Recording, UpdateInputs
 from rlparity.validation.parity.recording.readers import agent_read, reference_read

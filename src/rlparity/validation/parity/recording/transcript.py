@@ -9,8 +9,8 @@ import torch
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from torch import Tensor
 
-from rlparity.environments.normalization import Normalised
-from rlparity.records import Step
+from rlparity.environments.normalization import NormalizedEnv
+from rlparity.transitions import Step
 from rlparity.validation.paired_models import PairedModels
 from rlparity.validation.parity.recording.inputs import RawRollout
 
@@ -59,7 +59,7 @@ class Normaliser:
     def __init__(self, pair: PairedModels, first: RawRollout):
         self.obs, self.spec = first.rollout.obs[:, :, 0], pair.spec
         self._waiting: list[tuple[Step, Tensor]] = []
-        self._normalised = Normalised(self, pair.model.gamma)  # type: ignore[arg-type]
+        self._normalised = NormalizedEnv(self, pair.model.gamma)  # type: ignore[arg-type]
 
     @property
     def moments(self) -> tuple[Any, Any]:
