@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import torch
 
+from rlparity import registry
 from rlparity.agents import base as agents
-from rlparity.agents.continuous_control import sac, td3
-from rlparity.agents.policy_gradient import a2c, ppo
+from rlparity.agents.continuous_control import td3
 from rlparity.agents.value_based import dqn
-from rlparity.buffers.replay import Replay, Rollout
+from rlparity.buffers.replay import Replay
+from rlparity.buffers.rollout import Rollout
 from rlparity.environments.action_scaling import Bounds
 from rlparity.environments.cartpole import CartPole
 from rlparity.errors import UserError
@@ -86,13 +87,13 @@ def wrapped(owner: Any, name: str, around: Callable[..., Any]) -> Plant:
     return plant
 
 
-def configured(module: Any, **changes: Any) -> Plant:
+def configured(agent: str, **changes: Any) -> Plant:
     """Let an agent be built with other hyper-parameters than SB3's."""
 
     def around(build: Any, self: Any, env: Any, config: Any, *rest: Any) -> None:
         build(self, env, replace(config, **changes), *rest)
 
-    return wrapped(module.Agent, "__init__", around)
+    return wrapped(agents.agent_class(agent), "__init__", around)
 
 
 def wrong_mask(gae: Any, reward: Any, value: Any, after: Any, discount: Any, last: Any, *rest: Any) -> Any:
@@ -119,7 +120,7 @@ def one_update_early(build: Any, self: Any, *arguments: Any) -> None:
 
 
 def epsilon_by_updates(patch: pytest.MonkeyPatch) -> None:
-    epsilon = dqn.Agent.epsilon.fget
+    epsilon = dqn.DQN.epsilon.fget
 
     def slower(self: Any) -> float:
         steps, self.env_steps = self.env_steps, self.env_steps // self.config.train_freq
@@ -128,7 +129,7 @@ def epsilon_by_updates(patch: pytest.MonkeyPatch) -> None:
         finally:
             self.env_steps = steps
 
-    patch.setattr(dqn.Agent, "epsilon", property(slower))
+    patch.setattr(dqn.DQN, "epsilon", property(slower))
 
 
 FIRST_ROLLOUT, FIRST_UPDATE = 192, 64  # environment steps; Pendulum's first update comes after 184
@@ -138,25 +139,25 @@ BUGS: dict[str, tuple[str, Plant, str, int]] = {  # agent, plant, what differs f
     "P7 V of the reset": ("ppo", wrapped(Rollout, "pop", looks_beyond_resets), "advantage", FIRST_ROLLOUT),
     "P25 constant rate": (
         "ppo",
-        configured(ppo, learning_rate_schedule="constant"),
+        configured("ppo", learning_rate_schedule="constant"),
         "mlp_extractor.policy_net.0.weight",
         FIRST_ROLLOUT,
     ),
     "A1 epsilon inside": (
         "a2c",
-        configured(a2c, rms_prop_tf=True),
+        configured("a2c", rms_prop_tf=True),
         "mlp_extractor.policy_net.0.weight",
         15,
     ),
-    "an epoch too many": ("ppo", configured(ppo, n_epochs=4), "ours needs a permutation", FIRST_ROLLOUT),
-    "D5 target follows": ("dqn", configured(dqn, target_update_interval=1), "q_net.", FIRST_UPDATE + 4),
+    "an epoch too many": ("ppo", configured("ppo", n_epochs=4), "ours needs a permutation", FIRST_ROLLOUT),
+    "D5 target follows": ("dqn", configured("dqn", target_update_interval=1), "q_net.", FIRST_UPDATE + 4),
     "D8 a limit ends": ("dqn", wrapped(Replay, "add", limit_ends), "discount", FIRST_UPDATE),
     "D10 unit of epsilon": ("dqn", epsilon_by_updates, "epsilon", 60),
     "a wrong place": ("dqn", wrapped(Replay, "index", one_further), "obs", FIRST_UPDATE),
-    "learns too often": ("dqn", configured(dqn, train_freq=2), "ours needs a randint", 62),
-    "learns too seldom": ("dqn", configured(dqn, train_freq=5), "ours learns 0 times", FIRST_UPDATE),
-    "C5 early": ("td3", wrapped(td3.Agent, "__init__", one_update_early), "actor.", 184),
-    "C8 a slow target": ("sac", configured(sac, tau=0.001), "critic.", 184),
+    "learns too often": ("dqn", configured("dqn", train_freq=2), "ours needs a randint", 62),
+    "learns too seldom": ("dqn", configured("dqn", train_freq=5), "ours learns 0 times", FIRST_UPDATE),
+    "C5 early": ("td3", wrapped(td3.TD3, "__init__", one_update_early), "actor.", 184),
+    "C8 a slow target": ("sac", configured("sac", tau=0.001), "critic.", 184),
 }
 
 
@@ -204,7 +205,7 @@ def forgets_where(step: Any, self: Any, *arguments: Any) -> Any:
         ("ddpg", wrapped(Bounds, "from_unit", lambda scale, self, action: action), "action", 0),
         ("ppo", wrapped(CartPole, "step", truncation_is_termination), "discount", 192),
         ("dqn", wrapped(CartPole, "step", forgets_where), "next_obs", 60),
-        ("sac", configured(sac, learning_starts=100), "action", 101),
+        ("sac", configured("sac", learning_starts=100), "action", 101),
     ],
 )
 def test_planted_bugs_part_them_when_ours_acts_by_itself(
@@ -293,4 +294,4 @@ def test_tables_and_page(tmp_path: Path):
     assert "They part in a2c on CartPole-v1 (own-actions)." in answer
     page = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "parted: log\\_prob by 1.0e-03 at environment step 600" in page
-    assert agents.AGENTS.keys() >= set(cases.ALGORITHMS)
+    assert registry.AGENTS.keys() >= set(cases.ALGORITHMS)

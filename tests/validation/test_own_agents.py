@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from rlparity import seeding
-from rlparity.buffers.replay import Replay, Rollout
+from rlparity.buffers.replay import Replay
+from rlparity.buffers.rollout import Rollout
 from rlparity.environments import cartpole, episode_statistics, gymnasium_env
 from rlparity.environments.action_scaling import Bounds
-from rlparity.environments.normalization import Normalised
+from rlparity.environments.normalization import NormalizedEnv
 from rlparity.nn import networks
 from rlparity.objectives import targets
 from rlparity.training import object_state
@@ -169,7 +170,7 @@ PLANTED: list[tuple[str, Any, str, Around, str, str]] = [
     ("updates use the observed transitions", targets, "gae", always_bootstrap, "trpo", "advantage is"),
     (
         "running statistics match all observed steps",
-        Normalised,
+        NormalizedEnv,
         "view",
         updating_view,
         "a2c",
@@ -177,7 +178,7 @@ PLANTED: list[tuple[str, Any, str, Around, str, str]] = [
     ),
     (
         "evaluation does not change training",
-        Normalised,
+        NormalizedEnv,
         "view",
         updating_view,
         "ppo-normalised",

@@ -14,7 +14,7 @@ import pytest
 from rlparity import records
 from rlparity.analysis import sequential_tests
 from rlparity.errors import UserError
-from rlparity.provenance import fingerprint
+from rlparity.provenance import definitions
 from rlparity.reporting.pages import sensitivity as sensitivity_page
 from rlparity.suites import hyperparameters
 from rlparity.validation.mutations.corpus import CORPUS
@@ -187,10 +187,17 @@ def test_statistics_depend_on_their_judge(tmp_path: Path, monkeypatch: pytest.Mo
             for layer, trial in trials.items()
         }
 
-    before, digest = keys(), fingerprint.digest
-    edited = {"rlparity.analysis.sequential_tests", "rlparity.analysis.verdicts"}
-    monkeypatch.setattr(fingerprint, "digest", lambda name: "" if name in edited else digest(name))
+    before, definition = keys(), definitions.definition
+    edited = "rlparity.analysis.sequential_tests"
+
+    def changed(module: str, name: str) -> definitions.Definition:
+        found = definition(module, name)
+        return found._replace(parts=("edited", *found.parts)) if module == edited else found
+
+    monkeypatch.setattr(definitions, "definition", changed)
+    definitions.digest.cache_clear()
     now = keys()
+    definitions.digest.cache_clear()
     assert now["statistics"] != before["statistics"] and now["lockstep"] == before["lockstep"]
 
 
@@ -201,8 +208,8 @@ def evaluations(folder: Path, returns: np.ndarray) -> Path:
     """Records of returns (points + 1, seeds)."""
     names = {"implementation": "x", "algorithm": "ppo", "environment": "e", "protocol": "deterministic"}
     rows = [
-        {**names, "seed": seed, "env_step": k * BUDGET // POINTS, "episode": 0, "episode_return": value}
-        | {"episode_length": 1}
+        {**names, "seed": seed, "env_step": k * BUDGET // POINTS, "episode": 0}
+        | {"metric": "return", "value": value, "size": 1}
         for k, values in enumerate(returns)
         for seed, value in enumerate(values)
     ]

@@ -107,7 +107,7 @@ def make(
     }
     for name in ("learning_rate", "clip_range"):  # a schedule needs its initial value
         if f"{name}_schedule" in shared:
-            shared.setdefault(name, getattr(agents.module(algorithm).Config, name))
+            shared.setdefault(name, getattr(agents.settings(algorithm), name))
     cell = Cell("parity", "parity", "sb3", algorithm, algorithm, (seed,), budget, envs.num_envs)
     cell = Cell(**{**vars(cell), "hyperparameters": shared})
     with warnings.catch_warnings():

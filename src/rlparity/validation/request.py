@@ -10,10 +10,10 @@ from typing import Any
 
 from rlparity.cell import KINDS, Cell
 from rlparity.errors import UserError, unknown
+from rlparity.registry import REFERENCE
 from rlparity.suites import hyperparameters, suite, yaml_reader
 from rlparity.suites.suite import FLOOR, Suite
 
-REFERENCE = "sb3"  # the implementation of all references
 NOT_TEXT = ("columns", "deterministic", "iteration_steps", "n_envs")  # keys of `returns` without text values
 
 KIND_NAMES = {"entry": "a Python entry point", "command": "a command", "logs": "finished logs"}

@@ -21,13 +21,13 @@ from typing import NamedTuple
 
 from rlparity.cell import Cell
 from rlparity.provenance import fingerprint
+from rlparity.registry import REFERENCE
 from rlparity.runs import pending
 from rlparity.runs.run_cell import run_cell
 from rlparity.shipped_records import restore
 from rlparity.shipped_records.restore import Shipped
 from rlparity.suites.suite import FLOOR, Suite
 from rlparity.validation.checks import Say
-from rlparity.validation.request import REFERENCE
 
 LAYER = "statistics"
 GOOD = ("EQUIVALENT", "BETTER")

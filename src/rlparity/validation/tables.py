@@ -1,4 +1,4 @@
-"""CSV tables of validation results, updated in part, and the origin of their rows."""
+"""CSV tables of validation results, updated in part, and what their rows have in common."""
 
 from __future__ import annotations
 
@@ -13,6 +13,12 @@ from rlparity.provenance import host
 
 Line = Mapping[str, Any]
 PACKAGES = ("python", "torch", "numpy", "gymnasium", "stable-baselines3", "sb3-contrib")
+
+
+def measured(row: Line) -> float:
+    """The return in a record of a training episode, or the value in a record of an evaluation."""
+    found: float = row["episode_return"] if "episode_return" in row else row["value"]
+    return found
 
 
 def origin() -> dict[str, str]:

@@ -13,11 +13,12 @@ from pathlib import Path
 from rlparity.cell import Cell
 from rlparity.errors import UserError
 from rlparity.records import write_bytes
+from rlparity.registry import REFERENCE
 from rlparity.suites.suite import Suite
 from rlparity.validation import quick_layers, request, statistics
 from rlparity.validation.checks import Check, NotRun
 from rlparity.validation.contract.candidates import command
-from rlparity.validation.request import KIND_NAMES, REFERENCE, Request
+from rlparity.validation.request import KIND_NAMES, Request
 from rlparity.validation.statistics import GOOD, Say, Verdict
 
 PASSED, FAILED, UNDECIDED, NOT_RUN = 0, 1, 2, 3  # exit statuses

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from rlparity.agents import base as agents
 from rlparity.agents.policy_gradient import a2c, ppo
+from rlparity.buffers.replay import Minibatch
 from rlparity.environments.base import EnvSpec
 from rlparity.objectives import targets
 from rlparity.seeding import Streams
@@ -116,7 +117,7 @@ def test_q_learners_with_convolutions(algorithm: str, options: dict[str, Any]):
         columns = (obs[0], action.T, next_obs[0], ended.T, reward.T)
         model.replay_buffer.sample = lambda *_, data=columns, **__: ReplayBufferSamples(*data)
         model.train(gradient_steps=1, batch_size=size)
-        agent.update(Step(obs, action, reward, 1 - ended, ended, next_obs))
+        agent.update(Minibatch(Step(obs, action, reward, 1 - ended, ended, next_obs)))
         assert movement.difference() < 1e-3
 
 

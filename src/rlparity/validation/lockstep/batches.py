@@ -12,6 +12,7 @@ import torch
 from stable_baselines3.common.buffers import RolloutBuffer
 from torch import Tensor
 
+from rlparity.buffers.replay import Minibatch
 from rlparity.validation.lockstep.random_draws import Parted
 
 ROLLOUT = {  # our fields -> fields of SB3's buffer
@@ -66,7 +67,8 @@ class Batches:
     def _updating(self, update: Callable[..., Any]) -> Callable[..., Any]:
         def updating(batch: Any, *arguments: Any) -> Any:
             if self.ours < len(self.theirs):
-                self._compare(batch._asdict(), self.theirs[self.ours])
+                fields = batch.step if isinstance(batch, Minibatch) else batch
+                self._compare(fields._asdict(), self.theirs[self.ours])
             self.ours += 1
             return update(batch, *arguments)
 

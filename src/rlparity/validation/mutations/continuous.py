@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rlparity.agents import base as agents
 from rlparity.environments.action_scaling import Bounds
-from rlparity.nn import networks
+from rlparity.nn import networks, optimizers
 from rlparity.nn.distributions import gaussian
 from rlparity.objectives import targets
 from rlparity.validation.mutations.mutation import Patch, Room
@@ -49,7 +49,7 @@ def c5_early(patch: Patch) -> None:
         build(self, *arguments)
         self.updates = 1
 
-    patch.wrap(td3.Agent, "__init__", around)
+    patch.wrap(td3.TD3, "__init__", around)
 
 
 @bug("C5 none", "the policy update is not delayed", "td3 Pendulum-v1", "SB3 changelog 0.11.0")
@@ -67,7 +67,7 @@ def c6_td3(patch: Patch) -> None:
             next_q = self.critic_target("q1", torch.cat([batch.next_obs, action], -1))
             return targets.one_step(batch.reward, batch.discount, next_q, c.gamma)
 
-    patch.replace(td3.Agent, "target", target)
+    patch.replace(td3.TD3, "target", target)
 
 
 @bug("C6 sac", "the target is the first critic's, not the lower of two", "sac Pendulum-v1", "constructed")
@@ -76,7 +76,7 @@ def c6_sac(patch: Patch) -> None:
         q1, q2 = values(self, critic, *rest, **constant)
         return (q1, q1) if critic is self.critic_target else (q1, q2)
 
-    patch.wrap(sac.Agent, "values", around)
+    patch.wrap(sac.SAC, "values", around)
 
 
 @bug("C8", "target networks move by 1 - tau", "ddpg Pendulum-v1", "constructed")
@@ -84,7 +84,7 @@ def c8(patch: Patch) -> None:
     def around(polyak: Any, target: Any, online: Any, tau: float, *due: Any) -> None:
         polyak(target, online, 1 - tau, *due)
 
-    patch.wrap(networks, "polyak", around)
+    patch.wrap(optimizers, "polyak", around)
 
 
 @bug(
@@ -125,7 +125,7 @@ def s5(patch: Patch) -> None:
         build(self, *arguments)
         self.target_entropy *= -1
 
-    patch.wrap(sac.Agent, "__init__", around)
+    patch.wrap(sac.SAC, "__init__", around)
 
 
 @bug("S6", "actions are sampled without a gradient", "sac Pendulum-v1", "constructed")
@@ -136,7 +136,7 @@ def s6(patch: Patch) -> None:
         action = networks.tanh(unsquashed)
         return action, gaussian.squashed_log_prob(gaussian.log_prob(mean, log_std, unsquashed), action)
 
-    patch.replace(sac.Agent, "sample", sample)
+    patch.replace(sac.SAC, "sample", sample)
 
 
 @bug(
@@ -150,7 +150,7 @@ def s7(patch: Patch) -> None:
         mean, log_std = self.actor("actor", obs).chunk(2, -1)
         return mean, -5 + 3.5 * (torch.tanh(log_std) + 1)
 
-    patch.replace(sac.Agent, "policy", policy)
+    patch.replace(sac.SAC, "policy", policy)
 
 
 @bug(

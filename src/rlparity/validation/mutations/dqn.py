@@ -77,7 +77,7 @@ def d4(patch: Patch) -> None:
             shared.detach().copy_(own.detach())
         return update(self, *arguments)
 
-    patch.wrap(dqn.Agent, "update", around)
+    patch.wrap(dqn.DQN, "update", around)
 
 
 @bug(
@@ -92,7 +92,7 @@ def d5_always(patch: Patch) -> None:
         self.q_target.theta.detach().copy_(self.q.theta.detach())
         return metrics
 
-    patch.wrap(dqn.Agent, "update", around)
+    patch.wrap(dqn.DQN, "update", around)
 
 
 @bug(
@@ -143,7 +143,7 @@ def d8(patch: Patch) -> None:
 def d10_resume(patch: Patch) -> None:
     def around(restore: Any, thing: Any, state: Any) -> None:
         restore(thing, state)
-        getattr(thing, "agent", thing).env_steps = 0
+        thing.training.agent.env_steps = 0
 
     patch.wrap(object_state, "restore", around)
 
@@ -162,7 +162,7 @@ def d10_unit(patch: Patch) -> None:
         done = min(self.env_steps // c.train_freq / (c.exploration_fraction * self.budget), 1.0)
         return float(c.exploration_initial_eps + done * (c.exploration_final_eps - c.exploration_initial_eps))
 
-    patch.replace(dqn.Agent, "epsilon", property(epsilon))
+    patch.replace(dqn.DQN, "epsilon", property(epsilon))
 
 
 @bug(

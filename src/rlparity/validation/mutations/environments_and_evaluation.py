@@ -160,11 +160,11 @@ def e7(patch: Patch) -> None:
         outcomes = original(self, policy, view, point)
         best = before.setdefault(self, {})
         for s in {outcome.seed_index for outcome in outcomes}:
-            mean = float(np.mean([game.episode_return for game in outcomes if game.seed_index == s]))
+            mean = float(np.mean([outcome.value for outcome in outcomes if outcome.seed_index == s]))
             best[s] = max(mean, best.get(s, mean))
         if point < self._cell.evaluation.points:
             return list(outcomes)
-        return [game._replace(episode_return=best[game.seed_index]) for game in outcomes]
+        return [outcome._replace(value=best[outcome.seed_index]) for outcome in outcomes]
 
     patch.wrap(evaluation.Evaluator, "__call__", around)
 

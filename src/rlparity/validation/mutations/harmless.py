@@ -32,15 +32,15 @@ def p13(patch: Patch) -> None:
         return update(self, batch._replace(advantage=normalised(batch.advantage)), shuffles)
 
     patch.replace(ppo, "normalised", lambda advantage: advantage)
-    patch.wrap(ppo.Agent, "update", around)
+    patch.wrap(ppo.PPO, "update", around)
 
 
 @harmless(
     "P24", "Adam's epsilon is 1e-8 in place of 1e-5", "ppo CartPole-v1", "SB3 and CleanRL differ from PyTorch"
 )
 def p24(patch: Patch) -> None:
-    def around(build: Any, self: Any, network: Any, eps: float = 1e-8) -> None:
-        build(self, network, 1e-8)
+    def around(build: Any, self: Any, network: Any, eps: float = 1e-8, alive: Tensor | None = None) -> None:
+        build(self, network, 1e-8, alive)
 
     patch.wrap(optimizers.Adam, "__init__", around)
 

@@ -39,7 +39,7 @@ class Patch:
         def around(build: Callable[..., None], self: Any, task: Any, config: Any, *rest: Any) -> None:
             build(self, task, dataclasses.replace(config, **change(config)), *rest)
 
-        self.wrap(agents.module(agent).Agent, "__init__", around)
+        self.wrap(agents.agent_class(agent), "__init__", around)
 
     def undo(self) -> None:
         """Put everything back, the last replacement first."""

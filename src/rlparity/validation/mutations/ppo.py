@@ -32,7 +32,7 @@ def p15(patch: Patch) -> None:
             log_prob = self.policy.log_prob(self.network, features, batch.action)
         return loss(self, batch._replace(log_prob=log_prob), epsilon)
 
-    patch.wrap(ppo.Agent, "loss", around)
+    patch.wrap(ppo.PPO, "loss", around)
 
 
 @bug(
@@ -137,7 +137,7 @@ def p25_late(patch: Patch) -> None:
         self.env_steps += steps
         return metrics
 
-    patch.wrap(ppo.Agent, "update", around)
+    patch.wrap(ppo.PPO, "update", around)
 
 
 @bug(
@@ -175,8 +175,8 @@ def p28_after(patch: Patch) -> None:
         before.pop(self, None)
         return original(self, *arguments)
 
-    patch.wrap(ppo.Agent, "loss", loss)
-    patch.wrap(ppo.Agent, "update", update)
+    patch.wrap(ppo.PPO, "loss", loss)
+    patch.wrap(ppo.PPO, "update", update)
 
 
 @bug(

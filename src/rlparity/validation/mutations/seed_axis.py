@@ -15,7 +15,7 @@ from rlparity.agents import base as agents
 from rlparity.buffers.replay import Replay
 from rlparity.buffers.rollout import Rollout
 from rlparity.environments import cartpole, gymnasium_env
-from rlparity.nn import networks
+from rlparity.nn import optimizers
 from rlparity.nn.distributions import gaussian
 from rlparity.nn.networks import Network
 from rlparity.objectives import targets
@@ -47,13 +47,13 @@ def o1(patch: Patch) -> None:
     "sac Pendulum-v1",
 )
 def o2(patch: Patch) -> None:
-    def around(show: Any, self: Any, obs: np.ndarray) -> None:
+    def around(set_obs: Any, self: Any, obs: np.ndarray) -> None:
         before = getattr(self, "obs", None)
-        show(self, obs)
+        set_obs(self, obs)
         if before is not None:
             self.obs = before.copy_(self.obs)
 
-    patch.wrap(gymnasium_env.GymnasiumEnv, "_show", around)
+    patch.wrap(gymnasium_env.GymnasiumEnv, "_set_obs", around)
 
 
 @bug(
@@ -139,7 +139,7 @@ def o8(patch: Patch) -> None:
             square.mul_(b2).addcmul_(g, g, value=1 - b2)
             parameter.addcdiv_(mean, square.sqrt().add_(options["eps"]), value=-options["lr"])
 
-    patch.replace(networks, "adam", adam)
+    patch.replace(optimizers, "adam", adam)
 
 
 @bug(
@@ -234,7 +234,7 @@ def o16(patch: Patch) -> None:
         self.env_steps -= step.reward.shape[1] - 1
         return observe(self, step)
 
-    patch.wrap(ppo.Agent, "observe", around)
+    patch.wrap(ppo.PPO, "observe", around)
 
 
 @bug("O17", "the critic learns the next state's value", "ppo Pendulum-v1")
@@ -245,7 +245,7 @@ def o17(patch: Patch) -> None:
             value = self.value(rollout.next_obs.flatten(1, 2))
         return batch._replace(returns=batch.advantage + value)
 
-    patch.wrap(ppo.Agent, "prepare", around)
+    patch.wrap(ppo.PPO, "prepare", around)
 
 
 MUTATIONS = bug.mutations

@@ -118,10 +118,11 @@ class Runner:
         """Hash of everything that the outcome depends on."""
         agent = hyperparameters.library().algorithms[trial.agent].agent
         layer = STATISTICS_MODULES if case else (registry.LAYERS[trial.layer],)
-        modules = (*layer, registry.AGENTS[agent].module, registry.family(trial.environment))
+        family = registry.family(trial.environment).module
+        places = (*layer, registry.AGENTS[agent].module, family, *registry.PARTS.values())
         return fingerprint.text_hash(
             {
-                "sources": definitions.digest(modules),
+                "sources": definitions.digest(places),
                 "mutation": "" if trial.mutation == BASELINE else planting(trial.mutation),
                 "settings": hyperparameters.library().lookup(trial.environment, agent).hyperparameters,
                 "case": case and read(case),

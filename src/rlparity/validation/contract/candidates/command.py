@@ -7,12 +7,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rlparity.candidates import command, process_group
 from rlparity.cell import Cell
 from rlparity.environments import metadata
 from rlparity.training.recorder import Recorder
 from rlparity.validation.checks import Check, NotRun, duplicates
+from rlparity.validation.tables import measured
 
 LEAST, MOST = 2048, 16_384  # environment steps of a short run
 
@@ -68,9 +70,9 @@ def _run(cell: Cell, folder: Path) -> Recorder:
     return recorder
 
 
-def _difference(runs: list[list[dict[str, object]]]) -> str:
+def _difference(runs: list[list[dict[str, Any]]]) -> str:
     a, b = runs
     for i, (one, other) in enumerate(zip(a, b, strict=False)):
         if one != other:
-            return f"return {i + 1} is {one['episode_return']:g} and {other['episode_return']:g}"
+            return f"return {i + 1} is {measured(one):g} and {measured(other):g}"
     return f"{len(a)} returns and {len(b)}"

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rlparity.buffers.replay import Replay
+from rlparity.buffers.replay import Minibatch, Replay
 from rlparity.buffers.trajectories import Trajectory
 from rlparity.training import object_state
 from rlparity.transitions import Step
@@ -99,7 +99,7 @@ def batches(log: Log) -> Answer:
     number = [{key(obs): k for k, obs in enumerate(seed)} for seed in history.obs]
     windows: dict[tuple[int, int], dict[str, Any]] = {}
     for update in log.updates:
-        batch, when = update.arguments[0], f"a minibatch after {update.time} steps"
+        batch, when = _transitions(update), f"a minibatch after {update.time} steps"
         for s, rows in enumerate(batch.obs):
             drawn = [number[s].get(key(obs), history.reward.shape[1]) for obs in rows]
             if max(drawn) >= update.time * n_envs:
@@ -112,6 +112,12 @@ def batches(log: Log) -> Answer:
                 if not same(getattr(batch, name)[s], truth):
                     return False, f"{name} in {when} is another transition's"
     return bool(windows), f"{len(log.updates)} minibatches of {len(windows)} transitions"
+
+
+def _transitions(update: Update) -> Any:
+    """The first argument of an update; of a drawn minibatch, its transitions."""
+    batch = update.arguments[0]
+    return batch.step if isinstance(batch, Minibatch) else batch
 
 
 def rollouts(log: Log) -> Answer:
@@ -201,13 +207,13 @@ def _finished_episodes(steps: Sequence[Step], s: int) -> dict[bytes, Trajectory]
 
 def learning(log: Log) -> Answer | None:
     """Check what the agent learned from, according to its kind; None if it does not learn."""
-    if not hasattr(log.agent, "memory"):
+    if not hasattr(log.agent, "update"):
         return None
     if not log.updates:
         return False, "it made no update"
-    first: Update = log.updates[0]
-    if isinstance(first.arguments[0], Step):
+    first = _transitions(log.updates[0])
+    if isinstance(first, Step):
         return batches(log)
-    if hasattr(first.arguments[0], "advantage"):
+    if hasattr(first, "advantage"):
         return rollouts(log)
     return whole_episodes(log)

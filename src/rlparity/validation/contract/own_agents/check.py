@@ -184,4 +184,4 @@ def _if_bounded(log: Log) -> Answer | None:
 
 
 def _if_learning(check: Callable[[Log], Answer], log: Log) -> Answer | None:
-    return check(log) if hasattr(log.agent, "memory") else None
+    return check(log) if hasattr(log.agent, "update") else None

@@ -65,8 +65,8 @@ def image_values(algorithm: str) -> Answer | None:
     with torch.no_grad():
         if hasattr(agent, "value"):
             ours, theirs = agent.value(images[None])[0], policy.predict_values(images)[:, 0]
-        elif hasattr(agent, "q_values"):
-            ours, theirs = agent.q_values(agent.q, images[None])[0], policy.q_net(images)
+        elif hasattr(agent, "q"):
+            ours, theirs = agent.q.values(images[None])[0], policy.q_net(images)
         else:
             ours, theirs = agent.quantiles(agent.network, images[None])[0], policy.quantile_net(images)
     apart = paired_models.difference(ours, theirs)

@@ -25,6 +25,7 @@ from rlparity.validation.checks import Answer
 from rlparity.validation.contract.own_agents import traced_training
 from rlparity.validation.contract.own_agents.traced_training import Log, Segment
 from rlparity.validation.plain_environments import starts_vary
+from rlparity.validation.tables import measured
 
 RTOL, ATOL = 1e-4, 1e-5  # for returns of a seed that was trained in a block of another size
 STATE = 1e-2  # for its parameters, relative to the largest
@@ -51,18 +52,18 @@ def same(first: Log, second: Log) -> Answer:
 def _first(a: list[dict[str, Any]], b: list[dict[str, Any]]) -> str:
     for one, other in zip(a, b, strict=False):
         if one != other:
-            return f"{one['episode_return']:g} and {other['episode_return']:g} near step {one['env_step']}"
+            return f"{measured(one):g} and {measured(other):g} near step {one['env_step']}"
     return f"{len(a)} and {len(b)} rows"
 
 
 def finite(*logs: Log) -> Answer:
-    """No seed fails, and no parameter or return is NaN or infinite."""
+    """No seed fails, and no parameter or recorded value is NaN or infinite."""
     for log in logs:
         for seed, reason in log.recorder.failed.items():
             return False, f"seed {seed} failed in {log.cell.environment}: {reason}"
-        returns = [row["episode_return"] for row in (*log.recorder.episodes, *log.recorder.evaluations)]
-        if not np.isfinite(returns).all():
-            return False, f"a return in {log.cell.environment} is not finite"
+        values = [measured(row) for row in (*log.recorder.episodes, *log.recorder.evaluations)]
+        if not np.isfinite(values).all():
+            return False, f"a value in {log.cell.environment} is not finite"
         for name, value in log.recorder.state.items():
             if not value.isfinite().all():
                 return False, f"{name} is not finite after training in {log.cell.environment}"
@@ -77,8 +78,8 @@ def among_others(block: Log, alone: Log) -> Answer:
     if len(ours) != len(theirs):
         return False, f"seed {seed} has {len(ours)} rows in a block and {len(theirs)} alone"
     for a, b in zip(ours, theirs, strict=True):
-        if not np.isclose(a["episode_return"], b["episode_return"], rtol=RTOL, atol=ATOL):
-            values = f"{a['episode_return']:g} in a block, {b['episode_return']:g} alone"
+        if not np.isclose(measured(a), measured(b), rtol=RTOL, atol=ATOL):
+            values = f"{measured(a):g} in a block, {measured(b):g} alone"
             return False, f"an episode of seed {seed} returns {values}"
     worst = 0.0
     for name, value in alone.recorder.state.items():
@@ -172,7 +173,7 @@ def loaded(log: Log) -> Answer:
     )
     ours, theirs = log.agent.act(obs), fresh.act(obs)
     if not torch.equal(ours, theirs):
-        return False, f"{_share(ours, theirs)} of {obs.shape[1]} actions differ after load_state_dict"
+        return False, f"{_share(ours, theirs)} of {obs.shape[1]} actions differ after loading"
     return True, f"{obs.shape[1]} observations; {_share(before, ours)} of the actions differed before"
 
 

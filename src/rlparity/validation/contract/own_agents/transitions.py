@@ -163,8 +163,8 @@ class EvaluatedEpisode(NamedTuple):
 
     seed: int
     episode: int
-    episode_return: float
-    episode_length: int
+    value: float  # its return
+    size: int  # its length
 
 
 def _difference(recorded: list[EvaluatedEpisode], played: list[EvaluatedEpisode]) -> str | None:

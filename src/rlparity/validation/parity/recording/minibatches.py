@@ -14,6 +14,7 @@ import torch
 from stable_baselines3.common.type_aliases import ReplayBufferSamples
 from torch import Tensor
 
+from rlparity.buffers.replay import Minibatch
 from rlparity.transitions import Step
 from rlparity.validation.paired_models import PairedModels
 from rlparity.validation.parity.recording.inputs import Enough, Recording, UpdateInputs
@@ -107,7 +108,7 @@ def _noise(pair: PairedModels, actions: Tensor) -> dict[str, Tensor]:
 
 
 class ReplayedMemory:
-    """Replacement of our agent's memory that returns SB3's minibatches in order."""
+    """Replacement of our agent's replay memory that returns SB3's minibatches in order."""
 
     capacity = 1
 
@@ -119,11 +120,8 @@ class ReplayedMemory:
     def add(self, step: Step) -> None:
         """Ignore the step."""
 
-    def index(self, *_: Any) -> None:
-        """Ignore the random numbers."""
-
-    def at(self, *_: Any) -> Step:
-        """The next minibatch (1, B, ...)."""
+    def sample(self, *_: Any) -> Step:
+        """The next minibatch (1, B, ...), whatever the random numbers."""
         inputs = next(self._waiting, None)
         if inputs is None:
             raise Enough
@@ -135,16 +133,22 @@ class ReplayedMemory:
         ends = b["observations"][None], b["next_observations"][None]
         return Step(ends[0], action, b["rewards"].T, discount, b["dones"].T, ends[1])
 
-    sample = at
+    def draw(self, *_: Any) -> Minibatch:
+        """The next minibatch, as from a sampler."""
+        return Minibatch(self.sample())
+
+    def update_priorities(self, batch: Minibatch, error: Tensor) -> None:
+        """Ignore the errors."""
 
 
 def replay(pair: PairedModels, recording: Recording, trace: Trace) -> None:
     """Let our agent learn from SB3's minibatches whenever it decides to update."""
     agent, spec = pair.agent, pair.spec
-    agent.memory = memory = ReplayedMemory(pair, recording)
+    memory = ReplayedMemory(pair, recording)
+    setattr(agent, "replay" if hasattr(agent, "replay") else "memory", memory)
     update = agent.update
 
-    def with_draws(batch: Step, *draws: Any) -> dict[str, Tensor]:
+    def with_draws(batch: Step | Minibatch, *draws: Any) -> dict[str, Tensor]:
         if "noise" in memory.draws:
             draws = (memory.draws["noise"][None], *draws[1:])
         metrics: dict[str, Tensor] = update(batch, *draws)
