@@ -12,8 +12,11 @@ import small  # noqa: F401  (one thread)
 from examples import misbehaving
 from examples.tiny_ppo import TinyPPO
 from rlparity.errors import UserError
+from rlparity.training.recorder import Recorder
 from rlparity.validation.checks import Check
 from rlparity.validation.contract import check as contract
+from rlparity.validation.contract.candidates import entry_point
+from rlparity.validation.contract.candidates.traced_training import Trace
 
 TRAINS, STEPS = (
     "trains for the whole budget",
@@ -84,6 +87,15 @@ def test_a_candidate_that_keeps_its_contract_passes_in_seconds() -> None:
     assert ends > 5 and limits > 5  # both are met, or telling them apart means nothing
     assert details[EVALUATION] == "1,024 steps, evaluations at 0, 342, 684, 1024"
     assert time.process_time() - started < 10
+
+
+def test_every_check_is_documented() -> None:
+    """The guide lists each check by its name."""
+    page = (Path(__file__).parents[2] / "docs" / "guide" / "validate.md").read_text(encoding="utf-8")
+    cell = contract.brief_cell("CartPole-v1", "ppo", {}, 30)
+    checks = entry_point.checks(cell, misbehaving.Honest, Trace(Recorder(cell)))
+    assert len(checks) == 9
+    assert [name for name in (TRAINS, *checks) if f"\n| {name} |" not in page] == []
 
 
 def test_so_does_the_example_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Faults of A2C, of returns, and of TRPO. Those of REINFORCE are planted in A2C, which has a reference."""
+"""Bugs of A2C, of returns and of TRPO. Those of REINFORCE are planted in A2C, which has a reference."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch import Tensor
 from rlparity.agents import base as agents
 from rlparity.nn import optimizers
 from rlparity.objectives import targets
-from rlparity.validation.mutations.mutation import Patch, Room
+from rlparity.validation.mutations.mutation import MutationSet, Patch
 
 a2c, trpo = agents.module("a2c"), agents.module("trpo")
-bug = Room()
+bug = MutationSet()
 
 
 @bug(
@@ -53,7 +53,7 @@ def r1(patch: Patch) -> None:
 
 @bug(
     "R3",
-    "the mean over each world's own rollout is the baseline",
+    "the mean over each sub-environment's own rollout is the baseline",
     "a2c CartPole-v1",
     "alessiodm/drl-zh#5",
 )

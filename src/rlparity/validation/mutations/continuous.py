@@ -1,4 +1,4 @@
-"""Faults of DDPG, TD3 and SAC."""
+"""Bugs of DDPG, TD3 and SAC."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from rlparity.environments.action_scaling import Bounds
 from rlparity.nn import networks, optimizers
 from rlparity.nn.distributions import gaussian
 from rlparity.objectives import targets
-from rlparity.validation.mutations.mutation import Patch, Room
+from rlparity.validation.mutations.mutation import MutationSet, Patch
 
 td3, sac = agents.module("td3"), agents.module("sac")
-bug = Room()
+bug = MutationSet()
 
 
 @bug("C1", "one vector of target noise serves the whole minibatch", "td3 Pendulum-v1", "CleanRL#279, #281")
@@ -29,7 +29,7 @@ def c1(patch: Patch) -> None:
 
 @bug(
     "C3",
-    "the actor's actions are not scaled to the task's bounds",
+    "the actor's actions are not scaled to the environment's bounds",
     "ddpg Pendulum-v1",
     "CleanRL#196, #211",
     "bounds of -1 and 1",
@@ -99,16 +99,15 @@ def s3_missing(patch: Patch) -> None:
 
 @bug(
     "S3 scale",
-    "log-probabilities are of actions in the task's units, the target entropy of those within -1 and 1",
+    "log-probabilities are of actions in the environment's units, the target entropy of those in [-1, 1]",
     "sac Pendulum-v1",
     "CleanRL sac_continuous_action.py",
     "bounds of -1 and 1",
 )
 def s3_scale(patch: Patch) -> None:
     def around(density: Any, log_prob: Tensor, squashed: Tensor) -> Any:
-        return density(log_prob, squashed) - squashed.shape[-1] * math.log(
-            2
-        )  # Pendulum's bounds are -2 and 2
+        jacobian = squashed.shape[-1] * math.log(2)  # Pendulum's bounds are -2 and 2
+        return density(log_prob, squashed) - jacobian
 
     patch.wrap(gaussian, "squashed_log_prob", around)
 
@@ -155,7 +154,7 @@ def s7(patch: Patch) -> None:
 
 @bug(
     "S8",
-    "actions are remembered in the task's units, and chosen within -1 and 1",
+    "actions are stored in the environment's units, but chosen within -1 and 1",
     "sac Pendulum-v1",
     "Tianshou, commit 75d7c9f1",
     "bounds of -1 and 1",

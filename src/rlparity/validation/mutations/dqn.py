@@ -1,4 +1,4 @@
-"""Faults of DQN and of replay memory."""
+"""Bugs of DQN and of replay memory."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from rlparity.agents import base as agents
 from rlparity.buffers.replay import Replay
 from rlparity.objectives import targets
 from rlparity.training import object_state
-from rlparity.validation.mutations.mutation import Patch, Room
+from rlparity.validation.mutations.mutation import MutationSet, Patch
 
 dqn = agents.module("dqn")
-bug = Room()
+bug = MutationSet()
 
 
 @bug(
@@ -107,10 +107,10 @@ def d5_never(patch: Patch) -> None:
 
 @bug(
     "D7",
-    "targets bootstrap beyond the end",
+    "targets bootstrap beyond a termination",
     "dqn CartPole-v1",
     'codefrydev, page "debugging-rl-code"',
-    "environments without true ends",
+    "environments without terminations",
 )
 def d7(patch: Patch) -> None:
     def around(target: Any, reward: Tensor, discount: Tensor, *rest: Any) -> Any:
@@ -121,7 +121,7 @@ def d7(patch: Patch) -> None:
 
 @bug(
     "D8",
-    "replay memory stores a time limit as an end",
+    "replay memory stores a time limit as a termination",
     "sac Pendulum-v1",
     "Dopamine, commit c443e88; SB3 changelog 1.1.0",
     "environments without a time limit",

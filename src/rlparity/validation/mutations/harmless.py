@@ -1,4 +1,4 @@
-"""Differences that do no harm: parity must name them, and statistics must not say WORSE."""
+"""Harmless differences: parity must name them, and the verdict of statistics must not be WORSE."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from rlparity.agents import base as agents
 from rlparity.nn import optimizers
 from rlparity.nn.distributions import gaussian
 from rlparity.nn.networks import Network
-from rlparity.validation.mutations.mutation import Patch, Room
+from rlparity.validation.mutations.mutation import MutationSet, Patch
 
 ppo, sac, dqn = agents.module("ppo"), agents.module("sac"), agents.module("dqn")
-harmless = Room("harmless", source="own")
+harmless = MutationSet("harmless", source="own")
 
 
 @harmless(

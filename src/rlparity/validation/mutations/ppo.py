@@ -12,10 +12,10 @@ from rlparity.agents import base as agents
 from rlparity.nn import networks
 from rlparity.nn.distributions import gaussian
 from rlparity.objectives import targets
-from rlparity.validation.mutations.mutation import Patch, Room
+from rlparity.validation.mutations.mutation import MutationSet, Patch
 
 ppo = agents.module("ppo")
-bug = Room()
+bug = MutationSet()
 
 
 @bug(
@@ -193,7 +193,7 @@ def p28_once(patch: Patch) -> None:
 
 @bug(
     "P29",
-    "explained variance is told the truth for the prediction",
+    "explained variance is given truth and prediction in exchanged places",
     "ppo CartPole-v1",
     "SB3 changelog 0.11.0",
     "whatever is learned: only a metric is wrong",

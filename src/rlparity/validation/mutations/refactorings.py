@@ -1,4 +1,4 @@
-"""The same numbers up to rounding, written in another way: no layer may alarm."""
+"""Equivalent rewrites, with the same numbers up to rounding: no layer may raise an alarm."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from rlparity.nn import networks, optimizers
 from rlparity.nn.distributions import categorical, gaussian
 from rlparity.nn.networks import Network
 from rlparity.objectives import targets
-from rlparity.validation.mutations.mutation import Patch, Room
+from rlparity.validation.mutations.mutation import MutationSet, Patch
 
 ppo, a2c, dqn, trpo = (agents.module(name) for name in ("ppo", "a2c", "dqn", "trpo"))
-refactoring = Room("refactoring", source="own")
+refactoring = MutationSet("refactoring", source="own")
 
 
 @refactoring("F1", "means over a minibatch are summed from its other end", "ppo CartPole-v1")

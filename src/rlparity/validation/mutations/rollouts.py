@@ -12,18 +12,18 @@ from torch import Tensor
 from rlparity.environments import cartpole, gymnasium_env
 from rlparity.environments.normalization import NormalizedEnv
 from rlparity.objectives import targets
-from rlparity.validation.mutations.mutation import Patch, Room
+from rlparity.validation.mutations.mutation import MutationSet, Patch
 
-bug = Room()
+bug = MutationSet()
 
 
 def beside(mask: Tensor, like: Tensor) -> Tensor:
-    """A mask (S, N) over the axes of observations (S, N, *obs)."""
+    """A mask (S, N) with the axes of observations (S, N, *obs)."""
     return mask.view(*mask.shape, *[1] * (like.dim() - mask.dim()))
 
 
 def late(flag: Tensor) -> Tensor:
-    """What the step before had, (S, N, T); nothing for the first."""
+    """The flags of the previous step, (S, N, T); zero for the first step."""
     return torch.cat([torch.zeros_like(flag[..., :1]), flag[..., :-1]], -1)
 
 
@@ -44,16 +44,16 @@ def p1(patch: Patch) -> None:
 @bug("P4", "the last advantage of every rollout does not bootstrap", "ppo CartPole-v1", "CleanRL#16")
 def p4(patch: Patch) -> None:
     def around(gae: Any, r: Tensor, v: Tensor, next_value: Tensor, *rest: Any) -> Any:
-        kept = torch.ones_like(next_value)
-        kept[..., -1] = 0
-        return gae(r, v, kept * next_value, *rest)
+        mask = torch.ones_like(next_value)
+        mask[..., -1] = 0
+        return gae(r, v, mask * next_value, *rest)
 
     patch.wrap(targets, "gae", around)
 
 
 @bug(
     "P5",
-    "a time limit is taken for an end",
+    "a time limit is treated as a termination",
     "ppo Pendulum-v1",
     "CleanRL#198; SB3#651; openai/baselines#436; sfujim/TD3#41",
     "environments without a time limit",
@@ -67,10 +67,10 @@ def p5(patch: Patch) -> None:
 
 @bug(
     "P6",
-    "values bootstrap beyond a true end",
+    "values bootstrap beyond a termination",
     "ppo CartPole-v1",
     "openai/spinningup#233, #257",
-    "environments without true ends",
+    "environments without terminations",
 )
 def p6(patch: Patch) -> None:
     def around(gae: Any, r: Tensor, v: Tensor, nv: Tensor, discount: Tensor, *rest: Any) -> Any:
@@ -96,23 +96,23 @@ def p7(patch: Patch) -> None:
 
 
 class NextStepReset(gym.Wrapper):
-    """Resets in the step after the end, as Gymnasium's vector environments do unless told otherwise."""
+    """Resets in the step after the end, as Gymnasium's vector environments do by default."""
 
-    over = False
+    ended = False
 
     def reset(self, **keywords: Any) -> Any:
-        """The last observation again, if a game is over."""
-        return (self.final, {}) if self.over else self.env.reset(**keywords)
+        """Return the last observation again after the end of an episode."""
+        return (self.final, {}) if self.ended else self.env.reset(**keywords)
 
     def step(self, action: Any) -> Any:
-        """Where a game is over, the reset takes the place of the step."""
-        if self.over:
-            self.over = False
+        """After the end of an episode, reset instead of taking a step."""
+        if self.ended:
+            self.ended = False
             obs, info = self.env.reset()
             return obs, 0.0, False, False, info
-        self.final, reward, ended, cut, info = self.env.step(action)
-        self.over = ended or cut
-        return self.final, reward, ended, cut, info
+        self.final, reward, terminated, truncated, info = self.env.step(action)
+        self.ended = terminated or truncated
+        return self.final, reward, terminated, truncated, info
 
 
 @bug(
@@ -148,7 +148,7 @@ def p11(patch: Patch) -> None:
     "the observation that a time limit cuts off is not normalised",
     "a2c Pendulum-v1",
     "SB3 changelog 0.11.0",
-    "tasks without normalisation",
+    "environments without normalisation",
 )
 def p12(patch: Patch) -> None:
     def around(step: Any, self: Any, *arguments: Any) -> Any:
