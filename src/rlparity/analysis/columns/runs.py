@@ -121,6 +121,7 @@ TABLES = {
         peak_memory_mib float largest resident memory of a run in MiB
         ratio_min float smallest ratio of a round
         ratio_max float largest ratio of a round
+        reference_steps_per_second float that of the reference in the same rounds, median; missing in old rows
         rounds int times it was measured
         budget int environment steps per seed
         gflops float matrix products that the updates need, 10^9 operations per second; missing if not counted
