@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,12 @@ def room(path: Path) -> str:
 ROOMS = {room(path): path for path in PACKAGE.rglob("*.py")}
 
 
+@cache
+def imports_of(path: Path, at_start: bool = False) -> tuple[tuple[str, str], ...]:
+    """`imports` of a file, which is read once."""
+    return tuple(imports(ast.parse(path.read_text()), at_start))
+
+
 def imports(tree: ast.AST, at_start: bool = False) -> Iterator[tuple[str, str]]:
     """(module, name) of every import; `at_start`, only of those that importing the module runs."""
     for node in ast.iter_child_nodes(tree):
@@ -64,7 +71,7 @@ def is_for_type_checkers(node: ast.AST) -> bool:
 def rooms_used(name: str, at_start: bool = False) -> set[str]:
     """Rooms that a room imports."""
     found = set()
-    for module, imported in imports(ast.parse(ROOMS[name].read_text()), at_start):
+    for module, imported in imports_of(ROOMS[name], at_start):
         if module == "rlparity" or module.startswith("rlparity."):
             inner = ".".join([*module.split(".")[1:], imported]).strip(".")
             while inner not in ROOMS and "." in inner:
@@ -75,8 +82,7 @@ def rooms_used(name: str, at_start: bool = False) -> set[str]:
 
 def packages_used(name: str, at_start: bool = False) -> set[str]:
     """Top-level packages that a room imports."""
-    tree = ast.parse(ROOMS[name].read_text())
-    return {module.split(".")[0] for module, _ in imports(tree, at_start)}
+    return {module.split(".")[0] for module, _ in imports_of(ROOMS[name], at_start)}
 
 
 def reached(name: str, at_start: bool = True) -> set[str]:
@@ -94,11 +100,7 @@ def reached(name: str, at_start: bool = True) -> set[str]:
 @pytest.mark.parametrize("name", sorted(name for name in ROOMS if name.startswith("agents.")))
 def test_an_agent_uses_the_shared_rooms_only(name: str) -> None:
     assert {used.split(".")[0] for used in rooms_used(name)} <= AGENT_USES
-    names = {
-        imported
-        for module, imported in imports(ast.parse(ROOMS[name].read_text()))
-        if module == "rlparity.tasks"
-    }
+    names = {imported for module, imported in imports_of(ROOMS[name]) if module == "rlparity.tasks"}
     assert names <= {"TaskSpec"}  # what a task is, never how to make one
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from rlparity import candidate
 from rlparity.candidate import Candidate, Factory
+from rlparity.candidate_worlds import Ended
 from rlparity.cell import Cell
 from rlparity.records import Episode
 from rlparity.rows import Rows, Watch, unwatched
@@ -126,7 +127,7 @@ class Spied:
         return self._made.act(obs, deterministic)
 
 
-class Enough(Exception):
+class Enough(Ended):
     """As many steps as somebody wants to see."""
 
 
