@@ -173,6 +173,20 @@ def test_what_a_watcher_raises_is_not_the_candidates_fault() -> None:
     assert not rows.failed and rows.episodes
 
 
+def test_one_that_does_not_come_back_once_its_budget_is_spent_is_ended_and_has_its_rows() -> None:
+    class Waits(Honest):
+        def train(self, make_env: Any, seed: int, budget: int) -> None:
+            try:
+                super().train(make_env, seed, 10 * budget)
+            except BaseException:
+                time.sleep(60)
+
+    started = time.monotonic()
+    rows = candidate.train(replace(theirs(), candidate={"time_limit_s": 1}), Waits)
+    assert time.monotonic() - started < 50
+    assert not rows.failed and {row["env_step"] for row in rows.evaluations} == {0, 152, 301}
+
+
 def test_rows_of_a_candidate_that_fails_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
     class Late(Honest):
         steps = 0

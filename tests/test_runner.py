@@ -311,16 +311,21 @@ def test_tensorboard_files_hold_games_evaluations_and_metrics(tmp_path: Path) ->
     assert {"seed-3/episode_return", "seed-3/value_loss"} <= set(events.Tags()["scalars"])
 
 
-def test_tensorboard_files_of_a_resumed_cell_say_nothing_twice(tmp_path: Path) -> None:
+def test_tensorboard_files_of_a_resumed_cell_say_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Killed after step 24 with a checkpoint at step 8: steps 16 and 24 come again."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.summary.writer import event_file_writer
 
     for first in (8, 16):
+        clock = SimpleNamespace(time=lambda later=first: time.time() + later)  # files are named by the second
+        monkeypatch.setattr(event_file_writer, "time", clock)
         display = progress.Display(cell("ppo", (3,)), None, tmp_path / "tensorboard")
         for env_step in range(first, 25, 8):
             display(env_step, [Episode(0, 0, env_step, 100 * first + env_step, 8)])
         display.close()
-        time.sleep(1.1)  # files are named by the second
+    assert len(list((tmp_path / "tensorboard").iterdir())) == 2
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     returns = [(event.step, event.value) for event in events.Scalars("seed-3/episode_return")]
