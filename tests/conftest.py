@@ -9,18 +9,23 @@ import pytest
 
 from rlparity import settings
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
 def in_checkout(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Work in the root of this checkout, with its settings; what was read elsewhere is forgotten."""
+    """Work in the root of this checkout, with its settings; those of another folder are forgotten."""
     monkeypatch.chdir(ROOT)
-    for cached in (settings.root, settings.library):
-        cached.cache_clear()
+    forget_other_settings()
     yield
-    for cached in (settings.root, settings.library):
-        cached.cache_clear()
+    forget_other_settings()
+
+
+def forget_other_settings() -> None:
+    """Reading the settings takes a tenth of a second, so those of this checkout are kept."""
+    if settings.root.cache_info().currsize and settings.root() != ROOT:
+        settings.root.cache_clear()
+        settings.library.cache_clear()
 
 
 @pytest.fixture

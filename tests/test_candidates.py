@@ -18,6 +18,7 @@ from rlparity.errors import UserError
 from rlparity.rates import Rates
 from rlparity.validation import asked
 
+pytestmark = pytest.mark.usefixtures("in_checkout")
 ROOT = Path(__file__).parents[1]
 BASE: dict[str, Any] = {
     "name": "made-up",
@@ -40,13 +41,6 @@ def complaints(**candidates: Any) -> str:
     with pytest.raises(UserError) as caught:
         resolve(**candidates)
     return str(caught.value)
-
-
-@pytest.fixture(autouse=True)
-def _in_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    settings.root.cache_clear()
-    settings.library.cache_clear()
 
 
 def mine(found: suite.Suite, name: str = "theirs") -> list[Cell]:

@@ -13,6 +13,7 @@ from rlparity.errors import UserError
 from rlparity.rates import EPISODE_S, Rates
 from rlparity.registry import AGENTS, REFERENCES
 
+pytestmark = pytest.mark.usefixtures("in_checkout")
 ROOT = Path(__file__).parents[1]
 BASE: dict[str, Any] = {
     "name": "made-up",
@@ -34,13 +35,6 @@ def complaints(**changes: Any) -> str:
     with pytest.raises(UserError) as caught:
         resolve(**changes)
     return str(caught.value)
-
-
-@pytest.fixture(autouse=True)
-def _in_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    settings.root.cache_clear()
-    settings.library.cache_clear()
 
 
 def test_scratch_trains_blocks_and_sb3_single_seeds_of_what_has_a_reference() -> None:
