@@ -12,6 +12,14 @@ from rlparity import settings
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where files are shared out among processes, those that take long come first, so that all end together."""
+    if hasattr(config, "workerinput"):
+        rings = ("whole", "probes")
+        long = {ring: {item.path for item in items if item.get_closest_marker(ring)} for ring in rings}
+        items.sort(key=lambda item: [item.path not in long[ring] for ring in rings])
+
+
 @pytest.fixture
 def in_checkout(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Work in the root of this checkout, with its settings; those of another folder are forgotten."""

@@ -15,6 +15,8 @@ from small import CONFIGURATIONS, CONTINUOUS, build, cell, of_seed, stream
 from rlparity import accelerator, train
 from rlparity.accelerator import Placed
 
+pytestmark = pytest.mark.probes
+
 LEARNERS = [name for name in CONFIGURATIONS if name != "random"]
 MONTE_CARLO = [name for name in LEARNERS if name.startswith("reinforce") or name == "actor-critic"]
 HOSTED = ["dqn-prioritized"]  # its priorities stay in the machine's own memory

@@ -22,6 +22,8 @@ from rlparity.presets import PRESETS, Preset
 from rlparity.records import Episode, Step
 from rlparity.tasks.atari import RESUMES_EXACTLY, Atari, emulator_seed
 
+pytestmark = pytest.mark.probes
+
 NATURE, MACHADO = PRESETS["nature"], PRESETS["machado"]
 BARE = replace(NATURE, noop_max=0, use_fire_reset=False)  # games start at the emulator's first frame
 NOOP, FIRE = 0, 1

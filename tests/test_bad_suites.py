@@ -305,6 +305,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.probes
 @given(key=st.sampled_from([*GOOD, "candidates", "hyperparameters", "margin", "device"]), value=VALUES)
 @NARROW
 def test_any_value_anywhere_is_taken_or_refused_in_words(key: str, value: Any) -> None:

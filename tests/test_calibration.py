@@ -12,6 +12,8 @@ from rlparity import calibration, calibration_page, stats, table, verdict
 from rlparity.calibration import Pool
 from rlparity.errors import UserError
 
+pytestmark = pytest.mark.probes
+
 FLOOR = {end: np.array([20.0, 21.0, 19.0, 20.0, 20.0]) for end in verdict.ENDPOINTS}
 
 

@@ -283,6 +283,7 @@ def test_continuous_actions_are_clipped_in_evaluations_alone() -> None:
     assert not rows.failed and len(rows.evaluations) == 2
 
 
+@pytest.mark.probes
 def test_atari_games_are_booked_raw_and_whole() -> None:
     """Under `nature` a learner's game ends with each of five lives, and rewards are signs."""
     told: list[tuple[float, bool]] = []
@@ -315,6 +316,7 @@ def test_atari_games_are_booked_raw_and_whole() -> None:
     assert first["episode_length"] == first["env_step"] and first["episode_return"] >= sum(paid)
 
 
+@pytest.mark.probes
 def test_the_example_learns() -> None:
     brisk = {"learning_rate": 0.003, "learning_rate_schedule": "constant", "n_epochs": 10, "batch_size": 64}
     c = cell("ppo", (0,), implementation="theirs", budget=4096, hyperparameters=brisk)

@@ -18,6 +18,8 @@ from rlparity.cell import Cell
 from rlparity.rows import Rows
 from rlparity.validation import statistics
 
+pytestmark = pytest.mark.whole
+
 EXAMPLES = Path(__file__).parent / "examples"
 BROKEN = """
 import os, signal, time

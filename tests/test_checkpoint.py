@@ -17,6 +17,8 @@ from rlparity.keeper import Keeper
 from rlparity.memory import Replay
 from rlparity.records import Step
 
+pytestmark = pytest.mark.probes
+
 
 def through_a_file(state: Any) -> Any:
     buffer = io.BytesIO()

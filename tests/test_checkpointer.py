@@ -23,6 +23,8 @@ from rlparity import checkpoint, runner, train
 from rlparity.errors import Interrupted, UserError
 from rlparity.keeper import Keeper
 
+pytestmark = pytest.mark.probes
+
 BRIEF = Protocol(points=2, episodes=1, final_episodes=1)
 CELL = cell(
     "dqn",

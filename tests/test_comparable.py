@@ -18,6 +18,8 @@ from rlparity.cell import Cell
 from rlparity.records import write
 from rlparity.verdict import Pair, Scores
 
+pytestmark = pytest.mark.paper
+
 KEYS = ("implementation", "algorithm", "environment")
 THEIRS, SB3, RANDOM = (
     ("theirs", "ppo", "CartPole-v1"),

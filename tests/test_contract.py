@@ -15,6 +15,8 @@ from rlparity.errors import UserError
 from rlparity.validation import contract
 from rlparity.validation.checks import Check
 
+pytestmark = pytest.mark.probes
+
 TRAINS, STEPS = (
     "trains as many steps as it was asked for",
     "steps are Gymnasium's, time limits and ends told apart",

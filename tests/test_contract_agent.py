@@ -20,6 +20,8 @@ from rlparity.tasks import books, classic, generic
 from rlparity.tasks.normalise import Normalised
 from rlparity.validation import contract, contract_agent, contract_arena, contract_normaliser, contract_worlds
 
+pytestmark = pytest.mark.probes
+
 Around = Callable[..., Any]
 
 

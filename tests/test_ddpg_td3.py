@@ -12,6 +12,8 @@ from rlparity import networks, train
 from rlparity.agents import td3
 from rlparity.records import Step
 
+pytestmark = pytest.mark.paper
+
 
 def transition(reward: float = 1.0, discount: float = 1.0) -> Step:
     """One transition of one seed, all observations and actions zero."""
@@ -157,6 +159,7 @@ def test_a_seed_whose_loss_is_not_finite_is_frozen(algorithm: str):
 WIDE: dict[str, Any] = {"net_arch": [256, 256], "batch_size": 64, "learning_starts": 40, "train_freq": 2}
 
 
+@pytest.mark.probes
 @pytest.mark.parametrize("algorithm", ["ddpg", "td3"])
 @pytest.mark.parametrize(
     "options", [WIDE, {**WIDE, "net_arch": [400, 300], "batch_size": 50}], ids=["256", "400"]

@@ -11,6 +11,8 @@ from synthetic import PUBLISHED
 
 from rlparity import dqn2013, table
 
+pytestmark = pytest.mark.paper
+
 AGENTS = ["Random", "Sarsa", "Contingency", "DQN", "Human", "HNeat Best", "HNeat Pixel", "DQN Best"]
 
 

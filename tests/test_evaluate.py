@@ -15,6 +15,8 @@ from rlparity import tasks, train
 from rlparity.evaluate import Evaluator, play
 from rlparity.seeding import Streams, Uniforms
 
+pytestmark = pytest.mark.probes
+
 
 class Pusher:
     """Pushes right, or as its first uniform number says; counts what it was asked."""

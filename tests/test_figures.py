@@ -15,6 +15,8 @@ from rlparity import canvas, figures, overview
 from rlparity.folder import COLUMNS
 from rlparity.palette import COLOURS
 
+pytestmark = pytest.mark.probes
+
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:

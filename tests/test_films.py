@@ -37,6 +37,8 @@ from rlparity.gallery import gallery
 from rlparity.page import templates
 from rlparity.rows import Rows
 
+pytestmark = pytest.mark.whole
+
 SUITE = "test"
 PPO = cell("ppo", (3, 4), budget=256, evaluation=BRIEF, n_envs=4)
 SB3 = cell("ppo", (3,), implementation="sb3", budget=256, evaluation=BRIEF, n_envs=4)

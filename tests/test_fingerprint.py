@@ -15,6 +15,8 @@ import pytest
 from rlparity import fingerprint, orders, sources
 from rlparity.cell import Cell
 
+pytestmark = pytest.mark.probes
+
 PPO = Cell("made-up", "CartPole-v1", "scratch", "ppo", "ppo", (0, 1), 4096)
 A2C = dataclasses.replace(PPO, algorithm="a2c", agent="a2c")
 SB3 = dataclasses.replace(PPO, implementation="sb3", seeds=(0,))

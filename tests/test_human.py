@@ -13,6 +13,8 @@ from synthetic import PUBLISHED
 from rlparity import human, table
 from rlparity.errors import UserError
 
+pytestmark = pytest.mark.paper
+
 KNOWN = pd.DataFrame(
     {"random": [0.0, -10.0, 0.0], "human": [10.0, 90.0, 1.0], "citation": "a set"},
     index=["Pong", "Breakout", "Enduro"],

@@ -17,6 +17,8 @@ from rlparity.keeper import Keeper
 from rlparity.restore import Shipped, choose, shipped
 from rlparity.suite import Suite
 
+pytestmark = pytest.mark.whole
+
 PUBLISHED = Path(__file__).parents[1] / "workflow" / "resources" / "published"
 
 

@@ -24,6 +24,8 @@ from rlparity.validation.lockstep_cases import Case
 from rlparity.validation.lockstep_distance import Yardstick
 from rlparity.validation.lockstep_pair import Difference, Point
 
+pytestmark = pytest.mark.probes
+
 torch.set_num_threads(1)
 SHORT = lockstep_cases.short
 STEPS = {"a2c": 120, "ppo": 384, "trpo": 192, "dqn": 160, "ddpg": 220, "td3": 220, "sac": 220}

@@ -11,6 +11,8 @@ from torch import Tensor
 from rlparity.memory import Replay, Rollout, Trajectories
 from rlparity.records import Step
 
+pytestmark = pytest.mark.paper
+
 
 def step_of(t: float, n_seeds: int = 2, n_envs: int = 3, last: Tensor | None = None) -> Step:
     """Step t, where every entry says who it is: 100 t + 10 s + n."""

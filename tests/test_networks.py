@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from rlparity import networks
 from rlparity.networks import Adam, Layer, Network, RMSprop, mlp
 
+pytestmark = pytest.mark.paper
+
 
 def generators(n: int, first: int = 0) -> list[torch.Generator]:
     return [torch.Generator().manual_seed(first + k) for k in range(n)]

@@ -19,6 +19,8 @@ from rlparity import agents, tasks
 from rlparity.bounds import Bounds
 from rlparity.seeding import Streams
 
+pytestmark = pytest.mark.probes
+
 REFERENCE: dict[str, Any] = {"ddpg": sb3.DDPG, "td3": sb3.TD3, "sac": sb3.SAC}
 
 

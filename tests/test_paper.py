@@ -12,6 +12,8 @@ from synthetic import PUBLISHED
 from rlparity import human, paper, table
 from rlparity.errors import UserError
 
+pytestmark = pytest.mark.paper
+
 ZOO = {
     "source_id": "zoo",
     "algorithm": "ppo",

@@ -19,6 +19,8 @@ from rlparity.validation.parity_handed import Recording
 from rlparity.validation.parity_judgement import Floor, judge
 from rlparity.validation.parity_trace import Difference, Trace, compare
 
+pytestmark = pytest.mark.probes
+
 torch.set_num_threads(1)
 FEW = (1, 10)
 LOSSES = {"policy_loss", "value_loss", "entropy_loss", "loss", "updates made so far"}

@@ -17,6 +17,8 @@ from rlparity.errors import UserError
 from rlparity.validation import layers, parity, parity_cases
 from rlparity.validation.parity_rollouts import COLUMNS
 
+pytestmark = pytest.mark.probes
+
 torch.set_num_threads(1)
 TINY_PPO: Any = candidate_entry.load("tests/examples/tiny_ppo.py:TinyPPO")
 FEW = (1, 10)

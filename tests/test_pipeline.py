@@ -17,6 +17,8 @@ from forks import Server
 
 from rlparity.__main__ import main
 
+pytestmark = pytest.mark.whole
+
 Completed = subprocess.CompletedProcess[str]
 ROOT = Path(__file__).parents[1]
 SUITE = """\

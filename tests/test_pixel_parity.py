@@ -23,6 +23,8 @@ from rlparity.tasks import TaskSpec
 from rlparity.validation import twins
 from rlparity.validation.twins import Twins
 
+pytestmark = pytest.mark.probes
+
 SHAPE, N_ACTIONS = (4, 84, 84), 3
 
 

@@ -13,6 +13,8 @@ from rlparity import diff, figures, report, settings
 from rlparity.folder import Folder
 from rlparity.sections import primary, verdicts
 
+pytestmark = pytest.mark.probes
+
 
 def test_the_plain_configuration_is_found_in_the_suite() -> None:
     """By its options, its agent and its reference; what is not in the suite is none."""

@@ -24,6 +24,8 @@ from rlparity.seeding import Streams
 from rlparity.tasks import TaskSpec
 from rlparity.tasks.normalise import Normalised
 
+pytestmark = pytest.mark.whole
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -13,6 +13,8 @@ from rlparity.frames import FrameReplay
 from rlparity.priorities import Priorities
 from rlparity.records import Step
 
+pytestmark = pytest.mark.paper
+
 
 def places(*index: int) -> Tensor:
     return torch.tensor([index])

@@ -8,6 +8,8 @@ from small import CONFIGURATIONS
 
 from rlparity.records import Step
 
+pytestmark = pytest.mark.probes
+
 TABLE = [(a, p) for a in CONFIGURATIONS for p in PROBES if applies(a, p)]
 
 

@@ -18,6 +18,8 @@ from rlparity import networks
 from rlparity.agents import qrdqn
 from rlparity.validation import parity, parity_cases
 
+pytestmark = pytest.mark.paper
+
 
 def test_the_loss_sums_over_quantiles_that_learn_and_averages_over_those_they_learn_from():
     """theta = (0, 1) at tau = (1/4, 3/4), y = (0.5, 3): u = (0.5, 3) and (-0.5, 2), L = (0.125, 2.5) and

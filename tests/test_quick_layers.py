@@ -39,6 +39,7 @@ def command(tiny: Path, seeding: str) -> list[Check]:
     return contract_command.check(asked.cells_of(plan, "learn")[0])
 
 
+@pytest.mark.probes
 @pytest.mark.parametrize(
     ("seeding", "failed"),
     [
@@ -107,6 +108,7 @@ class Crashes(TinyPPO):
 """
 
 
+@pytest.mark.whole
 def test_a_crash_in_another_process_is_a_failed_check(tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "crashes.py").write_text(CRASHES.format(examples=str(EXAMPLES)))
     found = findings(tiny, ["EQUIVALENT"])
@@ -116,6 +118,7 @@ def test_a_crash_in_another_process_is_a_failed_check(tiny: Path, tmp_path: Path
     assert (found.status(), found.status(strict=True)) == (0, 1)
 
 
+@pytest.mark.whole
 def test_the_time_limit_reaches_the_contract(tiny: Path) -> None:
     made = theirs(tiny, entry="misbehaving.py:Hangs", folder=str(EXAMPLES), time_limit_s=0.5)
     (check,) = layers.of_entry("contract", made)

@@ -19,7 +19,7 @@ from rlparity.reference_worlds import Recorder
 from rlparity.seeding import Streams
 from rlparity.tasks.generic import make_single
 
-pytestmark = pytest.mark.filterwarnings("ignore:You have specified a mini-batch size")
+pytestmark = [pytest.mark.probes, pytest.mark.filterwarnings("ignore:You have specified a mini-batch size")]
 QUICK: dict[str, dict[str, Any]] = {"dqn": {"gradient_steps": 2, "train_freq": 16, "net_arch": [16]}}
 QUICK["qrdqn"] = {**QUICK["dqn"], "n_quantiles": 5}
 

@@ -20,7 +20,7 @@ from rlparity.reference_worlds import Recorder
 from rlparity.rows import Rows
 from rlparity.seeding import Streams
 
-pytestmark = pytest.mark.filterwarnings("ignore:You have specified a mini-batch size")
+pytestmark = [pytest.mark.probes, pytest.mark.filterwarnings("ignore:You have specified a mini-batch size")]
 SMALL: dict[str, dict[str, Any]] = {
     "dqn": {"buffer_size": 100, "learning_starts": 20, "batch_size": 8},
     "qrdqn": {"buffer_size": 100, "learning_starts": 20, "batch_size": 8, "n_quantiles": 5},

@@ -30,6 +30,8 @@ from rlparity.errors import Interrupted, UserError
 from rlparity.reference_checkpoint import resumable
 from rlparity.tasks import atari
 
+pytestmark = pytest.mark.whole
+
 BUDGET = 240
 OPTIONS: dict[str, dict[str, Any]] = {
     "ppo": {"n_steps": 16, "batch_size": 32, "n_epochs": 1, "learning_rate": 1e-3},

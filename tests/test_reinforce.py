@@ -12,6 +12,8 @@ from small import build, row, set_output, stream
 from rlparity.agents import actor_critic, reinforce
 from rlparity.memory import Trajectory
 
+pytestmark = pytest.mark.paper
+
 HALF = math.log(0.5)
 
 

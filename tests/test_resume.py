@@ -26,6 +26,8 @@ from small import Protocol, cell
 from rlparity import __main__, album, checkpoint, evaluate, progress, records, snapshot
 from rlparity.cell import Cell
 
+pytestmark = pytest.mark.whole
+
 SERVER = multiprocessing.get_context("forkserver")
 SHORT = Protocol(points=3, episodes=1, final_episodes=2)
 COMMON: dict[str, Any] = {"budget": 400, "checkpoint_every": 60, "evaluation": SHORT}

@@ -19,7 +19,7 @@ from rlparity.rows import Rows
 from rlparity.tasks.normalise import Normalised
 from rlparity.vouch import Finding
 
-pytestmark = pytest.mark.filterwarnings("ignore:You have specified a mini-batch size")
+pytestmark = [pytest.mark.probes, pytest.mark.filterwarnings("ignore:You have specified a mini-batch size")]
 
 
 def fingerprinted(cell: Cell) -> Cell:

@@ -119,6 +119,7 @@ def test_a_run_that_stops_in_writing_leaves_no_run_json_not_even_an_old_one(tmp_
     assert pq.read_table(tmp_path / "episodes.parquet")["seed"].unique().to_pylist() == [2]
 
 
+@pytest.mark.whole
 def test_a_killed_process_leaves_no_half_written_record_and_its_lock_falls_away(tmp_path: Path):
     c = cell("random", budget=100_000_000)
     code = (
@@ -332,6 +333,7 @@ def test_tensorboard_files_of_a_resumed_cell_say_nothing_twice(
     assert returns == [(8, 808), (16, 1616), (24, 1624)]
 
 
+@pytest.mark.whole
 def test_a_cell_is_trained_by_the_code_that_it_was_ordered_of(tmp_path: Path) -> None:
     made = cell("random")
     world = worlds.probe(made.environment)

@@ -15,6 +15,8 @@ from rlparity.agents import sac
 from rlparity.distributions import gaussian
 from rlparity.records import Step
 
+pytestmark = pytest.mark.paper
+
 
 def set_critics(agent: Any, online: tuple[float, float], target: tuple[float, float]) -> None:
     for network, values in ((agent.critic, online), (agent.critic_target, target)):
@@ -199,6 +201,7 @@ def test_a_seed_whose_loss_is_not_finite_is_frozen(ent_coef: Any):
 WIDE: dict[str, Any] = {"net_arch": [256, 256], "batch_size": 64, "learning_starts": 40, "train_freq": 2}
 
 
+@pytest.mark.probes
 @pytest.mark.parametrize(
     "options",
     [WIDE, {**WIDE, "net_arch": [400, 300], "batch_size": 50, "ent_coef": 0.1}],

@@ -20,6 +20,8 @@ from rlparity.agents import a2c, dqn, ppo, qrdqn
 from rlparity.distributions import categorical, gaussian
 from rlparity.networks import Adam, Network, RMSprop, mlp
 
+pytestmark = pytest.mark.probes
+
 SEEDS = 10
 BLOCKS = (1, 3)  # compared with SEEDS
 BATCHES = (1, 5, 8, 20, 64, 100, 256)  # rows per seed: worlds, evaluation episodes, minibatches

@@ -155,6 +155,7 @@ def test_statistics_say_where_they_cannot_run(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.whole
 def test_a_trial_in_a_process_of_its_own(tmp_path: Path) -> None:
     """A flag that arrives late is seen by the contract; a process that cannot be started is an alarm."""
     trial = Trial("P11", "ppo", "CartPole-v1", "contract")
@@ -165,6 +166,7 @@ def test_a_trial_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert broken["caught"] and "unknown mutation 'P77'" in broken["evidence"]
 
 
+@pytest.mark.whole
 def test_a_trial_that_takes_too_long(tmp_path: Path) -> None:
     trial = Trial(BASELINE, "ppo", "CartPole-v1", "contract")
     outcome = attempt(trial, tmp_path / "slow.json", 1, None, Judge())
@@ -272,6 +274,7 @@ class Unadjusted(looks.Case):
     tests = 1  # type: ignore[assignment]
 
 
+@pytest.mark.probes
 def test_looks_do_not_add_up_to_false_alarms(tmp_path: Path) -> None:
     """Of 160 agents like the reference, at most one in twenty is stopped by any of four looks; by the same
     looks without adjustment, more are."""
@@ -294,6 +297,7 @@ def test_a_reference_that_did_not_learn_decides_nothing(tmp_path: Path) -> None:
     assert judged.obstacle() == "reference did not learn"
 
 
+@pytest.mark.whole
 def test_the_judge_answers_line_by_line(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     file = tmp_path / "case.json"

@@ -254,6 +254,7 @@ def test_unwritable_results_folder(tmp_path: Path) -> None:
     suite.check_writable(tmp_path / "new" / "deep")
 
 
+@pytest.mark.probes
 def test_every_committed_suite_resolves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(needs.os, "sysconf", lambda name: 2**20)  # a terabyte of memory
     for path in (ROOT / suite.SUITES).glob("*.yaml"):

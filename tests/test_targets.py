@@ -13,6 +13,8 @@ from torch import Tensor
 from rlparity import targets
 from rlparity.distributions import categorical
 
+pytestmark = pytest.mark.paper
+
 GAMMA, LAM = 0.9, 0.8
 
 

@@ -18,6 +18,8 @@ from rlparity.tasks.classic import TIME_LIMIT, CartPole
 from rlparity.tasks.generic import GymTask
 from rlparity.tasks.normalise import Moments, Normalised
 
+pytestmark = pytest.mark.probes
+
 
 def scalar_worlds(environment: str, seeds: list[int]) -> list[gym.Env]:
     worlds = [gym.make(environment, disable_env_checker=True) for _ in seeds]

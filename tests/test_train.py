@@ -12,6 +12,8 @@ from rlparity import tasks, train
 from rlparity.records import Episode, Step
 from rlparity.tasks.classic import CartPole
 
+pytestmark = pytest.mark.probes
+
 
 @pytest.mark.parametrize(
     ("n_envs", "budget", "points", "expected"),

@@ -19,6 +19,8 @@ from rlparity.networks import Network, mlp
 from rlparity.seeding import Streams
 from rlparity.tasks import TaskSpec
 
+pytestmark = pytest.mark.paper
+
 DISCRETE = TaskSpec(2, 1, (4,), n_actions=3)
 CONTINUOUS = TaskSpec(2, 1, (4,), None, (2,), (-1.0,) * 2, (1.0,) * 2)
 ONE = TaskSpec(2, 1, (4,), None, (1,), (-1.0,), (1.0,))
@@ -397,6 +399,7 @@ SWEPT: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.probes
 @pytest.mark.parametrize("options", SWEPT, ids=str)
 @pytest.mark.parametrize("task", [DISCRETE, CONTINUOUS, ONE])
 def test_a_seed_alone_is_the_seed_in_a_block_of_ten(task: TaskSpec, options: dict[str, Any]):
@@ -407,6 +410,7 @@ def test_a_seed_alone_is_the_seed_in_a_block_of_ten(task: TaskSpec, options: dic
             assert torch.equal(whole[seeds.start : seeds.stop], part)
 
 
+@pytest.mark.probes
 @pytest.mark.parametrize(("algorithm", "environment"), [("trpo", "Pendulum-v1"), ("npg", "CartPole-v1")])
 def test_so_it_is_in_real_worlds(algorithm: str, environment: str):
     changes = {"environment": environment, "budget": 520, "n_envs": 2}

@@ -16,6 +16,8 @@ from rlparity.validation.parity_handed import Recording
 from rlparity.validation.parity_trace import Difference, compare
 from rlparity.validation.twins import precision
 
+pytestmark = pytest.mark.probes
+
 UPDATES = 5
 OPTIONS: dict[str, Any] = {
     "n_steps": 75,

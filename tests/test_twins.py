@@ -14,6 +14,8 @@ from test_pixel_parity import Snow
 from rlparity.validation import parity_cases, parity_worlds, twins
 from rlparity.validation.twins import COUNTERPARTS, Twins, difference
 
+pytestmark = pytest.mark.probes
+
 SMALL: dict[str, Any] = {"net_arch": (8, 6)}
 OFF_POLICY = {**SMALL, "buffer_size": 50, "learning_starts": 0}
 

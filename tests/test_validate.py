@@ -120,6 +120,7 @@ def main(tiny: Path, tmp_path: Path, *options: str) -> int:
     )
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(("shift", "status", "word"), [(0.0, 0, "EQUIVALENT"), (80.0, 1, "WORSE")])
 def test_finished_logs_from_end_to_end(
     tiny: Path,

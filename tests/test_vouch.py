@@ -33,7 +33,7 @@ from rlparity.folder import Folder
 from rlparity.suite import Suite
 from rlparity.vouch import Finding, Group, Record
 
-pytestmark = pytest.mark.filterwarnings("ignore:You have specified a mini-batch size")
+pytestmark = [pytest.mark.whole, pytest.mark.filterwarnings("ignore:You have specified a mini-batch size")]
 RAW: dict[str, Any] = {
     "name": "tiny",
     "title": "Tiny",

@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.whole
+
 HANGS = {
     "in a loop": "while True: pass",
     "in an extension that holds the interpreter": "import ctypes; ctypes.PyDLL(None).sleep(30)",
