@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where files are shared out among processes, those that take long come first, so that all end together."""
+    """Let processes that share the files begin with those that take long, so that all end together."""
     if hasattr(config, "workerinput"):
         rings = ("whole", "probes")
         long = {ring: {item.path for item in items if item.get_closest_marker(ring)} for ring in rings}

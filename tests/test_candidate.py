@@ -219,7 +219,7 @@ def test_one_act_that_hangs_or_raises_is_named() -> None:
     brief = replace(theirs(), candidate={"time_limit_s": 0.3})
     started = time.monotonic()
     assert "nothing happened for 0.3 s" in candidate.train(brief, Slow).failed[4]
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 50
     assert candidate.train(theirs(), Fails).failed[4].startswith("act raised IndexError: no such layer")
 
 

@@ -371,9 +371,9 @@ def test_a_thousand_cells_are_fingerprinted_within_a_second() -> None:
     import time
 
     cells = resolve(seeds=list(range(1000)), implementations=["scratch"], algorithms=["ppo"]).cells
-    started = time.perf_counter()
+    started = time.process_time()
     assert len({fingerprint.of(cell) for cell in cells}) == 1000
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
 
 
 @pytest.mark.parametrize(
