@@ -8,7 +8,7 @@ import pytest
 from validating import question
 
 from rlparity.errors import UserError
-from rlparity.validation import asked
+from rlparity.validation import request
 
 pytestmark = pytest.mark.usefixtures("in_checkout")
 
@@ -28,15 +28,15 @@ pytestmark = pytest.mark.usefixtures("in_checkout")
     ],
 )
 def test_a_candidate_without_a_name_is_called_after_what_it_is(kind: str, text: str, name: str) -> None:
-    assert asked.name_of(kind, text) == name
+    assert request.name_of(kind, text) == name
 
 
 def test_returns_are_told_by_keys() -> None:
-    told = asked.returns(["tag=charts/x", "columns.env_step=step", "n_envs=4", "deterministic=false"])
+    told = request.returns(["tag=charts/x", "columns.env_step=step", "n_envs=4", "deterministic=false"])
     expected = {"tag": "charts/x", "columns": {"env_step": "step"}, "n_envs": 4, "deterministic": False}
     assert told == expected
     with pytest.raises(UserError, match="write KEY=VALUE"):
-        asked.returns(["tag"])
+        request.returns(["tag"])
 
 
 @pytest.mark.parametrize(
@@ -49,12 +49,12 @@ def test_returns_are_told_by_keys() -> None:
 )
 def test_what_cannot_be_a_reference_is_one_line(text: str, line: str) -> None:
     with pytest.raises(UserError, match=line):
-        asked.configuration(text)
-    assert asked.configuration("sb3/ppo") == asked.configuration("ppo") == "ppo"
+        request.configuration(text)
+    assert request.configuration("sb3/ppo") == request.configuration("ppo") == "ppo"
 
 
 def test_the_plan_holds_candidate_reference_and_random_agent(tiny: Path) -> None:
-    plan = asked.plan(question(tiny, name="theirs", seeds=["0-2"]))
+    plan = request.plan(question(tiny, name="theirs", seeds=["0-2"]))
     arms: dict[str, list[int]] = {}
     for cell in plan.cells:
         arms.setdefault(f"{cell.implementation}/{cell.algorithm}", []).extend(cell.seeds)
@@ -64,6 +64,6 @@ def test_the_plan_holds_candidate_reference_and_random_agent(tiny: Path) -> None
 
 def test_a_suite_without_the_configuration_is_refused(tiny: Path) -> None:
     with pytest.raises(UserError, match="no environment has 'sac' among its algorithms"):
-        asked.plan(question(tiny, against="sac"))
+        request.plan(question(tiny, against="sac"))
     with pytest.raises(UserError, match="unknown environment 'Acrobot-v1'; choose from CartPole-v1"):
-        asked.plan(question(tiny, environments=["Acrobot-v1"]))
+        request.plan(question(tiny, environments=["Acrobot-v1"]))
