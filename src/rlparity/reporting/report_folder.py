@@ -32,7 +32,7 @@ class Measurement(NamedTuple):
     @property
     def name(self) -> str:
         """The environment, with the metric where it has several."""
-        return f"{self.environment}, {self.metric.name}" if self.several else self.environment
+        return f"{self.environment} ({self.metric.name})" if self.several else self.environment
 
     @property
     def slug(self) -> str:
@@ -149,8 +149,8 @@ class Folder:
 
     def sharing(self, algorithm: str) -> list[Arm]:
         """The arms shown together for a configuration: its implementations, and the reference's arm."""
-        judge = self.reference(algorithm)
-        return [judge if judge and who == judge[0] else (who, algorithm) for who in self.implementations]
+        theirs = self.reference(algorithm)
+        return [theirs if theirs and who == theirs[0] else (who, algorithm) for who in self.implementations]
 
     def arms(self, environment: str, algorithm: str) -> list[Arm]:
         """The same as far as they left numbers in an environment."""

@@ -61,9 +61,9 @@ def scaling(rows: pd.DataFrame) -> Panels:
     ]
     alone = f"{reference_name(rows)}, one seed"
     key.append(Line2D([], [], color=MUTED, linewidth=1.2, linestyle=DASHED, label=alone))
-    canvas = Panels("How cost grows with seeds", 2 * len(panels), 2, (350, 236), (52, 14, 36, 26), key)
+    figure = Panels("How cost grows with seeds", 2 * len(panels), 2, (350, 236), (52, 14, 36, 26), key)
     for place, (name, part) in enumerate(panels):
-        rate, cost = canvas.axes[2 * place : 2 * place + 2]
+        rate, cost = figure.axes[2 * place : 2 * place + 2]
         for algorithm, own in part[part.implementation == OWN].groupby("algorithm", sort=False):
             colour, marker = algorithm_look(rows, str(algorithm))
             style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.8}
@@ -77,7 +77,7 @@ def scaling(rows: pd.DataFrame) -> Panels:
         cost.plot(ends, ends, color=MUTED, linewidth=0.9, linestyle=DOTTED, zorder=1)
         _scales(rate, part, f"{name}: environment steps per second")
         _scales(cost, part, f"{name}: time of a block, one seed = 1")
-    return canvas
+    return figure
 
 
 def _scales(axes: Axes, part: pd.DataFrame, title: str) -> None:

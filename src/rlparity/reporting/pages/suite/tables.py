@@ -135,13 +135,14 @@ def cost(folder: Folder) -> Table:
     rows = []
     frame = folder.ordered("cost")
     speeds = {
-        (row.environment, row.algorithm, row.implementation): row.steps_per_second
+        (row.environment, row.implementation, row.algorithm): row.steps_per_second
         for row in frame.itertuples()
     }
     for row in frame.itertuples(index=False):
-        judge = folder.reference(row.algorithm)
-        beside = judge is not None and judge[0] != row.implementation
-        other = speeds.get((row.environment, *judge[::-1])) if judge and beside else None
+        reference = folder.reference(row.algorithm)
+        other = None
+        if reference is not None and reference[0] != row.implementation:
+            other = speeds.get((row.environment, *reference))
         ratio = f"{row.steps_per_second / other:.1f} \N{MULTIPLICATION SIGN}" if other and other > 0 else NONE
         cells = [row.environment, row.algorithm, label(row.implementation)]
         cells += [number(row.steps_per_second), ratio, seconds(row.training_time_per_seed_s)]
