@@ -1,4 +1,4 @@
-"""The benchmark: what is compared, how ratios are taken, and that nothing measured earlier is lost."""
+"""The benchmark: what is compared, how ratios are taken, and which earlier rows stay."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_a_ratio_stays_where_its_row_has_the_rate_of_the_reference(tmp_path):
     ]
 
 
-def test_measuring_again_replaces_a_row_and_keeps_the_others(tmp_path):
+def test_a_second_measurement_replaces_its_row_and_no_other(tmp_path):
     path = tmp_path / "throughput.csv"
     throughput.save(path, [row("ppo", 1, 10.0), row("dqn", 10, 5.0)])
     throughput.save(path, [row("ppo", 1, 20.0)])
@@ -185,7 +185,7 @@ def test_off_policy_learners_learn_almost_from_the_start_and_their_products_are_
     assert timed_run.operations(throughput.cells("ppo", "HalfCheetah-v5", [1])[0]) is None
 
 
-def test_rows_measured_before_there_were_settings_are_kept(tmp_path):
+def test_rows_of_versions_without_settings_stay(tmp_path):
     path = tmp_path / "throughput.csv"
     throughput.save(path, [row("ppo", 1, 10.0)])
     lines = path.read_text().splitlines()

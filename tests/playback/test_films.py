@@ -322,9 +322,7 @@ def test_the_page_shows_the_films_in_rows(place: Path):
         "step 128",
         "step 256",
     ]
-    assert first.text.startswith(
-        "CartPole-v1, PPO, from scratch, seed 3, after 0 environment steps: return "
-    )
+    assert first.text.startswith("CartPole-v1, PPO, from scratch, seed 3, after 0 environment steps: return ")
     html = templates().get_template("films.html").render(films=shown)
     assert html.count('loading="lazy"') == html.count("prefers-reduced-motion") == 6
     assert f'src="{last.file}"' in html and f'alt="{last.text}"' in html

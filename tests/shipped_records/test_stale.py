@@ -19,7 +19,9 @@ OTHER = "0123456789abcdef"
 
 
 def planned(implementation: str, algorithm: str) -> Cell:
-    cell = Cell("tiny", "CartPole-v1", implementation, algorithm, algorithm, (0, 1), 1000, evaluation=Protocol())
+    cell = Cell(
+        "tiny", "CartPole-v1", implementation, algorithm, algorithm, (0, 1), 1000, evaluation=Protocol()
+    )
     return replace(cell, fingerprint=OTHER)  # as an older version planned it
 
 

@@ -137,7 +137,7 @@ def test_equal_rows_make_every_record_of_a_kind_valid(tiny: tuple[Suite, Path], 
             and tables.read_run(folder, cell)["fingerprint"] == OLD["fingerprint"]
         )
         assert not pending.up_to_date(replace(cell, fingerprint="another"), folder)
-    assert pending.place(suite.cells, tmp_path / "results") == []
+    assert pending.update(suite.cells, tmp_path / "results") == []
 
 
 def test_what_a_fingerprint_made_comes_before_what_was_vouched_for(tiny: tuple[Suite, Path]) -> None:

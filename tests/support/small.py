@@ -14,7 +14,7 @@ from rlparity.environments.base import EnvSpec
 from rlparity.nn.networks import Network
 from rlparity.seeding import Streams
 from rlparity.suites import hyperparameters
-from rlparity.training.loop import Recorder
+from rlparity.training.recorder import Recorder
 from rlparity.transitions import Step
 
 torch.set_num_threads(1)

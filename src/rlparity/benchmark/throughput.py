@@ -21,6 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from rlparity import registry
 from rlparity.cell import Cell
 from rlparity.errors import UserError
 from rlparity.provenance import host
@@ -92,13 +93,14 @@ def cells(
         "title": "Benchmark",
         "environments": [environment],
         "algorithms": [algorithm],
-        "implementations": ["scratch", "sb3"],
+        "implementations": list(registry.IMPLEMENTATIONS),
         "seeds": [0],
         "budgets": {"default": (PIXELS if pixels else BUDGETS).get(agent, OTHERWISE)},
         "checkpoint_every": 0,
     }
     found = {cell.implementation: cell for cell in suite.resolve(raw, "bench").cells}
-    if "sb3" not in found:
+    references = [name for name in found if name != OURS]
+    if not references:
         raise UserError(f"bench: {algorithm} has no reference in hyperparameters.yaml; choose one that has")
     if settings == DEFAULTS:
         plain: dict[str, Any] = {"n_envs": 1, "normalize": False, "hyperparameters": {}}
@@ -110,7 +112,7 @@ def cells(
         name: replace(cell, device=device, hyperparameters={**cell.hyperparameters, **early})
         for name, cell in found.items()
     }
-    return [found["sb3"], *(replace(found["scratch"], seeds=tuple(range(size))) for size in sizes)]
+    return [found[references[0]], *(replace(found[OURS], seeds=tuple(range(size))) for size in sizes)]
 
 
 def compare(plan: Sequence[Cell], rounds: int) -> list[dict[str, Any]]:

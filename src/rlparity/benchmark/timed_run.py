@@ -8,6 +8,7 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
+from rlparity import registry
 from rlparity.benchmark import flops
 from rlparity.cell import Cell
 from rlparity.environments import metadata
@@ -26,15 +27,13 @@ def timed(cell: Cell) -> dict[str, float]:
 
     torch.set_num_threads(1)
     malloc.keep_freed_memory()
-    trainer = import_module(
-        "rlparity.references.sb3" if cell.implementation == "sb3" else "rlparity.training.loop"
-    )
+    trainer = import_module(registry.trainer(cell))
     trainer.run(replace(cell, budget=cell.budget // WARM_UP), evaluate=False)
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        rows = trainer.run(cell, evaluate=False)
+        recorder = trainer.run(cell, evaluate=False)
         for kind in SCHEMAS:
-            write(Path(folder), kind, getattr(rows, kind))
+            write(Path(folder), kind, getattr(recorder, kind))
         seconds = time.perf_counter() - started
     rate = cell.budget * len(cell.seeds) / seconds
     found = {"steps_per_second": rate, "peak_memory_mib": host.peak_memory_mib()}

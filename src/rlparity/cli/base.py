@@ -9,8 +9,8 @@ from pathlib import Path
 Add = Callable[..., argparse.ArgumentParser]  # name, what runs it, summary, positional arguments
 
 
-def say(line: str) -> None:
-    """Print a line at once, also into a file or a pipe."""
+def print_now(line: str) -> None:
+    """Print a line without buffering, also into a file or a pipe."""
     print(line, flush=True)
 
 

@@ -6,6 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
+from rlparity import registry
 from rlparity.cli.base import Add, add_reports, add_results
 from rlparity.errors import UserError
 from rlparity.runs.parent_death import end_with_parent
@@ -36,7 +37,7 @@ def _add_train(add: Add) -> None:
         "--budget", type=int, default=100_000, help="environment steps per seed; default: 100000"
     )
     command.add_argument(
-        "--implementation", choices=["scratch", "sb3"], default="scratch", help="default: scratch"
+        "--implementation", choices=list(registry.IMPLEMENTATIONS), default="scratch", help="default: scratch"
     )
     command.add_argument(
         "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="hyper-parameters"
@@ -96,7 +97,8 @@ def train(chosen: argparse.Namespace, rest: list[str]) -> int:
         "rlparity train",
     )
     if not made.cells:
-        raise UserError(f"algorithm {chosen.algorithm!r} has no reference in sb3; train it with scratch")
+        problem = f"algorithm {chosen.algorithm!r} has no reference in {chosen.implementation}"
+        raise UserError(f"{problem}; train it with scratch")
     suite.check_writable(chosen.results)
     from rlparity.runs.run_cell import run_cell
 

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from rlparity.cli.base import Add, add_reports, add_results, say
+from rlparity.cli.base import Add, add_reports, add_results, print_now
 from rlparity.errors import UserError
 from rlparity.runs.parent_death import end_with_parent
 
@@ -57,7 +57,7 @@ def train_cell(chosen: argparse.Namespace, rest: list[str]) -> None:
     folder = chosen.into or Path(chosen.cell).parent
     with time_limit.limited(chosen.time_limit, folder):
         run_cell.check_code(cell)
-        run_cell.run_cell(cell, folder, STARTED, lambda who: say(f"waiting: {who}"))
+        run_cell.run_cell(cell, folder, STARTED, lambda who: print_now(f"waiting: {who}"))
 
 
 def collect(chosen: argparse.Namespace, rest: list[str]) -> None:

@@ -12,7 +12,7 @@ from io import StringIO
 from pathlib import Path
 
 from rlparity.cli import pipeline
-from rlparity.cli.base import Add, add_reports, add_results, say
+from rlparity.cli.base import Add, add_reports, add_results, print_now
 from rlparity.errors import UserError
 from rlparity.runs.parent_death import end_with_parent
 
@@ -70,7 +70,10 @@ def _add_vouch(add: Add) -> None:
     vouch.add_argument("--algorithms", nargs="+", default=[], metavar="NAME", help="default: all")
     vouch.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time; default: 1")
     add_reports(vouch)
-    for inner in ("--again", "--record"):  # how it calls itself: for one seed, and the folder of its record
+    for inner in (
+        "--retrain",
+        "--record",
+    ):  # of its own subprocesses: a cell as JSON, the folder of its record
         vouch.add_argument(inner, help=argparse.SUPPRESS)
 
 
@@ -108,7 +111,8 @@ def _limits_jobs(arguments: list[str], root: Path) -> bool:
 
 def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity.runs import pending
-    from rlparity.suites import forecast, suite, yaml_reader
+    from rlparity.suites import suite, yaml_reader
+    from rlparity.suites.costs import forecast
 
     path = suite.find(chosen.suite)
     raw = yaml_reader.read(path)
@@ -157,12 +161,12 @@ def report_interim(chosen: argparse.Namespace, rest: list[str]) -> None:
 
 
 def vouch_records(chosen: argparse.Namespace, rest: list[str]) -> int:
-    if chosen.again is not None:
+    if chosen.retrain is not None:
         end_with_parent()
         from rlparity.cell import Cell
         from rlparity.shipped_records import retrain
 
-        finding = retrain.retrain_part(Cell.from_json(chosen.again), Path(chosen.record), chosen.share)
+        finding = retrain.retrain_part(Cell.from_json(chosen.retrain), Path(chosen.record), chosen.share)
         print(json.dumps(finding._asdict()))
         return 0
     from rlparity.shipped_records import vouch
@@ -174,7 +178,7 @@ def vouch_records(chosen: argparse.Namespace, rest: list[str]) -> int:
         raise UserError(f"vouch: --share {chosen.share:g} --jobs {chosen.jobs}; above 0 up to 1, at least 1")
     loaded = suite.load(suite.find(chosen.suite))
     cells = vouch.cells(loaded, chosen.environments, chosen.algorithms)
-    valid = vouch.vouch(loaded, cells, chosen.reports, chosen.share, chosen.jobs, say)
+    valid = vouch.vouch(loaded, cells, chosen.reports, chosen.share, chosen.jobs, print_now)
     return 0 if valid else 1
 
 

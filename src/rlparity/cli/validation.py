@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from rlparity.cli import pipeline
-from rlparity.cli.base import Add, add_reports, add_results, say
+from rlparity.cli.base import Add, add_reports, add_results, print_now
 from rlparity.errors import UserError
 from rlparity.runs.parent_death import end_with_parent
 
@@ -36,7 +36,7 @@ def add_commands(add: Add) -> None:
     calibrate.add_argument("suite", nargs="?", default="pool", metavar="SUITE", help="default: pool")
     add_reports(calibrate)
     layer = add("layer", look_at_layer, "Run one layer on a Python candidate.", internal=True)
-    layer.add_argument("--asked", type=json.loads, required=True, metavar="JSON")
+    layer.add_argument("--request", type=json.loads, required=True, metavar="JSON")
     layer.add_argument(
         "--into", type=Path, required=True, metavar="FILE", help="where its checks are written"
     )
@@ -131,7 +131,7 @@ def _validate(chosen: argparse.Namespace, rest: list[str]) -> int:
     try:
         question = request.from_options(vars(chosen), suite.find(chosen.suite))
         suite.check_writable(chosen.results, chosen.reports)
-        found = validate.run(question, chosen.results, chosen.reports, max(chosen.jobs, 1), say)
+        found = validate.run(question, chosen.results, chosen.reports, max(chosen.jobs, 1), print_now)
     except UserError as error:
         error.status = validate.NOT_RUN
         raise
@@ -140,8 +140,8 @@ def _validate(chosen: argparse.Namespace, rest: list[str]) -> int:
         tables.collect(found.cells, chosen.results, chosen.reports, found.plan.plan())
         chosen.suite, chosen.summary = found.plan.name, None
         pipeline.analyse(chosen, rest)
-        found.verdicts = statistics.verdicts(report, question.called)
-    say(validate.line("statistics", found))
+        found.verdicts = statistics.verdicts(report, question.candidate_name)
+    print_now(validate.line("statistics", found))
     validate.record(found, chosen.strict, report)
     if found.cells:
         with contextlib.redirect_stdout(None):  # the verdicts were printed above
@@ -154,8 +154,8 @@ def _validate(chosen: argparse.Namespace, rest: list[str]) -> int:
     pipeline.index_reports(chosen, rest)
     if chosen.junit is not None:
         junit.write(found, chosen.strict, chosen.junit)
-    say(f"report: {report / 'index.html'}")
-    say(validate.conclusion(found, chosen.strict))
+    print_now(f"report: {report / 'index.html'}")
+    print_now(validate.conclusion(found, chosen.strict))
     return found.status(chosen.strict)
 
 
@@ -164,7 +164,7 @@ def compare_updates(chosen: argparse.Namespace, rest: list[str]) -> int:
     from rlparity.validation.parity import table as parity_table
 
     folder = chosen.reports / "parity"
-    passed = parity_table.make(chosen.algorithm, chosen.dtype, folder, say)
+    passed = parity_table.make(chosen.algorithm, chosen.dtype, folder, print_now)
     print(parity_page.render(folder))
     return 0 if passed else 1
 
@@ -178,7 +178,7 @@ def run_lockstep(chosen: argparse.Namespace, rest: list[str]) -> int:
 
     suite.check_writable(chosen.reports)
     algorithms, folder = chosen.algorithm or cases.ALGORITHMS, chosen.reports / "lockstep"
-    well = lockstep_table.record(algorithms, chosen.steps, folder, say)
+    well = lockstep_table.record(algorithms, chosen.steps, folder, print_now)
     from rlparity.reporting.pages import lockstep as lockstep_page
 
     print(lockstep_page.render(folder))
@@ -216,14 +216,14 @@ def plant_bugs(chosen: argparse.Namespace, rest: list[str]) -> None:
 
         plan = sensitivity_plan.load(suite.find(chosen.suite))
         suite.check_writable(chosen.results, chosen.reports)
-        sensitivity.Runner(plan, chosen.results, chosen.reports).run(chosen.jobs, say)
+        sensitivity.Runner(plan, chosen.results, chosen.reports).run(chosen.jobs, print_now)
 
 
 def look_at_layer(chosen: argparse.Namespace, rest: list[str]) -> None:
     end_with_parent()
     from rlparity.validation import quick_layers
 
-    quick_layers.look(**chosen.asked, into=chosen.into)
+    quick_layers.write_checks(**chosen.request, into=chosen.into)
 
 
 def train_candidate(chosen: argparse.Namespace, rest: list[str]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from rlparity.analysis.dqn2013_table import PUBLISHED
+from rlparity.analysis.published.dqn2013_table import PUBLISHED
 from rlparity.environments.atari_ids import FRAMES, game
 from rlparity.metrics import RETURN
 from rlparity.reporting.formatting import NONE, interval, label, number, whole
