@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from rlparity.arms import Arm
 from rlparity.reporting.figures import marks, overview
 from rlparity.reporting.figures.panels import (
     Panels,
@@ -25,7 +26,7 @@ from rlparity.reporting.figures.panels import (
     styled,
 )
 from rlparity.reporting.formatting import ENDPOINTS, axis_title, endpoint_title
-from rlparity.reporting.report_folder import RANDOM, Arm, Folder, Measurement
+from rlparity.reporting.report_folder import RANDOM, Folder, Measurement
 from rlparity.reporting.style import GRID, INK, MUTED, Look
 
 
@@ -169,7 +170,7 @@ def _seeds(folder: Folder, measured: Measurement) -> Panels | None:
     panels = dict(_panels(folder, measured, "scores"))
     if not panels:
         return None
-    scores, curves = (_here(folder.tables[name], measured) for name in ("scores", "curves"))
+    scores, curves = (folder.here(name, measured) for name in ("scores", "curves"))
     scores = scores[scores.algorithm.isin(panels)]
     endpoints = [name for name in ENDPOINTS if (scores.endpoint == name).any()]
     key = legend(folder.looks, lines=False)
@@ -189,10 +190,6 @@ def _seeds(folder: Folder, measured: Measurement) -> Panels | None:
             axes.set_xlim(0, never * 1.05)
             axes.set_title("never", loc="right", fontsize=8.5, fontweight="normal", color=MUTED)
     return figure
-
-
-def _here(table: pd.DataFrame, measured: Measurement) -> pd.DataFrame:
-    return table[(table.environment == measured.environment) & (table.metric == measured.metric.name)]
 
 
 def _profiles(folder: Folder, measured: Measurement) -> Panels | None:

@@ -9,11 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator, NullLocator
 
+from rlparity.arms import Arm
 from rlparity.metrics import Metric
 from rlparity.reporting.figures import marks
 from rlparity.reporting.figures.panels import Panels, legend, name_rows, rowed, short, spread
 from rlparity.reporting.formatting import SHORT, endpoint_title, number
-from rlparity.reporting.report_folder import Arm, Folder
+from rlparity.reporting.report_folder import Folder
 from rlparity.reporting.style import CARD, INK, MUTED
 
 CHANCES = {  # endpoint -> marker and face
@@ -30,12 +31,10 @@ COSTS = {  # column of `cost` -> the label of its axis
 
 def verdicts(folder: Folder) -> Panels | None:
     """Differences to the reference beside the margin, in per cent of the distance floor to reference."""
-    frame, panels = folder.tables["verdicts"], folder.measured("verdicts")
+    panels = folder.measured("verdicts")
     if not panels:
         return None
-    tables = [
-        frame[(frame.environment == one.environment) & (frame.metric == one.metric.name)] for one in panels
-    ]
+    tables = [folder.here("verdicts", one) for one in panels]
     names = [[_judged(folder, row) for row in rows.itertuples(index=False)] for rows in tables]
     depth = max(map(len, names))
     left = 16 + 5.7 * max(len(name) for part in names for name in part)
@@ -92,8 +91,7 @@ def improvement(folder: Folder) -> Panels | None:
     figure = rowed("Probability of improvement over the reference", len(panels), 3, 280, names, key)
     for axes, measured in zip(figure.axes, panels, strict=True):
         axes.axvline(0.5, color=MUTED, linewidth=0.8)
-        here = (frame.environment == measured.environment) & (frame.metric == measured.metric.name)
-        for row in frame[here].itertuples(index=False):
+        for row in folder.here("improvement", measured).itertuples(index=False):
             offset = list(ends).index(row.endpoint) / max(len(ends) - 1, 1) - 0.5
             _chance(axes, names.index(folder.called(row)) + 0.3 * offset, row)
         axes.set_title(measured.name)
