@@ -37,7 +37,7 @@ class Curves:
     curve: pd.DataFrame
 
     def scores(self, endpoint: str, env_step: int) -> statistics.Array:
-        """Of the seeds that were evaluated up to that step, (n,)."""
+        """Scores of the seeds that were evaluated up to that step, (n,)."""
         seen = self.curve[self.curve.index <= env_step].dropna(axis=1)
         if seen.empty:
             return np.array([])
@@ -130,13 +130,13 @@ def serve(questions: TextIO, answers: TextIO) -> None:
     [verdict, evidence]; without a point, with ["", obstacle]."""
     cases: dict[str, Case] = {}
     for line in questions:
-        asked = json.loads(line)
-        if asked["case"] not in cases:
-            cases[asked["case"]] = Case(json.loads(Path(asked["case"]).read_text(encoding="utf-8")))
-        case, answer = cases[asked["case"]], ("", "")
-        if asked["point"] is None:
-            answer = "", case.obstacle()
-        else:
-            answer = case.judge(asked["point"], case.curves(Path(asked["look"], "evaluations.parquet")))
+        question = json.loads(line)
+        file, point = question["case"], question["point"]
+        if file not in cases:
+            cases[file] = Case(json.loads(Path(file).read_text(encoding="utf-8")))
+        answer = "", cases[file].obstacle() if point is None else ""
+        if point is not None:
+            curves = cases[file].curves(Path(question["look"], "evaluations.parquet"))
+            answer = cases[file].judge(point, curves)
         answers.write(json.dumps(answer) + "\n")
         answers.flush()

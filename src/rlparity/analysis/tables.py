@@ -25,14 +25,14 @@ from rlparity.errors import UserError
 from rlparity.metrics import RETURN
 from rlparity.records import KEYS, write_bytes
 
-ORDER = {  # what a table of records is sorted by; rows that agree keep their order
+ORDER = {  # columns that a table of records is sorted by; equal rows keep their order
     "episodes": [name for name, _ in KEYS],
     "evaluations": [*(name for name, _ in KEYS), "protocol", "episode"],
     "progress": [*(name for name, _ in KEYS), "metric"],
     "runs": [name for name, _ in KEYS[:4]],
 }
 STATUS = ("done", "failed", "unfinished")
-SHIPPED = ("episodes.parquet", "evaluations.parquet")  # what a report carries of a cell, beside run.json
+SHIPPED = ("episodes.parquet", "evaluations.parquet")  # files of a cell in a report, beside run.json
 
 
 def frame(name: str, rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -78,7 +78,7 @@ def by_metric(table: pa.Table) -> pa.Table:
 
 
 def _with_metric(name: str, table: pd.DataFrame) -> pd.DataFrame:
-    """A CSV of a version without metrics has returns alone."""
+    """A CSV with its column `metric`: one of a version without metrics is of returns."""
     columns = list(TABLES[name])
     if "metric" in columns and list(table) == [column for column in columns if column != "metric"]:
         table.insert(columns.index("metric"), "metric", RETURN.name)
@@ -106,12 +106,12 @@ def collect(
     plan: Mapping[str, Any],
     places: Mapping[str, Path] | None = None,
 ) -> None:
-    """Records of all cells -> `results/<suite>/tables/`; what a report ships -> `reports/<suite>/records/`.
+    """Write the tables of all cells to `results/<suite>/tables/`, and their records to the report's folder.
 
-    A failed cell contributes the rows it has, and its reason to the table of runs. A cell restored from a
-    report has no `progress.parquet` and contributes none. Raises UserError, naming the file, for records
-    that are missing, damaged, of another cell, or made by other code or settings than the suite asks for.
-    `places` says, by cell folder, where records lie that are not there.
+    A failed cell has the rows up to its failure, and its reason in the table of runs. A cell restored from a
+    report has no `progress.parquet`. `places` maps cell folders to where their records are instead.
+    Raises UserError, naming the file, for records that are missing, damaged, of another cell, or of other
+    code or settings than those of the suite.
     """
     parts: dict[str, list[pa.Table]] = {kind: [schema.empty_table()] for kind, schema in PARQUET.items()}
     runs: list[dict[str, Any]] = []
@@ -169,7 +169,7 @@ def read_run(folder: Path, cell: Cell) -> dict[str, Any]:
 
 def _verified(file: Path, run: Mapping[str, Any]) -> bytes:
     if not file.is_file():
-        raise UserError(f"{file}: missing, though run.json beside it says that the cell was run; run again")
+        raise UserError(f"{file}: missing, though run.json beside it records a finished run; run again")
     content, again = file.read_bytes(), f"delete the folder {file.parent} and run again"
     expected = run["hashes"].get(file.name)
     if expected is None and file.name in SHIPPED:
@@ -197,7 +197,7 @@ def _records(file: Path, content: bytes, cell: Cell) -> pa.Table:
 
 
 def _runs(cell: Cell, run: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One row for each seed. A failed cell that names no seed failed with all of them."""
+    """One row for each seed. In a failed cell that names no seed all of them failed."""
     reasons = {int(seed): str(reason) for seed, reason in run.get("failed_seeds", {}).items()}
     if run["status"] == "failed" and not reasons:
         reasons = dict.fromkeys(cell.seeds, str(run.get("reason", "the cell failed")))

@@ -89,8 +89,8 @@ def _problems(
     ]
     kinds = [kind for kind in KINDS if kind in values]
     if len(kinds) != 1:
-        said = "nothing" if not kinds else " and ".join(kinds)
-        return [*found, f": needs one of {', '.join(KINDS)}, has {said}"]
+        given = " and ".join(kinds) or "nothing"
+        return [*found, f": needs one of {', '.join(KINDS)}, has {given}"]
     if not base.is_dir():
         return [*found, f".folder: there is no folder {base}"]
     if problem := _bad_source(kinds[0], values, base):

@@ -126,8 +126,8 @@ def _blocks(environment: Environment, trained: Trained, found: list[str]) -> tup
 
 
 def _reference_resumes(environment: Environment, algorithm: Algorithm, chosen: Settings) -> bool:
-    """As `references.sb3_resume.resumable`: without replay memory, and in Atari, which promises no identical
-    records."""
+    """As `references.sb3_resume.resumable`: without replay memory, and in Atari, where the records after a
+    resumption may differ from those without one."""
     atari = registry.family(environment.id) == registry.NAMESPACES["ALE"]
     return atari and not chosen.normalize and "buffer_size" not in hyperparameters.config(algorithm.agent)
 

@@ -1,8 +1,8 @@
-"""Reads a YAML file against its JSON schema; whatever is wrong comes back as one line each.
+"""Read YAML files, and check them against their JSON schemas with one line for each problem.
 
-Files are not trusted: nothing in them is run, templates and aliases that would unfold without end are
-refused. That holds for what comes through here, `rlparity run` included. A bare `snakemake --configfile` has
-read the file by then, and where `__use_yte__` is true has run the expressions in it.
+Files are not trusted: nothing in them is run, and templates and aliases that unfold without end are refused.
+That holds for every file read here, also by `rlparity run`. A bare `snakemake --configfile` reads the file
+itself before that, and runs the expressions in it where `__use_yte__` is true.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from rlparity.errors import UserError, unknown
 
 NODES = 100_000  # that a file may have, aliases unfolded
 INTEGERS = 2**63  # beyond them no column of a record and no seed could hold a number
-TEMPLATE = "__use_yte__"  # the key by which Snakemake takes a file for a template
+TEMPLATE = "__use_yte__"  # the key that makes a file a template of Snakemake's
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses duplicate keys, and reads 1e-3 as a number, as YAML 1.2 does. What a tag promises and its text
-    does not keep is a `ConstructorError`, as everything else that is wrong."""
+    """Refuses duplicate keys, and reads 1e-3 as a number, as YAML 1.2 does.
+
+    Raises ConstructorError, also for a text that does not fit its tag.
+    """
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
@@ -63,7 +65,7 @@ _Loader.add_implicit_resolver(
 
 
 def parse(text: str, where: str) -> Any:
-    """One YAML value, as on a command line, given as `where`."""
+    """One YAML value; `where` names its place in messages. Raises UserError."""
     try:
         found = yaml.load(text, Loader=_Loader)
         _unfolded(found)
@@ -78,7 +80,7 @@ def parse(text: str, where: str) -> Any:
 
 
 def read(path: Path) -> Any:
-    """The content of a YAML file; UserError where Snakemake would run what is in it."""
+    """The content of a YAML file. Raises UserError, also for a template that Snakemake would run."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -92,7 +94,7 @@ def read(path: Path) -> Any:
 
 
 def _unfolded(value: Any) -> int:
-    """Number of nodes with every alias counted as what it stands for; ValueError if there are too many."""
+    """Number of nodes with aliases unfolded. Raises ValueError if there are too many."""
     sizes: dict[int, int] = {}
     above: set[int] = set()
 
@@ -114,12 +116,12 @@ def _unfolded(value: Any) -> int:
 
 
 def _whole_number(checker: Any, value: Any) -> bool:
-    """Of JSON Schema 5.0 is one, too; Python's `range` and a record's columns see it otherwise."""
+    """Whether a value is an int; JSON Schema also takes 5.0, which neither `range` nor a column takes."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _pattern(validator: Any, pattern: str, text: Any, schema: Any) -> Iterator[jsonschema.ValidationError]:
-    """The whole text: Python's `$` would let a line break after it pass."""
+    """Match the whole text: Python's `$` also matches before a final line break."""
     if isinstance(text, str) and re.fullmatch(pattern, text) is None:
         yield jsonschema.ValidationError(f"{text!r} does not match {pattern!r}")
 
@@ -132,7 +134,7 @@ _Validator = jsonschema.validators.extend(
 
 
 def problems(value: Any, schema: Path) -> Iterator[str]:
-    """One line for everything in `value` that the schema refuses, and for numbers that are none."""
+    """One line for everything in `value` that the schema refuses, and for numbers that are not finite."""
     if keys := list(_not_text(value)):
         yield from (f"{place(path)}: expected text as a key, got {short(repr(key))}" for path, key in keys)
         return
@@ -143,7 +145,7 @@ def problems(value: Any, schema: Path) -> Iterator[str]:
 
 
 def _not_text(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
-    """Keys that no other key of a schema could be compared with."""
+    """Keys that are no text."""
     if isinstance(value, dict):
         yield from ((path, key) for key in value if not isinstance(key, str))
     if isinstance(value, dict | list):
@@ -189,5 +191,5 @@ def _lines(error: jsonschema.ValidationError) -> Iterator[str]:
 
 
 def short(text: str) -> str:
-    """The two ends of a text that is too long for a line."""
+    """A text, or its two ends if it is too long for a line."""
     return text if len(text) <= 200 else f"{text[:100]} ... {text[-100:]}"
