@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: run test test-slurm test-faults lint format install clean
+.PHONY: run test test-slurm test-faults lint format docs install clean
 .DELETE_ON_ERROR:
 
 run: $(STAMP)
@@ -36,6 +36,16 @@ format: $(STAMP)
 	ruff check --fix .
 	ruff format .
 	snakefmt .
+
+# The documentation as a site, build/docs/index.html; a broken link or a block that is not current fails.
+docs: $(VENV)/.docs
+	python docs/generate.py --check
+	python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env docs build/docs
+	@echo "build/docs/index.html"
+
+$(VENV)/.docs: $(STAMP) requirements-docs.lock
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -c requirements.lock -r requirements-docs.lock
+	touch $@
 
 install: $(STAMP)
 	@echo "ready: . $(VENV)/bin/activate, then snakemake --cores all"

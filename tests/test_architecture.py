@@ -1,158 +1,90 @@
-"""Imports point one way: who may use whom, read from the sources."""
+"""The layout: import-linter's contracts in pyproject.toml, and what they cannot state."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from importlinter.cli import lint_imports
 
-PACKAGE = Path(__file__).parents[1] / "src" / "rlparity"
-# a person's command shows what it measured, read back from the file
-SHOWS = {"bench": {"benchmark_page", "report"}}
-SHARED = {"cell", "errors", "records"}  # what both halves use
-COMMANDS = {"__main__", *(f"commands{room}" for room in ("", ".people", ".stages", ".validation"))}
-LIGHT = {  # start-up time matters: they run before every job
-    *COMMANDS,
-    *("candidate_sources", "candidates", "cell", "cost", "errors", "fingerprint", "games"),
-    *("forecast", "grid", "needs", "orders", "presets", "rates"),
-    *("registry", "restore", "settings", "sources", "suite", "vouch", "worlds", "yamlfile"),
+ROOT = Path(__file__).parents[1]
+SOURCES = ROOT / "src" / "rlparity"
+MODULES = sorted(SOURCES.rglob("*.py"))
+PACKAGES = sorted({path.parent for path in MODULES})
+MOST = 12  # modules of a package, __init__.py not counted
+HEAVY = {
+    "gymnasium",
+    "jinja2",
+    "matplotlib",
+    "pandas",
+    "sb3_contrib",
+    "scipy",
+    "seaborn",
+    "stable_baselines3",
+    "torch",
 }
-AGENT_USES = {
-    "bounds",
-    "distributions",
-    "frames",
-    "memory",
-    "networks",
-    "policies",
-    "priorities",
-    "records",
-    "seeding",
-    "targets",
-    "tasks",
-}
-PLOTTING = {"pandas", "matplotlib", "seaborn", "scipy", "jinja2"}
-LEARNING = {"torch", "stable_baselines3", "sb3_contrib", "gymnasium"}
+LIGHT = ("cli", "provenance", "suites")  # packages whose modules run before every job
+LIGHT_MODULES = (
+    *("__main__", "cell", "errors", "registry", "runs.pending", "shipped_records.restore"),
+    *("shipped_records.vouch", "environments.atari_games", "environments.atari_ids"),
+    *("environments.atari_presets", "environments.metadata"),
+)
 
 
-def room(path: Path) -> str:
-    """agents/ppo.py is `agents.ppo`, tasks/__init__.py is `tasks`."""
-    parts = path.relative_to(PACKAGE).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+def name(path: Path) -> str:
+    return str(path.relative_to(SOURCES))
 
 
-ROOMS = {room(path): path for path in PACKAGE.rglob("*.py")}
+def test_imports_keep_the_contracts() -> None:
+    """What breaks one is printed with file and line."""
+    assert lint_imports(str(ROOT / "pyproject.toml"), no_cache=True, no_logo=True) == 0
 
 
-def imports(tree: ast.AST, at_start: bool = False) -> Iterator[tuple[str, str]]:
-    """(module, name) of every import; `at_start`, only of those that importing the module runs."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.Import):
-            yield from ((alias.name, "") for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "imports inside the package are absolute"
-            yield from ((node.module or "", alias.name) for alias in node.names)
-        elif not (at_start and isinstance(node, ast.FunctionDef)) and not is_for_type_checkers(node):
-            yield from imports(node, at_start)
+def test_an_import_that_breaks_a_contract_is_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same contracts, but that nn stands above agents."""
+    text = (ROOT / "pyproject.toml").read_text()
+    swapped = text.replace('  "nn",\n', "").replace('  "agents",\n', '  "nn",\n  "agents",\n')
+    (tmp_path / "pyproject.toml").write_text(swapped)
+    assert lint_imports(str(tmp_path / "pyproject.toml"), ("layers",), no_cache=True, no_logo=True) != 0
+    assert "rlparity.agents is not allowed to import rlparity.nn" in capsys.readouterr().out
 
 
-def is_for_type_checkers(node: ast.AST) -> bool:
-    return isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+@pytest.mark.parametrize("package", PACKAGES, ids=name)
+def test_a_package_is_small_and_its_init_is_a_description(package: Path) -> None:
+    modules = [path.name for path in package.glob("*.py") if path.name != "__init__.py"]
+    assert len(modules) <= MOST
+    body = ast.parse((package / "__init__.py").read_text()).body
+    assert len(body) == (2 if package == SOURCES else 1)  # rlparity has a version, too
 
 
-def rooms_used(name: str, at_start: bool = False) -> set[str]:
-    """Rooms that a room imports."""
-    found = set()
-    for module, imported in imports(ast.parse(ROOMS[name].read_text()), at_start):
-        if module == "rlparity" or module.startswith("rlparity."):
-            inner = ".".join([*module.split(".")[1:], imported]).strip(".")
-            while inner not in ROOMS and "." in inner:
-                inner = inner.rpartition(".")[0]
-            found.add(inner)
-    return found
+@pytest.mark.parametrize("module", sorted((SOURCES / "agents").rglob("*.py")), ids=name)
+def test_an_agent_knows_what_an_environment_is_and_not_how_to_make_one(module: Path) -> None:
+    nodes = ast.walk(ast.parse(module.read_text()))
+    used = [
+        f"{node.module}.{alias.name}"
+        for node in nodes
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if f"{node.module}.{alias.name}".startswith("rlparity.environments.base")
+    ]
+    assert set(used) <= {"rlparity.environments.base.EnvSpec"}
 
 
-def packages_used(name: str, at_start: bool = False) -> set[str]:
-    """Top-level packages that a room imports."""
-    tree = ast.parse(ROOMS[name].read_text())
-    return {module.split(".")[0] for module, _ in imports(tree, at_start)}
+def test_every_module_has_a_docstring() -> None:
+    assert [name(path) for path in MODULES if not ast.get_docstring(ast.parse(path.read_text()))] == []
 
 
-def reached(name: str, at_start: bool = True) -> set[str]:
-    """Rooms that are loaded when this one is imported; without `at_start`, that it may ever load."""
-    seen: set[str] = set()
-    waiting = [name]
-    while waiting:
-        current = waiting.pop()
-        if current not in seen and current in ROOMS:
-            seen.add(current)
-            waiting += rooms_used(current, at_start) - SHOWS.get(current, set())
-    return seen
-
-
-@pytest.mark.parametrize("name", sorted(name for name in ROOMS if name.startswith("agents.")))
-def test_an_agent_uses_the_shared_rooms_only(name: str) -> None:
-    assert {used.split(".")[0] for used in rooms_used(name)} <= AGENT_USES
-    names = {
-        imported
-        for module, imported in imports(ast.parse(ROOMS[name].read_text()))
-        if module == "rlparity.environments.base"
-    }
-    assert names <= {"EnvSpec"}  # what a task is, never how to make one
-
-
-@pytest.mark.parametrize("name", sorted(set(ROOMS) - COMMANDS))
-def test_nobody_imports_an_agent_by_name_or_the_command_line(name: str) -> None:
-    assert not {used for used in rooms_used(name) if used.startswith("agents.") or used in COMMANDS}
-
-
-@pytest.mark.parametrize("name", sorted(set(ROOMS) - COMMANDS))
-def test_the_halves_meet_only_at_files(name: str) -> None:
-    packages = set().union(*(packages_used(other) for other in reached(name, at_start=False)))
-    assert not (packages & PLOTTING and packages & LEARNING)
-    if packages & PLOTTING:  # below the tables: the plan is read, never the suite
-        assert not rooms_used(name) & (LIGHT - SHARED)
-
-
-def test_imports_run_in_no_circle() -> None:
-    circles = {
-        name for name in ROOMS if any(name in reached(used) for used in rooms_used(name, True) - {name})
-    }
-    assert circles == set()
-
-
-@pytest.mark.parametrize("name", sorted(LIGHT))
-def test_light_rooms_load_neither_torch_nor_pandas(name: str) -> None:
-    loaded = set().union(*(packages_used(other, at_start=True) for other in reached(name)))
-    assert not loaded & (PLOTTING | LEARNING)
-
-
-def test_one_room_knows_stable_baselines3() -> None:
-    knowing = {name for name in ROOMS if packages_used(name) & {"stable_baselines3", "sb3_contrib"}}
-    training = {name for name in knowing if not name.startswith("validation.")}
-    assert training == {"reference", "reference_atari", "reference_checkpoint", "reference_worlds"}
-    # a family's worlds are found through the registry: what Atari needs is nobody else's fingerprint
-    assert "reference_atari" not in reached("reference", at_start=False)
-
-
-def test_gymnasium_has_few_doors() -> None:
-    doors = {name.split(".")[0] for name in ROOMS if "gymnasium" in packages_used(name)}
-    doors = {name for name in doors if not name.startswith("candidate")}  # theirs are Gymnasium's own
-    assert doors <= {"tasks", "worlds", "reference", "reference_atari", "screens", "validation"}
-
-
-def test_every_room_has_a_line_that_says_what_it_is() -> None:
-    silent = [name for name, path in ROOMS.items() if not ast.get_docstring(ast.parse(path.read_text()))]
-    assert silent == []
-
-
-def test_a_planted_violation_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    planted = tmp_path / "planted.py"
-    planted.write_text(
-        "from rlparity.agents import ppo\nimport rlparity.train\n\ndef f():\n    import torch\n"
-    )
-    monkeypatch.setitem(ROOMS, "planted", planted)
-    assert rooms_used("planted") == {"agents.ppo", "train"}
-    assert packages_used("planted") == {"rlparity", "torch"}
-    assert packages_used("planted", at_start=True) == {"rlparity"}
+def test_what_runs_before_every_job_loads_nothing_heavy() -> None:
+    """Imports inside functions count for the contracts, and not here."""
+    names = [f"rlparity.{module}" for module in LIGHT_MODULES]
+    names += [
+        f"rlparity.{package}.{path.stem}" for package in LIGHT for path in (SOURCES / package).glob("*.py")
+    ]
+    load = f"import sys\nfor name in {names}: __import__(name)\nprint(*{HEAVY} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", load], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

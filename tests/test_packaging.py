@@ -101,9 +101,3 @@ def test_make_tells_in_one_line_that_venv_is_missing(tmp_path: Path) -> None:
 def test_make_clean_removes_results_only() -> None:
     recipe = (ROOT / "Makefile").read_text().split("\nclean:\n")[1].split("\n\n")[0]
     assert recipe == "\trm -rf results"
-
-
-def test_the_example_in_the_readme_is_the_one_that_is_tested() -> None:
-    example = (ROOT / "tests" / "examples" / "tiny_ppo.py").read_text(encoding="utf-8")
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert f"```python\n{example}```" in readme

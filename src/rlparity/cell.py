@@ -9,6 +9,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 KINDS = ("entry", "command", "logs")  # a Python entry point, a program, or what one has left
+# Fields of a cell that leave its records as they are.
+UNRELATED = frozenset({"suite", "tensorboard", "checkpoint_every", "fingerprint"})
 EPSILON = "epsilon-"  # and a probability: a mode that is deterministic but for that many random actions
 
 

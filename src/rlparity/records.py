@@ -1,4 +1,4 @@
-"""What travels between rooms: one step of the worlds, and the rows a run leaves behind."""
+"""The files that a run leaves behind: columns, and writing them whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,36 +6,14 @@ import os
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from rlparity.metrics import RETURN
 
-
-class Step(NamedTuple):
-    """One step of S x N worlds, or B sampled transitions per seed (N is then B)."""
-
-    obs: Tensor  # (S, N, *obs)
-    action: Tensor  # (S, N) integers, or (S, N, *action)
-    reward: Tensor  # (S, N)
-    discount: Tensor  # (S, N) 0 where the task truly ended, else 1; a time limit does not end a task
-    last: Tensor  # (S, N) 1 where the episode stopped here, for either reason
-    next_obs: Tensor  # (S, N, *obs) the true successor, never the observation after a reset
-
-
-class Episode(NamedTuple):
-    """A whole game, as the environment's own books have it."""
-
-    seed_index: int  # row of the seed axis
-    world: int  # which of the seed's worlds
-    env_step: int  # environment steps of that seed when the game ended
-    episode_return: float  # sum of raw rewards
-    episode_length: int  # environment steps
-
-
+FORMAT = 2  # in run.json; in format 1 evaluations have episode_return and episode_length
 KEYS = [
     ("implementation", pa.string()),
     ("algorithm", pa.string()),
@@ -50,14 +28,27 @@ SCHEMAS = {
             *KEYS,
             ("episode", pa.int64()),
             ("protocol", pa.string()),  # a mode of `rlparity.cell.Protocol`
-            ("episode_return", pa.float64()),
-            ("episode_length", pa.int64()),
+            ("metric", pa.string()),  # name of a `rlparity.metrics.Metric`
+            ("value", pa.float64()),
+            ("size", pa.int64()),  # environment steps of the episode, or examples that were measured
         ]
     ),
     "progress": pa.schema(
         [*KEYS, ("wall_time_s", pa.float64()), ("metric", pa.string()), ("value", pa.float64())]
     ),
 }
+
+
+def current(kind: str, table: pa.Table) -> pa.Table:
+    """A table of records of any format in the columns of `SCHEMAS`. Raises KeyError where one is missing.
+
+    In format 1 every evaluation measured the return of one episode.
+    """
+    if kind == "evaluations" and "metric" not in table.column_names:
+        names = {"episode_return": "value", "episode_length": "size"}
+        table = table.rename_columns([names.get(name, name) for name in table.column_names])
+        table = table.append_column("metric", pa.array([RETURN.name] * len(table), pa.string()))
+    return table.select(SCHEMAS[kind].names)
 
 
 def write(folder: Path, kind: str, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -1,7 +1,7 @@
-"""Names to places: agents, references and the rooms that step environments.
+"""Names to places: agents, references, environment families, and the parts that only some cells use.
 
-Places are strings, imported when used. A fingerprint takes in the entry that its cell uses and not this file,
-so that a new agent or environment family leaves every finished record valid.
+Places are strings, `module:name`, imported when used. A fingerprint takes in the entries that its cell uses and
+not this file, so that a new agent or environment family leaves every finished record valid.
 """
 
 from __future__ import annotations
@@ -9,29 +9,56 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from rlparity.cell import Cell
+from rlparity.metrics import RETURN, Metric
+
 
 class Entry(NamedTuple):
-    """Where an agent lives, the kinds of action it can choose, and whether it can learn from images."""
+    """Where an agent's class is, the kinds of action it can choose, and whether it can learn from images."""
 
-    module: str
+    place: str
     actions: tuple[str, ...] = ("discrete",)
     images: bool = False
 
+    @property
+    def module(self) -> str:
+        """The agent's module: its class, its settings and `DEPARTURES`."""
+        return self.place.partition(":")[0]
 
+    @property
+    def settings(self) -> str:
+        """Name of the dataclass with the agent's hyper-parameters: `PPOConfig`."""
+        return f"{self.place.partition(':')[2]}Config"
+
+
+class Family(NamedTuple):
+    """Environments that one module steps, what is measured in them, and who makes them for the reference."""
+
+    module: str
+    metrics: tuple[Metric, ...] = (RETURN,)
+    reference: str = "rlparity.references.sb3_environments"
+
+
+BOTH = ("discrete", "continuous")
 AGENTS = {
-    "random": Entry("rlparity.agents.random", ("discrete", "continuous"), images=True),
-    "reinforce": Entry("rlparity.agents.policy_gradient.reinforce"),
-    "actor_critic": Entry("rlparity.agents.policy_gradient.actor_critic"),
-    "a2c": Entry("rlparity.agents.policy_gradient.a2c", ("discrete", "continuous"), images=True),
-    "ppo": Entry("rlparity.agents.policy_gradient.ppo", ("discrete", "continuous"), images=True),
-    "trpo": Entry("rlparity.agents.policy_gradient.trpo", ("discrete", "continuous")),
-    "dqn": Entry("rlparity.agents.value_based.dqn", images=True),
-    "qrdqn": Entry("rlparity.agents.value_based.qrdqn", images=True),
-    "ddpg": Entry("rlparity.agents.continuous_control.ddpg", ("continuous",)),
-    "td3": Entry("rlparity.agents.continuous_control.td3", ("continuous",)),
-    "sac": Entry("rlparity.agents.continuous_control.sac", ("continuous",)),
+    "random": Entry("rlparity.agents.random:Random", BOTH, images=True),
+    "reinforce": Entry("rlparity.agents.policy_gradient.reinforce:REINFORCE"),
+    "actor_critic": Entry("rlparity.agents.policy_gradient.actor_critic:ActorCritic"),
+    "a2c": Entry("rlparity.agents.policy_gradient.a2c:A2C", BOTH, images=True),
+    "ppo": Entry("rlparity.agents.policy_gradient.ppo:PPO", BOTH, images=True),
+    "trpo": Entry("rlparity.agents.policy_gradient.trpo:TRPO", BOTH),
+    "dqn": Entry("rlparity.agents.value_based.dqn:DQN", images=True),
+    "qrdqn": Entry("rlparity.agents.value_based.qrdqn:QRDQN", images=True),
+    "ddpg": Entry("rlparity.agents.continuous_control.ddpg:DDPG", ("continuous",)),
+    "td3": Entry("rlparity.agents.continuous_control.td3:TD3", ("continuous",)),
+    "sac": Entry("rlparity.agents.continuous_control.sac:SAC", ("continuous",)),
 }
-REFERENCES = {
+IMPLEMENTATIONS = {  # what trains a cell: `run` and `departures`
+    "scratch": "rlparity.training.run",
+    "sb3": "rlparity.references.sb3",
+}
+REFERENCE = "sb3"  # the implementation that a reference named by a plain string belongs to
+REFERENCES = {  # by agent
     "a2c": "stable_baselines3:A2C",
     "ppo": "stable_baselines3:PPO",
     "dqn": "stable_baselines3:DQN",
@@ -51,26 +78,51 @@ LAYERS = {  # of validation, besides statistics
     "parity": "rlparity.validation.parity.compare",
     "lockstep": "rlparity.validation.lockstep.run",
 }
-FAMILIES = {"CartPole-v1": "rlparity.environments.cartpole"}  # all others: GENERIC
-NAMESPACES = {"ALE": "rlparity.environments.atari"}  # families of ids such as "ALE/Pong-v5@nature"
-GENERIC = "rlparity.environments.gymnasium_env"
-REFERENCE_WORLDS = {
-    "rlparity.environments.atari": "rlparity.references.sb3_atari"
-}  # by family; all others: plain ones
+FAMILIES = {"CartPole-v1": Family("rlparity.environments.cartpole")}
+NAMESPACES = {  # families of ids such as "ALE/Pong-v5@nature"
+    "ALE": Family("rlparity.environments.atari", reference="rlparity.references.sb3_atari")
+}
+GENERIC = Family("rlparity.environments.gymnasium_env")  # all others
+PARTS = {  # loaded by `part`; a cell depends on those that its data ask for, see `provenance.fingerprint`
+    "categorical": "rlparity.nn.policies:Categorical",
+    "gaussian": "rlparity.nn.policies:Gaussian",
+    "convolutions": "rlparity.nn.convolutions:trunk",
+    "normalization": "rlparity.environments.normalization:NormalizedEnv",
+    "device": "rlparity.training.device_placement:Placed",
+    "frame replay": "rlparity.buffers.frame_replay:FrameReplay",
+    "prioritized": "rlparity.buffers.prioritized:PrioritizedSampler",
+    "dueling": "rlparity.nn.q_networks:DuelingNetwork",
+    "epsilon-greedy": "rlparity.training.epsilon_greedy:EpsilonGreedy",
+}
 
 
-def family(environment: str) -> str:
-    """The module that steps this environment."""
+def family(environment: str) -> Family:
+    """The family of an environment by its id."""
     namespace = environment.partition("/")[0]
     return FAMILIES.get(environment) or NAMESPACES.get(namespace, GENERIC)
 
 
+def metrics(environment: str) -> tuple[Metric, ...]:
+    """What evaluations in an environment measure."""
+    return family(environment).metrics
+
+
+def trainer(cell: Cell) -> str:
+    """The module whose `run` trains a cell."""
+    return CANDIDATES[cell.kind] if cell.candidate else IMPLEMENTATIONS[cell.implementation]
+
+
+def load(place: str) -> Any:
+    """What `module:name` names."""
+    module, name = place.split(":")
+    return getattr(import_module(module), name)
+
+
+def part(name: str) -> Any:
+    """One of `PARTS`."""
+    return load(PARTS[name])
+
+
 def reference(name: str) -> Any:
     """The class of a reference."""
-    module, attribute = REFERENCES[name].split(":")
-    return getattr(import_module(module), attribute)
-
-
-def reference_worlds(environment: str) -> str:
-    """The module that makes this environment for a reference."""
-    return REFERENCE_WORLDS.get(family(environment), "rlparity.references.sb3_environments")
+    return load(REFERENCES[name])

@@ -10,8 +10,8 @@ from small import Protocol, build, cell, of_seed, row, set_output, stream
 
 from rlparity.agents.continuous_control import td3
 from rlparity.nn import networks
-from rlparity.records import Step
 from rlparity.training import loop as train
+from rlparity.transitions import Step
 
 
 def transition(reward: float = 1.0, discount: float = 1.0) -> Step:

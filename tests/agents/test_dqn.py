@@ -8,7 +8,7 @@ from small import build, row, set_output, stream
 from torch import Tensor
 
 from rlparity.agents.value_based import dqn
-from rlparity.records import Step
+from rlparity.transitions import Step
 
 
 def test_dqn_loss_is_hubers_or_the_square_of_the_error():

@@ -6,7 +6,7 @@ import pytest
 from probes import GAMMA, MONTE_CARLO_CUT, PROBES, applies, learn, read, readings, tolerance
 from small import CONFIGURATIONS
 
-from rlparity.records import Step
+from rlparity.transitions import Step
 
 TABLE = [(a, p) for a in CONFIGURATIONS for p in PROBES if applies(a, p)]
 

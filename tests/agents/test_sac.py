@@ -12,8 +12,8 @@ from torch import Tensor
 
 from rlparity.agents.continuous_control import sac
 from rlparity.nn.distributions import gaussian
-from rlparity.records import Step
 from rlparity.training import loop as train
+from rlparity.transitions import Step
 
 
 def set_critics(agent: Any, online: tuple[float, float], target: tuple[float, float]) -> None:

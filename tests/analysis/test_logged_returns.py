@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from synthetic import PUBLISHED, Suite, write
+from synthetic import PUBLISHED, Suite
 
 from rlparity.analysis import logged_returns, summarize, tables
 from rlparity.analysis.scores import Pair, Quantity, Scores
 from rlparity.arms import Arm
 from rlparity.cell import Cell
 from rlparity.metrics import RETURN
+from rlparity.records import write
 
 KEYS = ("implementation", "algorithm", "environment")
 THEIRS, SB3, RANDOM = (

@@ -19,9 +19,9 @@ from rlparity.buffers.frame_replay import FrameReplay
 from rlparity.buffers.replay import Replay
 from rlparity.environments import metadata
 from rlparity.errors import UserError
-from rlparity.records import Step
 from rlparity.suites import memory_needs
 from rlparity.training import checkpoint_files, object_state
+from rlparity.transitions import Step
 
 S, N = 2, 3
 GAMMA = 0.5

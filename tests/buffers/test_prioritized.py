@@ -10,8 +10,8 @@ from torch import Tensor
 
 from rlparity.buffers.frame_replay import FrameReplay
 from rlparity.buffers.prioritized import Priorities
-from rlparity.records import Step
 from rlparity.training import object_state
+from rlparity.transitions import Step
 
 
 def places(*index: int) -> Tensor:

@@ -9,7 +9,7 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from torch import Tensor
 
 from rlparity.buffers.replay import Replay, Rollout, Trajectories
-from rlparity.records import Step
+from rlparity.transitions import Step
 
 
 def step_of(t: float, n_seeds: int = 2, n_envs: int = 3, last: Tensor | None = None) -> Step:

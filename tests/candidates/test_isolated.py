@@ -1,4 +1,4 @@
-"""A Python candidate in a process of its own: the same rows, and nothing that it does ends the suite."""
+"""Python candidates in their own process: the same rows, and an error ends only the seed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from rlparity.candidates import entry_point as candidate
 from rlparity.candidates import isolated as candidate_process
 from rlparity.candidates import process_group
 from rlparity.cell import Cell
-from rlparity.environments import metadata
 from rlparity.provenance import fingerprint
 from rlparity.runs import pending
 from rlparity.training.recorder import Recorder
@@ -58,7 +57,7 @@ def broken(tmp_path: Path, what: str, **changes: Any) -> str:
 def test_its_rows_are_those_of_the_same_process(tmp_path: Path) -> None:
     made = theirs("misbehaving.py:Honest", EXAMPLES)
     alone, isolated = Recorder(made), Recorder(made)
-    candidate.run(_found(made), rows=alone)
+    candidate.run(_found(made), recorder=alone)
     candidate_process.run(made, tmp_path, isolated)
     assert isolated.episodes == alone.episodes != [] and isolated.evaluations == alone.evaluations != []
     assert isolated.failed == alone.failed == {} and isolated.training_time_s > 0
@@ -99,12 +98,12 @@ def test_a_module_that_is_gone_is_one_line(tmp_path: Path) -> None:
 def test_a_program_ends_with_a_trainer_that_is_killed(tmp_path: Path) -> None:
     code = (
         "import pathlib, sys\n"
-        "from rlparity import candidate_work\n"
+        "from rlparity.candidates import process_group\n"
         "place = pathlib.Path(sys.argv[1])\n"
         "program = 'import os, pathlib, time; pathlib.Path(\"pid\").write_text(str(os.getpid()));'\n"
         "program += 'time.sleep(60)'\n"
         "words = [sys.executable, '-c', program]\n"
-        "candidate_work.run(words, place, place / 'log', 60, candidate_work.environment(place), None)\n"
+        "process_group.run(words, place, place / 'log', 60, process_group.environment(place), None)\n"
     )
     trainer = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)])
     until = time.monotonic() + 60
@@ -120,7 +119,7 @@ def test_a_program_ends_with_a_trainer_that_is_killed(tmp_path: Path) -> None:
         time.sleep(0.05)
 
 
-def test_a_seed_that_failed_is_tried_again_when_asked_again(tmp_path: Path) -> None:
+def test_a_failed_seed_is_retrained_by_another_call(tmp_path: Path) -> None:
     """Perhaps the machine was busy, or a package was missing."""
     folder, results = tmp_path / "theirs", tmp_path / "results"
     folder.mkdir()
@@ -129,17 +128,16 @@ def test_a_seed_that_failed_is_tried_again_when_asked_again(tmp_path: Path) -> N
         "assert pathlib.Path(__file__).with_name('installed').exists()\n"
         "from tiny_ppo import TinyPPO as make\n"
     )
-    (folder / "tiny_ppo.py").write_bytes((EXAMPLES / "tiny_ppo.py").read_bytes())
+    (folder / "tiny_ppo.py").write_bytes(Path("examples/tiny_ppo.py").read_bytes())
     brought = {"entry": "learn.py:make", "folder": str(folder)}
     one = cell("ppo", implementation="theirs", candidate=brought, seeds=(0,))
-    world = metadata.probe(one.environment)
-    one = dataclasses.replace(one, fingerprint=fingerprint.of(one, world.simulator, world.module))
-    said = list[str]()
-    assert statistics.train([one], results, 1, said.append) == [] and "AssertionError" in said[-1]
+    one = dataclasses.replace(one, fingerprint=fingerprint.of(one))
+    lines = list[str]()
+    assert statistics.train([one], results, 1, lines.append) == [] and "AssertionError" in lines[-1]
     assert pending.up_to_date(one, results / one.folder)  # the suite has its result
     longer = dataclasses.replace(one, candidate={**brought, "time_limit_s": 900})
     assert not pending.up_to_date(longer, results / one.folder)
     (folder / "installed").touch()
-    assert statistics.train([one], results, 1, said.append) == [] and ": done (" in said[-1]
-    told = len(said)
-    assert statistics.train([one], results, 1, said.append) == [] and len(said) == told
+    assert statistics.train([one], results, 1, lines.append) == [] and ": done (" in lines[-1]
+    before = len(lines)
+    assert statistics.train([one], results, 1, lines.append) == [] and len(lines) == before

@@ -23,8 +23,8 @@ from rlparity.environments.atari import RESUMES_EXACTLY, Atari, emulator_seed
 from rlparity.environments.atari_presets import PRESETS, Preset
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
-from rlparity.records import Episode, Step
 from rlparity.suites import hyperparameters, memory_needs, suite
+from rlparity.transitions import Episode, Step
 
 NATURE, MACHADO = PRESETS["nature"], PRESETS["machado"]
 BARE = replace(NATURE, noop_max=0, use_fire_reset=False)  # games start at the emulator's first frame
@@ -194,8 +194,8 @@ def test_a_seed_plays_the_same_games_alone_and_in_a_block(preset: str) -> None:
         for a, b, c in zip(whole, part, other, strict=True):
             assert torch.equal(a[1:2], b) and torch.equal(b, c)
     booked = block.pop_episodes()
-    mine = [(e.world, e.env_step, e.episode_return) for e in booked if e.seed_index == 1]
-    assert mine == [(e.world, e.env_step, e.episode_return) for e in alone.pop_episodes()] and mine
+    mine = [(e.env_index, e.env_step, e.episode_return) for e in booked if e.seed_index == 1]
+    assert mine == [(e.env_index, e.env_step, e.episode_return) for e in alone.pop_episodes()] and mine
     block.reset(seeds)
     alone.reset([seeds[1]])
     assert torch.equal(block.obs[1:2], alone.obs)

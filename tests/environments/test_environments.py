@@ -16,8 +16,8 @@ from rlparity.environments.episode_statistics import EpisodeStatistics
 from rlparity.environments.gymnasium_env import GymnasiumEnv
 from rlparity.environments.normalization import Moments, Normalised
 from rlparity.errors import UserError
-from rlparity.records import Episode
 from rlparity.training import object_state
+from rlparity.transitions import Episode
 
 
 def scalar_worlds(environment: str, seeds: list[int]) -> list[gym.Env]:

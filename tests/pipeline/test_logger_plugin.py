@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ import pytest
 from snakemake_interface_logger_plugins.common import LogEvent
 
 import snakemake_logger_plugin_cells as cells
+from snakemake_logger_plugin_cells import jobs, terminal
 
 WILDCARDS = {
     "suite": "tiny",
@@ -83,8 +85,8 @@ def test_a_dump_of_the_stack_does_not_hide_what_was_said(tmp_path: Path) -> None
     other = ["Timeout (0:02:00)!", "Thread 0x1 (most recent call first):", *["a frame"] * 30]
     stack = [*other, "Thread 0x2 (most recent call first):", *(f"frame {number}" for number in range(40))]
     log.write_text("\n".join(["rlparity: a: the time limit of 60 s is over", *stack]))
-    shown = cells._tail(log)
-    assert shown[0].endswith("60 s is over") and shown[1] == "frame 0" and len(shown) == cells.LOG_LINES + 1
+    shown = jobs.log_end(log)
+    assert shown[0].endswith("60 s is over") and shown[1] == "frame 0" and len(shown) == jobs.LOG_LINES + 1
 
 
 def test_messages_that_say_nothing_are_dropped(handler: Handler, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,17 +107,64 @@ def test_interrupted_jobs_have_not_failed(
 
 
 def test_a_bar_reads_the_heartbeat(tmp_path: Path) -> None:
-    job = cells.Job("train", "a cell", tmp_path / "train.log")
-    assert cells._bar(job).startswith("starting")
+    job = jobs.Job("train", "a cell", tmp_path / "train.log")
+    assert job.bar().startswith("starting")
     now = time.time()
     beat = {"env_step": 250, "budget": 1000, "started": now - 10, "updated": now}
     (tmp_path / "heartbeat.json").write_text(
         json.dumps({**beat, "steps_per_second": 50, "episode_return": 12.34})
     )
-    assert cells._bar(job) == "[######                  ]  25%  ETA    30s  50 steps/s  return 12.3"
+    assert job.bar() == "[######                  ]  25%  ETA    30s  50 steps/s  return 12.3"
     (tmp_path / "heartbeat.json").unlink()
-    assert cells._bar(job) == "[########################] 100%  writing records"
+    assert job.bar() == "[########################] 100%  writing records"
+
+
+def test_a_shipped_reference_is_named_as_the_reference() -> None:
+    wildcards = {key: WILDCARDS[key] for key in ("environment", "algorithm", "seeds")}
+    assert jobs.name("restore_reference", wildcards) == "CartPole-v1 sb3 ppo seeds-0-1"
+    assert jobs.name("collect", {"suite": "tiny"}) == "collect"
+
+
+def test_bars_are_erased_and_messages_stay_above(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(terminal.shutil, "get_terminal_size", lambda: os.terminal_size((10, 24)))
+    foot = terminal.Foot()
+    foot.draw(["a bar that is too long", "b"])
+    assert capsys.readouterr().err == "a bar tha\nb\n"
+    foot.draw(["a"], "a message of any length\n")
+    assert capsys.readouterr().err == "\x1b[2A\x1b[Ja message of any length\na\n"
+    foot.draw(())
+    foot.draw(())
+    assert capsys.readouterr().err == "\x1b[1A\x1b[J"
+
+
+def test_no_more_bars_than_the_terminal_can_erase(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(terminal.shutil, "get_terminal_size", lambda: os.terminal_size((80, 5)))
+    foot = terminal.Foot()
+    foot.draw(["0", "1", "2"])
+    assert capsys.readouterr().err == "0\n1\n2\n"
+    foot.draw(["0", "1", "2", "3"])
+    assert capsys.readouterr().err == "\x1b[3A\x1b[J0\n1\n  and 2 more\n"
+    foot.draw(())
+    assert capsys.readouterr().err == "\x1b[3A\x1b[J"
+
+
+def test_a_terminal_has_bars_and_an_overall_count(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cells.sys.stderr, "isatty", lambda: True)
+    handler = Handler(SimpleNamespace(dryrun=False, verbose=False), None)
+    start(handler, tmp_path)
+    handler.tell("The report is here.")
+    handler.close()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "The report is here."
+    assert lines[1].endswith("0 of 2 cells done")
+    assert lines[2].startswith("  CartPole-v1 scratch ppo seeds-0-1  starting, ")
 
 
 def test_durations() -> None:
-    assert [cells._duration(seconds) for seconds in (0.4, 61, 3600)] == ["0s", "1m01s", "1h00m"]
+    assert [jobs.duration(seconds) for seconds in (0.4, 61, 3600)] == ["0s", "1m01s", "1h00m"]

@@ -16,12 +16,12 @@ from torch import nn
 
 from rlparity.agents import base as agents
 from rlparity.environments import atari_presets
-from rlparity.records import Episode
 from rlparity.references import sb3, sb3_atari
 from rlparity.references.sb3_environments import RecordedEnvironments
 from rlparity.seeding import Streams
 from rlparity.suites import hyperparameters as settings
 from rlparity.training.recorder import Recorder
+from rlparity.transitions import Episode
 
 pytestmark = pytest.mark.filterwarnings("ignore:You have specified a mini-batch size")
 SMALL: dict[str, dict[str, Any]] = {

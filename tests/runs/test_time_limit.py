@@ -15,9 +15,9 @@ HANGS = {
 }
 PROGRAM = """
 from pathlib import Path
-from rlparity import watchdog
-watchdog.GRACE_S = 0.5
-with watchdog.limited({seconds}, Path("results/cell")):
+from rlparity.runs import time_limit
+time_limit.GRACE_S = 0.5
+with time_limit.limited({seconds}, Path("results/cell")):
     {work}
 print("done")
 """

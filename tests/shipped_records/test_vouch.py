@@ -22,7 +22,6 @@ from rlparity.environments.normalization import Normalised
 from rlparity.errors import UserError
 from rlparity.nn import networks
 from rlparity.provenance import fingerprint, host
-from rlparity.records import Episode
 from rlparity.references import sb3
 from rlparity.reporting.pages import provenance as facts
 from rlparity.reporting.report_folder import Folder
@@ -34,6 +33,7 @@ from rlparity.suites import suite as suites
 from rlparity.suites.suite import Suite
 from rlparity.training import loop as train
 from rlparity.training.recorder import Recorder
+from rlparity.transitions import Episode
 
 pytestmark = pytest.mark.filterwarnings("ignore:You have specified a mini-batch size")
 RAW: dict[str, Any] = {
@@ -83,9 +83,9 @@ def tiny(trained: tuple[Suite, Path], tmp_path: Path, monkeypatch: pytest.Monkey
         record, seed = group.chosen
         alone = replace(record.cell, seeds=(seed,))
         alone = replace(alone, fingerprint=fingerprint.text_hash(suite.parts(alone)))
-        return retrain.train_again(alone, record.shipped.folder, share), 0.0
+        return retrain.retrain_part(alone, record.shipped.folder, share), 0.0
 
-    monkeypatch.setattr(vouch, "_train_again", here)
+    monkeypatch.setattr(vouch, "_retrain", here)
     return suite, tmp_path / "reports"
 
 
@@ -137,7 +137,7 @@ def test_equal_rows_make_every_record_of_a_kind_valid(tiny: tuple[Suite, Path], 
             and tables.read_run(folder, cell)["fingerprint"] == OLD["fingerprint"]
         )
         assert not pending.up_to_date(replace(cell, fingerprint="another"), folder)
-    assert pending.place(suite.cells, tmp_path / "results") == []
+    assert pending.update(suite.cells, tmp_path / "results") == []
 
 
 def test_what_a_fingerprint_made_comes_before_what_was_vouched_for(tiny: tuple[Suite, Path]) -> None:
@@ -178,7 +178,7 @@ def test_what_else_differs_is_not_vouched_for(
     tiny: tuple[Suite, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     suite, reports = tiny
-    monkeypatch.setattr(vouch, "_train_again", lambda *_: pytest.fail("nothing is to be trained"))
+    monkeypatch.setattr(vouch, "_retrain", lambda *_: pytest.fail("nothing is to be trained"))
     records = reports / "tiny" / "records" / "CartPole-v1"
     for folder in (records / "sb3" / "a2c").iterdir():
         run = json.loads((folder / "run.json").read_text())
@@ -298,7 +298,7 @@ def test_every_kind_of_learner_repeats_its_rows(
     seeds = (3, 4) if implementation == "scratch" else (4,)
     cell = small_cell(algorithm, seeds, implementation=implementation, evaluation=FOUR, **changes)
     ship(cell, tmp_path)
-    finding = retrain.train_again(fingerprinted(replace(cell, seeds=(4,))), tmp_path, 0.1)
+    finding = retrain.retrain_part(fingerprinted(replace(cell, seeds=(4,))), tmp_path, 0.1)
     assert finding.difference is None and finding.rows >= 6  # three evaluations of two games
     assert cell.budget / 4 < finding.env_step < cell.budget
 
@@ -306,14 +306,14 @@ def test_every_kind_of_learner_repeats_its_rows(
 def test_a_share_of_one_is_the_whole_seed(tmp_path: Path) -> None:
     cell = fingerprinted(small_cell("a2c", (4,), evaluation=FOUR))
     ship(cell, tmp_path)
-    finding = retrain.train_again(cell, tmp_path, 1.0)
+    finding = retrain.retrain_part(cell, tmp_path, 1.0)
     rows = train.run(cell)
     assert finding == Finding(cell.budget, len(rows.episodes) + len(rows.evaluations))
 
 
 def test_edited_sources_are_noticed_by_the_process_that_trains(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="edited meanwhile"):
-        retrain.train_again(replace(small_cell("a2c"), fingerprint="of yesterday"), tmp_path, 0.1)
+        retrain.retrain_part(replace(small_cell("a2c"), fingerprint="of yesterday"), tmp_path, 0.1)
 
 
 def test_replay_learners_go_on_until_a_target_network_was_copied() -> None:

@@ -246,6 +246,24 @@ def test_numbers_in_exponent_notation_are_numbers() -> None:
     ]
 
 
+@pytest.mark.parametrize("text", ["010", "-07", "1:30", "1:30.5", "yes", "No", "on", "{off: 1}"])
+def test_what_versions_of_yaml_read_differently_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match=r"x, line 1: .* differs between YAML 1.1 and 1.2"):
+        yaml_reader.parse(text, "x")
+
+
+def test_quoted_or_plain_in_every_version_is_taken() -> None:
+    assert yaml_reader.parse("['010', \"yes\", 0, 10, 0.5, true, none]", "x") == [
+        "010",
+        "yes",
+        0,
+        10,
+        0.5,
+        True,
+        "none",
+    ]
+
+
 def test_unwritable_results_folder(tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a file in the way")
     with pytest.raises(UserError, match="cannot be written to"):

@@ -90,7 +90,7 @@ def test_seeds_that_are_asked_for_are_those_of_the_logs_that_are_judged(tmp_path
     assert [cell.seeds for cell in mine(every)] == [(3,), (9,)]
     assert [cell.seeds for cell in mine(some)] == [(9,)]
     assert len([cell for cell in some.cells if cell.implementation == "sb3"]) == 5
-    assert some.description == f"{every.description} Asked for and without logs in CartPole-v1: seeds 1, 8."
+    assert some.description == f"{every.description} Requested, but without logs in CartPole-v1: seeds 1, 8."
     with pytest.raises(
         UserError, match="--seeds: no logs of any of them in CartPole-v1; there are seeds 3, 9"
     ):
@@ -104,7 +104,7 @@ def test_options_of_returns_are_text_unless_the_schema_has_another_type() -> Non
     assert list(request.NOT_TEXT) == other
     for text in ("*.csv", "[ab]*.csv", "{a", "2013", "yes"):
         assert request.returns([f"files={text}", f"agent={text}"]) == {"files": text, "agent": text}
-    assert request.returns(["n_envs=4", "deterministic=no"]) == {"n_envs": 4, "deterministic": False}
+    assert request.returns(["n_envs=4", "deterministic=false"]) == {"n_envs": 4, "deterministic": False}
 
 
 def test_a_part_of_a_suite_may_be_its_candidates() -> None:
@@ -252,5 +252,5 @@ def test_logs_cost_no_training(tmp_path: Path) -> None:
 
 def test_orders_of_candidates_are_read_back(tmp_path: Path) -> None:
     made = mine(resolve(theirs=THEIRS))[0]
-    pending.place([made], tmp_path)
-    assert pending.read(tmp_path / made.folder / pending.ORDER) == made
+    pending.update([made], tmp_path)
+    assert pending.read(tmp_path / made.folder / pending.CELL_FILE) == made

@@ -25,10 +25,10 @@ from rlparity.agents import base as agents
 from rlparity.cell import Cell
 from rlparity.environments.base import EnvSpec
 from rlparity.environments.episode_statistics import EpisodeStatistics
-from rlparity.records import Episode, Step
 from rlparity.seeding import Streams, Uniforms
 from rlparity.suites import hyperparameters
 from rlparity.training import loop as train
+from rlparity.transitions import Episode, Step
 
 GAMMA = 0.9
 SEEDS = (0, 1, 2)

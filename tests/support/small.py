@@ -12,10 +12,10 @@ from rlparity.agents import base as agents
 from rlparity.cell import Cell, Protocol
 from rlparity.environments.base import EnvSpec
 from rlparity.nn.networks import Network
-from rlparity.records import Step
 from rlparity.seeding import Streams
 from rlparity.suites import hyperparameters
-from rlparity.training.loop import Recorder
+from rlparity.training.recorder import Recorder
+from rlparity.transitions import Step
 
 torch.set_num_threads(1)
 

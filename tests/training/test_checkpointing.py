@@ -28,7 +28,6 @@ from rlparity.cell import Cell
 from rlparity.environments import base as tasks
 from rlparity.environments.normalization import Normalised
 from rlparity.errors import Interrupted, UserError
-from rlparity.records import Step
 from rlparity.runs import run_cell
 from rlparity.seeding import Streams, Uniforms
 from rlparity.suites import hyperparameters
@@ -37,6 +36,7 @@ from rlparity.training import loop as train
 from rlparity.training.checkpointing import Checkpointer
 from rlparity.training.loop import Training
 from rlparity.training.recorder import Recorder
+from rlparity.transitions import Step
 
 
 def fresh(c: Cell) -> Training:

@@ -10,8 +10,8 @@ from small import Protocol, cell, of_seed
 
 from rlparity.environments import base as tasks
 from rlparity.environments.cartpole import CartPole
-from rlparity.records import Episode, Step
 from rlparity.training import loop as train
+from rlparity.transitions import Episode, Step
 
 
 @pytest.mark.parametrize(

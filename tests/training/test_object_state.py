@@ -15,8 +15,8 @@ from torch import Tensor
 
 from rlparity.buffers.replay import Replay
 from rlparity.nn.networks import Adam, Network, mlp
-from rlparity.records import Step
 from rlparity.training import object_state
+from rlparity.transitions import Step
 
 
 def same(a: Any, b: Any) -> bool:

@@ -12,21 +12,22 @@ import torch
 from torch import Tensor
 
 from rlparity.environments.base import EnvSpec
-from rlparity.records import Step
+from rlparity.nn.networks import Network
 from rlparity.seeding import Streams
+from rlparity.transitions import Step
 
 DEPARTURES: list[str] = []
 
 
 @dataclass(frozen=True)
-class Config:
+class RandomConfig:
     """Nothing to set."""
 
 
-class Agent:
+class Random:
     """Chooses every action with the same probability; has no deterministic policy."""
 
-    def __init__(self, spec: EnvSpec, config: Config, random: Streams, budget: int):
+    def __init__(self, spec: EnvSpec, config: RandomConfig, random: Streams, budget: int):
         self._n_actions, self._shape = spec.n_actions, spec.action_shape
         self._bounds = [
             torch.tensor(end).view(self._shape) for end in (spec.action_low, spec.action_high) if end
@@ -46,9 +47,6 @@ class Agent:
         """Learn nothing."""
         return {}
 
-    def state_dict(self) -> dict[str, Tensor]:
+    def saved(self) -> dict[str, Network]:
         """Nothing is learned."""
         return {}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Nothing is learned."""

@@ -21,7 +21,8 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from rlparity.analysis import statistics, tables
+from rlparity import records
+from rlparity.analysis import statistics
 from rlparity.analysis.scores import ENDPOINTS, Floor
 from rlparity.analysis.verdicts import NO_VERDICT, UNDECIDED, decide, tested
 from rlparity.arms import OURS
@@ -48,7 +49,7 @@ class Curves:
 
 def read_curves(files: Iterable[Path], metric: Metric) -> Curves:
     """The curves of an arm from its evaluations: those of the deterministic policy, if it has one."""
-    rows = pd.concat([tables.by_metric(pq.read_table(file)).to_pandas() for file in files])
+    rows = pd.concat([records.current("evaluations", pq.read_table(file)).to_pandas() for file in files])
     rows = rows[rows.metric == metric.name]
     protocols = set(rows.protocol)
     rows = rows[rows.protocol == ("sampled" if protocols == {"sampled"} else "deterministic")]

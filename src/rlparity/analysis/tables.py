@@ -17,13 +17,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from rlparity import records
 from rlparity.analysis.columns.column import ARM, DTYPES
-from rlparity.analysis.columns.runs import PARQUET, RENAMED
 from rlparity.analysis.schemas import TABLES
 from rlparity.cell import Cell
 from rlparity.errors import UserError
 from rlparity.metrics import RETURN
-from rlparity.records import KEYS, write_bytes
+from rlparity.records import KEYS, SCHEMAS, write_bytes
 
 ORDER = {  # columns that a table of records is sorted by; equal rows keep their order
     "episodes": [name for name, _ in KEYS],
@@ -58,23 +58,19 @@ def read(path: Path) -> pd.DataFrame:
             dtypes = {key: DTYPES[column.dtype][0] for key, column in columns.items()}
             table = _with_metric(path.stem, pd.read_csv(path, dtype=dtypes))
         else:
-            table = by_metric(pq.read_table(path)).to_pandas()
+            table = _current(path.stem, pq.read_table(path)).to_pandas()
     except (pa.ArrowException, OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({_line(error)})") from None
     check(path, path.stem, table.columns)
     return table
 
 
-def by_metric(table: pa.Table) -> pa.Table:
-    """Evaluations of format 1, which measured returns in columns of their own, in the columns of format 2.
-
-    Any other table comes back as it is.
-    """
-    if "episode" not in table.column_names or "metric" in table.column_names:
+def _current(kind: str, table: pa.Table) -> pa.Table:
+    """A table of records of any format in the columns of today; one that is none comes back as it is."""
+    try:
+        return records.current(kind, table) if kind in SCHEMAS else table
+    except KeyError:
         return table
-    table = table.rename_columns([RENAMED.get(name, name) for name in table.column_names])
-    where = table.column_names.index("value") if "value" in table.column_names else 0
-    return table.add_column(where, "metric", pa.repeat(RETURN.name, table.num_rows))
 
 
 def _with_metric(name: str, table: pd.DataFrame) -> pd.DataFrame:
@@ -113,13 +109,13 @@ def collect(
     Raises UserError, naming the file, for records that are missing, damaged, of another cell, or of other
     code or settings than those of the suite.
     """
-    parts: dict[str, list[pa.Table]] = {kind: [schema.empty_table()] for kind, schema in PARQUET.items()}
+    parts: dict[str, list[pa.Table]] = {kind: [schema.empty_table()] for kind, schema in SCHEMAS.items()}
     runs: list[dict[str, Any]] = []
     shipped: dict[Path, bytes] = {}
     for cell in cells:
         folder = (places or {}).get(str(cell.folder), results / cell.folder)
         run, shelf = read_run(folder, cell), reports / plan["name"] / "records" / Path(*cell.folder.parts[1:])
-        for kind in PARQUET:
+        for kind in SCHEMAS:
             file = folder / f"{kind}.parquet"
             if kind == "progress" and not file.exists():
                 continue
@@ -181,10 +177,10 @@ def _verified(file: Path, run: Mapping[str, Any]) -> bytes:
 
 def _records(file: Path, content: bytes, cell: Cell) -> pa.Table:
     try:
-        table = by_metric(pq.read_table(pa.BufferReader(content)))
+        table = _current(file.stem, pq.read_table(pa.BufferReader(content)))
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{file}: not a Parquet file ({_line(error)})") from None
-    if not table.schema.equals(PARQUET[file.stem]):
+    if not table.schema.equals(SCHEMAS[file.stem]):
         found = ", ".join(f"{field.name} {field.type}" for field in table.schema)
         raise UserError(f"{file}: not a table of {file.stem}: its columns are {found or 'none'}")
     own = {name: {getattr(cell, name)} for name in ARM} | {"seed": set(cell.seeds)}

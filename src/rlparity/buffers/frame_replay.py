@@ -19,7 +19,7 @@ from torch import Tensor
 
 from rlparity.buffers.replay import Replay
 from rlparity.errors import UserError
-from rlparity.records import Step
+from rlparity.transitions import Step
 
 STACK = 4  # frames of an observation, newest last
 OLDER = STACK - 1
@@ -89,8 +89,8 @@ class FrameReplay(Replay):
         if self._fields is None:
             frame, *rest = like
             shape = (self._n_seeds, self.capacity, *frame.shape[2:])
-            frames = _mapped(shape) if self._mapped else self._room(frame)
-            self._fields = Fields(frames, *(self._room(x) for x in rest))
+            frames = _mapped(shape) if self._mapped else self._ring(frame)
+            self._fields = Fields(frames, *(self._ring(x) for x in rest))
         return self._fields
 
     def drawable(self, n_steps: int = 1) -> tuple[int, int]:

@@ -1,12 +1,6 @@
-"""Which transitions to replay: proportional prioritisation. Schaul et al. 2016, arXiv:1511.05952, section 3.
+"""Proportional prioritised replay. Schaul et al. 2016, arXiv:1511.05952, section 3.
 
-Beside a `Replay`, in every update:
-
-    priorities.cover(*memory.drawable(n_steps))
-    index = priorities.index(uniform)
-    batch, weight = memory.at(index, n_steps, gamma), priorities.weights(index, beta)
-    ...  # the loss of each transition times its weight
-    priorities.update(index, td_error)
+`PrioritizedSampler` stands between an agent and its `Replay`; `Priorities` are the sum trees.
 """
 
 from __future__ import annotations
@@ -17,6 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
+from rlparity.buffers.replay import Minibatch, Replay, UniformSampler
 
 
 class Priorities:
@@ -108,3 +104,26 @@ class Priorities:
             self._tree[:, low : 2 * low] = below[:, ::2] + below[:, 1::2]
         self._largest = state["largest"].copy()
         self._first, self._last = state["covered"]
+
+
+class PrioritizedSampler(UniformSampler):
+    """Draw transitions by their last error (Algorithm 1)."""
+
+    def __init__(self, memory: Replay, n_seeds: int, config: Any):
+        """`config` has `n_steps`, `gamma`, `priority_exponent` (alpha) and `priority_correction` (beta)."""
+        super().__init__(memory, config.n_steps, config.gamma)
+        self.priorities = Priorities(memory.capacity, n_seeds, config.priority_exponent)
+        self._correction = config.priority_correction
+
+    def draw(self, uniform: Tensor, progress: float) -> Minibatch:
+        """Draw with uniform numbers (S, B); beta rises linearly to 1 with `progress`."""
+        self.priorities.cover(*self.memory.drawable(self._n_steps))
+        index = self.priorities.index(uniform)
+        beta = self._correction + (1 - self._correction) * progress
+        step = self.memory.at(index, self._n_steps, self._gamma)
+        return Minibatch(step, self.priorities.weights(index, beta), index)
+
+    def update_priorities(self, batch: Minibatch, error: Tensor) -> None:
+        """New priorities from the TD errors (S, B) of a drawn minibatch."""
+        if batch.place is not None:
+            self.priorities.update(batch.place, error)

@@ -1,4 +1,4 @@
-"""What an agent remembers: a rollout of the last steps, or a replay memory of many."""
+"""A replay memory of many transitions, and minibatches drawn from it."""
 
 from __future__ import annotations
 
@@ -8,34 +8,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from rlparity.records import Step
-
-
-class Rollout:
-    """Consecutive steps of all worlds, until `n_steps` are there."""
-
-    def __init__(self, n_steps: int):
-        self.n_steps = n_steps
-        self._steps: list[Step] = []
-
-    def add(self, step: Step) -> bool:
-        """Remember one step (S, N); true once the rollout is full."""
-        self._steps.append(step)
-        return len(self._steps) == self.n_steps
-
-    def pop(self) -> Step:
-        """The whole rollout as (S, N, T, ...), and an empty memory."""
-        steps, self._steps = self._steps, []
-        return Step(*(torch.stack(field, 2) for field in zip(*steps, strict=True)))
-
-    def snapshot(self) -> dict[str, Any]:
-        """The steps so far, each field in one piece (T, S, N, ...)."""
-        return {"steps": [torch.stack(field) for field in zip(*self._steps, strict=True)]}
-
-    def resume(self, state: Mapping[str, Any]) -> None:
-        """Go on from a `snapshot`."""
-        fields = (field.unbind() for field in state["steps"])
-        self._steps = [Step(*step) for step in zip(*fields, strict=True)]
+from rlparity import registry
+from rlparity.environments.base import EnvSpec
+from rlparity.transitions import Step
 
 
 class Replay:
@@ -46,7 +21,9 @@ class Replay:
     """
 
     def __init__(self, capacity: int, n_seeds: int, n_envs: int):
-        self.capacity = max(capacity // n_envs, 1) * n_envs  # whole rows of worlds, as SB3 counts it
+        self.capacity = (
+            max(capacity // n_envs, 1) * n_envs
+        )  # whole rows of sub-environments, as SB3 counts it
         self.added = 0  # transitions of each seed ever
         self._n_seeds, self._n_envs = n_seeds, n_envs
         self._fields: Any = None  # rings (S, capacity, ...), a Step
@@ -58,28 +35,28 @@ class Replay:
         return min(self.added, self.capacity)
 
     def add(self, step: Step) -> None:
-        """Remember one step of all worlds (S, N)."""
+        """Add one step (S, N)."""
         self._append(step)
 
     def _append(self, fields: Sequence[Tensor]) -> None:
-        """Put one row of all worlds, each field (S, N, ...), at the end."""
+        """Put one row of sub-environments, each field (S, N, ...), at the end."""
         start = self.added % self.capacity
         for ring, x in zip(self._rings(fields), fields, strict=True):
             ring[:, start : start + self._n_envs] = x
         self.added += self._n_envs
 
     def _rings(self, like: Sequence[Tensor]) -> Any:
-        """Room for transitions of that kind, made when the first arrive."""
+        """Rings for transitions of that kind, allocated when the first arrive."""
         if self._fields is None:
-            self._fields = Step(*(self._room(x) for x in like))
+            self._fields = Step(*(self._ring(x) for x in like))
         return self._fields
 
-    def _room(self, like: Tensor) -> Tensor:
+    def _ring(self, like: Tensor) -> Tensor:
         return like.new_empty(self._n_seeds, self.capacity, *like.shape[2:])
 
     def drawable(self, n_steps: int = 1) -> tuple[int, int]:
         """Number of the first transition that may be drawn, and one past the last: those followed by
-        `n_steps` - 1 more of the same world."""
+        `n_steps` - 1 more of the same sub-environment."""
         first = self.added - self.size
         return first, max(self.added - (n_steps - 1) * self._n_envs, first)
 
@@ -91,7 +68,7 @@ class Replay:
         return drawn if last - first == self.size else (first + drawn) % self.capacity
 
     def at(self, index: Tensor, n_steps: int = 1, gamma: float = 1.0) -> Step:
-        """The transitions at places (S, B), each a window of up to `n_steps` steps of its world.
+        """The transitions at places (S, B), each a window of up to `n_steps` steps of its sub-environment.
 
         A window stops where an episode does. `reward` is its sum of gamma^k r_k, `next_obs` what followed its
         last step, m - 1, and `discount` that step's times gamma^(m - 1): `reward + gamma * discount *
@@ -123,12 +100,12 @@ class Replay:
         return end, reward, factor * _take(self._fields.discount, end)
 
     def _after(self, place: Tensor) -> Tensor:
-        """Where the next transition of the same world is."""
+        """Where the next transition of the same sub-environment is."""
         first = self._seed * self.capacity
         return first + (place - first + self._n_envs) % self.capacity
 
     def _goes_on(self, place: Tensor) -> Tensor:
-        """Whether the next transition of the same world belongs to the same episode."""
+        """Whether the next transition of the same sub-environment belongs to the same episode."""
         return _take(self._fields.last, place) == 0
 
     def _ends(self, start: Tensor, end: Tensor) -> tuple[Tensor, Tensor]:
@@ -152,50 +129,12 @@ class Replay:
             ring[:, torch.arange(first, first + shape[1]) % self.capacity] = x
 
     def snapshot(self) -> dict[str, Any]:
-        """How many transitions came in; they themselves go through `read` and `write`."""
+        """The number of transitions added; they themselves go through `read` and `write`."""
         return {"added": self.added}
 
     def resume(self, state: Mapping[str, Any]) -> None:
         """Go on from a `snapshot`, once the transitions are put back."""
         self.added = state["added"]
-
-
-class Trajectory(NamedTuple):
-    """One whole game of one world: (T, ...)."""
-
-    obs: Tensor
-    action: Tensor
-    reward: Tensor
-
-
-class Trajectories:
-    """Whole games, kept apart for each seed, whose games end at times of their own."""
-
-    def __init__(self, n_seeds: int, n_envs: int, length: int = 512):
-        self._time = torch.zeros(n_seeds, n_envs, dtype=torch.long)  # steps of the game so far
-        self._seed, self._world = torch.arange(n_seeds)[:, None], torch.arange(n_envs)[None]
-        self._length, self._running = length, Trajectory(*(torch.empty(0) for _ in range(3)))
-        self.finished: list[list[Trajectory]] = [[] for _ in range(n_seeds)]
-
-    def add(self, step: Step) -> None:
-        """Remember one step of all worlds (S, N); games that stopped move to `finished`."""
-        now = Trajectory(step.obs, step.action, step.reward)
-        if not self._running.obs.numel():
-            self._running = Trajectory(*(_room(x, self._length) for x in now))
-        elif self._time.max() == self._running.reward.shape[2]:
-            self._running = Trajectory(*(torch.cat([x, torch.empty_like(x)], 2) for x in self._running))
-        for kept, x in zip(self._running, now, strict=True):
-            kept[self._seed, self._world, self._time] = x
-        self._time += 1
-        for s, n in torch.nonzero(step.last).tolist():
-            game = (x[s, n, : self._time[s, n]].clone() for x in self._running)
-            self.finished[s].append(Trajectory(*game))
-            self._time[s, n] = 0
-
-    def pop(self, seed_index: int) -> list[Trajectory]:
-        """The finished games of one seed, which are forgotten."""
-        games, self.finished[seed_index] = self.finished[seed_index], []
-        return games
 
 
 def _take(ring: Tensor, place: Tensor) -> Tensor:
@@ -204,5 +143,41 @@ def _take(ring: Tensor, place: Tensor) -> Tensor:
     return taken.view(*place.shape, *ring.shape[2:])
 
 
-def _room(x: Tensor, length: int) -> Tensor:
-    return torch.empty(*x.shape[:2], length, *x.shape[2:], dtype=x.dtype)
+class Minibatch(NamedTuple):
+    """Transitions drawn from a memory, fields (S, B, ...)."""
+
+    step: Step
+    weight: Tensor | float = 1.0  # (S, B), of each transition's loss
+    place: Tensor | None = None  # (S, B), for `update_priorities`; None where there are none
+
+
+class UniformSampler:
+    """Draw from a memory with equal probability, in windows of up to `n_steps` steps."""
+
+    def __init__(self, memory: Replay, n_steps: int, gamma: float):
+        self.memory, self._n_steps, self._gamma = memory, n_steps, gamma
+
+    def add(self, step: Step) -> None:
+        """Add one step (S, N)."""
+        self.memory.add(step)
+
+    def draw(self, uniform: Tensor, progress: float) -> Minibatch:
+        """Draw with uniform numbers (S, B), after a share `progress` of the budget."""
+        index = self.memory.index(uniform, self._n_steps)
+        return Minibatch(self.memory.at(index, self._n_steps, self._gamma))
+
+    def update_priorities(self, batch: Minibatch, error: Tensor) -> None:
+        """Learn the errors (S, B) of a drawn minibatch. They do not matter here."""
+
+
+def build(spec: EnvSpec, config: Any) -> UniformSampler:
+    """The replay memory that an agent's settings ask for, and how it is drawn from."""
+    size = (config.buffer_size, spec.n_seeds, spec.n_envs)
+    if len(spec.obs_shape) == 3:
+        memory: Replay = registry.part("frame replay")(*size, mapped=config.memory_mapped)
+    else:
+        memory = Replay(*size)
+    if getattr(config, "prioritized", False):
+        prioritized: UniformSampler = registry.part("prioritized")(memory, spec.n_seeds, config)
+        return prioritized
+    return UniformSampler(memory, config.n_steps, config.gamma)

@@ -22,15 +22,15 @@ from ale_py.vector_env import AtariVectorEnv
 from torch import Tensor
 
 from rlparity.environments.atari_presets import FRAME_SKIP, SIZE, STACK, Preset, parse
-from rlparity.environments.base import EnvSpec
+from rlparity.environments.base import EnvSpec, Role
 from rlparity.environments.episode_statistics import EpisodeStatistics
-from rlparity.records import Episode, Step
+from rlparity.transitions import Episode, Step
 
 gym.register_envs(ale_py)
 RESUMES_EXACTLY = False  # the emulator's state is not saved: what was interrupted goes on with new games
 
 
-def make(environment: str, seeds: Sequence[Sequence[int]]) -> Atari:
+def make(environment: str, seeds: Sequence[Sequence[int]], role: Role = "training") -> Atari:
     """S x N games, such as "ALE/Pong-v5@nature"."""
     game, preset = parse(environment)
     return Atari(game, preset, seeds)
@@ -62,10 +62,10 @@ def emulators(game: str, preset: Preset, n: int, **keywords: Any) -> AtariVector
 
 
 class Atari:
-    """S x N games as one vector environment; see `rlparity.tasks.Env`.
+    """S x N games as one vector environment; see `rlparity.environments.base.Env`.
 
     Observations are bytes (S, N, 4, 84, 84). A step shows the learner what the preset says: clipped rewards,
-    lost lives as ends. The books know neither: an episode is a whole game, its return the raw score.
+    lost lives as ends. The episode statistics see neither: an episode is a whole game, its return the raw score.
 
     In the observation with which a game stops, the newest frame is pooled without the emulator's last one,
     which ale_py does not read. A life lost in the very step of the cap counts as an end under every preset:
@@ -82,7 +82,10 @@ class Atari:
 
     def reset(self, seeds: Sequence[Sequence[int]]) -> None:
         """Start all games anew."""
-        self._books, self._seeds = EpisodeStatistics(*self._shape), [seed for row in seeds for seed in row]
+        self._statistics, self._seeds = (
+            EpisodeStatistics(*self._shape),
+            [seed for row in seeds for seed in row],
+        )
         self._start(self._seeds)
 
     def _start(self, seeds: Sequence[int]) -> None:
@@ -101,7 +104,7 @@ class Atari:
         self._earlier = earlier
         last = over | (terminated & self._preset.terminal_on_life_loss)
         ended = last & ~(over & truncated)
-        self._books.add(raw.astype(np.float64).reshape(self._shape), over.reshape(self._shape))
+        self._statistics.add(raw.astype(np.float64).reshape(self._shape), over.reshape(self._shape))
         before, self.obs = self.obs, self._view(after)
         next_obs = self.obs
         if over.any():
@@ -113,16 +116,16 @@ class Atari:
 
     def pop_episodes(self) -> list[Episode]:
         """The whole games that ended since the last call: raw scores, lengths in steps of the agent."""
-        return self._books.pop()
+        return self._statistics.pop()
 
     def snapshot(self) -> dict[str, Any]:
         """The clock; games under way are not kept."""
-        return {"env_step": self._books.env_step}
+        return {"env_step": self._statistics.env_step}
 
     def resume(self, state: Mapping[str, Any]) -> None:
         """Count on from a `snapshot`, with new games, seeded by the clock; those under way leave no row."""
-        self._books = EpisodeStatistics(*self._shape)
-        self._books.env_step = state["env_step"]
+        self._statistics = EpisodeStatistics(*self._shape)
+        self._statistics.env_step = state["env_step"]
         draws = [np.random.SeedSequence([seed, state["env_step"]]) for seed in self._seeds]
         self._start([int(draw.generate_state(1, np.uint64)[0]) for draw in draws])
 

@@ -1,7 +1,7 @@
 """CartPole as one array program. Barto, Sutton and Anderson 1983; Gymnasium's CartPole-v1, bit for bit.
 
 Gymnasium's own vector form draws every reset from one generator, so that a seed's starts depend on its
-neighbours; here each world has the generator that `gymnasium.make` would give it.
+neighbours; here each sub-environment has the generator that `gymnasium.make` would give it.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ import torch
 from gymnasium.utils.seeding import np_random
 from torch import Tensor
 
-from rlparity.environments.base import EnvSpec
+from rlparity.environments.base import EnvSpec, Role
 from rlparity.environments.episode_statistics import EpisodeStatistics
-from rlparity.records import Episode, Step
+from rlparity.transitions import Episode, Step
 
 GRAVITY, MASS_POLE, TOTAL_MASS, HALF_LENGTH = 9.8, 0.1, 1.1, 0.5
 POLE_MASS_LENGTH, FORCE, SECONDS = MASS_POLE * HALF_LENGTH, 10.0, 0.02
 MAX_ANGLE, MAX_POSITION = 12 * 2 * np.pi / 360, 2.4
 TIME_LIMIT = 500
-RESETS = 32  # starts drawn at once from a world's generator
+RESETS = 32  # starts drawn at once from a sub-environment's generator
 
 
-def make(environment: str, seeds: Sequence[Sequence[int]]) -> CartPole:
+def make(environment: str, seeds: Sequence[Sequence[int]], role: Role = "training") -> CartPole:
     """S x N cart-poles."""
     return CartPole(seeds)
 
@@ -51,7 +51,7 @@ def accelerate(state: np.ndarray, action: np.ndarray) -> np.ndarray:
 
 
 class CartPole:
-    """S x N cart-poles; see `rlparity.tasks.Env`."""
+    """S x N cart-poles; see `rlparity.environments.base.Env`."""
 
     def __init__(self, seeds: Sequence[Sequence[int]]):
         self.spec = EnvSpec(len(seeds), len(seeds[0]), (4,), n_actions=2)
@@ -59,23 +59,23 @@ class CartPole:
         self.reset(seeds)
 
     def reset(self, seeds: Sequence[Sequence[int]]) -> None:
-        """Start all worlds anew."""
-        self._books = EpisodeStatistics(*self._shape)
+        """Reset all carts."""
+        self._statistics = EpisodeStatistics(*self._shape)
         self._rng = [np_random(seed)[0] for row in seeds for seed in row]
         self._starts = np.empty((len(self._rng), RESETS, 4))
         self._next_start = np.full(len(self._rng), RESETS)
         self._elapsed = np.zeros(len(self._rng), dtype=np.int64)
         self._state = np.empty((4, len(self._rng)))
-        for world in range(len(self._rng)):
-            self._state[:, world] = self._start(world)
+        for i in range(len(self._rng)):
+            self._state[:, i] = self._start(i)
         self.obs = self._observe(self._state)
 
-    def _start(self, world: int) -> np.ndarray:
-        if self._next_start[world] == RESETS:
-            self._starts[world] = self._rng[world].uniform(-0.05, 0.05, size=(RESETS, 4))
-            self._next_start[world] = 0
-        self._next_start[world] += 1
-        return self._starts[world, self._next_start[world] - 1]
+    def _start(self, i: int) -> np.ndarray:
+        if self._next_start[i] == RESETS:
+            self._starts[i] = self._rng[i].uniform(-0.05, 0.05, size=(RESETS, 4))
+            self._next_start[i] = 0
+        self._next_start[i] += 1
+        return self._starts[i, self._next_start[i] - 1]
 
     def _observe(self, state: np.ndarray) -> Tensor:
         return torch.from_numpy(state.T.astype(np.float32)).view(*self._shape, 4)
@@ -89,18 +89,18 @@ class CartPole:
         obs, next_obs = self.obs, self._observe(state)
         self.obs = next_obs
         if last.any():
-            for world in np.flatnonzero(last).tolist():
-                state[:, world] = self._start(world)
+            for i in np.flatnonzero(last).tolist():
+                state[:, i] = self._start(i)
             self._elapsed[last] = 0
             self.obs = self._observe(state)
         self._state = state
-        self._books.add(np.ones(self._shape), last.reshape(self._shape))
+        self._statistics.add(np.ones(self._shape), last.reshape(self._shape))
         ends = torch.from_numpy(np.stack((~fell, last)).astype(np.float32)).view(2, *self._shape)
         return Step(obs, action, torch.ones(self._shape), ends[0], ends[1], next_obs)
 
     def pop_episodes(self) -> list[Episode]:
-        """The games that ended since the last call."""
-        return self._books.pop()
+        """The episodes that ended since the last call."""
+        return self._statistics.pop()
 
     def snapshot(self) -> dict[str, Any]:
         """Generators, the starts drawn from them, and every cart's state and time."""
@@ -110,7 +110,7 @@ class CartPole:
             "next_start": self._next_start,
             "elapsed": self._elapsed,
             "state": self._state,
-            "books": self._books.snapshot(),
+            "statistics": self._statistics.snapshot(),
         }
 
     def resume(self, state: Mapping[str, Any]) -> None:
@@ -119,7 +119,7 @@ class CartPole:
             rng.bit_generator.state = content
         self._starts[:], self._next_start[:] = state["starts"], state["next_start"]
         self._elapsed[:], self._state[:] = state["elapsed"], state["state"]
-        self._books.resume(state["books"])
+        self._statistics.resume(state["statistics"])
         self.obs = self._observe(self._state)
 
     def close(self) -> None:

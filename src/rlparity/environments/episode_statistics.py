@@ -1,4 +1,4 @@
-"""The environment's own books: raw returns and lengths of whole games, which no agent can forge."""
+"""Raw returns and lengths of whole episodes, added up by the environment: no agent can change them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from rlparity.records import Episode
+from rlparity.transitions import Episode
 
 
 class EpisodeStatistics:
-    """Adds up what S x N worlds pay, and hands out each game once it is over."""
+    """Add up the rewards of S x N sub-environments; return each episode once it has ended."""
 
     def __init__(self, n_seeds: int, n_envs: int):
         self._returns = np.zeros((n_seeds, n_envs))
@@ -20,7 +20,7 @@ class EpisodeStatistics:
         self.env_step = 0  # environment steps per seed
 
     def add(self, reward: np.ndarray, last: np.ndarray) -> None:
-        """Book one step: raw rewards (S, N), and where a game stopped (S, N) bool."""
+        """Add one step: raw rewards (S, N), and where an episode ended (S, N) bool."""
         self.env_step += reward.shape[1]
         self._returns += reward
         self._lengths += 1
@@ -32,12 +32,12 @@ class EpisodeStatistics:
             self._lengths[last] = 0
 
     def pop(self) -> list[Episode]:
-        """The games that ended since the last call."""
+        """The episodes that ended since the last call."""
         ended, self._ended = self._ended, []
         return ended
 
     def snapshot(self) -> dict[str, Any]:
-        """Running games; those that ended have been handed out."""
+        """Running episodes; those that ended have been returned."""
         return {"returns": self._returns, "lengths": self._lengths, "env_step": self.env_step}
 
     def resume(self, state: Mapping[str, Any]) -> None:

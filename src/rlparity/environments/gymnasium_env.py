@@ -11,14 +11,14 @@ import torch
 from gymnasium.utils.seeding import np_random
 from torch import Tensor
 
-from rlparity.environments.base import EnvSpec
+from rlparity.environments.base import EnvSpec, Role
 from rlparity.environments.episode_statistics import EpisodeStatistics
 from rlparity.errors import UserError
-from rlparity.records import Episode, Step
+from rlparity.transitions import Episode, Step
 
 
-def make(environment: str, seeds: Sequence[Sequence[int]]) -> GymnasiumEnv:
-    """S x N worlds made by `gymnasium.make`."""
+def make(environment: str, seeds: Sequence[Sequence[int]], role: Role = "training") -> GymnasiumEnv:
+    """S x N environments made by `gymnasium.make`."""
     return GymnasiumEnv(environment, seeds)
 
 
@@ -28,11 +28,11 @@ def make_single(environment: str) -> gym.Env:
 
 
 class GymnasiumEnv:
-    """S x N scalar environments, reset in the step in which they end; see `rlparity.tasks.Env`.
+    """S x N scalar environments, reset in the step in which they end; see `rlparity.environments.base.Env`.
 
     Continuous actions are clipped to their bounds, as Stable-Baselines3 does. What a simulator holds can not
-    be saved in general, so `snapshot` keeps how it came about: each world's generator as it was before the
-    last reset, and the actions since.
+    be saved in general, so `snapshot` keeps how it came about: each environment's generator as it was before
+    the last reset, and the actions since.
     """
 
     def __init__(self, environment: str, seeds: Sequence[Sequence[int]]):
@@ -47,29 +47,29 @@ class GymnasiumEnv:
         self.reset(seeds)
 
     def reset(self, seeds: Sequence[Sequence[int]]) -> None:
-        """Start all worlds anew."""
-        self._books = EpisodeStatistics(*self._shape)
+        """Reset all."""
+        self._statistics = EpisodeStatistics(*self._shape)
         flat = [seed for row in seeds for seed in row]
         self._rngs: list[Any] = [None] * len(flat)
         self._since: list[list[np.ndarray]] = [[] for _ in flat]
         starts = [self._start(i, seed) for i, seed in enumerate(flat)]
-        self._show(np.stack(starts).astype(np.float32))
+        self._set_obs(np.stack(starts).astype(np.float32))
 
     def _start(self, i: int, seed: int | None = None) -> np.ndarray:
-        """Reset world i, remembering the generator it does so with."""
+        """Reset environment i, and store the generator that it is reset with."""
         env = self._envs[i]
         rng = env.np_random if seed is None else np_random(seed)[0]
         self._rngs[i], self._since[i] = rng.bit_generator.state, []
         return env.reset(seed=seed)[0]
 
-    def _show(self, obs: np.ndarray) -> None:
+    def _set_obs(self, obs: np.ndarray) -> None:
         self._obs, self.obs = obs, self._view(obs)
 
     def _view(self, obs: np.ndarray) -> Tensor:
         return torch.from_numpy(obs).view(*self._shape, *self.spec.obs_shape)
 
     def step(self, action: Tensor, live: np.ndarray | None = None) -> Step:
-        """Act in the live worlds (S, N); the others stand still and pay nothing."""
+        """Act in the live environments (S, N); the others stand still, with reward 0."""
         m = len(self._envs)
         actions = action.reshape(m, *self.spec.action_shape).numpy()
         if self.spec.n_actions is None:
@@ -77,8 +77,8 @@ class GymnasiumEnv:
         next_obs, obs = self._obs.copy(), self._obs.copy()
         reward = np.zeros(m)
         ended, last = np.zeros(m, dtype=bool), np.zeros(m, dtype=bool)
-        worlds = range(m) if live is None else np.flatnonzero(live).tolist()
-        for i in worlds:
+        acting = range(m) if live is None else np.flatnonzero(live).tolist()
+        for i in acting:
             self._since[i].append(actions[i])
             next_obs[i], reward[i], ended[i], cut, _ = self._envs[i].step(actions[i])
             obs[i] = next_obs[i]
@@ -86,18 +86,18 @@ class GymnasiumEnv:
                 last[i] = True
                 obs[i] = self._start(i)
         before = self.obs
-        self._show(obs)
-        self._books.add(reward.reshape(self._shape), last.reshape(self._shape))
+        self._set_obs(obs)
+        self._statistics.add(reward.reshape(self._shape), last.reshape(self._shape))
         floats = torch.from_numpy(np.stack((reward, ~ended, last)).astype(np.float32)).view(3, *self._shape)
         return Step(before, action, floats[0], floats[1], floats[2], self._view(next_obs))
 
     def snapshot(self) -> dict[str, Any]:
-        """How every world came to be where it is."""
+        """Generators before the last reset, and the actions since."""
         since = [np.stack(actions) if actions else None for actions in self._since]
-        return {"rngs": self._rngs, "since": since, "books": self._books.snapshot()}
+        return {"rngs": self._rngs, "since": since, "statistics": self._statistics.snapshot()}
 
     def resume(self, state: Mapping[str, Any]) -> None:
-        """Bring every world to where it was: the same reset, then the same actions."""
+        """Replay the same reset, then the same actions, in every environment."""
         self._rngs, obs = list(state["rngs"]), self._obs.copy()
         for i, (env, rng, actions) in enumerate(zip(self._envs, self._rngs, state["since"], strict=True)):
             env.np_random.bit_generator.state = rng
@@ -105,12 +105,12 @@ class GymnasiumEnv:
             self._since[i] = [] if actions is None else list(actions)
             for action in self._since[i]:
                 obs[i] = env.step(action)[0]
-        self._books.resume(state["books"])
-        self._show(obs)
+        self._statistics.resume(state["statistics"])
+        self._set_obs(obs)
 
     def pop_episodes(self) -> list[Episode]:
-        """The games that ended since the last call."""
-        return self._books.pop()
+        """The episodes that ended since the last call."""
+        return self._statistics.pop()
 
     def close(self) -> None:
         """Close every environment."""

@@ -1,7 +1,7 @@
 """Running normalisation of observations and rewards, as Stable-Baselines3's `VecNormalize` does it.
 
-One statistic for each seed over all its worlds; parallel variance of Chan, Golub and LeVeque 1979.
-Clips at 10, epsilon 1e-8, counts start at 1e-4. The books of the task stay raw.
+One statistic for each seed over all its sub-environments; parallel variance of Chan, Golub and LeVeque 1979.
+Clips at 10, epsilon 1e-8, counts start at 1e-4. Recorded returns stay raw.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from rlparity.environments.base import Env
-from rlparity.records import Episode, Step
+from rlparity.transitions import Episode, Step
 
 CLIP, EPSILON = 10.0, 1e-8
 
@@ -42,11 +42,11 @@ class Moments:
         return (self.var + EPSILON).sqrt()
 
 
-class Normalised:
-    """A task seen through running statistics: normalised observations and rewards in every `Step`."""
+class NormalizedEnv:
+    """An environment with observations and rewards normalised by running statistics in every `Step`."""
 
     def __init__(self, env: Env, gamma: float):
-        self._task, self._gamma = env, gamma
+        self._env, self._gamma = env, gamma
         self.spec = env.spec
         self.obs_moments = Moments(self.spec.n_seeds, self.spec.obs_shape)
         self.return_moments = Moments(self.spec.n_seeds)
@@ -60,11 +60,11 @@ class Normalised:
         return ((obs.double() - m.mean) / m.scale()).clamp(-CLIP, CLIP).float()
 
     def step(self, action: Tensor, live: np.ndarray | None = None) -> Step:
-        """Act in all worlds; statistics take in what the next action answers to, resets included."""
-        step = self._task.step(action, live)
+        """Act in all; update the statistics with what the next action responds to, resets included."""
+        step = self._env.step(action, live)
         before = self.obs
-        self.obs_moments.update(self._task.obs.double())
-        self.obs = self.view(self._task.obs)
+        self.obs_moments.update(self._env.obs.double())
+        self.obs = self.view(self._env.obs)
         self._returns = self._returns * self._gamma + step.reward.double()
         self.return_moments.update(self._returns)
         reward = (step.reward.double() / self.return_moments.scale()).clamp(-CLIP, CLIP).float()
@@ -72,7 +72,7 @@ class Normalised:
         return step._replace(obs=before, reward=reward, next_obs=self.view(step.next_obs))
 
     def state_dict(self) -> dict[str, Tensor]:
-        """What evaluation needs to see the task as the agent did: mean and variance of observations."""
+        """Mean and variance of observations, which evaluation needs."""
         return {"mean": self.obs_moments.mean, "var": self.obs_moments.var}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
@@ -80,25 +80,25 @@ class Normalised:
         self.obs_moments.mean, self.obs_moments.var = state["mean"], state["var"]
 
     def snapshot(self) -> dict[str, Any]:
-        """The task's own snapshot, all running statistics and the discounted returns under way."""
+        """The environment's own snapshot, all running statistics and the discounted returns under way."""
         moments = [(m.mean, m.var, m.count) for m in (self.obs_moments, self.return_moments)]
-        return {"task": self._task.snapshot(), "moments": moments, "returns": self._returns}
+        return {"env": self._env.snapshot(), "moments": moments, "returns": self._returns}
 
     def resume(self, state: Mapping[str, Any]) -> None:
         """Go on from a `snapshot`."""
-        self._task.resume(state["task"])
+        self._env.resume(state["env"])
         self._returns.copy_(state["returns"])
         for moments, (mean, var, count) in zip(
             (self.obs_moments, self.return_moments), state["moments"], strict=True
         ):
             moments.mean, moments.var = mean.view_as(moments.mean), var.view_as(moments.var)
             moments.count = count
-        self.obs = self.view(self._task.obs)
+        self.obs = self.view(self._env.obs)
 
     def pop_episodes(self) -> list[Episode]:
-        """The games that ended since the last call, with raw returns."""
-        return self._task.pop_episodes()
+        """The episodes that ended since the last call, with raw returns."""
+        return self._env.pop_episodes()
 
     def close(self) -> None:
-        """Close the task."""
-        self._task.close()
+        """Close the environment."""
+        self._env.close()

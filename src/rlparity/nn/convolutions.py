@@ -13,7 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from rlparity.nn import onednn_linear
+from rlparity.nn.networks import Layer, dense
+
 WHITE = 255  # the brightest byte
+MANY = 16  # rows, from which on converting weights to bfloat16 pays
 
 
 class Conv(NamedTuple):
@@ -36,6 +40,11 @@ class Conv(NamedTuple):
         k = self.kernel
         return (self.channels_out, self.channels_in, k, k), (self.channels_out,)
 
+    def start(self, weight: Tensor, bias: Tensor, generator: torch.Generator) -> None:
+        """Draw one seed's weight and bias, as a dense layer's over what one output sees."""
+        dense = Layer(self.fan_in, self.channels_out, self.gain)
+        dense.start(weight.flatten(1).T, bias, generator)
+
     def side(self, pixels: int) -> int:
         """Height or width of what it makes of an image."""
         return (pixels - self.kernel) // self.stride + 1
@@ -46,6 +55,35 @@ FILTERS = {  # channels, kernel, stride
     "nature": ((32, 8, 4), (64, 4, 2), (64, 3, 1)),  # Nature 518, Methods, "Model architecture"
 }
 UNITS = {"2013": 256, "nature": 512}  # of the dense layer that follows
+
+
+class Trunk(tuple[Conv | Layer, ...]):
+    """The layers that turn images into features: convolutions, then dense ones."""
+
+    def features(self, obs: Tensor, leaves: Sequence[tuple[Tensor, Tensor]], precision: str) -> Tensor:
+        """Images (S, B, C, H, W) -> (S, B, F). `leaves` are weight and bias of each layer; in bfloat16 the
+        layers compute in it where there are rows enough."""
+        convs = [layer for layer in self if isinstance(layer, Conv)]
+        half = precision == "bfloat16" and obs.shape[1] >= MANY
+        with torch.autocast(obs.device.type, torch.bfloat16, enabled=half):
+            x, units = run(obs, convs, leaves[: len(convs)]), leaves[len(convs) :]
+            if units and not half and onednn_linear.span(x, units):
+                return onednn_linear.stack(x, units, "relu", "relu")
+            for weight, bias in units:
+                x = torch.relu(dense(x, weight, bias))
+        return x.float()
+
+
+def trunk(shape: Sequence[int], gain: float | None, cnn: str, shared_units: bool) -> tuple[Trunk, list[int]]:
+    """The trunk for images (channels, height, width), and the sizes that each head begins with.
+
+    Without `shared_units` the dense layer after the convolutions belongs to each head.
+    """
+    hidden = None if gain is None else math.sqrt(2)
+    convs, n_features = filters(shape, cnn, hidden)
+    if not shared_units:
+        return Trunk(convs), [n_features, UNITS[cnn]]
+    return Trunk([*convs, Layer(n_features, UNITS[cnn], hidden)]), [UNITS[cnn]]
 
 
 def filters(shape: Sequence[int], kind: str, gain: float | None) -> tuple[list[Conv], int]:

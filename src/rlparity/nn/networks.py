@@ -10,19 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
-from torch.optim.adam import adam
-from torch.optim.rmsprop import rmsprop
 
-from rlparity.nn import convolutions, onednn_linear
-from rlparity.nn.convolutions import Conv
+from rlparity import registry
+from rlparity.nn import onednn_linear
 
 TRUNK = "trunk"  # the stack before all others, where observations are images
 PAD = 32  # floats in two of the widest vector registers: kernels take two at a time, the rest one by one
-MANY = 16  # rows, from which on converting weights to bfloat16 pays
 LARGE = 2**22  # from that many multiplications on oneDNN's products are quicker than `bmm`
 
 
@@ -62,8 +59,18 @@ class Layer(NamedTuple):
         """Of one seed's weight and bias."""
         return (self.fan_in, self.fan_out), (1, self.fan_out)
 
+    def start(self, weight: Tensor, bias: Tensor, generator: torch.Generator) -> None:
+        """Draw one seed's weight (fan_in, fan_out) and bias."""
+        if self.gain is None:
+            bound = 1 / math.sqrt(self.fan_in)
+            weight.uniform_(-bound, bound, generator=generator)
+            bias.uniform_(-bound, bound, generator=generator)
+        else:  # as torch.nn.Linear holds it, (fan_out, fan_in), so that rows or columns are orthogonal alike
+            drawn = torch.empty(self.fan_out, self.fan_in, device="cpu")
+            weight.copy_(nn.init.orthogonal_(drawn, self.gain, generator=generator).T)
 
-Stack = Sequence[Layer | Conv]
+
+Stack = Sequence[Any]  # layers, each with `shapes` and `start`
 
 
 def mlp(sizes: Sequence[int], gain: float | None = None) -> Stack:
@@ -88,12 +95,8 @@ def inputs(
     """
     if len(shape) != 3:
         return {}, [*shape, *net_arch]
-    hidden = None if gain is None else math.sqrt(2)
-    convs, n_features = convolutions.filters(shape, cnn, hidden)
-    units = convolutions.UNITS[cnn]
-    if not shared_units:
-        return {TRUNK: convs}, [n_features, units]
-    return {TRUNK: [*convs, Layer(n_features, units, hidden)]}, [units]
+    trunk, sizes = registry.part("convolutions")(shape, gain, cnn, shared_units)
+    return {TRUNK: trunk}, sizes
 
 
 class Network:
@@ -114,7 +117,7 @@ class Network:
         vectors: Mapping[str, Sequence[float]] | None = None,
         precision: str = "float32",
     ):
-        self._layers = {name: list(layers) for name, layers in stacks.items()}
+        self._layers = dict(stacks)
         self._lengths = {name: len(start) for name, start in (vectors or {}).items()}
         self._activation = ACTIVATIONS[activation]
         self.activation, self._precision = activation, precision
@@ -126,7 +129,7 @@ class Network:
         for k, generator in enumerate(generators):
             for name, layers in self._layers.items():
                 for layer, (weight, bias) in zip(layers, laid[name], strict=True):
-                    _initialise(layer, weight[k], bias[k], generator)
+                    layer.start(weight[k], bias[k], generator)
         for name, values in (vectors or {}).items():
             plain[name].copy_(torch.tensor(values, device="cpu"))
         self._bind(start.to(torch.get_default_device()))
@@ -157,19 +160,9 @@ class Network:
         return [*layers, *self.vectors.values()]
 
     def features(self, obs: Tensor) -> Tensor:
-        """What the heads are given: vectors as they are; of images (S, B, C, H, W) what the trunk sees."""
-        if TRUNK not in self.stacks:
-            return obs
-        layers, leaves = self._layers[TRUNK], self.stacks[TRUNK]
-        convs = [layer for layer in layers if isinstance(layer, Conv)]
-        half = self._precision == "bfloat16" and obs.shape[1] >= MANY
-        with torch.autocast(obs.device.type, torch.bfloat16, enabled=half):
-            x, units = convolutions.run(obs, convs, leaves[: len(convs)]), leaves[len(convs) :]
-            if units and not half and onednn_linear.span(x, units):
-                return onednn_linear.stack(x, units, "relu", "relu")
-            for weight, bias in units:
-                x = torch.relu(dense(x, weight, bias))
-        return x.float()
+        """The input of the heads: vectors as they are; of images (S, B, C, H, W) the trunk's output."""
+        trunk: Any = self._layers.get(TRUNK)
+        return obs if trunk is None else trunk.features(obs, self.stacks[TRUNK], self._precision)
 
     def __call__(self, name: str, x: Tensor, constant: bool = False) -> Tensor:
         """Run one stack: x (S, B, fan_in) -> (S, B, fan_out); a single output drops its axis: (S, B).
@@ -206,32 +199,19 @@ class Network:
             self.grad.mul_((max_norm / (norm + 1e-6)).clamp(max=1.0)[:, None])
         return norm
 
-    def copy(self) -> Network:
+    def copy(self) -> Self:
         """A network of the same shape with its own copy of the parameters."""
-        return self._twin(self.theta.detach().clone())
+        return self._view(self.theta.detach().clone())
 
-    def row(self, k: int) -> Network:
+    def row(self, k: int) -> Self:
         """Seed k alone, S = 1, on the same memory: for learners whose seeds fall out of step."""
-        return self._twin(self.theta[k : k + 1])
+        return self._view(self.theta[k : k + 1])
 
-    def _twin(self, theta: Tensor) -> Network:
-        twin = object.__new__(Network)
-        twin.__dict__.update(self.__dict__)
-        twin._bind(theta)
-        return twin
-
-
-def _initialise(layer: Layer | Conv, weight: Tensor, bias: Tensor, generator: torch.Generator) -> None:
-    if isinstance(layer, Conv):
-        flat = Layer(layer.fan_in, layer.channels_out, layer.gain)
-        _initialise(flat, weight.flatten(1).T, bias, generator)
-    elif layer.gain is None:
-        bound = 1 / math.sqrt(layer.fan_in)
-        weight.uniform_(-bound, bound, generator=generator)
-        bias.uniform_(-bound, bound, generator=generator)
-    else:  # as torch.nn.Linear holds it, (fan_out, fan_in), so that rows or columns are orthogonal alike
-        start = torch.empty(layer.fan_out, layer.fan_in, device="cpu")
-        weight.copy_(nn.init.orthogonal_(start, layer.gain, generator=generator).T)
+    def _view(self, theta: Tensor) -> Self:
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other._bind(theta)
+        return other
 
 
 def dense(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -248,109 +228,3 @@ def product(x: Tensor, weight: Tensor) -> Tensor:
     if x.shape[1] * weight.shape[1] * weight.shape[2] >= LARGE and onednn_linear.supports(x):
         return torch.stack([onednn_linear.product(*row) for row in zip(x, weight.mT, strict=True)])
     return torch.bmm(x, weight)
-
-
-class Optimizer:
-    """PyTorch's functional optimisers on one parameter vector per seed, with moments for each.
-
-    A seed that is not due keeps its parameters, moments and step count untouched.
-    """
-
-    def __init__(self, network: Network, n_moments: int):
-        self._network = network
-        self._moments = [torch.zeros_like(network.theta) for _ in range(n_moments)]
-        self._counts = [torch.zeros(()) for _ in range(network.n_seeds)]
-
-    def _rows(self, due: Tensor | None) -> tuple[list[list[Tensor]], list[Tensor]]:
-        """Parameters, gradients and moments of the seeds that are due, and their step counts."""
-        table = [self._network.theta.detach(), self._network.grad, *self._moments]
-        if due is None or due.all():
-            return [list(x.unbind(0)) for x in table], self._counts
-        seeds = torch.nonzero(due).flatten().tolist()
-        return [[x[k] for k in seeds] for x in table], [self._counts[k] for k in seeds]
-
-
-class Adam(Optimizer):
-    """Kingma and Ba 2015, arXiv:1412.6980, Algorithm 1, with PyTorch's default decay rates."""
-
-    def __init__(self, network: Network, eps: float = 1e-8):
-        super().__init__(network, n_moments=2)
-        self._eps = eps
-
-    def step(self, learning_rate: float, due: Tensor | None = None) -> None:
-        """Follow the gradients of the seeds that are due, (S,) bool; of all if None."""
-        (theta, grad, mean, square), counts = self._rows(due)
-        adam(
-            theta,
-            grad,
-            mean,
-            square,
-            [],
-            counts,
-            fused=True,
-            amsgrad=False,
-            beta1=0.9,
-            beta2=0.999,
-            lr=learning_rate,
-            weight_decay=0.0,
-            eps=self._eps,
-            maximize=False,
-        )
-
-
-class RMSprop(Optimizer):
-    """Tieleman and Hinton 2012, with epsilon outside the root, as PyTorch and SB3's A2C have it; with `tf`
-    inside, and statistics that start at one, as in TensorFlow and SB3's `RMSpropTFLike`."""
-
-    def __init__(self, network: Network, alpha: float = 0.99, eps: float = 1e-5, tf: bool = False):
-        super().__init__(network, n_moments=1)
-        self._alpha, self._eps, self._tf = alpha, eps, tf
-        if tf:
-            self._moments[0].fill_(1)
-
-    def step(self, learning_rate: float, due: Tensor | None = None) -> None:
-        """Follow the gradients of the seeds that are due, (S,) bool; of all if None."""
-        if due is None or due.all():  # no count enters the step: all seeds are one array
-            (square,), network = self._moments, self._network
-            rows, counts = [[network.theta.detach()], [network.grad], [square]], self._counts[:1]
-        else:
-            rows, counts = self._rows(due)
-        theta, grad, squares = rows
-        if self._tf:
-            for parameter, g, square in zip(theta, grad, squares, strict=True):
-                square.mul_(self._alpha).addcmul_(g, g, value=1 - self._alpha)
-                parameter.addcdiv_(g, square.add(self._eps).sqrt_(), value=-learning_rate)
-            return
-        rmsprop(
-            theta,
-            grad,
-            squares,
-            [],
-            [],
-            counts,
-            foreach=False,
-            lr=learning_rate,
-            alpha=self._alpha,
-            eps=self._eps,
-            weight_decay=0.0,
-            momentum=0.0,
-            centered=False,
-        )
-
-
-def linear_schedule(value: float, schedule: str, remaining: float) -> float:
-    """A value that stays (`constant`) or falls to zero with what remains of the budget (`linear`).
-
-    The last round of N worlds may end a little beyond the budget; nothing remains then.
-    """
-    return value * max(remaining, 0.0) if schedule == "linear" else value
-
-
-def polyak(target: Network, online: Network, tau: float, due: Tensor | None = None) -> None:
-    """target <- (1 - tau) target + tau online, for the seeds that are due, (S,) bool; for all if None."""
-    slow, fast = target.theta.detach(), online.theta.detach()
-    if due is None or due.all():
-        slow.lerp_(fast, tau)
-        return
-    for k in torch.nonzero(due).flatten().tolist():
-        slow[k].lerp_(fast[k], tau)

@@ -6,15 +6,13 @@ One interface for both, so that an on-policy agent is one file for discrete and 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from functools import partial
 from typing import Protocol
 
 from torch import Tensor
 
+from rlparity import registry
 from rlparity.environments.base import EnvSpec
-from rlparity.nn.distributions import categorical, gaussian, kl_divergence
-from rlparity.nn.jacobian import Jacobian
+from rlparity.nn.distributions import categorical, gaussian
 from rlparity.nn.networks import Network
 
 
@@ -37,19 +35,14 @@ class Policy(Protocol):
     def log_prob_and_entropy(self, network: Network, obs: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """log pi(a|s) and the entropy of pi(.|s) in nats, each (S, B)."""
 
-    def divergence(self, network: Network, old: Network, obs: Tensor) -> Tensor:
-        """KL(pi || pi of the old network) in nats, (S, B)."""
-
-    def fisher(self, network: Network, obs: Tensor) -> Callable[[Tensor], Tensor]:
-        """v -> F v, (S, P) -> (S, P): F is the Fisher information of the policy, mean over the batch, and the
-        Hessian of its mean divergence from the same policy by the parameters."""
-
 
 def build(spec: EnvSpec, log_std_init: float) -> Policy:
-    """The policy that fits the task's actions."""
+    """The policy that fits the environment's actions."""
     if spec.n_actions is not None:
-        return Categorical(spec.n_actions)
-    return Gaussian(spec.action_shape, log_std_init)
+        found: Policy = registry.part("categorical")(spec.n_actions)
+    else:
+        found = registry.part("gaussian")(spec.action_shape, log_std_init)
+    return found
 
 
 class Categorical:
@@ -75,19 +68,6 @@ class Categorical:
         """log pi(a|s) and entropy."""
         return categorical.log_prob_and_entropy(network("actor", obs), action)
 
-    def divergence(self, network: Network, old: Network, obs: Tensor) -> Tensor:
-        """KL(pi || pi of the old network)."""
-        return kl_divergence.categorical(network("actor", obs), old("actor", obs))
-
-    def fisher(self, network: Network, obs: Tensor) -> Callable[[Tensor], Tensor]:
-        """v -> F v."""
-        return partial(self._fisher_product, Jacobian(network, "actor", obs))
-
-    def _fisher_product(self, jacobian: Jacobian, v: Tensor) -> Tensor:
-        """J^T H J v, H by the logits."""
-        change = kl_divergence.categorical_fisher(jacobian.y, jacobian.push(v))
-        return jacobian.pull(change / change.shape[1])
-
 
 class Gaussian:
     """Means from the network, one standard deviation per component whatever the state; see `Policy`.
@@ -100,41 +80,24 @@ class Gaussian:
         self.n_outputs = self.uniforms = math.prod(action_shape)
         self.vectors = {"log_std": [log_std_init] * self.n_outputs}
 
-    def _mean(self, network: Network, obs: Tensor) -> Tensor:
+    def mean(self, network: Network, obs: Tensor) -> Tensor:
+        """Means of the action components: obs (S, B, inputs) -> (S, B, A)."""
         return network("actor", obs).view(*obs.shape[:2], self.n_outputs)
 
     def mode(self, network: Network, obs: Tensor) -> Tensor:
         """The mean."""
-        return self._mean(network, obs).unflatten(-1, self._shape)
+        return self.mean(network, obs).unflatten(-1, self._shape)
 
     def sample(self, network: Network, obs: Tensor, uniform: Tensor) -> Tensor:
         """Mean plus noise."""
-        action = gaussian.sample(self._mean(network, obs), network.vectors["log_std"], uniform)
+        action = gaussian.sample(self.mean(network, obs), network.vectors["log_std"], uniform)
         return action.unflatten(-1, self._shape)
 
     def log_prob(self, network: Network, obs: Tensor, action: Tensor) -> Tensor:
         """log pi(a|s), summed over the components."""
-        return gaussian.log_prob(self._mean(network, obs), network.vectors["log_std"], action.flatten(2))
+        return gaussian.log_prob(self.mean(network, obs), network.vectors["log_std"], action.flatten(2))
 
     def log_prob_and_entropy(self, network: Network, obs: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """log pi(a|s) and entropy, which is the same in every state."""
         log_prob = self.log_prob(network, obs, action)
         return log_prob, gaussian.entropy(network.vectors["log_std"]).expand_as(log_prob)
-
-    def divergence(self, network: Network, old: Network, obs: Tensor) -> Tensor:
-        """KL(pi || pi of the old network)."""
-        log_std, old_log_std = (n.vectors["log_std"] for n in (network, old))
-        return kl_divergence.gaussian(self._mean(network, obs), log_std, self._mean(old, obs), old_log_std)
-
-    def fisher(self, network: Network, obs: Tensor) -> Callable[[Tensor], Tensor]:
-        """v -> F v."""
-        return partial(self._fisher_product, Jacobian(network, "actor", obs))
-
-    def _fisher_product(self, jacobian: Jacobian, v: Tensor) -> Tensor:
-        """J^T H J v, H by the means, and 2 v by log sigma."""
-        network = jacobian.network
-        log_std = network.vectors["log_std"].detach()
-        change = kl_divergence.gaussian_fisher(log_std, jacobian.push(v))
-        rows = jacobian.pull(change / change.shape[1])
-        network.lay(rows)[1]["log_std"].copy_(2 * network.lay(v)[1]["log_std"])
-        return rows

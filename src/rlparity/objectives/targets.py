@@ -8,7 +8,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from rlparity.records import Step
+from rlparity.transitions import Step
 
 IMAGES = 6  # axes of a rollout (S, N, T, C, H, W)
 

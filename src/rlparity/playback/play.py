@@ -16,7 +16,7 @@ from torch import Tensor
 from rlparity import registry
 from rlparity.agents import base as agents
 from rlparity.cell import EPSILON, Cell
-from rlparity.environments import base as tasks
+from rlparity.environments import base as environments
 from rlparity.environments import normalization
 from rlparity.errors import UserError
 from rlparity.playback import gif, rendering
@@ -24,7 +24,8 @@ from rlparity.playback.rendering import Renderer
 from rlparity.runs import saved_policies
 from rlparity.seeding import Streams, Uniforms
 from rlparity.training import checkpoint_files
-from rlparity.training.evaluation import EpsilonGreedy, Policy
+from rlparity.training.epsilon_greedy import EpsilonGreedy
+from rlparity.training.evaluation import Policy
 from rlparity.training.recorder import State
 
 FRAMES_PER_S = 50  # most that browsers show
@@ -115,39 +116,39 @@ def _cell(folder: Path) -> Cell:
 
 def _policy(cell: Cell, state: State) -> tuple[Policy, int | None]:
     """The policy of a cell of one seed, and its number of actions if they are discrete."""
-    fields = agents.module(cell.agent).Config.__dataclass_fields__
+    fields = agents.settings(cell.agent).__dataclass_fields__
     changes = {name: value for name, value in MEMORY.items() if name in fields}
-    if cell.implementation == "sb3":
+    if cell.implementation == registry.REFERENCE:
         changes.pop("memory_mapped", None)
     cell = dataclasses.replace(cell, hyperparameters={**cell.hyperparameters, **changes})
-    return _reference(cell, state) if cell.implementation == "sb3" else _agent(cell, state)
+    return (_reference if cell.implementation == registry.REFERENCE else _agent)(cell, state)
 
 
 def _reference(cell: Cell, state: State) -> tuple[Policy, int | None]:
-    from rlparity.references import sb3
+    from rlparity.references import sb3_models
 
-    family = import_module(registry.reference_worlds(cell.environment))
-    world: Any = family.present(family.make(cell.environment, 1))
+    family = import_module(registry.family(cell.environment).reference)
+    env: Any = family.present(family.make(cell.environment, 1))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about a batch that one world does not fill
-        model = sb3.build(cell, world, seed=0)
-    world.close()
+        warnings.simplefilter("ignore")  # about a batch that one environment does not fill
+        model = sb3_models.build(cell, env, seed=0)
+    env.close()
     weights = {k.removeprefix("policy."): v for k, v in state.items() if k.startswith("policy.")}
     policy: Any = model.policy
     policy.load_state_dict(weights)
-    return sb3.Policy(model), getattr(world.action_space, "n", None)
+    return sb3_models.Policy(model), getattr(env.action_space, "n", None)
 
 
 def _agent(cell: Cell, state: State) -> tuple[Policy, int | None]:
     random = Streams(cell)
-    task = tasks.make(cell.environment, random.environments("play", 1))
-    agent = agents.build(cell.agent, task.spec, dict(cell.hyperparameters), random, cell.budget)
-    task.close()
-    for name, wanted in agent.state_dict().items():
+    env = environments.make(cell.environment, random.environments("play", 1), "evaluation")
+    agent = agents.build(cell.agent, env.spec, dict(cell.hyperparameters), random, cell.budget)
+    env.close()
+    for name, wanted in agents.state_dict(agent).items():
         if state[name].shape != wanted.shape:  # a copy would spread a single number over all
             raise ValueError(f"{name} is of shape {tuple(state[name].shape)}, not {tuple(wanted.shape)}")
-    agent.load_state_dict(state)
-    return agent, task.spec.n_actions
+    agents.load_state_dict(agent, state)
+    return agent, env.spec.n_actions
 
 
 def _view(state: State, obs: Tensor) -> Tensor:

@@ -3,7 +3,8 @@
 A definition is a top-level function, class or constant. Its content is its syntax tree without its own name,
 docstrings, annotations and imports; a name that leads to another definition stands for that definition's
 content, a name of another package for its dotted path. What a module is called, and where it lies, leaves no
-trace. Statements of a module that define nothing belong to each of its definitions.
+trace. Statements of a module that define nothing belong to each of its definitions. Where code asks the
+registry for one of its parts by a literal name, the part counts if it is among those that the cell uses.
 """
 
 from __future__ import annotations
@@ -14,13 +15,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
+from rlparity import registry
 from rlparity.provenance import scopes, source_code
 from rlparity.provenance.scopes import External, Imported, Names
 
 NEUTRAL = frozenset({"cell", "errors", "registry"})  # modules of this package that make no number
 STATE = frozenset({"snapshot", "resume"})  # methods that checkpoints call: left out of a class
 OTHER = "<other statements>"  # stands for the statements of a module that define no name
-Part = str | tuple[str, str]  # text, or the (module, name) of a definition that stands there
+PART = "<part>"  # stands for the module of what `registry.part` loads
+Key = tuple[str, str]  # module and name of a definition, or `PART` and a key of `registry.PARTS`
+Parts = Sequence[str | Key]  # text, and references to definitions
+ALL = frozenset(registry.PARTS)
 
 
 class Module(NamedTuple):
@@ -34,7 +39,7 @@ class Module(NamedTuple):
 class Definition(NamedTuple):
     """What a definition consists of, and where it stands."""
 
-    parts: Sequence[Part]
+    parts: Parts
     lines: int
 
 
@@ -72,7 +77,7 @@ def _defined(statement: ast.stmt) -> list[str]:
     return []
 
 
-def resolve(module_name: str, name: str) -> tuple[str, str] | External | Imported | None:
+def resolve(module_name: str, name: str) -> Key | External | Imported | None:
     """What a global name of a module leads to: a definition, another package, a module; None: a builtin."""
     found = module(module_name)
     if name in found.definitions:
@@ -106,7 +111,7 @@ def _is_state(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.FunctionDef) and statement.name in STATE
 
 
-def roots(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+def roots(names: Iterable[str]) -> Iterator[Key]:
     """`module:name` names a definition, `module` all definitions of a module, in the order of their text."""
     for name in names:
         where, _, what = name.partition(":")
@@ -120,42 +125,54 @@ def roots(names: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 @cache
-def reached(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    """All definitions that these depend on, themselves first, in the order in which they are met."""
-    seen: dict[tuple[str, str], None] = {}
+def reached(names: tuple[str, ...], used: frozenset[str] = ALL) -> tuple[Key, ...]:
+    """All definitions that these depend on, themselves first, in the order in which they are met.
+
+    `used` are the keys of `registry.PARTS` that count where code asks for them.
+    """
+    seen: dict[Key, None] = {}
     waiting = list(reversed(list(roots(names))))
     while waiting:
         key = waiting.pop()
         if key not in seen:
             seen[key] = None
-            inner = [part for part in definition(*key).parts if not isinstance(part, str)]
+            inner = [found for part in definition(*key).parts if (found := _followed(part, used)) is not None]
             waiting += reversed(inner)
     return tuple(seen)
 
 
+def _followed(part: str | Key, used: frozenset[str]) -> Key | None:
+    """The definition that a part of another one refers to."""
+    if isinstance(part, str):
+        return None
+    if part[0] == PART:
+        return next(roots([registry.PARTS[part[1]]])) if part[1] in used else None
+    return part
+
+
 @cache
-def digest(names: tuple[str, ...]) -> str:
+def digest(names: tuple[str, ...], used: frozenset[str] = ALL) -> str:
     """Hash of the content of these definitions and of all that they depend on, 16 hexadecimal digits.
 
     References are numbered in the order in which definitions are met, so that names leave no trace.
     """
-    order = reached(names)
+    order = reached(names, used)
     place = {key: f"<{number}>" for number, key in enumerate(order)}
-    texts = (_text(definition(*key).parts, place) for key in order)
+    texts = (_text(definition(*key).parts, place, used) for key in order)
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:16]
 
 
-def own_hashes(names: Iterable[str]) -> dict[str, str]:
+def own_hashes(names: tuple[str, ...], used: frozenset[str] = ALL) -> dict[str, str]:
     """{qualified name: hash without what it refers to}, to tell people which definition differs."""
     return {
-        ".".join(key): hashlib.sha256(_text(definition(*key).parts, {}).encode()).hexdigest()[:8]
-        for key in reached(tuple(names))
+        ".".join(key): hashlib.sha256(_text(definition(*key).parts, {}, used).encode()).hexdigest()[:8]
+        for key in reached(names, used)
     }
 
 
-def lines(names: Iterable[str]) -> int:
+def lines(names: tuple[str, ...], used: frozenset[str] = ALL) -> int:
     """Lines of all definitions that these depend on, each statement counted once."""
-    spots = {(where, _first(where, name)): definition(where, name) for where, name in reached(tuple(names))}
+    spots = {(where, _first(where, name)): definition(where, name) for where, name in reached(names, used)}
     return sum(found.lines for found in spots.values())
 
 
@@ -164,8 +181,12 @@ def _first(where: str, name: str) -> object:
     return statements[0].lineno if statements else name
 
 
-def _text(parts: Sequence[Part], place: Mapping[tuple[str, str], str]) -> str:
-    return "".join(part if isinstance(part, str) else place.get(part, "<definition>") for part in parts)
+def _text(parts: Parts, place: Mapping[Key, str], used: frozenset[str]) -> str:
+    found = ((part, _followed(part, used)) for part in parts)
+    return "".join(
+        part if isinstance(part, str) else place.get(key, "<definition>") if key is not None else PART
+        for part, key in found
+    )
 
 
 class _Writer:
@@ -175,12 +196,12 @@ class _Writer:
         self._module, self._itself = module_name, (module_name, name)
         self._scopes: list[scopes.Scope] = []
 
-    def write(self, statement: ast.stmt) -> Iterator[Part]:
+    def write(self, statement: ast.stmt) -> Iterator[str | Key]:
         """The parts of a statement; the name that it defines is left out."""
         hidden = {"name", "targets", "target"} if len(_defined(statement)) == 1 else set()
         yield from self._node(statement, hidden)
 
-    def _any(self, value: Any) -> Iterator[Part]:
+    def _any(self, value: Any) -> Iterator[str | Key]:
         if isinstance(value, list):
             yield "["
             for item in value:
@@ -194,7 +215,7 @@ class _Writer:
         else:
             yield repr(value)
 
-    def _node(self, node: ast.AST, hidden: Iterable[str] = ()) -> Iterator[Part]:
+    def _node(self, node: ast.AST, hidden: Iterable[str] = ()) -> Iterator[str | Key]:
         """Type and fields. Empty fields are left out: Python 3.12 and 3.13 add some that 3.11 lacks."""
         if isinstance(node, ast.Import | ast.ImportFrom):
             return
@@ -203,6 +224,9 @@ class _Writer:
             if target is not None:
                 yield from self._reference(target)
                 return
+        if (name := self._part(node)) is not None:
+            yield PART, name
+            return
         yield f"{type(node).__name__}("
         inside = scopes.scope(node, self._module)
         for field in sorted(set(node._fields) - set(hidden) - scopes.UNWRITTEN):
@@ -219,7 +243,7 @@ class _Writer:
             yield ","
         yield ")"
 
-    def _target(self, node: ast.expr) -> tuple[str, str] | External | Imported | None:
+    def _target(self, node: ast.expr) -> Key | External | Imported | None:
         """What a name, or an attribute of a module, leads to outside the statement."""
         match node:
             case ast.Name(id=name):
@@ -238,7 +262,17 @@ class _Writer:
                     return Imported(inner) if source_code.path(inner) else resolve(base.module, attribute)
         return None
 
-    def _reference(self, target: tuple[str, str] | External | Imported) -> Iterator[Part]:
+    def _part(self, node: ast.AST) -> str | None:
+        """The name in `registry.part("name")`, where a node is such a call."""
+        match node:
+            case ast.Call(
+                func=ast.Name() | ast.Attribute() as function, args=[ast.Constant(value=str(name))]
+            ):
+                target = self._target(function)
+                return name if target == (registry.__name__, "part") else None
+        return None
+
+    def _reference(self, target: Key | External | Imported) -> Iterator[str | Key]:
         if isinstance(target, External):
             yield f"<{target.path}>"
         elif isinstance(target, Imported):  # a module as an object: whatever is in it

@@ -12,11 +12,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from functools import cache
-from importlib import metadata
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
 from typing import Any
 
 from rlparity import registry
-from rlparity.cell import Cell
+from rlparity.cell import EPSILON, UNRELATED, Cell
+from rlparity.environments import metadata
 from rlparity.provenance import candidate_files, definitions, source_code
 
 STAGES = {
@@ -28,69 +30,95 @@ STAGES = {
     "sensitivity": ("rlparity.reporting.pages.sensitivity", ("pandas", "matplotlib", "jinja2")),
 }
 PAGES = ("report", "sensitivity")  # stages that fill templates
-# Fields of a cell that leave its records as they are.
-UNRELATED = {"suite", "tensorboard", "checkpoint_every", "fingerprint"}
 PLACES = {"folder", "time_limit_s"}  # of a candidate: where it lies and how long it may take
 
 
-def parts(cell: Cell, simulator: str | None = None, module: str | None = None) -> dict[str, Any]:
+def parts(cell: Cell) -> dict[str, Any]:
     """All that a cell's records depend on: {"sources": hashes, "reference", "versions", "cell"}, and of a
-    candidate {"files": {path: hash}}.
-
-    `simulator` is the distribution that steps the environment if Gymnasium does not, `module` the user's own
-    module that defines it.
-    """
-    hashes = [definitions.digest(roots(cell))]
-    if module is not None and source_code.path(module) is not None:
-        hashes.append(definitions.digest((module,)))
+    candidate {"files": {path: hash}}."""
+    info = metadata.probe(cell.environment)
+    hashes = [source_hash(cell)]
+    if info.module is not None and source_code.path(info.module) is not None:
+        hashes.append(definitions.digest((info.module,)))
     packages = ["torch", "numpy", "gymnasium"]
-    if cell.implementation == "sb3":
-        packages += sorted({"stable_baselines3", registry.REFERENCES[cell.agent].split(":")[0]})
-    packages += [simulator] if simulator is not None else []
-    defaults = {field.name: field.default for field in fields(cell)}  # a new field leaves old records valid
-    defaults.pop("evaluation")  # other defaults of the protocol do not
-    defaults["candidate"] = {}
+    reference = registry.REFERENCES[cell.agent] if cell.implementation == registry.REFERENCE else None
+    if reference is not None:
+        packages += sorted({"stable_baselines3", reference.split(":")[0]})
+    packages += [info.simulator] if info.simulator is not None else []
+    files = {"files": candidate_files.digests(cell)} if cell.candidate else {}
+    return {
+        "sources": hashes,
+        "reference": reference,
+        "versions": {name: version(name) for name in packages},
+        "cell": _data(cell),
+        **files,
+    }
+
+
+def _data(cell: Cell) -> dict[str, Any]:
+    """What the records depend on of a cell's own data, as JSON has it. Defaults of fields are left out: a new
+    field leaves old records valid. Defaults of the protocol are not: they may change."""
+    defaults = {field.name: field.default for field in fields(cell)} | {"candidate": {}}
+    defaults.pop("evaluation")
     data = {
         key: value
         for key, value in asdict(cell).items()
         if key not in UNRELATED and not (key in defaults and getattr(cell, key) == defaults[key])
     }
-    files = {}
     if cell.candidate:
         data["candidate"] = {key: cell.candidate[key] for key in cell.candidate.keys() - PLACES}
-        files = {"files": candidate_files.digests(cell)}
-    return {
-        "sources": hashes,
-        "reference": registry.REFERENCES[cell.agent] if cell.implementation == "sb3" else None,
-        "versions": {name: version(name) for name in packages},
-        "cell": json.loads(json.dumps(data)),
-        **files,
-    }
+    found: dict[str, Any] = json.loads(json.dumps(data))
+    return found
 
 
-def of(cell: Cell, simulator: str | None = None, module: str | None = None) -> str:
+def of(cell: Cell) -> str:
     """The cell's fingerprint, 16 hexadecimal digits. The same cell of two suites has the same."""
-    return text_hash(parts(cell, simulator, module))
+    return text_hash(parts(cell))
 
 
 def roots(cell: Cell) -> tuple[str, ...]:
     """The definitions where the search for a cell's sources begins, see `definitions.roots`."""
     family = registry.family(cell.environment)
-    theirs = registry.reference_worlds(cell.environment)
-    reference = tuple(f"{theirs}:{name}" for name in ("make", "paid", "present"))
+    reference = tuple(f"{family.reference}:{name}" for name in ("make", "raw", "present"))
     if cell.candidate:
-        learner: tuple[str, ...] = (f"{registry.CANDIDATES[cell.kind]}:run", *reference)
-    elif cell.implementation == "sb3":
-        learner = ("rlparity.references.sb3:run", *reference)
+        learner: tuple[str, ...] = (f"{registry.trainer(cell)}:run", *reference)
+    elif cell.implementation == registry.REFERENCE:
+        module = registry.trainer(cell)
+        learner = (f"{module}:train", f"{module}:Training", *reference)
     else:
-        agent = registry.AGENTS[cell.agent].module
-        learner = (f"{agent}:Agent", f"{agent}:Config", "rlparity.training.loop:run")
-    return (*learner, f"{family}:make")
+        entry = registry.AGENTS[cell.agent]
+        settings = f"{entry.module}:{entry.settings}"
+        learner = (entry.place, settings, "rlparity.training.loop:build", "rlparity.training.loop:loop")
+    shared = ("rlparity.training.evaluation:Evaluator", "rlparity.seeding:Streams")
+    return (*learner, *shared, f"{family.module}:make")
+
+
+def used(cell: Cell) -> frozenset[str]:
+    """The keys of `registry.PARTS` that a cell's data ask for."""
+    info = metadata.probe(cell.environment)
+    options = cell.hyperparameters
+    asked = {
+        "categorical": info.actions == "discrete",
+        "gaussian": info.actions == "continuous",
+        "convolutions": info.frame_bytes is not None,
+        "frame replay": info.frame_bytes is not None,
+        "normalization": cell.normalize,
+        "device": cell.device != "cpu",
+        "prioritized": bool(options.get("prioritized")),
+        "dueling": bool(options.get("dueling")),
+        "epsilon-greedy": any(mode.startswith(EPSILON) for mode in cell.evaluation.modes),
+    }
+    return frozenset(name for name, needed in asked.items() if needed)
 
 
 def source_hash(cell: Cell) -> str:
     """Hash of all definitions of this package that make the cell's numbers."""
-    return definitions.digest(roots(cell))
+    return definitions.digest(roots(cell), used(cell))
+
+
+def own_hashes(cell: Cell) -> dict[str, str]:
+    """{qualified name: hash} of these definitions, for `differences` to name those that changed."""
+    return definitions.own_hashes(roots(cell), used(cell))
 
 
 def stage(name: str) -> str:
@@ -115,8 +143,8 @@ def text_hash(value: object) -> str:
 def version(package: str) -> str | None:
     """Installed version, read without an import and without its local part ("2.13.0+cpu" is "2.13.0")."""
     try:
-        return metadata.version(package).split("+")[0]
-    except metadata.PackageNotFoundError:
+        return installed(package).split("+")[0]
+    except PackageNotFoundError:
         return None
 
 
@@ -124,7 +152,7 @@ def differences(cell: Cell, now: Mapping[str, Any], run: Mapping[str, Any]) -> l
     """Why records are not those of this cell: what `parts` says `now` against what their `run.json` says."""
     found = besides_sources(cell, now, run)
     if not found and run.get("source_hash") != source_hash(cell):
-        edited = _edited(definitions.own_hashes(roots(cell)), run.get("definitions", {}))
+        edited = _edited(own_hashes(cell), run.get("definitions", {}))
         found.append(f"the sources changed{': ' + ', '.join(edited) if edited else ''}")
     return found or ["its fingerprint"]
 

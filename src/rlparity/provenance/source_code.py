@@ -42,7 +42,7 @@ def tree(module: str) -> ast.Module:
 
 
 @cache
-def fields(module: str, name: str = "Config") -> dict[str, Field]:
+def fields(module: str, name: str) -> dict[str, Field]:
     """The fields of a dataclass of that module, in order."""
     for node in tree(module).body:
         if isinstance(node, ast.ClassDef) and node.name == name:

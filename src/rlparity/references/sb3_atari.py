@@ -1,9 +1,9 @@
 """Atari as Stable-Baselines3 plays it: its own `AtariWrapper`, four frames stacked, channels first.
 
-The emulator has the options of the preset, as in `tasks.atari`. Books are kept below SB3's wrappers, where
-rewards are raw and a lost life ends nothing. What AtariWrapper plays by itself when it resets a world (no-ops
-and FIRE, after a lost life too) is no step of the agent and does not count in the length of a game; what the
-game pays meanwhile does count in its return.
+The emulator has the options of the preset, as in `environments.atari`. Episodes are recorded below SB3's
+wrappers, where rewards are raw and a lost life ends nothing. What AtariWrapper does by itself at a reset (no-ops
+and FIRE, after a lost life too) is no step of the agent and does not count in the length of a game; the rewards
+meanwhile do count in its return.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from rlparity.environments.atari_presets import FRAME_SKIP, SIZE, STACK, parse
 gym.register_envs(ale_py)
 
 DEPARTURES = [
-    "AtariWrapper pools two frames in colour, then turns them grey (our task: the other way round)",
-    "it plays FIRE and the action after it at every start (our task: FIRE alone, with `nature` alone)",
-    "after a lost life it plays a no-op and these, and starts the stack of frames anew (our task goes on)",
+    "AtariWrapper pools two frames in colour, then turns them grey (our environment: the other way round)",
+    "it plays FIRE and the action after it at every start (our environment: FIRE alone, with `nature` alone)",
+    "after a lost life it plays a no-op and these, and starts the stack of frames anew (our environment goes on)",
 ]
 
 
 class Game(gym.Wrapper):
-    """Adds up what one game pays between the steps of an agent that is asked less often than the game is."""
+    """Add up the rewards of one game between the steps of an agent, each of which is several frames."""
 
     def __init__(self, env: gym.Env):
         super().__init__(env)
-        self._running = 0.0  # raw rewards of the running game that the books do not have yet
+        self._running = 0.0  # raw rewards of the running game that are not recorded yet
         self._over: float | None = None  # the same of a game that is over
 
     def reset(self, **keywords: Any) -> tuple[Any, dict[str, Any]]:
@@ -53,7 +53,7 @@ class Game(gym.Wrapper):
         """Raw rewards since the last call, up to the end of the game if it came, and whether it did."""
         reward, over = (self._running, False) if self._over is None else (self._over, True)
         if over:
-            self._over = None  # what the next game has paid by now, its first step brings
+            self._over = None  # rewards of the next game so far come with its first step
         else:
             self._running = 0.0
         return reward, over
@@ -85,10 +85,10 @@ def make_single(environment: str) -> gym.Env:
     )
 
 
-def paid(worlds: DummyVecEnv, rewards: np.ndarray, dones: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def raw(environments: DummyVecEnv, rewards: np.ndarray, dones: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Raw rewards (N,) since the step before, and which games are over (N,) bool, lives left or not."""
-    raw, over = zip(*(_game(env).pop() for env in worlds.envs), strict=True)
-    return np.array(raw), np.array(over)
+    totals, over = zip(*(_game(env).pop() for env in environments.envs), strict=True)
+    return np.array(totals), np.array(over)
 
 
 def _game(env: gym.Env) -> Game:

@@ -31,8 +31,8 @@ class Gathered(NamedTuple):
 def gather(suite: Suite, results: Path) -> Gathered:
     """Write down what the checkpoints hold. Nothing in the cells' own folders is touched: their training goes
     on. UserError if there is nothing yet."""
-    shelf = results / suite.name / "tables" / "interim"
-    shutil.rmtree(shelf, ignore_errors=True)
+    copies = results / suite.name / "tables" / "interim"
+    shutil.rmtree(copies, ignore_errors=True)
     found = Gathered([], {}, [])
     for cell in suite.cells:
         folder = results / cell.folder
@@ -40,8 +40,8 @@ def gather(suite: Suite, results: Path) -> Gathered:
             found.cells.append(cell)
         elif (state := _state(cell, folder / "checkpoint")) is not None:
             found.cells.append(cell)
-            found.places[str(cell.folder)] = shelf / cell.folder
-            found.lines.append(_write(cell, state, shelf / cell.folder))
+            found.places[str(cell.folder)] = copies / cell.folder
+            found.lines.append(_write(cell, state, copies / cell.folder))
     if not found.cells:
         raise UserError(f"{results / suite.name}: no finished cell and no checkpoint of this suite yet")
     return found
@@ -61,20 +61,20 @@ def _state(cell: Cell, folder: Path) -> dict[str, Any] | None:
 
 def _write(cell: Cell, state: dict[str, Any], folder: Path) -> str:
     """The records up to a checkpoint."""
-    rows = Recorder(cell)
-    rows.resume(object_state.part(state["training"], "rows"))
-    rows.finish()
-    step, seconds = state["env_step"], rows.training_time_s
+    recorder = Recorder(cell)
+    recorder.resume(object_state.part(state["training"], "recorder"))
+    recorder.finish()
+    step, seconds = state["env_step"], recorder.training_time_s
     for kind in records.SCHEMAS:
-        records.write(folder, kind, getattr(rows, kind))
+        records.write(folder, kind, getattr(recorder, kind))
     reached = f"{UNFINISHED}: environment step {step:,} of {cell.budget:,}"
     run = {
-        **run_cell.describe(cell, folder, rows),
+        **run_cell.describe(cell, folder, recorder),
         **(state.get("origin") or run_cell.origin(cell)),
         "status": UNFINISHED,
         "resumes_exactly": checkpointing.resumes_exactly(cell),
         "peak_memory_mib": None,  # known at the end
-        "failed_seeds": {str(seed): rows.failed.get(seed, reached) for seed in cell.seeds},
+        "failed_seeds": {str(seed): recorder.failed.get(seed, reached) for seed in cell.seeds},
         "env_step": step,
         "steps_per_second": step * len(cell.seeds) / seconds if seconds else None,
         "wall_time_s": state["wall_time_s"],

@@ -13,10 +13,11 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from rlparity.cell import Cell
-from rlparity.records import Episode, write_bytes
+from rlparity.records import write_bytes
+from rlparity.transitions import Episode
 
 if TYPE_CHECKING:
-    from rlparity.training.loop import Recorder
+    from rlparity.training.recorder import Recorder
 
 BEAT_S, LINE_S = 1.0, 10.0
 
@@ -102,7 +103,7 @@ class Display:
             self._open(rows.cell.budget)
         returns = defaultdict(list)
         for row in rows.evaluations:
-            returns[row["seed"], row["protocol"], row["env_step"]].append(row["episode_return"])
+            returns[row["seed"], row["protocol"], row["env_step"]].append(row["value"])
         for (seed, protocol, env_step), values in returns.items():
             self._writer.add_scalar(f"seed-{seed}/evaluation/{protocol}", fmean(values), env_step)
         for row in rows.progress:

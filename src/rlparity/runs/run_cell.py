@@ -1,4 +1,4 @@
-"""One cell from start to finish: a lock, the loop, the records and where they came from."""
+"""Run one cell from start to finish: lock, train, write the records and where they came from."""
 
 from __future__ import annotations
 
@@ -17,17 +17,21 @@ import torch
 from rlparity import records, registry
 from rlparity.agents import base as agents
 from rlparity.cell import Cell
-from rlparity.environments import metadata
 from rlparity.errors import UserError
-from rlparity.provenance import candidate_files, definitions, fingerprint, host
+from rlparity.provenance import candidate_files, fingerprint, host
 from rlparity.runs import lock, malloc, pending, saved_policies
 from rlparity.runs.progress import Display
 from rlparity.training import checkpoint_files
-from rlparity.training import loop as train
 from rlparity.training.checkpointing import Checkpointer, resumes_exactly
 from rlparity.training.recorder import Recorder
 
-ELSEWHERE = {"cpu": "not told by the logs", "gpu": None, "cores": None, "threads": None, "machine": None}
+ELSEWHERE = {
+    "cpu": "unknown: the logs do not contain it",
+    "gpu": None,
+    "cores": None,
+    "threads": None,
+    "machine": None,
+}
 HASHED = ("episodes.parquet", "evaluations.parquet")
 
 
@@ -37,13 +41,13 @@ def run_cell(
     process_started: float | None = None,
     wait: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
-    """Train a cell and leave its records in `folder`; returns what run.json says.
+    """Train a cell and write its records into `folder`; returns the content of run.json.
 
     `process_started` is `time.monotonic()` at the start of the process, for the cost of getting ready. The
     last file written is run.json: a folder without one holds nothing finished. A seed whose loss became NaN
     is a result, not an error: it is named in run.json. What was interrupted goes on from its last checkpoint.
-    Where another process trains the cell: `lock.Taken`; with `wait`, which is told who that is, its end is
-    waited for and its records are taken.
+    Where another process trains the cell: `lock.Taken`; with `wait`, which is called with who that is, wait for
+    its end and take its records.
     """
     began = process_started or time.monotonic()
     torch.set_num_threads(1)
@@ -55,15 +59,15 @@ def run_cell(
         code = origin(cell)
         checkpointer = Checkpointer(cell, folder / "checkpoint", began, held.check, code)
         ready = time.monotonic()
-        rows, notes = _train(cell, folder, checkpointer)
+        recorder, notes = _train(cell, folder, checkpointer)
         held.check()
         try:
             (folder / "run.json").unlink(missing_ok=True)  # an earlier run's; its records are about to go
             if not cell.candidate:
-                checkpoint_files.save(folder / "checkpoint", rows.state)
+                checkpoint_files.save(folder / "checkpoint", recorder.state)
             for kind in records.SCHEMAS:
-                records.write(folder, kind, getattr(rows, kind))
-            run = describe(cell, folder, rows, notes) | code
+                records.write(folder, kind, getattr(recorder, kind))
+            run = describe(cell, folder, recorder, notes) | code
             run["started"], run["times_resumed"] = checkpointer.started, checkpointer.times_resumed
             run["resumes_exactly"] = resumes_exactly(cell)
             run["startup_time_s"], run["wall_time_s"] = ready - began, checkpointer.wall_time_s
@@ -78,65 +82,64 @@ def run_cell(
 
 
 def origin(cell: Cell) -> dict[str, Any]:
-    """Where the code comes from. To be asked before training: the checkout may be another one at its end."""
+    """Where the code comes from, to be taken before training: the checkout may have changed at its end."""
     return {
         "git": host.git(),
         "source_hash": fingerprint.source_hash(cell),
-        "definitions": definitions.own_hashes(fingerprint.roots(cell)),
+        "definitions": fingerprint.own_hashes(cell),
     }
 
 
 def check_code(cell: Cell) -> None:
-    """UserError if the code or the packages are not those that the cell was ordered of, where it says so."""
-    world = metadata.probe(cell.environment)
-    if cell.fingerprint and cell.fingerprint != fingerprint.of(cell, world.simulator, world.module):
+    """UserError if the code or the packages are not those of the cell's fingerprint."""
+    if cell.fingerprint and cell.fingerprint != fingerprint.of(cell):
         raise UserError(
-            f"{cell.folder}: the code or a package has changed since this was ordered; give the command again"
+            f"{cell.folder}: the code or a package has changed since this cell was planned; give the command again"
         )
 
 
 def _train(cell: Cell, folder: Path, checkpointer: Checkpointer) -> tuple[Recorder, tuple[str, ...]]:
-    """The rows of a cell, and what had to be assumed to have those of a candidate."""
-    rows = Recorder(cell, saved_policies.SavedPolicies(cell, folder / "checkpoint"))
+    """Train a cell; returns its recorder, and for a candidate the assumptions that were made."""
+    recorder = Recorder(cell, saved_policies.SavedPolicies(cell, folder / "checkpoint"))
     if cell.candidate:
-        notes: tuple[str, ...] = import_module(registry.CANDIDATES[cell.kind]).run(cell, folder, rows)
+        notes: tuple[str, ...] = import_module(registry.CANDIDATES[cell.kind]).run(cell, folder, recorder)
         if cell.kind != "logs" and not candidate_files.digests(cell):
             notes += ("no file of its code is known: this record stays valid whatever changes in it",)
-        for line in (*rows.failed.values(), *notes):
+        for line in (*recorder.failed.values(), *notes):
             print(f"{cell.implementation} seed {cell.seeds[0]}: {line}", file=sys.stderr)
-        return rows, notes
+        return recorder, notes
     display = Display(cell, folder / "heartbeat.json", folder / "tensorboard" if cell.tensorboard else None)
     try:
-        sb3 = cell.implementation == "sb3"
-        learn = import_module("rlparity.references.sb3").run if sb3 else train.run
+        train = import_module(registry.trainer(cell)).run
         if cell.checkpoint_every:
             with checkpointer.heeding_signals():
-                rows = learn(cell, display, checkpointer=checkpointer, rows=rows)
+                train(cell, display, checkpointer=checkpointer, recorder=recorder)
         else:
-            rows = learn(cell, display, rows=rows)
-        display.summarise(rows)
+            train(cell, display, recorder=recorder)
+        display.summarise(recorder)
     finally:
         display.close()
-    return rows, ()
+    return recorder, ()
 
 
-def describe(cell: Cell, folder: Path, rows: Recorder, notes: tuple[str, ...] = ()) -> dict[str, Any]:
-    """What run.json says; `notes`, of a candidate, are assumptions and repairs."""
+def describe(cell: Cell, folder: Path, recorder: Recorder, notes: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The content of run.json; `notes`, of a candidate, are assumptions and repairs."""
     hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in HASHED}
     steps = cell.budget * len(cell.seeds)
     return {
-        "status": "failed" if rows.failed else "done",
-        "failed_seeds": {str(seed): reason for seed, reason in rows.failed.items()},
+        "status": "failed" if recorder.failed else "done",
+        "failed_seeds": {str(seed): reason for seed, reason in recorder.failed.items()},
         "cell": json.loads(cell.to_json()),
         "config": configuration(cell),
         "departures": _departures(cell),
         "versions": host.versions(),
         "hardware": ELSEWHERE if cell.kind == "logs" else host.hardware(),
         "fingerprint": cell.fingerprint,
-        "training_time_s": rows.training_time_s,
-        "evaluation_time_s": rows.evaluation_time_s,
-        "steps_per_second": None if cell.kind == "logs" else steps / rows.training_time_s,
+        "training_time_s": recorder.training_time_s,
+        "evaluation_time_s": recorder.evaluation_time_s,
+        "steps_per_second": None if cell.kind == "logs" else steps / recorder.training_time_s,
         "peak_memory_mib": host.peak_memory_mib(),
+        "format": records.FORMAT,
         "hashes": hashes,
         "policies": saved_policies.describe(cell, folder / "checkpoint"),
         **({"notes": list(notes), "files": candidate_files.digests(cell)} if cell.candidate else {}),
@@ -146,15 +149,13 @@ def describe(cell: Cell, folder: Path, rows: Recorder, notes: tuple[str, ...] = 
 def _departures(cell: Cell) -> list[str]:
     if cell.candidate:
         return []
-    if cell.implementation == "sb3":
-        departures: list[str] = import_module("rlparity.references.sb3").departures(cell)
-        return departures
-    return list(agents.module(cell.agent).DEPARTURES)
+    departures: list[str] = import_module(registry.trainer(cell)).departures(cell)
+    return departures
 
 
 def configuration(cell: Cell) -> dict[str, Any]:
     """Every hyper-parameter that the cell ran with, defaults included where the agent is ours."""
     values = dict(cell.hyperparameters)
     if cell.implementation == "scratch":
-        values = dataclasses.asdict(import_module(registry.AGENTS[cell.agent].module).Config(**values))
+        values = dataclasses.asdict(agents.settings(cell.agent)(**values))
     return {**values, "n_envs": cell.n_envs, "normalize": cell.normalize}

@@ -1,6 +1,6 @@
-"""Policies as they were at the first, the middle and the last evaluation, kept beside the records for films.
+"""Save the policy at the first, the middle and the last evaluation, for films.
 
-Of a block of seeds the first seed is kept; `agent.pt`, the last policy, holds all of them. Which environment
+Of a block of seeds the first seed is saved; `agent.pt`, the last policy, holds all of them. Which environment
 step each stands for follows from the cell alone, so that a training that was interrupted needs no notes.
 """
 
@@ -24,7 +24,7 @@ FILES = {"first": "agent-first.pt", "middle": "agent-middle.pt", "last": checkpo
 
 
 def steps(cell: Cell) -> dict[str, int]:
-    """Environment step of each policy. A protocol of one point, or of fewer steps than worlds, has no middle.
+    """Environment step of each policy. A protocol of one point, or of fewer steps than sub-environments, has no middle.
 
     The middle is the first evaluation at or after half of the budget, on the clock of the loop, which
     advances by `n_envs`.
@@ -36,7 +36,7 @@ def steps(cell: Cell) -> dict[str, int]:
 
 
 class SavedPolicies:
-    """What `Recorder.keep` calls at every evaluation; writes at once, so that an interruption loses nothing."""
+    """An `OnPolicy` that writes a policy at once, so that an interruption loses nothing."""
 
     def __init__(self, cell: Cell, folder: Path):
         """`folder` is the cell's checkpoint folder."""
@@ -44,7 +44,7 @@ class SavedPolicies:
         self._names = {step: name for name, step in steps(cell).items() if name != "last"}
 
     def __call__(self, env_step: int, state: Callable[[], State]) -> None:
-        """Keep the policy if it is one of the two. Where the disk does not take it, do without."""
+        """Save the policy if it is one of the two. Where the disk does not take it, go on without."""
         name = self._names.get(env_step)
         try:
             if name == "first":  # what an earlier training left is of other policies
@@ -57,11 +57,11 @@ class SavedPolicies:
 
 
 def of_seed(cell: Cell, state: State, index: int) -> State:
-    """One seed of a block, still with a seed axis; SB3 has none, and its cells but one seed.
+    """One seed of a block, still with a seed axis; references have none, and their cells one seed.
 
     Raises ValueError where a tensor is not of all seeds of the cell.
     """
-    if cell.implementation == "sb3":
+    if cell.implementation != "scratch":
         return state
     n_seeds = len(cell.seeds)
     for name, value in state.items():
@@ -82,7 +82,7 @@ def describe(cell: Cell, folder: Path) -> dict[str, dict[str, Any]]:
 def load(cell: Cell, folder: Path, name: str) -> State:
     """The first seed's policy from the folder of a finished cell, with a seed axis of one.
 
-    Raises UserError where there is none, or not the one that run.json speaks of: records may be restored
+    Raises UserError where there is none, or not the one whose hash run.json has: records may be restored
     into a folder that holds the policies of another training.
     """
     file = folder / "checkpoint" / FILES[name]
@@ -91,7 +91,7 @@ def load(cell: Cell, folder: Path, name: str) -> State:
     there = _sha256(file) if file.is_file() else None
     kept = run.get("policies", {} if shipped else {"last": {"sha256": there}})  # once, only the last was
     if there is None or there != kept.get(name, {}).get("sha256"):
-        missing = "its policy was not kept in training"
+        missing = "its policy was not saved in training"
         raise UserError("its records were restored, and come without policies" if shipped else missing)
     state = checkpoint_files.load(file.parent, file.name)
     return of_seed(cell, state, 0) if name == "last" else state

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 from rlparity import records
 from rlparity.cell import Cell
-from rlparity.environments import metadata
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
 from rlparity.runs import pending
@@ -65,7 +64,7 @@ def restore(suite: Suite, results: Path, reports: Path) -> str:
         else:
             counts["stale"] += 1
             lines.append(f"stale    {name}: {reason}")
-    pending.place(suite.cells, results)
+    pending.update(suite.cells, results)
     _unmark(suite, files)
     return "\n".join([*lines, ", ".join(f"{number} {what}" for what, number in counts.items())])
 
@@ -81,8 +80,7 @@ def _unmark(suite: Suite, files: Sequence[str]) -> None:
 def one(order: Path, reports: Path) -> None:
     """Restore the cell that an order asks for, into the order's folder; UserError if nothing fits."""
     cell = pending.read(order)
-    world = metadata.probe(cell.environment)
-    parts = fingerprint.parts(cell, world.simulator, world.module)
+    parts = fingerprint.parts(cell)
     source, reason = choose(cell, shipped(reports), parts)
     if source is None:
         problem = (

@@ -1,4 +1,4 @@
-"""Trains the first part of a seed again, and holds every row against those that an earlier training left."""
+"""Retrain the first part of a seed, and compare every row with those that an earlier training left."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 
+from rlparity import records, registry
 from rlparity.cell import Cell
-from rlparity.environments import metadata
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
-from rlparity.records import SCHEMAS, Episode
 from rlparity.runs import malloc
 from rlparity.runs.run_cell import configuration
 from rlparity.shipped_records.vouch import Finding
 from rlparity.training.recorder import Recorder
+from rlparity.transitions import Episode
 
 KINDS = ("evaluations", "episodes")  # in this order: an evaluation comes before the step that follows it
 EVALUATIONS = 2  # after different updates: the second shows that learning goes on as it did
@@ -38,7 +38,7 @@ class Difference(Exception):
     """A row is not the one that the earlier training left; the message says which."""
 
 
-def train_again(cell: Cell, folder: Path, share: float) -> Finding:
+def retrain_part(cell: Cell, folder: Path, share: float) -> Finding:
     """Train the one seed of `cell` up to a `share` of its budget, beside the records in `folder`.
 
     It is the real cell, stopped early, because schedules depend on the budget. It goes on beyond the share
@@ -48,15 +48,12 @@ def train_again(cell: Cell, folder: Path, share: float) -> Finding:
     assert len(cell.seeds) == 1
     torch.set_num_threads(1)
     malloc.keep_freed_memory()
-    trainer = import_module(
-        "rlparity.references.sb3" if cell.implementation == "sb3" else "rlparity.training.loop"
-    )
-    world = metadata.probe(cell.environment)
-    if fingerprint.of(cell, world.simulator, world.module) != cell.fingerprint:
+    trainer = import_module(registry.trainer(cell))
+    if fingerprint.of(cell) != cell.fingerprint:
         raise UserError(f"{cell.folder}: the sources were edited meanwhile; vouch again")
     comparison = Comparison(cell, *_left(folder, cell.seeds[0]), least(cell, share))
     try:
-        trainer.run(cell, comparison, rows=comparison.rows)
+        trainer.run(cell, comparison, recorder=comparison.recorder)
         comparison.close(whole=True)
     except Enough:
         pass
@@ -76,7 +73,7 @@ def _left(folder: Path, seed: int) -> tuple[dict[str, list[dict[str, Any]]], str
     """The rows of a seed in the order they came, and why it failed if it did."""
     rows = {}
     for kind in KINDS:
-        table = pq.read_table(folder / f"{kind}.parquet")
+        table = records.current(kind, pq.read_table(folder / f"{kind}.parquet"))
         rows[kind] = table.filter(pc.equal(table["seed"], seed)).to_pylist()
     run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     return rows, run["failed_seeds"].get(str(seed))
@@ -84,20 +81,20 @@ def _left(folder: Path, seed: int) -> tuple[dict[str, list[dict[str, Any]]], str
 
 @dataclass
 class Comparison:
-    """A `OnEpisodes` that raises `Difference` at the first row that is another, and `Enough` when it may end."""
+    """An `OnEpisodes` that raises `Difference` at the first row that differs, and `Enough` when it may end."""
 
     cell: Cell
     left: Mapping[str, list[dict[str, Any]]]  # kind -> rows that the earlier training left of the seed
     failure: str | None  # why the seed failed then
     least: int  # environment steps
     env_step: int = 0
-    rows: Recorder = field(init=False)
+    recorder: Recorder = field(init=False)
     compared: dict[str, int] = field(init=False)  # kind -> rows that were equal so far
     _updates: set[str] = field(default_factory=set)  # metrics that evaluations found
-    _looked: int = 0  # rows of `progress` that these were read from
+    _read: int = 0  # rows of `progress` that these were read from
 
     def __post_init__(self) -> None:
-        self.rows, self.compared = Recorder(self.cell), dict.fromkeys(KINDS, 0)
+        self.recorder, self.compared = Recorder(self.cell), dict.fromkeys(KINDS, 0)
 
     @property
     def n_rows(self) -> int:
@@ -124,13 +121,13 @@ class Comparison:
             due = self.env_step + (kind == "episodes")  # an evaluation at this step is still to come
             if rest and (whole or rest[0]["env_step"] < due):
                 raise Difference(f"{_name(kind, rest[0])} is in the record, and did not come again")
-        failure = self.rows.failed.get(self.cell.seeds[0])
+        failure = self.recorder.failed.get(self.cell.seeds[0])
         if failure != self.failure and (whole or failure is not None):
             raise Difference(f"the seed ended with {failure or 'no failure'}, was {self.failure or 'none'}")
 
     def _compare(self, kind: str) -> None:
-        new = getattr(self.rows, kind)[self.compared[kind] :]
-        for row in pa.Table.from_pylist(new, schema=SCHEMAS[kind]).to_pylist() if new else ():
+        new = getattr(self.recorder, kind)[self.compared[kind] :]
+        for row in pa.Table.from_pylist(new, schema=records.SCHEMAS[kind]).to_pylist() if new else ():
             place = self.compared[kind]
             if place == len(self.left[kind]):
                 raise Difference(f"{_name(kind, row)} is not in the record")
@@ -138,8 +135,8 @@ class Comparison:
             self.compared[kind] += 1
 
     def _has_learned(self) -> bool:
-        new = self.rows.progress[self._looked :]
-        self._looked += len(new)
+        new = self.recorder.progress[self._read :]
+        self._read += len(new)
         if found := [(row["metric"], row["value"]) for row in new if row["metric"] != CLOCK]:
             self._updates.add(repr(found))
         return self.cell.agent == NOTHING_TO_LEARN or len(self._updates) >= EVALUATIONS
@@ -155,7 +152,5 @@ def _check(kind: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> None:
 
 def _name(kind: str, row: Mapping[str, Any]) -> str:
     if kind == "episodes":
-        return f"the game that ended at environment step {row['env_step']:,}"
-    return (
-        f"{row['protocol']} game {row['episode']} of the evaluation at environment step {row['env_step']:,}"
-    )
+        return f"the episode that ended at environment step {row['env_step']:,}"
+    return f"{row['protocol']} episode {row['episode']} of the evaluation at environment step {row['env_step']:,}"

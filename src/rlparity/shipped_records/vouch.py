@@ -1,8 +1,8 @@
-"""Keeps shipped records valid when sources changed and numbers did not: trains a part of them again.
+"""Keep shipped records valid when sources changed and numbers did not: retrain a part of them.
 
 Records are bit-identical per seed on one machine and lock file. So of every kind of record one seed is
 trained again with today's sources, and where its rows are those of the record, all records of that kind get
-an entry in the list `vouched` of their run.json. What that says of how they were made stays as it is.
+an entry in the list `vouched` of their run.json. What run.json records of how they were made stays.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ Say = Callable[[str], None]
 
 
 class Finding(NamedTuple):
-    """What came of training a seed again."""
+    """The result of retraining a seed."""
 
     env_step: int  # environment steps that were trained and compared
-    rows: int  # training episodes and evaluation games that were equal
+    rows: int  # training episodes and evaluation episodes that were equal
     difference: str | None = None  # the first row that was not, in words
 
 
 class Record(NamedTuple):
-    """A shipped record of other sources, and the cell that could take it over."""
+    """A shipped record of other sources, and the cell that it could be valid for."""
 
     cell: Cell
     shipped: Shipped
@@ -53,13 +53,13 @@ class Group:
 
     @property
     def name(self) -> str:
-        """As a person says it."""
+        """For messages."""
         cell = self.records[0].cell
         return f"{cell.environment} {cell.implementation}/{cell.algorithm}"
 
     @property
     def chosen(self) -> tuple[Record, int]:
-        """A record and the seed that is trained again: the first that did not fail, else the first."""
+        """A record and the seed that is retrained: the first that did not fail, else the first."""
         pairs = [(record, seed) for record in self.records for seed in record.cell.seeds]
         sound = (pair for pair in pairs if str(pair[1]) not in pair[0].shipped.run.get("failed_seeds", {}))
         return next(sound, pairs[0])
@@ -105,7 +105,7 @@ def vouch(suite: Suite, asked: Sequence[Cell], reports: Path, share: float, jobs
     for line in stock.refused:
         say(line)
     with ThreadPoolExecutor(jobs) as pool:
-        waiting = {pool.submit(_train_again, suite, group, share): group for group in stock.groups.values()}
+        waiting = {pool.submit(_retrain, suite, group, share): group for group in stock.groups.values()}
         try:
             for place, done in enumerate(as_completed(waiting), 1):
                 group, (finding, seconds) = waiting[done], done.result()
@@ -174,12 +174,12 @@ def _committed() -> dict[str, Any]:
     return git
 
 
-def _train_again(suite: Suite, group: Group, share: float) -> tuple[Finding, float]:
-    """What a process of its own finds out about the group's chosen seed, and the seconds it took."""
+def _retrain(suite: Suite, group: Group, share: float) -> tuple[Finding, float]:
+    """Retrain the group's chosen seed in a process of its own; returns the finding and the seconds it took."""
     record, seed = group.chosen
     alone = replace(record.cell, seeds=(seed,))
     alone = replace(alone, fingerprint=fingerprint.text_hash(suite.parts(alone)))
-    asked = ["--again", alone.to_json(), "--record", str(record.shipped.folder), "--share", str(share)]
+    asked = ["--retrain", alone.to_json(), "--record", str(record.shipped.folder), "--share", str(share)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     started = time.monotonic()
     done = subprocess.run(
@@ -213,7 +213,16 @@ def _outcome(group: Group, finding: Finding) -> str:
     records = f"{len(group.records)} record{'s' * (len(group.records) != 1)}"
     who = f"{group.name}, seed {group.chosen[1]}"
     if finding.difference is not None:
-        return f"{who}: DIFFERS after {finding.rows} equal rows: {finding.difference}; {records} stale"
+        made_on = {_processor(record.shipped.run.get("hardware") or {}) for record in group.records}
+        here = _processor(host.hardware())
+        elsewhere = f" (made on {', '.join(sorted(made_on))}; this is {here})" if made_on != {here} else ""
+        return f"{who}: DIFFERS after {finding.rows} equal rows: {finding.difference}; {records} stale{elsewhere}"
     budget = group.records[0].cell.budget
     reached = f"{finding.rows} rows equal up to environment step {finding.env_step:,} of {budget:,}"
     return f"{who}: {reached}; {records} vouched for"
+
+
+def _processor(hardware: Mapping[str, Any]) -> str:
+    """What rounding depends on: the processor, and the instructions that libraries use on it."""
+    instructions = hardware.get("instructions")
+    return f"{hardware.get('cpu')}{f' with {instructions}' if instructions else ''}"

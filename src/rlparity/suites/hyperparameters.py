@@ -171,7 +171,7 @@ OURS = {
 
 def config(agent: str) -> dict[str, source_code.Field]:
     """The hyper-parameters of an agent, by name."""
-    return source_code.fields(AGENTS[agent].module)
+    return source_code.fields(AGENTS[agent].module, AGENTS[agent].settings)
 
 
 def plain(algorithm: Algorithm, others: Mapping[str, Algorithm]) -> str | None:

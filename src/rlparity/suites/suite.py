@@ -122,8 +122,7 @@ class Suite:
 
     def parts(self, cell: Cell) -> dict[str, Any]:
         """Everything that the cell's fingerprint is a hash of."""
-        info = self.environments[cell.environment].info
-        return fingerprint.parts(cell, info.simulator, info.module)
+        return fingerprint.parts(cell)
 
 
 def find(name: str) -> Path:

@@ -20,14 +20,19 @@ from rlparity.errors import UserError, unknown
 
 NODES = 100_000  # that a file may have, aliases unfolded
 INTEGERS = 2**63  # beyond them no column of a record and no seed could hold a number
+AMBIGUOUS = re.compile("[-+]?0[0-9_]+|.*:.*|yes|no|on|off", re.IGNORECASE)  # YAML 1.1 and 1.2 differ
 TEMPLATE = "__use_yte__"  # the key that makes a file a template of Snakemake's
 
 
 class _Loader(yaml.SafeLoader):
-    """Refuses duplicate keys, and reads 1e-3 as a number, as YAML 1.2 does.
+    """Builds plain values from a document of limited size, and reads 1e-3 as a number, as YAML 1.2 does.
 
     Raises ConstructorError, also for a text that does not fit its tag.
     """
+
+    def construct_document(self, node: yaml.Node) -> Any:
+        _unfolded(node, {})
+        return super().construct_document(node)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
@@ -35,22 +40,44 @@ class _Loader(yaml.SafeLoader):
         except (ValueError, LookupError, ArithmeticError, AttributeError):
             kind = node.tag.rpartition(":")[2]
             raise _wrong(node, f"{short(repr(node.value))} is not of the kind {kind}") from None
+        if isinstance(found, int | float) and node.style is None and AMBIGUOUS.fullmatch(node.value):
+            raise _wrong(
+                node,
+                f"{short(node.value)} differs between YAML 1.1 and 1.2; write a decimal number, "
+                "true, false or quoted text",
+            )
         if isinstance(found, int) and abs(found) >= INTEGERS:
             raise _wrong(node, "a whole number that needs more than 64 bits")
         if isinstance(found, str) and any("\ud800" <= letter <= "\udfff" for letter in found):
             raise _wrong(node, f"half of a letter in {short(repr(found))}")
         return found
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
-            if not isinstance(key, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(None, None, "a key that is no text", key.start_mark)
-            if key.value in seen:
-                mark = key.start_mark
-                raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key.value!r}", mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
+
+def _unfolded(node: yaml.Node, sizes: dict[yaml.Node, int]) -> int:
+    """Number of nodes with aliases unfolded. Raises ConstructorError if there are too many, if an alias contains
+    itself, or if a key is not text or comes twice."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if node not in sizes:
+        sizes[node] = NODES + 1  # until counted: an alias that contains itself has no end
+        if isinstance(node, yaml.MappingNode):
+            _check_keys([key for key, _ in node.value])
+            sizes[node] = 1 + sum(_unfolded(value, sizes) for _, value in node.value)
+        else:
+            sizes[node] = 1 + sum(_unfolded(value, sizes) for value in node.value)
+    if sizes[node] > NODES:
+        raise _wrong(node, f"more than {NODES:,} values, aliases unfolded, or without end")
+    return sizes[node]
+
+
+def _check_keys(keys: list[yaml.Node]) -> None:
+    seen = set()
+    for key in keys:
+        if not isinstance(key, yaml.ScalarNode):
+            raise _wrong(key, "a key that is not text")
+        if key.value in seen:
+            raise _wrong(key, f"duplicate key {short(repr(key.value))}")
+        seen.add(key.value)
 
 
 def _wrong(node: yaml.Node, problem: str) -> yaml.constructor.ConstructorError:
@@ -67,16 +94,14 @@ _Loader.add_implicit_resolver(
 def parse(text: str, where: str) -> Any:
     """One YAML value; `where` names its place in messages. Raises UserError."""
     try:
-        found = yaml.load(text, Loader=_Loader)
-        _unfolded(found)
+        return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UserError(f"{where}{line}: not valid YAML: {error.problem}") from None
     except RecursionError:
         raise UserError(f"{where}: not valid YAML: too deep") from None
-    except (yaml.YAMLError, ValueError) as error:  # characters that there are not, aliases without end
+    except (yaml.YAMLError, ValueError) as error:  # characters that YAML forbids
         raise UserError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from None
-    return found
 
 
 def read(path: Path) -> Any:
@@ -91,28 +116,6 @@ def read(path: Path) -> Any:
     if isinstance(found, dict) and TEMPLATE in found:
         raise UserError(f"{path}: unknown key {TEMPLATE!r}; a suite is data, and no template that is run")
     return found
-
-
-def _unfolded(value: Any) -> int:
-    """Number of nodes with aliases unfolded. Raises ValueError if there are too many."""
-    sizes: dict[int, int] = {}
-    above: set[int] = set()
-
-    def size(node: Any) -> int:
-        if not isinstance(node, dict | list):
-            return 1
-        if id(node) in above:
-            raise ValueError("an alias stands for itself")
-        if id(node) not in sizes:
-            above.add(id(node))
-            inner = node.values() if isinstance(node, dict) else node
-            sizes[id(node)] = 1 + sum(map(size, inner))
-            above.remove(id(node))
-        if sizes[id(node)] > NODES:
-            raise ValueError(f"more than {NODES:,} values, aliases unfolded")
-        return sizes[id(node)]
-
-    return size(value)
 
 
 def _whole_number(checker: Any, value: Any) -> bool:

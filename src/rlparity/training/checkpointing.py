@@ -1,4 +1,4 @@
-"""Long runs survive: a cell in training is saved at intervals, goes on from there, and stops when asked to.
+"""Save a cell in training at intervals, resume it, and stop it on a signal.
 
 A checkpoint comes before the evaluation at the same environment step. Whatever came after the last checkpoint
 is done again, evaluations included: their random streams are named by their point.
@@ -19,20 +19,20 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from rlparity import registry
-from rlparity.buffers.replay import Replay, Rollout
-from rlparity.cell import Cell
+from rlparity.buffers.replay import Replay
+from rlparity.buffers.rollout import Rollout
+from rlparity.cell import UNRELATED, Cell
 from rlparity.errors import Interrupted, UserError
-from rlparity.records import Step
 from rlparity.training import checkpoint_files, object_state
 from rlparity.training.checkpoint_files import Segment
+from rlparity.transitions import Step
 
 FORMAT = 2  # of the state; format 1 named the modules of classes
 WHO = ("environment", "implementation", "algorithm", "seeds")
-UNRELATED = ("suite", "tensorboard", "checkpoint_every")  # fields of a cell that leave its training as it is
 
 
-class Training(Protocol):
-    """What is saved: `train.Training` or `reference_checkpoint.Training`, as `snapshot` takes it."""
+class Session(Protocol):
+    """What is saved: `training.run.Session` or `references.sb3_resume.Session`, by `object_state`."""
 
     @property
     def env_step(self) -> int:
@@ -40,7 +40,7 @@ class Training(Protocol):
 
 
 class Checkpointer:
-    """Keeps the checkpoints of one cell in a folder of its own."""
+    """Write and read the checkpoints of one cell, in a folder of its own."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Checkpointer:
         process's any more; `origin` says where the code comes from, for interim reports."""
         self.cell, self._folder, self._origin = cell, folder, dict(origin or {})
         self.times_resumed = 0
-        self.asked: int | None = None  # the signal that asks for an end
+        self.signal: int | None = None  # received: training is to end
         self.started = datetime.now(UTC).isoformat(timespec="seconds")
         self._began, self._spent_s, self._check = began or time.monotonic(), 0.0, check
         self._segments: list[Segment] = []  # of the last checkpoint
@@ -67,33 +67,33 @@ class Checkpointer:
         """Time spent on the cell, that of earlier processes up to their last checkpoint included."""
         return self._spent_s + time.monotonic() - self._began
 
-    def __call__(self, training: Training) -> None:
-        """Between two steps, or rollouts: save when an interval or the budget has passed, end if asked to."""
-        step, every, budget = training.env_step, self.cell.checkpoint_every, self.cell.budget
+    def __call__(self, session: Session) -> None:
+        """Between two steps, or rollouts: save when an interval or the budget has passed, end after a signal."""
+        step, every, budget = session.env_step, self.cell.checkpoint_every, self.cell.budget
         if step // every > self._due // every or step >= budget > self._due:
             self._due = step
-            self.save(training)
-        if self.asked is not None:
-            self.end(training, self.asked)
+            self.save(session)
+        if self.signal is not None:
+            self.end(session, self.signal)
 
-    def end(self, training: Training, asked: int) -> None:
+    def end(self, session: Session, number: int) -> None:
         """Save and raise Interrupted."""
-        if self._saved != training.env_step:
-            self.save(training)
+        if self._saved != session.env_step:
+            self.save(session)
         left = f"stopped with {self._last()}; the same command goes on from there"
-        raise Interrupted(f"{self._folder.parent}: {left}", 128 + asked)
+        raise Interrupted(f"{self._folder.parent}: {left}", 128 + number)
 
     def _last(self) -> str:
         if self._saved is None:
             return "no checkpoint"
         return f"a checkpoint at environment step {self._saved:,} of {self.cell.budget:,}"
 
-    def save(self, training: Training) -> None:
+    def save(self, session: Session) -> None:
         """Write a checkpoint. Where the disk does not take it, the one before stays and training goes on."""
         self._check()
         written: list[Segment] = []
         try:
-            memories = object_state.find(training, Replay)
+            memories = object_state.find(session, Replay)
             for number, memory in enumerate(memories):
                 ends = [segment.last for segment in self._segments if segment.memory == number]
                 for segment in checkpoint_files.write_segments(
@@ -102,22 +102,22 @@ class Checkpointer:
                     written.append(segment)
             oldest = [memory.added - memory.size for memory in memories]
             segments = [s for s in (*self._segments, *written) if s.last > oldest[s.memory]]
-            checkpoint_files.write_state(self._folder, self._state(training, segments))
+            checkpoint_files.write_state(self._folder, self._state(session, segments))
         except OSError as error:
             if not self._failing:
                 reason = error.strerror or error
                 _say(f"{self._folder}: cannot be written ({reason}); training goes on with {self._last()}")
             self._failing = True
         else:
-            self._segments, self._saved, self._failing = segments, training.env_step, False
+            self._segments, self._saved, self._failing = segments, session.env_step, False
         checkpoint_files.sweep(self._folder, self._segments)
 
-    def _state(self, training: Training, segments: list[Segment]) -> dict[str, Any]:
+    def _state(self, session: Session, segments: list[Segment]) -> dict[str, Any]:
         return {
             "format": FORMAT,
             "cell": identity(self.cell),
-            "env_step": training.env_step,
-            "training": object_state.capture(training),
+            "env_step": session.env_step,
+            "training": object_state.capture(session),
             "segments": [list(segment) for segment in segments],
             "times_resumed": self.times_resumed,
             "started": self.started,
@@ -125,7 +125,7 @@ class Checkpointer:
             "origin": self._origin,
         }
 
-    def restore(self, training: Training) -> None:
+    def restore(self, session: Session) -> None:
         """Bring a training that was just built to the last checkpoint, if there is one.
 
         One of other sources or settings is removed, with a line that says so. Raises UserError if it is
@@ -135,7 +135,7 @@ class Checkpointer:
             try:
                 state = checkpoint_files.read_state(self._folder)
                 if self._is_ours(state):
-                    self._resume(training, state)
+                    self._resume(session, state)
             except UserError:
                 raise
             except Exception as error:  # whatever damage leads to
@@ -163,17 +163,17 @@ class Checkpointer:
             checkpoint_files.clear(self._folder)
         return bool(found == cell)
 
-    def _resume(self, training: Training, state: dict[str, Any]) -> None:
-        object_state.restore(training, state["training"])
+    def _resume(self, session: Session, state: dict[str, Any]) -> None:
+        object_state.restore(session, state["training"])
         self._segments = [Segment(*values) for values in state["segments"]]
-        checkpoint_files.read_segments(self._folder, self._segments, object_state.find(training, Replay))
+        checkpoint_files.read_segments(self._folder, self._segments, object_state.find(session, Replay))
         self.times_resumed, self.started = state["times_resumed"] + 1, state["started"]
         self._spent_s = state["wall_time_s"]
-        self._saved = self._due = training.env_step
+        self._saved = self._due = session.env_step
         if not resumes_exactly(self.cell):
-            for rollout in object_state.find(training, Rollout):
+            for rollout in object_state.find(session, Rollout):
                 _cut(rollout)
-            _say(f"{self._folder}: goes on with new games from environment step {training.env_step:,}")
+            _say(f"{self._folder}: goes on with new episodes from environment step {session.env_step:,}")
 
     def _refused(self, reason: str) -> UserError:
         path = self._folder / checkpoint_files.STATE
@@ -191,7 +191,7 @@ class Checkpointer:
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
         def ask(number: int, frame: object) -> None:
-            self.asked = number
+            self.signal = number
             if number == signal.SIGINT:
                 signal.signal(number, before[signal.SIGINT])
 
@@ -207,11 +207,11 @@ class Checkpointer:
 
 def resumes_exactly(cell: Cell) -> bool:
     """Whether a training that was interrupted ends with the same records as one that was not."""
-    return getattr(import_module(registry.family(cell.environment)), "RESUMES_EXACTLY", True)
+    return getattr(import_module(registry.family(cell.environment).module), "RESUMES_EXACTLY", True)
 
 
 def _cut(rollout: Rollout) -> None:
-    """End the games of a rollout under way, as a time limit would: what follows are other games."""
+    """End the episodes of a rollout under way, as a time limit would: what follows are other episodes."""
     steps = rollout.snapshot()["steps"]
     if steps:
         Step(*steps).last[-1] = 1
@@ -220,7 +220,8 @@ def _cut(rollout: Rollout) -> None:
 
 def identity(cell: Cell) -> dict[str, Any]:
     """All of a cell that its training depends on, as JSON holds it."""
-    return {name: value for name, value in json.loads(cell.to_json()).items() if name not in UNRELATED}
+    ignored = UNRELATED - {"fingerprint"}
+    return {name: value for name, value in json.loads(cell.to_json()).items() if name not in ignored}
 
 
 def _say(line: str) -> None:

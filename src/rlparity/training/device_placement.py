@@ -1,30 +1,27 @@
-"""An agent on another device than its worlds: tensors cross here, and agents know nothing of it.
+"""An agent on another device than its environments: tensors move here, and agents do not know of it.
 
-Worlds, books and random numbers stay on the CPU, so that the same seed draws the same numbers everywhere.
-Arithmetic differs between devices, hence rows of CUDA are rows of their own (`Cell.device`).
+Environments, records and random numbers stay on the CPU, so that the same seed draws the same numbers
+everywhere. Arithmetic differs between devices, so records of CUDA are records of their own (`Cell.device`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from rlparity.agents import base as agents
-from rlparity.records import Step
+from rlparity.nn.networks import Network
 from rlparity.seeding import Uniforms
-
-
-def place(agent: agents.Agent, device: str) -> agents.Agent:
-    """The agent as the loop and the evaluator see it; it was built with `device` as PyTorch's default."""
-    return agent if device == "cpu" else Placed(agent, device)
+from rlparity.transitions import Step
 
 
 class Placed:
-    """See `rlparity.agents.Agent`; takes and gives tensors of the CPU."""
+    """See `rlparity.agents.base.Agent`; takes and returns tensors of the CPU."""
 
     def __init__(self, agent: Any, device: str):
+        """`agent` was built with `device` as PyTorch's default."""
         self.agent, self.uniforms, self._device = agent, agent.uniforms, torch.device(device)
         for name, value in vars(agent).items():
             if isinstance(value, Uniforms):
@@ -44,22 +41,19 @@ class Placed:
         return action.cpu()
 
     def observe(self, step: Step) -> dict[str, Tensor]:
-        """Remember one step of all worlds, learn when due."""
+        """Store one step of all sub-environments, update when due."""
         with self._device:
             metrics: dict[str, Tensor] = self.agent.observe(Step(*(x.to(self._device) for x in step)))
         return metrics
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """Parameters, on the CPU."""
-        return {name: value.cpu() for name, value in self.agent.state_dict().items()}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take over saved parameters."""
-        self.agent.load_state_dict({name: value.to(self._device) for name, value in state.items()})
+    def saved(self) -> Mapping[str, Network]:
+        """The networks that `act` needs."""
+        networks: Mapping[str, Network] = self.agent.saved()
+        return networks
 
 
 class Moved:
-    """Uniform numbers drawn on the CPU, as the agent's device wants them."""
+    """Uniform numbers drawn on the CPU and moved to the agent's device."""
 
     def __init__(self, uniforms: Uniforms, device: torch.device):
         self._uniforms, self._device = uniforms, device

@@ -1,7 +1,7 @@
-"""The one evaluator, for agents from scratch, references and candidates alike.
+"""Evaluate a policy: the same evaluator for our agents, references and candidates.
 
-Whole games with raw returns, on worlds and random streams of its own; the policy does not learn from them,
-and running statistics stay as they are.
+Whole episodes with raw returns, in environments and on random streams of their own. The policy does not learn
+from them, and running statistics do not change.
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from rlparity import registry
 from rlparity.cell import EPSILON, Cell
-from rlparity.environments import base as tasks
+from rlparity.environments import base as environments
+from rlparity.environments.base import Env
 from rlparity.seeding import Streams, Uniforms
 
 View = Callable[[Tensor], Tensor]
 
 
 class Policy(Protocol):
-    """What acts: see `rlparity.agents.Agent`."""
+    """What acts: see `rlparity.agents.base.Agent`."""
 
     uniforms: int
 
@@ -30,49 +31,36 @@ class Policy(Protocol):
 
 
 class Outcome(NamedTuple):
-    """One evaluation episode."""
+    """One measurement of an evaluation: here, of one episode."""
 
     seed_index: int
-    episode: int
+    episode: int  # number of the episode, or of what else was measured
     protocol: str  # a mode of `rlparity.cell.Protocol`
-    episode_return: float
-    episode_length: int
+    metric: str  # name of a `rlparity.metrics.Metric`
+    value: float
+    size: int  # environment steps of the episode, or examples that were measured
 
 
-class EpsilonGreedy:
-    """Another policy's deterministic action, or any with probability epsilon (Mnih et al. 2013, 2015)."""
-
-    uniforms = 2  # whether, and which
-
-    def __init__(self, policy: Policy, epsilon: float, n_actions: int):
-        self._policy, self._epsilon, self._n_actions = policy, epsilon, n_actions
-
-    def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:
-        """See `Policy`."""
-        assert explore is not None
-        anything = (explore[..., 1] * self._n_actions).long()
-        return torch.where(explore[..., 0] < self._epsilon, anything, self._policy.act(obs))
-
-
-def play(policy: Policy, task: tasks.Env, view: View, explore: Uniforms | None) -> np.ndarray:
-    """One game in each of S x E fresh worlds: returns and lengths, (S, E, 2). Later games do not count."""
-    live = np.ones(task.spec[:2], dtype=bool)
-    games = np.zeros((*live.shape, 2))
+def play(policy: Policy, env: Env, view: View, explore: Uniforms | None) -> np.ndarray:
+    """One episode in each of S x E freshly reset environments: returns and lengths, (S, E, 2)."""
+    live = np.ones(env.spec[:2], dtype=bool)
+    found = np.zeros((*live.shape, 2))
     while live.any():
-        action = policy.act(view(task.obs), None if explore is None else explore.next())
-        task.step(action, live)
-        for s, n, _, total, length in task.pop_episodes():
+        action = policy.act(view(env.obs), None if explore is None else explore.next())
+        env.step(action, live)
+        for s, n, _, total, length in env.pop_episodes():
             if live[s, n]:
-                games[s, n], live[s, n] = (total, length), False
-    return games
+                found[s, n], live[s, n] = (total, length), False
+    return found
 
 
 class Evaluator:
-    """Plays the games that the cell's protocol asks for."""
+    """Run the episodes that the cell's protocol asks for."""
 
     def __init__(self, cell: Cell, random: Streams):
         self._cell, self._random = cell, random
-        self._task: tasks.Env | None = None
+        (self._metric,) = (metric.name for metric in registry.metrics(cell.environment))
+        self._env: Env | None = None
 
     def __call__(self, policy: Policy, view: View, point: int) -> list[Outcome]:
         """Evaluate at one of the protocol's points; the last one, `points`, has more episodes."""
@@ -81,29 +69,30 @@ class Evaluator:
         outcomes = []
         for mode in protocol.modes:
             for first in range(0, wanted, protocol.episodes):
-                games = self._round(policy, view, mode, f"evaluation|{mode}|{point}|{first}")
-                for s, n in np.ndindex(*games.shape[:2]):
+                found = self._round(policy, view, mode, f"evaluation|{mode}|{point}|{first}")
+                for s, n in np.ndindex(*found.shape[:2]):
                     if first + n < wanted:
-                        total, length = games[s, n]
-                        outcomes.append(Outcome(s, first + n, mode, float(total), int(length)))
+                        total, length = found[s, n]
+                        outcomes.append(Outcome(s, first + n, mode, self._metric, float(total), int(length)))
         return sorted(outcomes)
 
     def _round(self, policy: Policy, view: View, mode: str, name: str) -> np.ndarray:
         n = self._cell.evaluation.episodes
         seeds = self._random.environments(name, n)
-        if self._task is None:
-            self._task = tasks.make(self._cell.environment, seeds)
+        if self._env is None:
+            self._env = environments.make(self._cell.environment, seeds, "evaluation")
         else:
-            self._task.reset(seeds)
-        explore, n_actions = None, self._task.spec.n_actions
+            self._env.reset(seeds)
+        explore, n_actions = None, self._env.spec.n_actions
         if mode.startswith(EPSILON):
             assert n_actions is not None
-            policy = EpsilonGreedy(policy, float(mode.removeprefix(EPSILON)), n_actions)
+            epsilon = float(mode.removeprefix(EPSILON))
+            policy = registry.part("epsilon-greedy")(policy, epsilon, n_actions)
         if mode != "deterministic":
             explore = Uniforms(self._random.generators(f"{name}|explore"), n, policy.uniforms)
-        return play(policy, self._task, view, explore)
+        return play(policy, self._env, view, explore)
 
     def close(self) -> None:
-        """Close the worlds."""
-        if self._task is not None:
-            self._task.close()
+        """Close the environments."""
+        if self._env is not None:
+            self._env.close()

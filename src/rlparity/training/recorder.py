@@ -1,4 +1,4 @@
-"""What a cell has to say, in the columns of `records.SCHEMAS`; no row is written by an agent."""
+"""Collect what a run leaves behind, as rows of the tables in `rlparity.records`."""
 
 from __future__ import annotations
 
@@ -7,31 +7,33 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from rlparity.cell import Cell
-from rlparity.records import Episode
 from rlparity.training.evaluation import Outcome
+from rlparity.training.loop import Evaluation, Stepped
+from rlparity.transitions import Episode
 
-OnEpisodes = Callable[[int, Iterable[Episode]], None]  # environment steps so far, games that just ended
+OnEpisodes = Callable[[int, Iterable[Episode]], None]  # environment steps so far, episodes that just ended
 State = dict[str, Tensor]  # what a policy acts with: its parameters, and statistics that normalise
 OnPolicy = Callable[[int, Callable[[], State]], None]  # environment steps so far, the policy just evaluated
 
 
-def unwatched(env_step: int, ended: Iterable[Episode]) -> None:
-    """Nobody looks."""
+def ignore(env_step: int, episodes: Iterable[Episode]) -> None:
+    """An `OnEpisodes` that does nothing."""
 
 
-def unkept(env_step: int, state: Callable[[], State]) -> None:
-    """Nobody wants the policy."""
+def ignore_policy(env_step: int, state: Callable[[], State]) -> None:
+    """An `OnPolicy` that does nothing."""
 
 
 @dataclass
 class Recorder:
-    """All that a cell has to say, in the columns of `records.SCHEMAS`."""
+    """Rows of episodes, evaluations and progress, in the columns of `records.SCHEMAS`."""
 
     cell: Cell
-    keep: OnPolicy = unkept
+    on_policy: OnPolicy = ignore_policy
     episodes: list[dict[str, Any]] = field(default_factory=list)
     evaluations: list[dict[str, Any]] = field(default_factory=list)
     progress: list[dict[str, Any]] = field(default_factory=list)
@@ -44,7 +46,7 @@ class Recorder:
         self.start()
 
     def start(self) -> None:
-        """The first environment step is about to come."""
+        """Start the clock: the first environment step follows."""
         self._started = time.perf_counter()
 
     @property
@@ -53,8 +55,18 @@ class Recorder:
         return time.perf_counter() - self._started
 
     def finish(self) -> None:
-        """What was not evaluation was training."""
+        """Stop the clock: what was not evaluation was training."""
         self.training_time_s = self.elapsed_s - self.evaluation_time_s
+
+    def take(self, event: Stepped | Evaluation) -> None:
+        """Record one event of the training loop. A seed that is no longer alive is frozen."""
+        if isinstance(event, Evaluation):
+            self.evaluated(*event)
+            return
+        if not event.alive.all():
+            for s in torch.nonzero(~event.alive).flatten().tolist():
+                self.fail(s, event.env_step, "the loss was not finite")
+        self.ended(event.episodes)
 
     def _row(self, seed_index: int, env_step: int) -> dict[str, Any]:
         cell = self.cell
@@ -66,7 +78,7 @@ class Recorder:
         return {**names, "seed": cell.seeds[seed_index], "env_step": env_step}
 
     def ended(self, episodes: Iterable[Episode]) -> None:
-        """Book the games that ended in training."""
+        """Record the episodes that ended in training, up to the budget."""
         for s, _, env_step, total, length in episodes:
             if self.cell.seeds[s] not in self.failed and env_step <= self.cell.budget:
                 self.episodes.append(
@@ -74,29 +86,22 @@ class Recorder:
                 )
 
     def evaluated(self, env_step: int, outcomes: Iterable[Outcome], metrics: Mapping[str, Tensor]) -> None:
-        """Book one evaluation, and the metrics of the last update before it, each (S,)."""
-        for s, episode, protocol, total, length in outcomes:
-            if self.cell.seeds[s] not in self.failed:
-                self.evaluations.append(
-                    {
-                        **self._row(s, env_step),
-                        "episode": episode,
-                        "protocol": protocol,
-                        "episode_return": total,
-                        "episode_length": length,
-                    }
-                )
+        """Record one evaluation, and the metrics of the last update before it, each (S,)."""
+        for outcome in outcomes:
+            if self.cell.seeds[outcome.seed_index] not in self.failed:
+                values = outcome._asdict()
+                self.evaluations.append({**self._row(values.pop("seed_index"), env_step), **values})
         wall = self.elapsed_s
-        values = {name: metric.tolist() for name, metric in sorted(metrics.items())}
+        table = {name: metric.tolist() for name, metric in sorted(metrics.items())}
         for s in range(len(self.cell.seeds)):
-            for name, metric in {"evaluation_time_s": None, **values}.items():
+            for name, metric in {"evaluation_time_s": None, **table}.items():
                 value = self.evaluation_time_s if metric is None else metric[s]
                 self.progress.append(
                     {**self._row(s, env_step), "wall_time_s": wall, "metric": name, "value": value}
                 )
 
     def snapshot(self) -> dict[str, Any]:
-        """All of it as plain data, to go on from after an interruption."""
+        """All of it as plain data, to resume from."""
         kept = ("episodes", "evaluations", "progress", "failed", "evaluation_time_s")
         return {**{name: getattr(self, name) for name in kept}, "elapsed_s": self.elapsed_s}
 

@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 
 from rlparity.buffers.replay import Replay
-from rlparity.environments.action_scaling import Bounds
 from rlparity.environments.base import EnvSpec
-from rlparity.nn import networks
+from rlparity.nn import networks, optimizers
+from rlparity.nn.action_scaling import Bounds
 from rlparity.nn.distributions import gaussian
-from rlparity.objectives import targets
-from rlparity.records import Step
+from rlparity.objectives import schedules, targets
 from rlparity.seeding import Streams, Uniforms
+from rlparity.transitions import Step
 
 DEPARTURES = [
     "Gaussian exploration noise instead of an Ornstein-Uhlenbeck process",
@@ -36,7 +36,7 @@ DEPARTURES = [
 
 
 @dataclass(frozen=True)
-class Config:
+class DDPGConfig:
     """Names and defaults are Stable-Baselines3's."""
 
     learning_rate: float = 1e-3
@@ -46,20 +46,20 @@ class Config:
     batch_size: int = 256  # transitions
     tau: float = 0.005  # share of the online parameters in each target update
     gamma: float = 0.99  # discount
-    train_freq: int = 1  # steps of all worlds between bursts of updates
+    train_freq: int = 1  # steps of all sub-environments between bursts of updates
     gradient_steps: int = 1  # updates per burst; -1: as many as environment steps since the last
     noise_std: float = 0.0  # of the Gaussian exploration noise, actions being in [-1, 1]
     net_arch: tuple[int, ...] = (400, 300)  # hidden units of actor and critics
     activation: Literal["tanh", "relu"] = "relu"
 
 
-class Agent:
+class DDPG:
     """A deterministic policy that climbs the gradient of one critic; both have slow target copies.
 
     Inside, actions are in [-1, 1]: what the actor gives, the critic sees and the memory holds.
     """
 
-    def __init__(self, spec: EnvSpec, config: Config, random: Streams, budget: int):
+    def __init__(self, spec: EnvSpec, config: DDPGConfig, random: Streams, budget: int):
         (inputs,), n_components = spec.obs_shape, math.prod(spec.action_shape)
         generators = random.torch_generators("network")
         actor = networks.mlp([inputs, *config.net_arch, n_components])
@@ -67,14 +67,15 @@ class Agent:
         self.actor = networks.Network({"actor": actor}, generators, config.activation)
         self.critic = networks.Network({"q": critic}, generators, config.activation)
         self.actor_target, self.critic_target = self.actor.copy(), self.critic.copy()
-        self.actor_optimizer, self.critic_optimizer = networks.Adam(self.actor), networks.Adam(self.critic)
+        self.alive = optimizers.all_alive(spec.n_seeds)
+        self.actor_optimizer = optimizers.Adam(self.actor, alive=self.alive)
+        self.critic_optimizer = optimizers.Adam(self.critic, alive=self.alive)
         self.memory = Replay(config.buffer_size, spec.n_seeds, spec.n_envs)
         self.minibatches = Uniforms(random.generators("minibatches"), config.batch_size)
         self.config, self.budget, self.n_envs, self.n_components = config, budget, spec.n_envs, n_components
         self.bounds, self.action_shape = Bounds(spec), spec.action_shape
         self.env_steps = 0
         self.uniforms = 2 * n_components  # a random action, and noise
-        self.alive = torch.ones(spec.n_seeds, dtype=torch.bool)
 
     def policy(self, actor: networks.Network, obs: Tensor) -> Tensor:
         """mu(s): obs (S, B, *obs) -> actions (S, B, A) in [-1, 1]."""
@@ -82,7 +83,7 @@ class Agent:
 
     @torch.no_grad()
     def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:
-        """obs (S, N, *obs), uniform numbers (S, N, 2 A) -> action (S, N, *action) in the task's units."""
+        """obs (S, N, *obs), uniform numbers (S, N, 2 A) -> action (S, N, *action) in the environment's units."""
         if explore is None:
             action = self.policy(self.actor, obs)
         else:
@@ -93,48 +94,37 @@ class Agent:
         return self.bounds.from_unit(action.view(*obs.shape[:2], *self.action_shape))
 
     def observe(self, step: Step) -> dict[str, Tensor]:
-        """Remember one step of N worlds; learn when due."""
-        c = self.config
-        self.memory.add(
-            step._replace(action=self.bounds.to_unit(step.action).reshape(*step.reward.shape, -1))
-        )
+        """Store one step of N sub-environments; update when due."""
+        unit_action = self.bounds.to_unit(step.action).reshape(*step.reward.shape, -1)
+        self.memory.add(step._replace(action=unit_action))
         self.env_steps += self.n_envs
         metrics: dict[str, Tensor] = {}
-        if self.env_steps // self.n_envs % c.train_freq == 0 and self.env_steps > c.learning_starts:
-            burst = c.gradient_steps if c.gradient_steps >= 0 else c.train_freq * self.n_envs
-            for _ in range(burst):
-                metrics = self.update(self.memory.sample(self.minibatches.next()))
+        for _ in range(schedules.updates_due(self.config, self.env_steps, self.n_envs)):
+            metrics = self.update(self.memory.sample(self.minibatches.next()))
         return metrics
 
     def update(self, batch: Step) -> dict[str, Tensor]:
         """One gradient step of the critic, then of the actor, on a minibatch (S, B, ...)."""
         c = self.config
-        remaining = 1 - self.env_steps / self.budget
-        rate = networks.linear_schedule(c.learning_rate, c.learning_rate_schedule, remaining)
+        rate = schedules.learning_rate(c, self.env_steps, self.budget)
         with torch.no_grad():
             next_action = self.policy(self.actor_target, batch.next_obs)
             next_q = self.critic_target("q", torch.cat([batch.next_obs, next_action], -1))
             y = targets.one_step(batch.reward, batch.discount, next_q, c.gamma)
         q = self.critic("q", torch.cat([batch.obs, batch.action], -1))
         critic_loss = targets.squared_error(q, y)
-        self.alive &= critic_loss.isfinite()
-        self.critic.backward(critic_loss)
-        self.critic_optimizer.step(rate, self.alive)
+        self.critic_optimizer.backward(critic_loss)
+        self.critic_optimizer.step(rate)
 
         action = self.policy(self.actor, batch.obs)
         actor_loss = -self.critic("q", torch.cat([batch.obs, action], -1), constant=True).mean(1)
-        self.alive &= actor_loss.isfinite()
-        self.actor.backward(actor_loss)
-        self.actor_optimizer.step(rate, self.alive)
-        networks.polyak(self.critic_target, self.critic, c.tau, self.alive)
-        networks.polyak(self.actor_target, self.actor, c.tau, self.alive)
+        self.actor_optimizer.backward(actor_loss)
+        self.actor_optimizer.step(rate)
+        optimizers.polyak(self.critic_target, self.critic, c.tau, self.alive)
+        optimizers.polyak(self.actor_target, self.actor, c.tau, self.alive)
         losses = {"critic_loss": critic_loss.detach(), "actor_loss": actor_loss.detach()}
         return {**losses, "q_mean": q.detach().mean(1)}
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """The parameters of the actors of all seeds."""
-        return {"theta": self.actor.theta.detach()}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take over saved parameters."""
-        self.actor.theta.detach().copy_(state["theta"])
+    def saved(self) -> dict[str, networks.Network]:
+        """The networks that a saved policy consists of."""
+        return {"theta": self.actor}

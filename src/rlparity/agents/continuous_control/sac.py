@@ -19,13 +19,13 @@ import torch
 from torch import Tensor
 
 from rlparity.buffers.replay import Replay
-from rlparity.environments.action_scaling import Bounds
 from rlparity.environments.base import EnvSpec
-from rlparity.nn import networks
+from rlparity.nn import networks, optimizers
+from rlparity.nn.action_scaling import Bounds
 from rlparity.nn.distributions import gaussian
-from rlparity.objectives import targets
-from rlparity.records import Step
+from rlparity.objectives import schedules, targets
 from rlparity.seeding import Streams, Uniforms
+from rlparity.transitions import Step
 
 DEPARTURES = [
     "the temperature's loss is linear in log alpha, not in alpha",
@@ -38,7 +38,7 @@ LOG_STD_MIN, LOG_STD_MAX = -20.0, 2.0
 
 
 @dataclass(frozen=True)
-class Config:
+class SACConfig:
     """Names and defaults are Stable-Baselines3's."""
 
     learning_rate: float = 3e-4
@@ -48,7 +48,7 @@ class Config:
     batch_size: int = 256  # transitions
     tau: float = 0.005  # share of the online parameters in each target update
     gamma: float = 0.99  # discount
-    train_freq: int = 1  # steps of all worlds between bursts of updates
+    train_freq: int = 1  # steps of all sub-environments between bursts of updates
     gradient_steps: int = 1  # updates per burst; -1: as many as environment steps since the last
     ent_coef: float | Literal["auto"] = "auto"  # alpha; auto: learned, from 1
     target_entropy: float | Literal["auto"] = "auto"  # nats; auto: minus the number of action components
@@ -66,13 +66,13 @@ def temperature_loss(log_alpha: Tensor, log_prob: Tensor, target_entropy: float)
     return -(log_alpha * (log_prob.detach() + target_entropy)).mean(1)
 
 
-class Agent:
+class SAC:
     """A squashed Gaussian policy that climbs the lower of two critics plus alpha times its entropy.
 
-    Inside, actions are in [-1, 1]: what the actor gives, the critics see and the memory holds.
+    Inside, actions are in [-1, 1]: those of the actor, of the critics and in the memory.
     """
 
-    def __init__(self, spec: EnvSpec, config: Config, random: Streams, budget: int):
+    def __init__(self, spec: EnvSpec, config: SACConfig, random: Streams, budget: int):
         (inputs,), n_components = spec.obs_shape, math.prod(spec.action_shape)
         generators = random.torch_generators("network")
         actor = networks.mlp([inputs, *config.net_arch, 2 * n_components])
@@ -81,8 +81,10 @@ class Agent:
         self.critic = networks.Network({"q1": critic, "q2": critic}, generators, config.activation)
         self.critic_target = self.critic.copy()
         self.temperature = networks.Network({}, generators, vectors={"log_alpha": [0.0]})
-        self.actor_optimizer, self.critic_optimizer = networks.Adam(self.actor), networks.Adam(self.critic)
-        self.temperature_optimizer = networks.Adam(self.temperature)
+        self.alive = optimizers.all_alive(spec.n_seeds)
+        self.actor_optimizer = optimizers.Adam(self.actor, alive=self.alive)
+        self.critic_optimizer = optimizers.Adam(self.critic, alive=self.alive)
+        self.temperature_optimizer = optimizers.Adam(self.temperature, alive=self.alive)
         self.target_entropy = -n_components if config.target_entropy == "auto" else config.target_entropy
         self.memory = Replay(config.buffer_size, spec.n_seeds, spec.n_envs)
         self.minibatches = Uniforms(random.generators("minibatches"), config.batch_size)
@@ -91,7 +93,6 @@ class Agent:
         self.bounds, self.action_shape = Bounds(spec), spec.action_shape
         self.env_steps = 0
         self.uniforms = n_components
-        self.alive = torch.ones(spec.n_seeds, dtype=torch.bool)
 
     def policy(self, obs: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log standard deviation before squashing: obs (S, B, *obs) -> (S, B, A) each."""
@@ -108,7 +109,7 @@ class Agent:
 
     @torch.no_grad()
     def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:
-        """obs (S, N, *obs), uniform numbers (S, N, A) -> action (S, N, *action) in the task's units."""
+        """obs (S, N, *obs), uniform numbers (S, N, A) -> action (S, N, *action) in the environment's units."""
         if explore is not None and self.env_steps < self.config.learning_starts:
             action = 2 * explore - 1
         else:
@@ -117,37 +118,31 @@ class Agent:
         return self.bounds.from_unit(action.view(*obs.shape[:2], *self.action_shape))
 
     def observe(self, step: Step) -> dict[str, Tensor]:
-        """Remember one step of N worlds; learn when due."""
-        c = self.config
-        self.memory.add(
-            step._replace(action=self.bounds.to_unit(step.action).reshape(*step.reward.shape, -1))
-        )
+        """Store one step of N sub-environments; update when due."""
+        unit_action = self.bounds.to_unit(step.action).reshape(*step.reward.shape, -1)
+        self.memory.add(step._replace(action=unit_action))
         self.env_steps += self.n_envs
         metrics: dict[str, Tensor] = {}
-        if self.env_steps // self.n_envs % c.train_freq == 0 and self.env_steps > c.learning_starts:
-            burst = c.gradient_steps if c.gradient_steps >= 0 else c.train_freq * self.n_envs
-            for k in range(burst):
-                batch = self.memory.sample(self.minibatches.next())
-                normal = gaussian.normal(self.noise.next())
-                metrics = self.update(batch, normal, k % c.target_update_interval == 0)
+        for k in range(schedules.updates_due(self.config, self.env_steps, self.n_envs)):
+            batch = self.memory.sample(self.minibatches.next())
+            normal = gaussian.normal(self.noise.next())
+            metrics = self.update(batch, normal, k % self.config.target_update_interval == 0)
         return metrics
 
     def update(self, batch: Step, normal: Tensor, target_update: bool = True) -> dict[str, Tensor]:
         """One gradient step of temperature, critics and actor on a minibatch (S, B, ...), with normal numbers
         (S, 2, B, A) for the actions at s and at s'; then, if asked, one of the targets."""
         c = self.config
-        remaining = 1 - self.env_steps / self.budget
-        rate = networks.linear_schedule(c.learning_rate, c.learning_rate_schedule, remaining)
+        rate = schedules.learning_rate(c, self.env_steps, self.budget)
         action, log_prob = self.sample(batch.obs, normal[:, 0])
         alpha, alpha_loss = self.update_temperature(log_prob, rate)
         critic_loss, q = self.update_critics(batch, alpha, normal[:, 1], rate)
         q_pi = torch.minimum(*self.values(self.critic, batch.obs, action, constant=True))
         actor_loss = (alpha * log_prob - q_pi).mean(1)
-        self.alive &= actor_loss.isfinite()
-        self.actor.backward(actor_loss)
-        self.actor_optimizer.step(rate, self.alive)
+        self.actor_optimizer.backward(actor_loss)
+        self.actor_optimizer.step(rate)
         if target_update:
-            networks.polyak(self.critic_target, self.critic, c.tau, self.alive)
+            optimizers.polyak(self.critic_target, self.critic, c.tau, self.alive)
         return {
             "critic_loss": critic_loss,
             "actor_loss": actor_loss.detach(),
@@ -164,9 +159,8 @@ class Agent:
         log_alpha = self.temperature.vectors["log_alpha"][:, 0]
         alpha = log_alpha.detach().exp()
         loss = temperature_loss(log_alpha, log_prob, self.target_entropy)
-        self.alive &= loss.isfinite()
-        self.temperature.backward(loss)
-        self.temperature_optimizer.step(rate, self.alive)
+        self.temperature_optimizer.backward(loss)
+        self.temperature_optimizer.step(rate)
         return alpha, {"ent_coef_loss": loss.detach()}
 
     def update_critics(
@@ -180,9 +174,8 @@ class Agent:
             y = targets.one_step(batch.reward, batch.discount, soft_value, self.config.gamma)
         q1, q2 = self.values(self.critic, batch.obs, batch.action)
         loss = 0.5 * (targets.squared_error(q1, y) + targets.squared_error(q2, y))
-        self.alive &= loss.isfinite()
-        self.critic.backward(loss)
-        self.critic_optimizer.step(rate, self.alive)
+        self.critic_optimizer.backward(loss)
+        self.critic_optimizer.step(rate)
         return loss.detach(), q1.detach().mean(1)
 
     def values(
@@ -192,10 +185,6 @@ class Agent:
         critic_input = torch.cat([obs, action], -1)
         return critic("q1", critic_input, constant), critic("q2", critic_input, constant)
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """The parameters of the actors of all seeds."""
-        return {"theta": self.actor.theta.detach()}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take over saved parameters."""
-        self.actor.theta.detach().copy_(state["theta"])
+    def saved(self) -> dict[str, networks.Network]:
+        """The networks that a saved policy consists of."""
+        return {"theta": self.actor}

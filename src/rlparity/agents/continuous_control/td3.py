@@ -14,19 +14,19 @@ import torch
 from torch import Tensor
 
 from rlparity.buffers.replay import Replay
-from rlparity.environments.action_scaling import Bounds
 from rlparity.environments.base import EnvSpec
-from rlparity.nn import networks
+from rlparity.nn import networks, optimizers
+from rlparity.nn.action_scaling import Bounds
 from rlparity.nn.distributions import gaussian
-from rlparity.objectives import targets
-from rlparity.records import Step
+from rlparity.objectives import schedules, targets
 from rlparity.seeding import Streams, Uniforms
+from rlparity.transitions import Step
 
 DEPARTURES = ["exploration noise on top of the random actions of the start, too"]
 
 
 @dataclass(frozen=True)
-class Config:
+class TD3Config:
     """Names and defaults are Stable-Baselines3's."""
 
     learning_rate: float = 1e-3
@@ -36,7 +36,7 @@ class Config:
     batch_size: int = 256  # transitions
     tau: float = 0.005  # share of the online parameters in each target update
     gamma: float = 0.99  # discount
-    train_freq: int = 1  # steps of all worlds between bursts of updates
+    train_freq: int = 1  # steps of all sub-environments between bursts of updates
     gradient_steps: int = 1  # updates per burst; -1: as many as environment steps since the last
     noise_std: float = 0.0  # of the Gaussian exploration noise, actions being in [-1, 1]
     policy_delay: int = 2  # d, critic updates per update of actor and targets
@@ -53,14 +53,14 @@ def smoothed(action: Tensor, noise: Tensor, clip: float) -> Tensor:
     return (action + noise.clamp(-clip, clip)).clamp(-1, 1)
 
 
-class Agent:
+class TD3:
     """A deterministic policy that climbs the gradient of the first of two critics, of which the lower one
     gives the targets.
 
-    Inside, actions are in [-1, 1]: what the actor gives, the critics see and the memory holds.
+    Inside, actions are in [-1, 1]: those of the actor, of the critics and in the memory.
     """
 
-    def __init__(self, spec: EnvSpec, config: Config, random: Streams, budget: int):
+    def __init__(self, spec: EnvSpec, config: TD3Config, random: Streams, budget: int):
         (inputs,), n_components = spec.obs_shape, math.prod(spec.action_shape)
         generators = random.torch_generators("network")
         actor = networks.mlp([inputs, *config.net_arch, n_components])
@@ -68,7 +68,9 @@ class Agent:
         self.actor = networks.Network({"actor": actor}, generators, config.activation)
         self.critic = networks.Network({"q1": critic, "q2": critic}, generators, config.activation)
         self.actor_target, self.critic_target = self.actor.copy(), self.critic.copy()
-        self.actor_optimizer, self.critic_optimizer = networks.Adam(self.actor), networks.Adam(self.critic)
+        self.alive = optimizers.all_alive(spec.n_seeds)
+        self.actor_optimizer = optimizers.Adam(self.actor, alive=self.alive)
+        self.critic_optimizer = optimizers.Adam(self.critic, alive=self.alive)
         self.memory = Replay(config.buffer_size, spec.n_seeds, spec.n_envs)
         self.minibatches = Uniforms(random.generators("minibatches"), config.batch_size)
         self.smoothing = Uniforms(random.generators("smoothing"), config.batch_size, n_components)
@@ -76,7 +78,6 @@ class Agent:
         self.bounds, self.action_shape = Bounds(spec), spec.action_shape
         self.env_steps = self.updates = 0
         self.uniforms = 2 * n_components  # a random action, and noise
-        self.alive = torch.ones(spec.n_seeds, dtype=torch.bool)
         self.actor_loss = torch.full((spec.n_seeds,), torch.nan)  # of the last update that had one
 
     def policy(self, actor: networks.Network, obs: Tensor) -> Tensor:
@@ -85,7 +86,7 @@ class Agent:
 
     @torch.no_grad()
     def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:
-        """obs (S, N, *obs), uniform numbers (S, N, 2 A) -> action (S, N, *action) in the task's units."""
+        """obs (S, N, *obs), uniform numbers (S, N, 2 A) -> action (S, N, *action) in the environment's units."""
         if explore is None:
             action = self.policy(self.actor, obs)
         else:
@@ -96,18 +97,14 @@ class Agent:
         return self.bounds.from_unit(action.view(*obs.shape[:2], *self.action_shape))
 
     def observe(self, step: Step) -> dict[str, Tensor]:
-        """Remember one step of N worlds; learn when due."""
-        c = self.config
-        self.memory.add(
-            step._replace(action=self.bounds.to_unit(step.action).reshape(*step.reward.shape, -1))
-        )
+        """Store one step of N sub-environments; update when due."""
+        unit_action = self.bounds.to_unit(step.action).reshape(*step.reward.shape, -1)
+        self.memory.add(step._replace(action=unit_action))
         self.env_steps += self.n_envs
         metrics: dict[str, Tensor] = {}
-        if self.env_steps // self.n_envs % c.train_freq == 0 and self.env_steps > c.learning_starts:
-            burst = c.gradient_steps if c.gradient_steps >= 0 else c.train_freq * self.n_envs
-            for _ in range(burst):
-                batch = self.memory.sample(self.minibatches.next())
-                metrics = self.update(batch, gaussian.normal(self.smoothing.next()))
+        for _ in range(schedules.updates_due(self.config, self.env_steps, self.n_envs)):
+            batch = self.memory.sample(self.minibatches.next())
+            metrics = self.update(batch, gaussian.normal(self.smoothing.next()))
         return metrics
 
     def update(self, batch: Step, normal: Tensor) -> dict[str, Tensor]:
@@ -115,15 +112,13 @@ class Agent:
         smoothing; with every d-th, one of the actor and of the targets."""
         c = self.config
         self.updates += 1
-        remaining = 1 - self.env_steps / self.budget
-        rate = networks.linear_schedule(c.learning_rate, c.learning_rate_schedule, remaining)
+        rate = schedules.learning_rate(c, self.env_steps, self.budget)
         y = self.target(batch, normal)
         critic_input = torch.cat([batch.obs, batch.action], -1)
         q1, q2 = (self.critic(name, critic_input) for name in ("q1", "q2"))
         critic_loss = targets.squared_error(q1, y) + targets.squared_error(q2, y)
-        self.alive &= critic_loss.isfinite()
-        self.critic.backward(critic_loss)
-        self.critic_optimizer.step(rate, self.alive)
+        self.critic_optimizer.backward(critic_loss)
+        self.critic_optimizer.step(rate)
         if self.updates % c.policy_delay == 0:
             self.update_actor(batch.obs, rate)
         losses = {"critic_loss": critic_loss.detach(), "actor_loss": self.actor_loss}
@@ -143,17 +138,12 @@ class Agent:
         """Ascend Q_1(s, pi(s)), obs (S, B, *obs); then let all targets follow."""
         action = self.policy(self.actor, obs)
         loss = -self.critic("q1", torch.cat([obs, action], -1), constant=True).mean(1)
-        self.alive &= loss.isfinite()
-        self.actor.backward(loss)
-        self.actor_optimizer.step(rate, self.alive)
-        networks.polyak(self.critic_target, self.critic, self.config.tau, self.alive)
-        networks.polyak(self.actor_target, self.actor, self.config.tau, self.alive)
+        self.actor_optimizer.backward(loss)
+        self.actor_optimizer.step(rate)
+        optimizers.polyak(self.critic_target, self.critic, self.config.tau, self.alive)
+        optimizers.polyak(self.actor_target, self.actor, self.config.tau, self.alive)
         self.actor_loss = loss.detach()
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """The parameters of the actors of all seeds."""
-        return {"theta": self.actor.theta.detach()}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take over saved parameters."""
-        self.actor.theta.detach().copy_(state["theta"])
+    def saved(self) -> dict[str, networks.Network]:
+        """The networks that a saved policy consists of."""
+        return {"theta": self.actor}

@@ -1,7 +1,7 @@
 """Advantage Actor-Critic: the synchronous form of A3C. Mnih et al. 2016, arXiv:1602.01783, Algorithm S3.
 
 Departures from the paper (all as in Stable-Baselines3):
-- one learner steps all worlds together instead of asynchronous workers;
+- one learner steps all sub-environments together instead of asynchronous workers;
 - separate networks for actor and critic instead of shared features, except for images;
 - RMSprop's statistics belong to the one learner, with epsilon outside the root unless `rms_prop_tf`;
 - the episode's time limit bootstraps from V of the observation it cut off.
@@ -17,15 +17,15 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from rlparity.buffers.replay import Rollout
+from rlparity.buffers.rollout import Rollout
 from rlparity.environments.base import EnvSpec
-from rlparity.nn import networks, policies
-from rlparity.objectives import targets
-from rlparity.records import Step
+from rlparity.nn import networks, optimizers, policies
+from rlparity.objectives import schedules, targets
 from rlparity.seeding import Streams
+from rlparity.transitions import Step
 
 DEPARTURES = [
-    "synchronous: one learner steps all worlds together",
+    "synchronous: one learner steps all sub-environments together",
     "separate networks for actor and critic, except for images",
     "RMSprop with epsilon outside the root, unless rms_prop_tf",
     "a time limit bootstraps from V of the observation it cut off",
@@ -33,12 +33,12 @@ DEPARTURES = [
 
 
 @dataclass(frozen=True)
-class Config:
+class A2CConfig:
     """Names and defaults are Stable-Baselines3's."""
 
     learning_rate: float = 7e-4
     learning_rate_schedule: Literal["constant", "linear"] = "constant"  # linear: to zero at the end
-    n_steps: int = 5  # t_max, environment steps per world and update
+    n_steps: int = 5  # t_max, environment steps per sub-environment and update
     gamma: float = 0.99  # discount
     gae_lambda: float = 1.0  # 1: the paper's n-step return
     ent_coef: float = 0.0  # beta, per nat
@@ -50,7 +50,7 @@ class Config:
     rms_prop_tf: bool = False  # epsilon inside the root and a start at one, as in TensorFlow (Nature's too)
     net_arch: tuple[int, ...] = (64, 64)  # hidden units; images: the shared network of Nature 2015
     activation: Literal["tanh", "relu"] = "tanh"
-    log_std_init: float = 0.0  # continuous actions, in the task's units
+    log_std_init: float = 0.0  # continuous actions, in the environment's units
     ortho_init: bool = True  # else PyTorch's own start
     precision: Literal["float32", "bfloat16"] = "float32"  # of learning from images
 
@@ -71,10 +71,10 @@ def policy_objective(log_prob: Tensor, advantage: Tensor) -> Tensor:
     return (log_prob * advantage).mean(1)
 
 
-class Agent:
-    """Updates once after every n_steps in N worlds."""
+class A2C:
+    """Updates once after every n_steps in N sub-environments."""
 
-    def __init__(self, spec: EnvSpec, config: Config, random: Streams, budget: int):
+    def __init__(self, spec: EnvSpec, config: A2CConfig, random: Streams, budget: int):
         self.policy = policies.build(spec, config.log_std_init)
         gains = (0.01, 1.0) if config.ortho_init else (None, None)
         trunk, sizes = networks.inputs(spec.obs_shape, config.net_arch, gains[1])
@@ -87,15 +87,17 @@ class Agent:
         self.network = networks.Network(
             stacks, generators, config.activation, self.policy.vectors, config.precision
         )
-        self.optimizer: networks.RMSprop | networks.Adam
+        self.alive = optimizers.all_alive(spec.n_seeds)
+        self.optimizer: optimizers.RMSprop | optimizers.Adam
         if config.use_rms_prop:
-            self.optimizer = networks.RMSprop(self.network, eps=config.rms_prop_eps, tf=config.rms_prop_tf)
+            self.optimizer = optimizers.RMSprop(
+                self.network, eps=config.rms_prop_eps, tf=config.rms_prop_tf, alive=self.alive
+            )
         else:
-            self.optimizer = networks.Adam(self.network, eps=1e-5)
+            self.optimizer = optimizers.Adam(self.network, eps=1e-5, alive=self.alive)
         self.memory = Rollout(config.n_steps)
         self.config, self.budget, self.env_steps = config, budget, 0
         self.uniforms = self.policy.uniforms
-        self.alive = torch.ones(spec.n_seeds, dtype=torch.bool)
 
     @torch.no_grad()
     def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:
@@ -110,7 +112,7 @@ class Agent:
         return self.network("critic", self.network.features(obs))
 
     def observe(self, step: Step) -> dict[str, Tensor]:
-        """Remember one step of N worlds; learn when the rollout is full."""
+        """Store one step of N sub-environments; update when the rollout is full."""
         self.env_steps += step.reward.shape[1]
         return self.update(self.prepare(self.memory.pop())) if self.memory.add(step) else {}
 
@@ -131,12 +133,10 @@ class Agent:
         """One gradient step on the whole batch."""
         c = self.config
         loss, metrics = self.loss(batch)
-        self.alive &= loss.isfinite()
-        self.network.backward(loss)
+        self.optimizer.backward(loss)
         metrics["grad_norm"] = self.network.clip_grad(c.max_grad_norm)
-        remaining = 1 - self.env_steps / self.budget
-        rate = networks.linear_schedule(c.learning_rate, c.learning_rate_schedule, remaining)
-        self.optimizer.step(rate, self.alive)
+        rate = schedules.learning_rate(c, self.env_steps, self.budget)
+        self.optimizer.step(rate)
         return metrics
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -157,10 +157,6 @@ class Agent:
         terms = {"policy_loss": policy_loss, "value_loss": value_loss, "entropy": entropy}
         return loss, {name: term.detach() for name, term in terms.items()}
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """The parameters of all seeds."""
-        return {"theta": self.network.theta.detach()}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take over saved parameters."""
-        self.network.theta.detach().copy_(state["theta"])
+    def saved(self) -> dict[str, networks.Network]:
+        """The networks that a saved policy consists of."""
+        return {"theta": self.network}

@@ -5,7 +5,7 @@ theta follows sum_i sum_t A_t grad log pi(a_t|s_t), phi descends sum_i sum_t gra
 
 Departures from the algorithm as taught:
 - Adam instead of plain gradient steps, and means in place of sums over steps in the critic's loss;
-- a game cut by a time limit counts as it stands: advantages are not bootstrapped.
+- an episode cut by a time limit counts as it stands: advantages are not bootstrapped.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from rlparity.buffers.replay import Trajectories, Trajectory
+from rlparity.buffers.trajectories import Trajectories, Trajectory, ready
 from rlparity.environments.base import EnvSpec
-from rlparity.nn import networks
+from rlparity.nn import networks, optimizers
 from rlparity.nn.distributions import categorical
 from rlparity.objectives import targets
-from rlparity.records import Step
 from rlparity.seeding import Streams
+from rlparity.transitions import Step
 
 DEPARTURES = [
     "Adam instead of plain gradient steps",
     "the critic's loss is a mean over steps",
-    "a game cut by a time limit is not bootstrapped",
+    "an episode cut by a time limit is not bootstrapped",
 ]
 
 
 @dataclass(frozen=True)
-class Config:
+class ActorCriticConfig:
     """No reference exists; the values are our own."""
 
     learning_rate: float = 5e-3  # alpha, the actor's
@@ -43,28 +43,29 @@ class Config:
     activation: Literal["tanh", "relu"] = "tanh"
 
 
-def advantages(games: list[Trajectory], value: Tensor, gamma: float) -> Tensor:
-    """A_t of whole games laid end to end: value (1, B) -> (1, B)."""
-    to_go = torch.cat([targets.rewards_to_go(game.reward, gamma) for game in games])[None]
+def advantages(episodes: list[Trajectory], value: Tensor, gamma: float) -> Tensor:
+    """A_t of whole episodes laid end to end: value (1, B) -> (1, B)."""
+    to_go = torch.cat([targets.rewards_to_go(episode.reward, gamma) for episode in episodes])[None]
     assert to_go.shape == value.shape
     return to_go - value
 
 
-class Agent:
-    """Plays whole games; each seed learns when it has m of them."""
+class ActorCritic:
+    """Acts for whole episodes; each seed learns when it has m of them."""
 
-    def __init__(self, spec: EnvSpec, config: Config, random: Streams, budget: int):
+    def __init__(self, spec: EnvSpec, config: ActorCriticConfig, random: Streams, budget: int):
         assert spec.n_actions is not None
         hidden = [*spec.obs_shape, *config.net_arch]
         generators = random.torch_generators("network")
         actor, critic = networks.mlp([*hidden, spec.n_actions], 0.01), networks.mlp([*hidden, 1], 1.0)
         self.actor = networks.Network({"actor": actor}, generators, config.activation)
         self.critic = networks.Network({"critic": critic}, generators, config.activation)
-        self.actor_optimizer, self.critic_optimizer = networks.Adam(self.actor), networks.Adam(self.critic)
+        self.alive = optimizers.all_alive(spec.n_seeds)
+        self.actor_optimizer = optimizers.Adam(self.actor, alive=self.alive)
+        self.critic_optimizer = optimizers.Adam(self.critic, alive=self.alive)
         self.memory = Trajectories(spec.n_seeds, spec.n_envs)
         self.config = config
         self.uniforms = 1
-        self.alive = torch.ones(spec.n_seeds, dtype=torch.bool)
         self._metrics = torch.full((3, spec.n_seeds), torch.nan)
 
     @torch.no_grad()
@@ -74,38 +75,31 @@ class Agent:
         return logits.argmax(-1) if explore is None else categorical.sample(logits, explore[..., 0])
 
     def observe(self, step: Step) -> dict[str, Tensor]:
-        """Remember one step of N worlds; a seed with m finished games learns from them, alone."""
+        """Store one step of N sub-environments; a seed with m finished episodes learns from them, alone."""
         self.memory.add(step)
-        due = [s for s, games in enumerate(self.memory.finished) if len(games) >= self.config.n_episodes]
+        due = ready(self.memory, self.config.n_episodes)
         for s in due:
             self.update(s, self.memory.pop(s))
         names = ("policy_loss", "value_loss", "entropy")
         return dict(zip(names, self._metrics.clone(), strict=True)) if due else {}
 
-    def update(self, s: int, games: list[Trajectory]) -> None:
-        """One step of seed s's actor and one of its critic, both on the same games."""
+    def update(self, s: int, episodes: list[Trajectory]) -> None:
+        """One step of seed s's actor and one of its critic, both on the same episodes."""
         c, actor, critic = self.config, self.actor.row(s), self.critic.row(s)
-        obs = torch.cat([game.obs for game in games])[None]
-        action = torch.cat([game.action for game in games])[None]
+        obs = torch.cat([episode.obs for episode in episodes])[None]
+        action = torch.cat([episode.action for episode in episodes])[None]
         log_prob, entropy = categorical.log_prob_and_entropy(actor("actor", obs), action)
-        advantage = advantages(games, critic("critic", obs), c.gamma)
-        policy_loss = -(log_prob * advantage.detach()).sum(1) / len(games)
+        advantage = advantages(episodes, critic("critic", obs), c.gamma)
+        policy_loss = -(log_prob * advantage.detach()).sum(1) / len(episodes)
         value_loss = advantage.square().mean(1)
-        self.alive[s] &= (policy_loss + value_loss).isfinite().item()
-        actor.backward(policy_loss)
-        critic.backward(value_loss)
-        self.actor.grad[s], self.critic.grad[s] = actor.grad[0], critic.grad[0]
-        due = self.alive & (torch.arange(len(self.alive)) == s)
+        self.actor_optimizer.backward_row(s, actor, policy_loss)
+        self.critic_optimizer.backward_row(s, critic, value_loss)
+        due = torch.arange(len(self.alive)) == s
         self.actor_optimizer.step(c.learning_rate, due)
         self.critic_optimizer.step(c.vf_learning_rate, due)
         terms = (policy_loss.detach()[0], value_loss.detach()[0], entropy.detach().mean())
         self._metrics[:, s] = torch.stack(terms)
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """The parameters of all seeds."""
-        return {"actor": self.actor.theta.detach(), "critic": self.critic.theta.detach()}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take over saved parameters."""
-        self.actor.theta.detach().copy_(state["actor"])
-        self.critic.theta.detach().copy_(state["critic"])
+    def saved(self) -> dict[str, networks.Network]:
+        """The networks that a saved policy consists of."""
+        return {"actor": self.actor, "critic": self.critic}

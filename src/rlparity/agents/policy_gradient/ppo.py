@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rlparity.buffers.replay import Rollout
+from rlparity.buffers.rollout import Rollout
 from rlparity.environments.base import EnvSpec
-from rlparity.nn import networks, policies
-from rlparity.objectives import targets
-from rlparity.records import Step
+from rlparity.nn import networks, optimizers, policies
+from rlparity.objectives import schedules, targets
 from rlparity.seeding import Streams
+from rlparity.transitions import Step
 
 DEPARTURES = [
     "separate networks for actor and critic, except for images",
@@ -32,12 +32,12 @@ DEPARTURES = [
 
 
 @dataclass(frozen=True)
-class Config:
+class PPOConfig:
     """Names and defaults are Stable-Baselines3's."""
 
     learning_rate: float = 3e-4
     learning_rate_schedule: Literal["constant", "linear"] = "constant"  # linear: to zero at the end
-    n_steps: int = 2048  # T, environment steps per world and update
+    n_steps: int = 2048  # T, environment steps per sub-environment and update
     batch_size: int = 64  # M, transitions per minibatch
     n_epochs: int = 10  # K
     gamma: float = 0.99  # discount
@@ -52,7 +52,7 @@ class Config:
     target_kl: float | None = None  # nats; an update stops above 1.5 times this
     net_arch: tuple[int, ...] = (64, 64)  # hidden units; images: the shared network of Nature 2015
     activation: Literal["tanh", "relu"] = "tanh"
-    log_std_init: float = 0.0  # continuous actions, in the task's units
+    log_std_init: float = 0.0  # continuous actions, in the environment's units
     ortho_init: bool = True  # else PyTorch's own start
     precision: Literal["float32", "bfloat16"] = "float32"  # of learning from images
 
@@ -92,10 +92,10 @@ def approximate_kl(log_ratio: Tensor) -> Tensor:
     return ((log_ratio.exp() - 1) - log_ratio).mean(1)
 
 
-class Agent:
-    """Alternates between collecting T steps in N worlds and K epochs of minibatch updates."""
+class PPO:
+    """Alternates between collecting T steps in N sub-environments and K epochs of minibatch updates."""
 
-    def __init__(self, spec: EnvSpec, config: Config, random: Streams, budget: int):
+    def __init__(self, spec: EnvSpec, config: PPOConfig, random: Streams, budget: int):
         self.policy = policies.build(spec, config.log_std_init)
         gains = (0.01, 1.0) if config.ortho_init else (None, None)
         trunk, sizes = networks.inputs(spec.obs_shape, config.net_arch, gains[1])
@@ -108,12 +108,12 @@ class Agent:
         self.network = networks.Network(
             stacks, generators, config.activation, self.policy.vectors, config.precision
         )
-        self.optimizer = networks.Adam(self.network, eps=1e-5)
+        self.alive = optimizers.all_alive(spec.n_seeds)
+        self.optimizer = optimizers.Adam(self.network, eps=1e-5, alive=self.alive)
         self.memory = Rollout(config.n_steps)
         self.config, self.budget, self.env_steps = config, budget, 0
         self.shuffles = random.generators("minibatches")
         self.uniforms = self.policy.uniforms
-        self.alive = torch.ones(spec.n_seeds, dtype=torch.bool)
 
     @torch.no_grad()
     def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:
@@ -128,7 +128,7 @@ class Agent:
         return self.network("critic", self.network.features(obs))
 
     def observe(self, step: Step) -> dict[str, Tensor]:
-        """Remember one step of N worlds; learn when the rollout is full."""
+        """Store one step of N sub-environments; update when the rollout is full."""
         self.env_steps += step.reward.shape[1]
         if not self.memory.add(step):
             return {}
@@ -157,11 +157,10 @@ class Agent:
     def update(self, batch: Batch, shuffles: Tensor) -> dict[str, Tensor]:
         """K epochs over the batch in the order of `shuffles` (K, S, B)."""
         c = self.config
-        remaining = 1 - self.env_steps / self.budget
-        rate = networks.linear_schedule(c.learning_rate, c.learning_rate_schedule, remaining)
-        epsilon = networks.linear_schedule(c.clip_range, c.clip_range_schedule, remaining)
+        rate = schedules.learning_rate(c, self.env_steps, self.budget)
+        epsilon = schedules.scheduled(c.clip_range, c.clip_range_schedule, 1 - self.env_steps / self.budget)
         size = batch.advantage.shape[1]
-        due = self.alive.clone()
+        due = torch.ones_like(self.alive)  # false once a seed's KL is too large
         metrics: dict[str, Tensor] = {}
         for order in shuffles:
             for start in range(0, size, c.batch_size):
@@ -169,11 +168,9 @@ class Agent:
                     batch if c.batch_size >= size else batch.at(order[:, start : start + c.batch_size])
                 )
                 loss, metrics = self.loss(minibatch, epsilon)
-                self.alive &= loss.isfinite()
-                due &= self.alive
                 if c.target_kl is not None:
                     due &= metrics["approx_kl"] <= 1.5 * c.target_kl
-                self.network.backward(loss)
+                self.optimizer.backward(loss)
                 metrics["grad_norm"] = self.network.clip_grad(c.max_grad_norm)
                 self.optimizer.step(rate, due)
         metrics["explained_variance"] = targets.explained_variance(batch.value, batch.returns)
@@ -204,10 +201,6 @@ class Agent:
             }
         return loss, metrics
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """The parameters of all seeds."""
-        return {"theta": self.network.theta.detach()}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take over saved parameters."""
-        self.network.theta.detach().copy_(state["theta"])
+    def saved(self) -> dict[str, networks.Network]:
+        """The networks that a saved policy consists of."""
+        return {"theta": self.network}

@@ -27,12 +27,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rlparity.buffers.replay import Rollout
+from rlparity.buffers.rollout import Rollout
 from rlparity.environments.base import EnvSpec
-from rlparity.nn import networks, policies
-from rlparity.objectives import targets
-from rlparity.records import Step
+from rlparity.nn import fisher, networks, optimizers, policies
+from rlparity.objectives import schedules, targets
 from rlparity.seeding import Streams
+from rlparity.transitions import Step
 
 DEPARTURES = [
     "separate networks for actor and critic",
@@ -47,12 +47,12 @@ DEPARTURES = [
 
 
 @dataclass(frozen=True)
-class Config:
+class TRPOConfig:
     """Names and defaults are Stable-Baselines3's."""
 
     learning_rate: float = 1e-3  # of the critic
     learning_rate_schedule: Literal["constant", "linear"] = "constant"  # linear: to zero at the end
-    n_steps: int = 2048  # environment steps per world and update
+    n_steps: int = 2048  # environment steps per sub-environment and update
     batch_size: int = 128  # transitions per minibatch of the critic
     gamma: float = 0.99  # discount
     gae_lambda: float = 0.95  # lambda
@@ -68,7 +68,7 @@ class Config:
     sub_sampling_factor: int = 1  # the policy's step uses every k-th transition
     net_arch: tuple[int, ...] = (64, 64)  # hidden units
     activation: Literal["tanh", "relu"] = "tanh"
-    log_std_init: float = 0.0  # continuous actions, in the task's units
+    log_std_init: float = 0.0  # continuous actions, in the environment's units
     ortho_init: bool = True  # else PyTorch's own start
 
 
@@ -126,10 +126,10 @@ def conjugate_gradient(
     return x
 
 
-class Agent:
-    """After every T steps in N worlds: one natural gradient step of the policy, then the critic's epochs."""
+class TRPO:
+    """After every T steps in N sub-environments: one natural gradient step of the policy, then the critic's epochs."""
 
-    def __init__(self, spec: EnvSpec, config: Config, random: Streams, budget: int):
+    def __init__(self, spec: EnvSpec, config: TRPOConfig, random: Streams, budget: int):
         self.policy = policies.build(spec, config.log_std_init)
         self.components = math.prod(spec.action_shape) if config.kl_components == "mean" else 1
         (inputs,) = spec.obs_shape
@@ -140,12 +140,12 @@ class Agent:
         generators = random.torch_generators("network")
         self.actor = networks.Network(actor, generators, config.activation, self.policy.vectors)
         self.critic = networks.Network(critic, generators, config.activation)
-        self.optimizer = networks.Adam(self.critic, eps=1e-5)
+        self.alive = optimizers.all_alive(spec.n_seeds)
+        self.optimizer = optimizers.Adam(self.critic, eps=1e-5, alive=self.alive)
         self.memory = Rollout(config.n_steps)
         self.config, self.budget, self.env_steps = config, budget, 0
         self.shuffles = random.generators("minibatches")
         self.uniforms = self.policy.uniforms
-        self.alive = torch.ones(spec.n_seeds, dtype=torch.bool)
 
     @torch.no_grad()
     def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:
@@ -155,7 +155,7 @@ class Agent:
         return self.policy.sample(self.actor, obs, explore)
 
     def observe(self, step: Step) -> dict[str, Tensor]:
-        """Remember one step of N worlds; learn when the rollout is full."""
+        """Store one step of N sub-environments; update when the rollout is full."""
         self.env_steps += step.reward.shape[1]
         if not self.memory.add(step):
             return {}
@@ -200,10 +200,10 @@ class Agent:
         objective = surrogate(log_prob, batch.log_prob, batch.advantage)
         self.alive &= objective.isfinite()
         self.actor.backward(objective)
-        fisher = self.policy.fisher(self.actor, batch.obs)
+        product = fisher.fisher(self.policy, self.actor, batch.obs)
 
         def damped(v: Tensor) -> Tensor:
-            return fisher(v) / self.components + c.cg_damping * v
+            return product(v) / self.components + c.cg_damping * v
 
         s = conjugate_gradient(damped, self.actor.grad, c.cg_max_steps, self.alive)
         step = (2 * c.target_kl / dot(s, damped(s))).sqrt() * s
@@ -222,7 +222,7 @@ class Agent:
             trial.theta.detach().copy_(theta + shrunk * step)
             log_prob = self.policy.log_prob(trial, batch.obs, batch.action)
             new = surrogate(log_prob, batch.log_prob, batch.advantage)
-            new_kl = self.policy.divergence(trial, self.actor, batch.obs).mean(1) / self.components
+            new_kl = fisher.divergence(self.policy, trial, self.actor, batch.obs).mean(1) / self.components
             here = searching & (new_kl < c.target_kl) & (new > objective) if c.line_search else searching
             best = torch.where(here[:, None], trial.theta, best)
             objective, kl = torch.where(here, new, objective), torch.where(here, new_kl, kl)
@@ -237,8 +237,7 @@ class Agent:
     def fit(self, batch: Batch, shuffles: Tensor) -> Tensor:
         """Epochs of the critic in the order of `shuffles` (K, S, B); its mean squared error, (S,)."""
         c = self.config
-        remaining = 1 - self.env_steps / self.budget
-        rate = networks.linear_schedule(c.learning_rate, c.learning_rate_schedule, remaining)
+        rate = schedules.learning_rate(c, self.env_steps, self.budget)
         seed = torch.arange(shuffles.shape[1])[:, None]
         losses = []
         for order in shuffles:
@@ -248,17 +247,11 @@ class Agent:
                 value = self.critic("critic", obs[:, rows])
                 assert value.shape == returns[:, rows].shape
                 loss = (returns[:, rows] - value).square().mean(1)
-                self.alive &= loss.isfinite()
-                self.critic.backward(loss)
-                self.optimizer.step(rate, self.alive)
+                self.optimizer.backward(loss)
+                self.optimizer.step(rate)
                 losses.append(loss.detach())
         return torch.stack(losses).mean(0)
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """The parameters of all seeds."""
-        return {"actor": self.actor.theta.detach(), "critic": self.critic.theta.detach()}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take over saved parameters."""
-        self.actor.theta.detach().copy_(state["actor"])
-        self.critic.theta.detach().copy_(state["critic"])
+    def saved(self) -> dict[str, networks.Network]:
+        """The networks that a saved policy consists of."""
+        return {"actor": self.actor, "critic": self.critic}

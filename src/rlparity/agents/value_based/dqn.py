@@ -21,14 +21,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rlparity.buffers.frame_replay import FrameReplay
-from rlparity.buffers.prioritized import Priorities
-from rlparity.buffers.replay import Replay
+from rlparity.buffers import replay
+from rlparity.buffers.replay import Minibatch
 from rlparity.environments.base import EnvSpec
-from rlparity.nn import networks
-from rlparity.objectives import targets
-from rlparity.records import Step
+from rlparity.nn import networks, optimizers, q_networks
+from rlparity.objectives import schedules, targets
 from rlparity.seeding import Streams, Uniforms
+from rlparity.transitions import Step
 
 DEPARTURES = [
     "Adam instead of RMSProp",
@@ -39,7 +38,7 @@ DEPARTURES = [
 
 
 @dataclass(frozen=True)
-class Config:
+class DQNConfig:
     """Names and defaults are Stable-Baselines3's."""
 
     learning_rate: float = 1e-4
@@ -48,7 +47,7 @@ class Config:
     learning_starts: int = 100  # environment steps; random actions until then
     batch_size: int = 32  # transitions
     gamma: float = 0.99  # discount
-    train_freq: int = 4  # steps of all worlds between bursts of updates
+    train_freq: int = 4  # steps of all sub-environments between bursts of updates
     gradient_steps: int = 1  # updates per burst; -1: as many as environment steps since the last
     target_update_interval: int = 10_000  # C, environment steps
     exploration_fraction: float = 0.1  # of the budget, over which epsilon falls
@@ -80,115 +79,62 @@ def td_loss(
     return (weight * distance(q, y, reduction="none")).mean(1), q
 
 
-def dueling(value: Tensor, advantage: Tensor) -> Tensor:
-    """Q(s, a) = V(s) + A(s, a) - mean A(s, .), eq. 9 of Wang et al.: (S, B), (S, B, A) -> (S, B, A)."""
-    return value[..., None] + advantage - advantage.mean(-1, keepdim=True)
+class DQN:
+    """Acts epsilon-greedily, stores every transition, learns from random minibatches."""
 
-
-class Agent:
-    """Acts epsilon-greedily, remembers everything, learns from random minibatches."""
-
-    def __init__(self, spec: EnvSpec, config: Config, random: Streams, budget: int):
+    def __init__(self, spec: EnvSpec, config: DQNConfig, random: Streams, budget: int):
         assert spec.n_actions is not None
-        trunk, sizes = networks.inputs(
-            spec.obs_shape, config.net_arch, None, config.cnn, shared_units=not config.dueling
-        )
-        heads = {"value": 1, "advantage": spec.n_actions} if config.dueling else {"q": spec.n_actions}
-        stacks = {name: networks.mlp([*sizes, outputs]) for name, outputs in heads.items()}
-        generators = random.torch_generators("network")
-        self.q = networks.Network(
-            {**trunk, **stacks}, generators, config.activation, precision=config.precision
-        )
+        self.q = q_networks.build(spec, config, random.torch_generators("network"))
         self.q_target = self.q.copy() if config.target_network else self.q
-        self.optimizer = networks.Adam(self.q)
-        room = (config.buffer_size, spec.n_seeds, spec.n_envs)
-        self.memory = FrameReplay(*room, mapped=config.memory_mapped) if trunk else Replay(*room)
-        self.priorities: Priorities | None = None
-        if config.prioritized:
-            self.priorities = Priorities(self.memory.capacity, spec.n_seeds, config.priority_exponent)
+        self.alive = optimizers.all_alive(spec.n_seeds)
+        self.optimizer = optimizers.Adam(self.q, alive=self.alive)
+        self.replay = replay.build(spec, config)
         self.minibatches = Uniforms(random.generators("minibatches"), config.batch_size)
         self.config, self.budget, self.n_actions, self.n_envs = config, budget, spec.n_actions, spec.n_envs
         self.env_steps = 0
         self.uniforms = 2  # whether to explore, and with which action
-        self.alive = torch.ones(spec.n_seeds, dtype=torch.bool)
 
     @property
     def epsilon(self) -> float:
-        """Probability of a random action; it falls linearly, then stays."""
-        c = self.config
-        if self.env_steps < c.learning_starts:
-            return 1.0
-        done = min(self.env_steps / (c.exploration_fraction * self.budget), 1.0)
-        return c.exploration_initial_eps + done * (c.exploration_final_eps - c.exploration_initial_eps)
-
-    def q_values(self, network: networks.Network, obs: Tensor) -> Tensor:
-        """Q(s, .) of observations (S, B, *obs) -> (S, B, A)."""
-        features = network.features(obs)
-        if not self.config.dueling:
-            return network("q", features)
-        return dueling(network("value", features), network("advantage", features))
+        """Probability of a random action."""
+        return schedules.exploration(self.config, self.env_steps, self.budget)
 
     @torch.no_grad()
     def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:
         """obs (S, N, *obs), uniform numbers (S, N, 2) -> action (S, N)."""
-        greedy = self.q_values(self.q, obs).argmax(-1)
+        greedy = self.q.values(obs).argmax(-1)
         if explore is None:
             return greedy
         anything = (explore[..., 1] * self.n_actions).long()
         return torch.where(explore[..., 0] < self.epsilon, anything, greedy)
 
     def observe(self, step: Step) -> dict[str, Tensor]:
-        """Remember one step of N worlds; learn when due."""
+        """Store one step of N sub-environments; update when due."""
         c = self.config
-        self.memory.add(step)
+        self.replay.add(step)
         self.env_steps += self.n_envs
-        rounds = self.env_steps // self.n_envs
-        if c.target_network and rounds % max(c.target_update_interval // self.n_envs, 1) == 0:
+        if c.target_network and schedules.copy_due(c, self.env_steps, self.n_envs):
             self.q_target.theta.detach().copy_(self.q.theta.detach())
         metrics: dict[str, Tensor] = {}
-        if rounds % c.train_freq == 0 and self.env_steps > c.learning_starts:
-            burst = c.gradient_steps if c.gradient_steps >= 0 else c.train_freq * self.n_envs
-            for _ in range(burst):
-                metrics = self.learn(self.minibatches.next())
+        filled = (c.n_steps - 1) * self.n_envs
+        for _ in range(schedules.updates_due(c, self.env_steps, self.n_envs, filled)):
+            metrics = self.update(self.replay.draw(self.minibatches.next(), self.env_steps / self.budget))
         return metrics
 
-    def learn(self, uniform: Tensor) -> dict[str, Tensor]:
-        """Draw a minibatch with uniform numbers (S, B), and take a gradient step on it."""
-        c = self.config
-        if self.priorities is None:
-            index = self.memory.index(uniform, c.n_steps)
-            return self.update(self.memory.at(index, c.n_steps, c.gamma))
-        self.priorities.cover(*self.memory.drawable(c.n_steps))
-        index = self.priorities.index(uniform)
-        beta = c.priority_correction + (1 - c.priority_correction) * self.env_steps / self.budget
-        return self.update(
-            self.memory.at(index, c.n_steps, c.gamma), self.priorities.weights(index, beta), index
-        )
-
-    def update(
-        self, batch: Step, weight: Tensor | float = 1.0, index: Tensor | None = None
-    ) -> dict[str, Tensor]:
-        """One gradient step on a minibatch (S, B, ...), whose places `index` (S, B) get new priorities."""
-        c = self.config
+    def update(self, batch: Minibatch) -> dict[str, Tensor]:
+        """One gradient step on a minibatch (S, B, ...)."""
+        c, step = self.config, batch.step
         with torch.no_grad():
-            next_q = self.q_values(self.q_target, batch.next_obs)
-            chooser = self.q_values(self.q, batch.next_obs) if c.double_q else next_q
-            y = targets.td_target(batch.reward, batch.discount, next_q, chooser, c.gamma)
-        loss, q = td_loss(self.q_values(self.q, batch.obs), batch.action, y, c.loss, weight)
-        if self.priorities is not None and index is not None:
-            self.priorities.update(index, y - q)
-        self.alive &= loss.isfinite()
-        self.q.backward(loss)
+            next_q = self.q_target.values(step.next_obs)
+            chooser = self.q.values(step.next_obs) if c.double_q else next_q
+            y = targets.td_target(step.reward, step.discount, next_q, chooser, c.gamma)
+        loss, q = td_loss(self.q.values(step.obs), step.action, y, c.loss, batch.weight)
+        self.replay.update_priorities(batch, y - q)
+        self.optimizer.backward(loss)
         norm = self.q.clip_grad(c.max_grad_norm)
-        remaining = 1 - self.env_steps / self.budget
-        rate = networks.linear_schedule(c.learning_rate, c.learning_rate_schedule, remaining)
-        self.optimizer.step(rate, self.alive)
+        self.optimizer.step(schedules.learning_rate(c, self.env_steps, self.budget))
         return {"loss": loss.detach(), "q_mean": q.detach().mean(1), "grad_norm": norm}
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """The parameters of all seeds."""
-        return {"theta": self.q.theta.detach()}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take over saved parameters."""
-        self.q.theta.detach().copy_(state["theta"])
+    def saved(self) -> dict[str, networks.Network]:
+        """The networks that a saved policy consists of."""
+        return {"theta": self.q}

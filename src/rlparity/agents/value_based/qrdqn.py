@@ -16,18 +16,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rlparity.buffers.frame_replay import FrameReplay
-from rlparity.buffers.replay import Replay
+from rlparity.buffers import replay
+from rlparity.buffers.replay import Minibatch
 from rlparity.environments.base import EnvSpec
-from rlparity.nn import networks
-from rlparity.records import Step
+from rlparity.nn import networks, optimizers
+from rlparity.objectives import schedules
 from rlparity.seeding import Streams, Uniforms
+from rlparity.transitions import Step
 
 DEPARTURES = ["a time limit does not end a task: its transition bootstraps"]
 
 
 @dataclass(frozen=True)
-class Config:
+class QRDQNConfig:
     """Names and defaults are sb3-contrib's, which are the paper's but for `learning_starts`."""
 
     learning_rate: float = 5e-5
@@ -36,7 +37,7 @@ class Config:
     learning_starts: int = 100  # environment steps; random actions until then
     batch_size: int = 32  # transitions; Adam's epsilon is 0.01 / batch_size
     gamma: float = 0.99  # discount
-    train_freq: int = 4  # steps of all worlds between bursts of updates
+    train_freq: int = 4  # steps of all sub-environments between bursts of updates
     gradient_steps: int = 1  # updates per burst; -1: as many as environment steps since the last
     target_update_interval: int = 10_000  # environment steps
     exploration_fraction: float = 0.005  # of the budget, over which epsilon falls
@@ -76,10 +77,10 @@ def quantile_huber_loss(theta: Tensor, y: Tensor) -> Tensor:
     return (weight * F.smooth_l1_loss(theta, y, reduction="none")).sum(2).mean((1, 2))
 
 
-class Agent:
-    """Acts epsilon-greedily on mean returns, remembers everything, learns from random minibatches."""
+class QRDQN:
+    """Acts epsilon-greedily on mean returns, stores every transition, learns from random minibatches."""
 
-    def __init__(self, spec: EnvSpec, config: Config, random: Streams, budget: int):
+    def __init__(self, spec: EnvSpec, config: QRDQNConfig, random: Streams, budget: int):
         assert spec.n_actions is not None
         trunk, sizes = networks.inputs(spec.obs_shape, config.net_arch, None)
         head = networks.mlp([*sizes, config.n_quantiles * spec.n_actions])
@@ -88,23 +89,18 @@ class Agent:
             {**trunk, "quantiles": head}, generators, config.activation, precision=config.precision
         )
         self.target = self.network.copy()
-        self.optimizer = networks.Adam(self.network, eps=0.01 / config.batch_size)
-        room = (config.buffer_size, spec.n_seeds, spec.n_envs)
-        self.memory = FrameReplay(*room, mapped=config.memory_mapped) if trunk else Replay(*room)
+        self.alive = optimizers.all_alive(spec.n_seeds)
+        self.optimizer = optimizers.Adam(self.network, eps=0.01 / config.batch_size, alive=self.alive)
+        self.replay = replay.build(spec, config)
         self.minibatches = Uniforms(random.generators("minibatches"), config.batch_size)
         self.config, self.budget, self.n_actions, self.n_envs = config, budget, spec.n_actions, spec.n_envs
         self.env_steps = 0
         self.uniforms = 2  # whether to explore, and with which action
-        self.alive = torch.ones(spec.n_seeds, dtype=torch.bool)
 
     @property
     def epsilon(self) -> float:
-        """Probability of a random action; it falls linearly, then stays."""
-        c = self.config
-        if self.env_steps < c.learning_starts:
-            return 1.0
-        done = min(self.env_steps / (c.exploration_fraction * self.budget), 1.0)
-        return c.exploration_initial_eps + done * (c.exploration_final_eps - c.exploration_initial_eps)
+        """Probability of a random action."""
+        return schedules.exploration(self.config, self.env_steps, self.budget)
 
     def quantiles(self, network: networks.Network, obs: Tensor) -> Tensor:
         """theta(s, .) of observations (S, B, *obs) -> (S, B, N, A)."""
@@ -121,43 +117,33 @@ class Agent:
         return torch.where(explore[..., 0] < self.epsilon, anything, greedy)
 
     def observe(self, step: Step) -> dict[str, Tensor]:
-        """Remember one step of N worlds; learn when due."""
+        """Store one step of N sub-environments; update when due."""
         c = self.config
-        self.memory.add(step)
+        self.replay.add(step)
         self.env_steps += self.n_envs
-        rounds = self.env_steps // self.n_envs
-        if rounds % max(c.target_update_interval // self.n_envs, 1) == 0:
+        if schedules.copy_due(c, self.env_steps, self.n_envs):
             self.target.theta.detach().copy_(self.network.theta.detach())
         metrics: dict[str, Tensor] = {}
         filled = (c.n_steps - 1) * self.n_envs
-        if rounds % c.train_freq == 0 and self.env_steps > max(c.learning_starts, filled):
-            burst = c.gradient_steps if c.gradient_steps >= 0 else c.train_freq * self.n_envs
-            for _ in range(burst):
-                index = self.memory.index(self.minibatches.next(), c.n_steps)
-                metrics = self.update(self.memory.at(index, c.n_steps, c.gamma))
+        for _ in range(schedules.updates_due(c, self.env_steps, self.n_envs, filled)):
+            metrics = self.update(self.replay.draw(self.minibatches.next(), self.env_steps / self.budget))
         return metrics
 
-    def update(self, batch: Step) -> dict[str, Tensor]:
+    def update(self, batch: Minibatch) -> dict[str, Tensor]:
         """One gradient step on a minibatch (S, B, ...)."""
-        c = self.config
+        c, step = self.config, batch.step
         with torch.no_grad():
-            next_theta = self.quantiles(self.target, batch.next_obs)
-            y = target_quantiles(batch.reward, batch.discount, next_theta, c.gamma)
-        action = batch.action[..., None, None].expand(*y.shape, 1)
-        theta = self.quantiles(self.network, batch.obs).gather(-1, action).squeeze(-1)
+            next_theta = self.quantiles(self.target, step.next_obs)
+            y = target_quantiles(step.reward, step.discount, next_theta, c.gamma)
+        action = step.action[..., None, None].expand(*y.shape, 1)
+        theta = self.quantiles(self.network, step.obs).gather(-1, action).squeeze(-1)
         loss = quantile_huber_loss(theta, y)
-        self.alive &= loss.isfinite()
-        self.network.backward(loss)
+        self.optimizer.backward(loss)
         norm = self.network.clip_grad(c.max_grad_norm)
-        remaining = 1 - self.env_steps / self.budget
-        rate = networks.linear_schedule(c.learning_rate, c.learning_rate_schedule, remaining)
-        self.optimizer.step(rate, self.alive)
+        rate = schedules.learning_rate(c, self.env_steps, self.budget)
+        self.optimizer.step(rate)
         return {"loss": loss.detach(), "q_mean": theta.detach().mean((1, 2)), "grad_norm": norm}
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """The parameters of all seeds."""
-        return {"theta": self.network.theta.detach()}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take over saved parameters."""
-        self.network.theta.detach().copy_(state["theta"])
+    def saved(self) -> dict[str, networks.Network]:
+        """The networks that a saved policy consists of."""
+        return {"theta": self.network}

@@ -1,0 +1,49 @@
+"""What agents declare, and the mutations they are tried with."""
+
+from __future__ import annotations
+
+import importlib
+from collections import Counter
+from itertools import groupby
+
+from blocks.markdown import ROOT, code, table
+from blocks.package import AGENTS, CORPUS, REFERENCES, agent_module
+
+
+def departures(agent: str) -> str:
+    """The list that the reports print, too."""
+    declared = agent_module(agent).DEPARTURES
+    return "\n".join(f"- {text}" for text in declared) or "None."
+
+
+def mutations() -> str:
+    """A section for each module of the corpus."""
+    parts = []
+    for name, inside in groupby(CORPUS, lambda mutation: mutation.plant.__module__):
+        about = " ".join((importlib.import_module(name).__doc__ or "").partition("\n\n")[0].split())
+        title, _, rest = about.partition(". ")
+        rows = [
+            (one.id, one.title, f"{one.agents[0]}, {one.environments[0]}", one.source, one.hides or "-")
+            for one in inside
+        ]
+        listed = table("id | what the mutated code does | tried with | source | hides in", rows)
+        parts.append("\n\n".join(filter(None, [f"## {title.rstrip('.')}", rest, listed])))
+    return "\n\n".join(parts)
+
+
+def corpus() -> str:
+    """How many mutations of each kind there are."""
+    counts = Counter(mutation.kind for mutation in CORPUS)
+    return table("kind | mutations:", counts.most_common())
+
+
+def coverage() -> str:
+    """Every agent: its page, the actions that it can choose, images, and its reference."""
+    rows = []
+    for agent, entry in AGENTS.items():
+        page = agent.replace("_", "-")
+        title = (ROOT / "docs" / "agents" / f"{page}.md").read_text(encoding="utf-8").splitlines()[0][2:]
+        reference = REFERENCES.get(agent, "").replace(":", ".")
+        images = "yes" if entry.images else ""
+        rows.append((f"[{title}](docs/agents/{page}.md)", ", ".join(entry.actions), images, code(reference)))
+    return table("algorithm | actions | images | reference", rows)

@@ -1,0 +1,92 @@
+"""Suites, and what the committed reports found."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import yaml
+
+from blocks.markdown import ROOT, code, escaped, table
+
+SUITES, REPORTS = ROOT / "workflow" / "suites", ROOT / "reports"
+SHOWN = (  # verdicts in the README: report, environment, algorithm, endpoint
+    ("pool", "CartPole-v1", "ppo", "auc"),
+    ("pendulum", "Pendulum-v1", "sac", "final"),
+    ("mujoco-small", "InvertedDoublePendulum-v5", "trpo", "auc"),
+    ("mujoco-small", "Hopper-v5", "td3", "auc"),
+    ("pendulum", "Pendulum-v1", "a2c", "auc"),
+)
+
+
+def suites() -> str:
+    """The suites that come with the project."""
+    rows = []
+    for file in sorted(SUITES.glob("*.yaml")):
+        suite = yaml.safe_load(file.read_text(encoding="utf-8"))
+        if "environments" in suite:
+            places = [each if isinstance(each, str) else each["id"] for each in suite["environments"]]
+            budget = suite["budgets"].get("default", "")
+            rows.append(
+                (code(suite["name"]), ", ".join(places), f"{budget:,}", escaped(suite["description"]))
+            )
+    return table("suite | environments | steps per seed: | what it is for", rows)
+
+
+def committed(name: str) -> list[Path]:
+    """The files `reports/*/<name>` that git tracks; all there are where this is no checkout of git."""
+    command = ["git", "-C", str(ROOT), "ls-files", f"reports/*/{name}"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    except (OSError, subprocess.CalledProcessError):
+        return sorted(REPORTS.glob(f"*/{name}"))
+    return sorted(ROOT / line for line in found if line.count("/") == 2)
+
+
+def read(report: Path, name: str) -> list[dict[str, str]]:
+    """The rows of a CSV file of a report."""
+    with (report / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def reports() -> str:
+    """The committed reports of suites, with the verdicts of the primary endpoint counted."""
+    rows = []
+    words = ("EQUIVALENT", "BETTER", "WORSE", "INCONCLUSIVE")
+    for file in committed("plan.json"):
+        plan = json.loads(file.read_text(encoding="utf-8"))
+        costs, judged = read(file.parent, "cost"), read(file.parent, "verdicts")
+        learners = [row for row in costs if plan["algorithms"][row["algorithm"]]["agent"] != "random"]
+        seeds = sorted({int(row["seeds"]) for row in learners})
+        hours = sum(int(row["seeds"]) * float(row["wall_time_per_seed_s"]) for row in costs) / 3600
+        counts = Counter(row["verdict"].split(" (")[0] for row in judged if row["endpoint"] == "auc")
+        name = f"[{plan['name']}](reports/{plan['name']}/README.md)" + " (unfinished)" * bool(
+            plan.get("interim")
+        )
+        span = "-".join(str(seed) for seed in dict.fromkeys((seeds[0], seeds[-1])))
+        rows.append(
+            (name, ", ".join(plan["environments"]), span, f"{hours:.1f}", *(counts[w] for w in words))
+        )
+    return table(
+        f"report | environments | seeds: | hours: | {' | '.join(f'{word}:' for word in words)}", rows
+    )
+
+
+def verdicts() -> str:
+    """The verdicts of `SHOWN`, as the reports have them."""
+    rows = []
+    for report, *wanted in SHOWN:
+        found = read(REPORTS / report, "verdicts")
+        keys = ("environment", "algorithm", "endpoint")
+        (row,) = (row for row in found if [row[key] for key in keys] == wanted and "sb3/" in row["reference"])
+        margin = f"{100 * float(row['smallest_margin']):.0f} %" if row["smallest_margin"] else "-"
+        seeds = f"{row['seeds_implementation']} / {row['seeds_reference']}"
+        numbers = (f"**{row['verdict']}**", margin, seeds, row["seeds_needed"])
+        rows.append((row["environment"], row["algorithm"], row["reference"], row["endpoint"], *numbers))
+    return table(
+        "environment | ours | against | endpoint | verdict | equivalent within: | seeds: | seeds needed:",
+        rows,
+    )
