@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlparity.arms import OURS, REFERENCES
 from rlparity.cell import KINDS
 from rlparity.errors import UserError, unknown
 from rlparity.provenance import candidate_files
+from rlparity.registry import IMPLEMENTATIONS
 from rlparity.suites.environments import Block
 from rlparity.suites.hyperparameters import Library
 
-RESERVED = (OURS, *REFERENCES, "published")
+RESERVED = (*IMPLEMENTATIONS, "published")
 NOT_OF_A_CELL = ("against", "environments", "deterministic")  # keys about its comparison
 
 

@@ -54,8 +54,11 @@ class _Loader(yaml.SafeLoader):
 
 
 def _unfolded(node: yaml.Node, sizes: dict[yaml.Node, int]) -> int:
-    """Number of nodes with aliases unfolded. Raises ConstructorError if there are too many, if an alias contains
-    itself, or if a key is not text or comes twice."""
+    """Number of nodes with aliases unfolded.
+
+    Raises ConstructorError if there are too many, if an alias contains itself, or if a key is not text or
+    comes twice.
+    """
     if isinstance(node, yaml.ScalarNode):
         return 1
     if node not in sizes:
