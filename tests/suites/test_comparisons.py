@@ -1,4 +1,4 @@
-"""What a suite says about comparisons: references, floors, margins, and what is declared deterministic."""
+"""A suite's keys about comparisons: references, floors, margins, and what is declared deterministic."""
 
 from __future__ import annotations
 

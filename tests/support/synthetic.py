@@ -152,7 +152,7 @@ def measured(metric: Metric, total: float) -> float:
 
 
 def run_json(cell: Cell, failed: Mapping[int, str], hashes: Mapping[str, str]) -> dict[str, Any]:
-    """What a cell says of itself."""
+    """The run.json of a cell."""
     trained = cell.budget * len(cell.seeds) / 4000
     return {
         "status": "failed" if len(failed) == len(cell.seeds) else "done",

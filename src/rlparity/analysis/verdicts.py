@@ -10,7 +10,8 @@ an arm has fewer than five seeds, or the reference did not learn (is not more th
 better than the floor, the random agent of most metrics).
 
 A difference is exact only where both arms are declared deterministic. Other arms whose seeds all have the
-same value are at a bound of what can be measured: they get NO VERDICT at this endpoint.
+same value are at a bound of what can be measured: they get NO VERDICT at this endpoint and do not count in
+Holm's family; the other endpoint, `auc` in most cases, decides.
 
 A failed seed has no score. Leaving it out flatters the arm that lost it, so no verdict may rest on that: if
 a seed of the implementation failed, EQUIVALENT and BETTER are withheld, if one of the reference failed,
