@@ -20,6 +20,8 @@ from rlparity.cell import Cell
 from rlparity.metrics import RETURN
 from rlparity.records import write
 
+pytestmark = pytest.mark.paper
+
 KEYS = ("implementation", "algorithm", "environment")
 THEIRS, SB3, RANDOM = (
     ("theirs", "ppo", "CartPole-v1"),
