@@ -322,9 +322,7 @@ def test_the_page_shows_the_films_in_rows(place: Path):
         "step 128",
         "step 256",
     ]
-    assert first.text.startswith(
-        "CartPole-v1 played by PPO, from scratch, seed 3, after 0 environment steps: return "
-    )
+    assert first.text.startswith("CartPole-v1, PPO, from scratch, seed 3, after 0 environment steps: return ")
     html = templates().get_template("films.html").render(films=shown)
     assert html.count('loading="lazy"') == html.count("prefers-reduced-motion") == 6
     assert f'src="{last.file}"' in html and f'alt="{last.text}"' in html
@@ -339,7 +337,7 @@ def test_a_film_is_never_shown_beside_other_records(place: Path):
     shown = gallery(Folder(place / "reports" / SUITE))
     assert [strip.label for strip in shown["reels"]["CartPole-v1"][0].strips] == ["Stable-Baselines3"]
     assert shown["left_out"] == [
-        "No film of PPO (from scratch) on CartPole-v1: the film at hand is of other records."
+        "No film of PPO (from scratch) on CartPole-v1: the film is of other records."
     ]
 
 

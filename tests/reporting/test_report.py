@@ -22,7 +22,7 @@ from rlparity.provenance import fingerprint
 from rlparity.reporting.figures import environment
 from rlparity.reporting.pages.suite import report
 from rlparity.reporting.pages.suite.tables import UNDECIDED
-from rlparity.reporting.report_folder import COLUMNS
+from rlparity.reporting.report_files import TABLES
 from rlparity.reporting.style import PAINT
 
 
@@ -93,7 +93,7 @@ def test_rendering_again_gives_the_same_bytes(page: str, suite: Path) -> None:
 
 def test_panels_use_the_colours_of_the_page(page: str) -> None:
     panels = "".join(re.findall(r'<svg class="panel".*?</svg>', page, flags=re.DOTALL))
-    assert "var(--scratch)" in panels and "var(--sb3)" in panels and "var(--ink)" in panels
+    assert "var(--own)" in panels and "var(--reference)" in panels and "var(--ink)" in panels
     assert not set(re.findall(r"#[0-9a-f]{6}\b", panels)) & set(PAINT)
 
 
@@ -433,7 +433,7 @@ def test_records_of_another_device_never_meet_the_suites(tmp_path: Path) -> None
 
 def test_plan_alone_still_renders(tmp_path: Path) -> None:
     folder = fake_report(tmp_path / "empty", algorithms=("ppo",), seeds=2)
-    for name in COLUMNS:
+    for name in TABLES:
         (folder / f"{name}.csv").unlink(missing_ok=True)
     environment.draw(folder)
     assert report.render(folder).startswith("An invented suite: no verdicts")

@@ -17,8 +17,9 @@ from rlparity.errors import UserError
 from rlparity.provenance import candidate_files, fingerprint
 from rlparity.runs import pending
 from rlparity.shipped_records import vouch
-from rlparity.suites import cost, hyperparameters, suite
-from rlparity.suites.speeds import Speeds
+from rlparity.suites import hyperparameters, suite
+from rlparity.suites.costs import cost
+from rlparity.suites.costs.speeds import Speeds
 from rlparity.validation import request
 
 ROOT = Path(__file__).parents[2]
@@ -89,7 +90,7 @@ def test_seeds_that_are_asked_for_are_those_of_the_logs_that_are_judged(tmp_path
     assert [cell.seeds for cell in mine(every)] == [(3,), (9,)]
     assert [cell.seeds for cell in mine(some)] == [(9,)]
     assert len([cell for cell in some.cells if cell.implementation == "sb3"]) == 5
-    assert some.description == f"{every.description} Asked for and without logs in CartPole-v1: seeds 1, 8."
+    assert some.description == f"{every.description} Requested, but without logs in CartPole-v1: seeds 1, 8."
     with pytest.raises(
         UserError, match="--seeds: no logs of any of them in CartPole-v1; there are seeds 3, 9"
     ):

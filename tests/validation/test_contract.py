@@ -1,4 +1,4 @@
-"""The contract of candidates: what keeps it passes, and each way to break it is one clear line."""
+"""The contract of candidates: a good one passes, and every violation is reported in one line."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ import small  # noqa: F401  (one thread)
 from examples import misbehaving
 from examples.tiny_ppo import TinyPPO
 from rlparity.errors import UserError
+from rlparity.training.recorder import Recorder
 from rlparity.validation.checks import Check
 from rlparity.validation.contract import check as contract
+from rlparity.validation.contract.candidates import entry_point
+from rlparity.validation.contract.candidates.traced_training import Trace
 
 TRAINS, STEPS = (
-    "trains as many steps as it was asked for",
-    "steps are Gymnasium's, time limits and ends told apart",
+    "trains for the whole budget",
+    "steps are Gymnasium's, termination apart from truncation",
 )
-STREAMS, AGAIN = "sub-environments and seeds share no stream", "the same seed is the same run"
-EVALUATION, ANSWERS = "evaluation leaves training as it was", "act answers for each observation alone"
+STREAMS, AGAIN = "sub-environments and seeds share no random stream", "the same seed gives the same run"
+EVALUATION, ALONE = "evaluation does not change training", "actions depend on their own observation alone"
+STARTS = "episodes start from new states"
 ROUND_TRIP = "save and load"
 BROKEN = [
     ("Hangs", TRAINS, r"nothing happened for 0\.5 s"),
@@ -47,11 +51,11 @@ BROKEN = [
     (
         "SharesOneStream",
         STREAMS,
-        "sub-environment 0 of seed 0 and sub-environment 0 of seed 0 share a stream",
+        "sub-environment 0 of seed 0 and sub-environment 0 of seed 0 share a random stream",
     ),
-    ("RepeatsItsGames", "games begin anew", r"have 1 beginnings, by reset\(seed=0\)"),
+    ("RepeatsItsGames", STARTS, r"have 1 starting states, by reset\(seed=0\)"),
     ("Unseeded", AGAIN, r"actions differ from step \d+ on"),
-    ("IgnoresItsSeed", "another seed is another run", "seeds 0 and 1 choose the same 299 actions"),
+    ("IgnoresItsSeed", "another seed gives another run", "seeds 0 and 1 choose the same 299 actions"),
     ("LearnsFromEvaluation", EVALUATION, "actions differ from step"),
     ("ActsNaN", EVALUATION, "act gave float64"),
     ("WrongDtype", EVALUATION, r"act gave float32 of shape \(5,\) for actions; expected integers"),
@@ -61,9 +65,9 @@ BROKEN = [
         r"act gave int64 of shape \(5, 1\) for actions; expected integers of shape \(5,\)",
     ),
     ("OutOfRange", EVALUATION, "act gave action 2; allowed are 0 to 1"),
-    ("LooksAtTheBatch", ANSWERS, "actions depend on the other observations"),
-    ("NeverSamples", ANSWERS, "1280 sampled actions are the deterministic ones"),
-    ("LoadsNothing", ROUND_TRIP, "64 observations are answered differently after load"),
+    ("LooksAtTheBatch", ALONE, "actions depend on the other observations"),
+    ("NeverSamples", ALONE, "1280 sampled actions are the deterministic ones"),
+    ("LoadsNothing", ROUND_TRIP, "other actions for 64 observations after load"),
     ("SavesOnly", ROUND_TRIP, "it has no load"),
 ]
 
@@ -85,11 +89,20 @@ def test_a_candidate_that_keeps_its_contract_passes_in_seconds() -> None:
     assert time.process_time() - started < 10
 
 
+def test_every_check_is_documented() -> None:
+    """The guide lists each check by its name."""
+    page = (Path(__file__).parents[2] / "docs" / "guide" / "validate.md").read_text(encoding="utf-8")
+    cell = contract.brief_cell("CartPole-v1", "ppo", {}, 30)
+    checks = entry_point.checks(cell, misbehaving.Honest, Trace(Recorder(cell)))
+    assert len(checks) == 9
+    assert [name for name in (TRAINS, *checks) if f"\n| {name} |" not in page] == []
+
+
 def test_so_does_the_example_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
     entry = str(Path(__file__).parents[2] / "examples" / "tiny_ppo.py:TinyPPO")
     checks = contract.check(entry, "CartPole-v1", "ppo", hyperparameters={"n_envs": 4})
     assert failures(checks) == {}
-    assert "24 games" not in str(checks[0]) and "of 4 sub-environments" in str(checks[0])
+    assert "24 episodes" not in str(checks[0]) and "of 4 sub-environments" in str(checks[0])
     assert capsys.readouterr() == ("", "")
     assert failures(contract.check(TinyPPO, "Acrobot-v1", "ppo")) == {}  # sixteen sub-environments
 
@@ -103,13 +116,11 @@ def test_what_breaks_the_contract_is_one_clear_line(name: str, check: str, line:
     assert "\n" not in found[check]
 
 
-def test_a_candidate_may_reset_in_the_middle_of_a_game() -> None:
+def test_a_candidate_may_reset_in_the_middle_of_an_episode() -> None:
     checks = contract.check(misbehaving.ResetsInMidGame, "CartPole-v1", "ppo")
     assert failures(checks) == {}
-    assert (
-        "games were reset before their end"
-        in {check.name: check.detail for check in checks}["games begin anew"]
-    )
+    details = {check.name: check.detail for check in checks}
+    assert "episodes were reset before their end" in details[STARTS]
 
 
 def test_a_candidate_may_swallow_what_ends_its_training() -> None:
@@ -117,10 +128,10 @@ def test_a_candidate_may_swallow_what_ends_its_training() -> None:
 
 
 def test_what_does_not_exist_or_fit_is_one_line() -> None:
-    for look in (lambda *a: contract.check(misbehaving.Honest, *a), lambda e, a: contract.check_agent(a, e)):
+    for check in (lambda *a: contract.check(misbehaving.Honest, *a), lambda e, a: contract.check_agent(a, e)):
         with pytest.raises(UserError, match=r"unknown algorithm 'pop'.*did you mean 'ppo'"):
-            look("CartPole-v1", "pop")
+            check("CartPole-v1", "pop")
         with pytest.raises(UserError, match="'dqn' cannot act in 'Pendulum-v1', whose"):
-            look("Pendulum-v1", "dqn")
+            check("Pendulum-v1", "dqn")
         with pytest.raises(UserError, match="unknown environment 'CartPole-v9'"):
-            look("CartPole-v9", "ppo")
+            check("CartPole-v9", "ppo")

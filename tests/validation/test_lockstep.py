@@ -12,14 +12,15 @@ import numpy as np
 import pytest
 import torch
 
+from rlparity import registry
 from rlparity.agents import base as agents
-from rlparity.agents.continuous_control import sac, td3
-from rlparity.agents.policy_gradient import a2c, ppo
+from rlparity.agents.continuous_control import td3
 from rlparity.agents.value_based import dqn
-from rlparity.buffers.replay import Replay, Rollout
-from rlparity.environments.action_scaling import Bounds
+from rlparity.buffers.replay import Replay
+from rlparity.buffers.rollout import Rollout
 from rlparity.environments.cartpole import CartPole
 from rlparity.errors import UserError
+from rlparity.nn.action_scaling import Bounds
 from rlparity.nn.distributions import categorical
 from rlparity.objectives import targets
 from rlparity.reporting.pages import lockstep as lockstep_page
@@ -27,7 +28,7 @@ from rlparity.validation.lockstep import cases, random_draws
 from rlparity.validation.lockstep import run as lockstep
 from rlparity.validation.lockstep import table as lockstep_table
 from rlparity.validation.lockstep.cases import Case
-from rlparity.validation.lockstep.distance import Yardstick
+from rlparity.validation.lockstep.distance import RelativeDistance
 from rlparity.validation.lockstep.pair import Difference, Point
 
 torch.set_num_threads(1)
@@ -36,7 +37,7 @@ STEPS = {"a2c": 120, "ppo": 384, "trpo": 192, "dqn": 160, "ddpg": 220, "td3": 22
 
 
 def brief(algorithm: str) -> Case:
-    """The short case, cut down to a second; Pendulum's first game is cut after 200 steps."""
+    """The short case, reduced to a second; Pendulum's first episode is truncated after 200 steps."""
     case = replace(SHORT(algorithm)[0], env_steps=STEPS[algorithm])
     if case.environment == "CartPole-v1":
         return case
@@ -52,18 +53,18 @@ def test_our_agents_keep_step(algorithm: str, own_actions: bool):
     assert found.first is None and found.verdict == "together"
     assert found.env_steps == case.env_steps
     assert found.updates == found.curve[-1].updates > 0
-    assert found.cut > 0  # a time limit had its say
-    assert case.environment == "Pendulum-v1" or found.cut < found.episodes
+    assert found.truncated > 0  # a time limit occurred
+    assert case.environment == "Pendulum-v1" or found.truncated < found.episodes
 
 
 @pytest.mark.parametrize("algorithm", ["a2c", "ppo", "trpo"])
 def test_gaussian_policies_keep_step(algorithm: str):
-    """Updates that a divergence stops early and line searches that fail are among theirs."""
+    """Among the updates are some with early stops and with line searches that fail."""
     case = SHORT(algorithm)[1]
     case = replace(case, env_steps=case.env_steps // 2, tolerance=1e-9 if algorithm == "trpo" else 1e-12)
     assert case.environment == "Pendulum-v1"
     found = lockstep.run(case, own_actions=True)
-    assert found.first is None and found.updates >= 4 and found.cut == 2
+    assert found.first is None and found.updates >= 4 and found.truncated == 2
 
 
 def parted(algorithm: str, own_actions: bool = False) -> Difference:
@@ -77,7 +78,7 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 
 
 def wrapped(owner: Any, name: str, around: Callable[..., Any]) -> Plant:
-    """Put `around(function, *arguments)` in the place of a function."""
+    """Replace a function by `around(function, *arguments)`."""
 
     def plant(patch: pytest.MonkeyPatch) -> None:
         function = getattr(owner, name)
@@ -86,13 +87,13 @@ def wrapped(owner: Any, name: str, around: Callable[..., Any]) -> Plant:
     return plant
 
 
-def configured(room: Any, **changes: Any) -> Plant:
+def configured(agent: str, **changes: Any) -> Plant:
     """Let an agent be built with other hyper-parameters than SB3's."""
 
-    def around(build: Any, self: Any, task: Any, config: Any, *rest: Any) -> None:
-        build(self, task, replace(config, **changes), *rest)
+    def around(build: Any, self: Any, env: Any, config: Any, *rest: Any) -> None:
+        build(self, env, replace(config, **changes), *rest)
 
-    return wrapped(room.Agent, "__init__", around)
+    return wrapped(agents.agent_class(agent), "__init__", around)
 
 
 def wrong_mask(gae: Any, reward: Any, value: Any, after: Any, discount: Any, last: Any, *rest: Any) -> Any:
@@ -119,7 +120,7 @@ def one_update_early(build: Any, self: Any, *arguments: Any) -> None:
 
 
 def epsilon_by_updates(patch: pytest.MonkeyPatch) -> None:
-    epsilon = dqn.Agent.epsilon.fget
+    epsilon = dqn.DQN.epsilon.fget
 
     def slower(self: Any) -> float:
         steps, self.env_steps = self.env_steps, self.env_steps // self.config.train_freq
@@ -128,7 +129,7 @@ def epsilon_by_updates(patch: pytest.MonkeyPatch) -> None:
         finally:
             self.env_steps = steps
 
-    patch.setattr(dqn.Agent, "epsilon", property(slower))
+    patch.setattr(dqn.DQN, "epsilon", property(slower))
 
 
 FIRST_ROLLOUT, FIRST_UPDATE = 192, 64  # environment steps; Pendulum's first update comes after 184
@@ -138,25 +139,25 @@ BUGS: dict[str, tuple[str, Plant, str, int]] = {  # agent, plant, what differs f
     "P7 V of the reset": ("ppo", wrapped(Rollout, "pop", looks_beyond_resets), "advantage", FIRST_ROLLOUT),
     "P25 constant rate": (
         "ppo",
-        configured(ppo, learning_rate_schedule="constant"),
+        configured("ppo", learning_rate_schedule="constant"),
         "mlp_extractor.policy_net.0.weight",
         FIRST_ROLLOUT,
     ),
     "A1 epsilon inside": (
         "a2c",
-        configured(a2c, rms_prop_tf=True),
+        configured("a2c", rms_prop_tf=True),
         "mlp_extractor.policy_net.0.weight",
         15,
     ),
-    "an epoch too many": ("ppo", configured(ppo, n_epochs=4), "ours asks for a permutation", FIRST_ROLLOUT),
-    "D5 target follows": ("dqn", configured(dqn, target_update_interval=1), "q_net.", FIRST_UPDATE + 4),
+    "an epoch too many": ("ppo", configured("ppo", n_epochs=4), "ours needs a permutation", FIRST_ROLLOUT),
+    "D5 target follows": ("dqn", configured("dqn", target_update_interval=1), "q_net.", FIRST_UPDATE + 4),
     "D8 a limit ends": ("dqn", wrapped(Replay, "add", limit_ends), "discount", FIRST_UPDATE),
     "D10 unit of epsilon": ("dqn", epsilon_by_updates, "epsilon", 60),
     "a wrong place": ("dqn", wrapped(Replay, "index", one_further), "obs", FIRST_UPDATE),
-    "learns too often": ("dqn", configured(dqn, train_freq=2), "ours asks for a randint", 62),
-    "learns too seldom": ("dqn", configured(dqn, train_freq=5), "ours learns 0 times", FIRST_UPDATE),
-    "C5 early": ("td3", wrapped(td3.Agent, "__init__", one_update_early), "actor.", 184),
-    "C8 a slow target": ("sac", configured(sac, tau=0.001), "critic.", 184),
+    "learns too often": ("dqn", configured("dqn", train_freq=2), "ours needs a randint", 62),
+    "learns too seldom": ("dqn", configured("dqn", train_freq=5), "ours learns 0 times", FIRST_UPDATE),
+    "C5 early": ("td3", wrapped(td3.TD3, "__init__", one_update_early), "actor.", 184),
+    "C8 a slow target": ("sac", configured("sac", tau=0.001), "critic.", 184),
 }
 
 
@@ -187,7 +188,7 @@ def other_end(sample: Any, logits: Any, uniform: Any) -> Any:
     return sample(logits, 1 - uniform)
 
 
-def cut_is_end(step: Any, *arguments: Any) -> Any:
+def truncation_is_termination(step: Any, *arguments: Any) -> Any:
     found = step(*arguments)
     return found._replace(discount=1 - found.last)
 
@@ -202,9 +203,9 @@ def forgets_where(step: Any, self: Any, *arguments: Any) -> Any:
     [
         ("a2c", wrapped(categorical, "sample", other_end), "action", 15),
         ("ddpg", wrapped(Bounds, "from_unit", lambda scale, self, action: action), "action", 0),
-        ("ppo", wrapped(CartPole, "step", cut_is_end), "discount", 192),
+        ("ppo", wrapped(CartPole, "step", truncation_is_termination), "discount", 192),
         ("dqn", wrapped(CartPole, "step", forgets_where), "next_obs", 60),
-        ("sac", configured(sac, learning_starts=100), "action", 101),
+        ("sac", configured("sac", learning_starts=100), "action", 101),
     ],
 )
 def test_planted_bugs_part_them_when_ours_acts_by_itself(
@@ -216,7 +217,7 @@ def test_planted_bugs_part_them_when_ours_acts_by_itself(
 
 
 def test_a_race_of_clocks_is_what_torch_draws():
-    """SB3's actions are not changed by taking its draws down; nor is the action that ours takes with them."""
+    """Recording does not change SB3's actions, and our agent chooses the same ones with its draws."""
     p = torch.softmax(3 * torch.randn(500, 2, dtype=torch.float64), -1)
     state = torch.get_rng_state()
     drawn = torch.multinomial(p, 1, True)
@@ -228,19 +229,19 @@ def test_a_race_of_clocks_is_what_torch_draws():
 
 
 def test_places_become_uniform_numbers_and_places_again():
-    """Row 2 of 3 and world 1 of 2 is place 5 of 6."""
+    """Row 2 of 3 and sub-environment 1 of 2 is place 5 of 6."""
     draws = random_draws.Draws()
     for drawn in ((np.array([2, 0, 1]), 3), (np.array([1, 0, 0]), 2)):
         draws.put("randint", drawn)
     uniform = random_draws.Minibatches(draws).next()
     assert (6 * uniform).floor().tolist() == [[5, 0, 2]]
-    with pytest.raises(random_draws.Parted, match="ours asks for a randint"):
+    with pytest.raises(random_draws.Parted, match="ours needs a randint"):
         random_draws.Minibatches(draws).next()
 
 
-def test_a_tensor_near_zero_is_not_far_off_by_that():
-    """0.01 off a bias that has been 4 is 1/400; a vector of zeros at the start is measured as it is."""
-    measure = Yardstick({"zeros"})
+def test_a_tensor_near_zero_is_not_divided_by_itself():
+    """0.01 off a bias that has been 4 is 1/400; the distance of a tensor that starts as zeros is absolute."""
+    measure = RelativeDistance({"zeros"})
     four, near, off = (torch.tensor([x], dtype=torch.float64) for x in (4.0, 0.0, 0.01))
     assert measure({"bias": four}, {"bias": four}) == {"bias": 0.0}
     assert measure({"bias": off}, {"bias": near}) == {"bias": 0.0025}
@@ -249,13 +250,13 @@ def test_a_tensor_near_zero_is_not_far_off_by_that():
     assert measure({"returns": torch.empty(0)}, {"returns": four}) == {"returns": float("inf")}
 
 
-def test_a_nudged_copy_tells_rounding_from_faults():
+def test_a_nudged_copy_distinguishes_rounding_from_faults():
     case = replace(brief("a2c"), env_steps=60)
     found = lockstep.run(case, control=True)
     assert [point[:2] for point in found.control] == [point[:2] for point in found.curve]
     assert 0 < max(point.distance for point in found.control) < 1e-13
     crept = found._replace(first=Difference(45, "log_prob", 2e-9))
-    assert crept.verdict == "part"  # the copy stays: it was not rounding
+    assert crept.verdict == "part"  # the copy stayed close: it was not rounding
     parting = [*found.control[:2], Point(45, 3, 1e-10), Point(60, 4, 1e-8)]
     assert crept._replace(control=parting).verdict == "rounding"
     assert crept._replace(control=parting, first=Difference(45, "log_prob", 1e-6)).verdict == "part"
@@ -263,7 +264,7 @@ def test_a_nudged_copy_tells_rounding_from_faults():
     assert crept._replace(control=[]).verdict == "part"
 
 
-def test_a_check_says_what_it_found(monkeypatch: pytest.MonkeyPatch):
+def test_a_check_reports_what_it_found(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(cases, "short", lambda algorithm: [brief(algorithm)])
     (check,) = lockstep.check("a2c", own_actions=True)
     assert check.passed and check.layer == "lockstep" and "120 environment steps, 8 updates" in check.detail
@@ -275,7 +276,7 @@ def test_a_check_says_what_it_found(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_tables_and_page(tmp_path: Path):
-    """A second run of a case takes the place of the first one; the page says what parted."""
+    """A second run of a case replaces the first one; the page reports what parted."""
     case = Case("a2c", "CartPole-v1", 500, 3, {}, "hyperparameters.yaml")
     curve = [Point(5 * k, k, 1e-15 * k) for k in range(1, 500)]
     run = lockstep.Run(case, "replay", 500, 100, 20, 3, curve, curve, None, 1.5)
@@ -293,4 +294,4 @@ def test_tables_and_page(tmp_path: Path):
     assert "They part in a2c on CartPole-v1 (own-actions)." in answer
     page = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "parted: log\\_prob by 1.0e-03 at environment step 600" in page
-    assert agents.AGENTS.keys() >= set(cases.ALGORITHMS)
+    assert registry.AGENTS.keys() >= set(cases.ALGORITHMS)

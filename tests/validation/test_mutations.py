@@ -1,5 +1,5 @@
-"""The corpus of mutations: each is planted and taken back, each bug changes something that a short training
-leaves, and each refactoring changes nothing but the last digits."""
+"""The corpus of mutations: each is planted and taken back, each bug changes the result of a short training,
+and each refactoring changes nothing but the last digits."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from torch import Tensor
 
 from rlparity import seeding
 from rlparity.cell import Cell, Protocol
-from rlparity.environments import base as tasks
+from rlparity.environments import base as environments
 from rlparity.nn import convolutions
 from rlparity.suites import hyperparameters
-from rlparity.training import loop as train
 from rlparity.training import object_state
+from rlparity.training import run as train
 from rlparity.validation.mutations import corpus
 from rlparity.validation.mutations.corpus import CORPUS
 from rlparity.validation.mutations.mutation import Mutation, Patch, planted
-from rlparity.validation.plain_environments import cut
+from rlparity.validation.plain_environments import with_time_limit
 
 pytestmark = pytest.mark.filterwarnings("ignore:std")  # of one number, which is P31
 DOCS = Path(__file__).parents[2] / "docs" / "method" / "mutations.md"
 ROUNDING = 1e-5  # of parameters of size 1, float32, after some updates
 BRIEF = Protocol(points=1, episodes=2, final_episodes=2)
-APART = {  # what no short training shows; each has a test of its own
+APART = {  # a short training does not show these; each has its own test
     "D10 resume",
     "O13",
     "N6",
@@ -44,7 +44,7 @@ APART = {  # what no short training shows; each has a test of its own
 
 
 def brief(agent: str, environment: str, needs: Mapping[str, Any]) -> Cell:
-    """Several updates, and games that end and are cut, within a hundred steps."""
+    """Several updates, and episodes that terminate and are truncated, within a hundred steps."""
     named = hyperparameters.library().algorithms[agent].agent
     known = hyperparameters.config(named)
     quick = {
@@ -63,7 +63,7 @@ def brief(agent: str, environment: str, needs: Mapping[str, Any]) -> Cell:
         quick["n_steps"] = 16
     values = {name: value for name, value in {**needs, **quick}.items() if name in known}
     if environment == "Pendulum-v1":
-        environment = cut(environment, 7)
+        environment = with_time_limit(environment, 7)
     n_envs = 1 if "buffer_size" in known else 4
     start = cell(agent, (0, 1), environment=environment, n_envs=n_envs, hyperparameters=values, budget=128)
     normalize = hyperparameters.library().lookup("Pendulum-v1", named).normalize and "Cut" in environment
@@ -76,15 +76,15 @@ def trained(mutation: Mutation) -> tuple[list[str], dict[str, Tensor], list[str]
 
 
 def _trained(agent: str, environment: str, needs: Any) -> Any:
-    rows = train.run(brief(agent, environment, dict(needs)))
-    told = [repr(row) for row in (*rows.episodes, *rows.evaluations)]
-    metrics = [f"{row['metric']} {row['value']}" for row in rows.progress if "time" not in row["metric"]]
-    return told, rows.state, metrics
+    found = train.run(brief(agent, environment, dict(needs)))
+    rows = [repr(row) for row in (*found.episodes, *found.evaluations)]
+    metrics = [f"{row['metric']} {row['value']}" for row in found.progress if "time" not in row["metric"]]
+    return rows, found.state, metrics
 
 
 @cache
 def plain(agent: str, environment: str, needs: Any) -> Any:
-    """What the code as it is leaves."""
+    """The results of the unchanged code."""
     return _trained(agent, environment, needs)
 
 
@@ -145,11 +145,8 @@ def test_it_is_planted_and_taken_back(mutation: Mutation) -> None:
     ids=lambda mutation: mutation.id,
 )
 def test_it_changes_something(mutation: Mutation) -> None:
-    try:
-        with planted(mutation):
-            rows, state, metrics = trained(mutation)
-    except Exception:
-        return
+    with planted(mutation):
+        rows, state, metrics = trained(mutation)
     true_rows, true_state, true_metrics = before(mutation)
     same = all(torch.equal(state[name], value) for name, value in true_state.items())
     assert (rows, metrics) != (true_rows, true_metrics) or not same
@@ -164,24 +161,24 @@ def test_a_refactoring_rounds_otherwise_at_most(mutation: Mutation) -> None:
         torch.testing.assert_close(state[name], value, rtol=0, atol=ROUNDING)
 
 
-def training(algorithm: str, **fields: Any) -> train.Training:
-    """A training of a hundred steps, as a checkpoint would hold it."""
-    kept: list[Any] = []
+def session(algorithm: str, **fields: Any) -> train.Session:
+    """A training of a hundred steps, as a checkpoint contains it."""
+    sessions: list[train.Session] = []
 
     class Checkpointer:
-        asked = None
+        signal = None
 
-        def restore(self, training: Any) -> None:
-            kept.append(training)
+        def restore(self, session: train.Session) -> None:
+            sessions.append(session)
 
-        def __call__(self, training: Any) -> None:
+        def __call__(self, session: train.Session) -> None:
             pass
 
     checkpointer: Any = Checkpointer()
     train.run(
         replace(brief(algorithm, "CartPole-v1", {}), **fields), checkpointer=checkpointer, evaluate=False
     )
-    return kept[0]
+    return sessions[0]
 
 
 @pytest.mark.parametrize(
@@ -192,24 +189,24 @@ def training(algorithm: str, **fields: Any) -> train.Training:
     ],
 )
 def test_what_shows_after_an_interruption(id: str, algorithm: str, state: Callable[[Any], float]) -> None:
-    old = training(algorithm)
-    assert state(old.agent) > 0
+    old = session(algorithm)
+    assert state(old.training.agent) > 0
 
     def resumed() -> float:
-        new = training(algorithm, budget=0)
+        new = session(algorithm, budget=0)
         object_state.restore(new, object_state.capture(old))
-        return state(new.agent)
+        return state(new.training.agent)
 
     with planted(corpus.find(id)):
         assert resumed() == 0
-    assert resumed() == state(old.agent)
+    assert resumed() == state(old.training.agent)
 
 
 def test_cart_poles_of_another_version_end_sooner() -> None:
     def ends() -> list[float]:
-        task: Any = tasks.make("CartPole-v1", [[1]])
-        task._elapsed[:] = 199
-        return [float(task.step(torch.zeros(1, 1, dtype=torch.long)).last) for _ in range(1)]
+        env: Any = environments.make("CartPole-v1", [[1]])
+        env._elapsed[:] = 199
+        return [float(env.step(torch.zeros(1, 1, dtype=torch.long)).last) for _ in range(1)]
 
     with planted(corpus.find("N6")):
         assert ends() == [1.0]
@@ -229,7 +226,7 @@ def test_images_of_another_brightness(id: str, factor: float) -> None:
 def test_streams_come_back() -> None:
     """A mutation of seeding leaves nothing behind."""
     streams = seeding.Streams(cell("ppo"))
-    before_ = [rng.random() for rng in streams.generators("x")]
+    first = [rng.random() for rng in streams.generators("x")]
     with planted(corpus.find("O4")):
-        assert not np.allclose(before_, [rng.random() for rng in streams.generators("x")])
-    assert before_ == [rng.random() for rng in streams.generators("x")]
+        assert not np.allclose(first, [rng.random() for rng in streams.generators("x")])
+    assert first == [rng.random() for rng in streams.generators("x")]

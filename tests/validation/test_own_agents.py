@@ -1,4 +1,4 @@
-"""The contract of our own agents: they keep it, and the look that should see a planted fault names it."""
+"""The contract of our own agents: they pass, and the check responsible for a planted fault names it."""
 
 from __future__ import annotations
 
@@ -13,24 +13,26 @@ import torch
 from torch import Tensor
 
 from rlparity import seeding
-from rlparity.buffers.replay import Replay, Rollout
+from rlparity.buffers.replay import Replay
+from rlparity.buffers.rollout import Rollout
 from rlparity.environments import cartpole, episode_statistics, gymnasium_env
-from rlparity.environments.action_scaling import Bounds
-from rlparity.environments.normalization import Normalised
+from rlparity.environments.normalization import NormalizedEnv
 from rlparity.nn import networks
+from rlparity.nn.action_scaling import Bounds
 from rlparity.objectives import targets
 from rlparity.training import object_state
 from rlparity.transitions import Step
 from rlparity.validation import plain_environments
 from rlparity.validation.contract import check as contract
-from rlparity.validation.contract.own_agents import check as contract_agent
+from rlparity.validation.contract.own_agents import check as agent_contract
 from rlparity.validation.contract.own_agents import fault_showing_env, normalization
+from rlparity.validation.contract.own_agents.traced_training import TracedEnv
 
 Around = Callable[..., Any]
 
 
-def look(name: str, algorithm: str = "ppo", environment: str = "CartPole-v1") -> tuple[bool, str]:
-    answer = contract_agent.looks(contract_agent.Agent(algorithm, environment))[name]()
+def checked(name: str, algorithm: str = "ppo", environment: str = "CartPole-v1") -> tuple[bool, str]:
+    answer = agent_contract.checks(agent_contract.Trainings(algorithm, environment))[name]()
     assert answer is not None
     return answer
 
@@ -49,9 +51,9 @@ def test_our_agents_keep_their_contract(algorithm: str, environment: str, checks
     assert len(found) == checks
 
 
-def test_monte_carlo_agents_learn_from_whole_games() -> None:
-    passed, detail = look("it learns from what it saw", "reinforce")
-    assert passed and detail.endswith(" games")
+def test_monte_carlo_agents_learn_from_whole_episodes() -> None:
+    passed, detail = checked("updates use the observed transitions", "reinforce")
+    assert passed and detail.endswith(" episodes")
 
 
 def wrap(patch: pytest.MonkeyPatch, owner: Any, name: str, around: Around) -> None:
@@ -115,9 +117,9 @@ def gain_of_one(mlp: Around, sizes: Any, gain: float | None = None) -> Any:
 
 
 PLANTED: list[tuple[str, Any, str, Around, str, str]] = [
-    # fault's place, what takes it, look, configuration, and what is said
+    # check, the function that a fault replaces, the fault, configuration, and part of the message
     (
-        "steps are Gymnasium's at its time limit",
+        "steps are Gymnasium's at the time limit",
         cartpole.CartPole,
         "step",
         limits_end,
@@ -125,7 +127,7 @@ PLANTED: list[tuple[str, Any, str, Around, str, str]] = [
         "discount of step 500",
     ),
     (
-        "steps are Gymnasium's at ends and short limits",
+        "steps are Gymnasium's at terminations and short limits",
         gymnasium_env.GymnasiumEnv,
         "step",
         successor_is_the_reset,
@@ -133,23 +135,23 @@ PLANTED: list[tuple[str, Any, str, Around, str, str]] = [
         "next_obs",
     ),
     (
-        "books are RecordEpisodeStatistics'",
+        "episode statistics match RecordEpisodeStatistics",
         episode_statistics.EpisodeStatistics,
         "add",
         half_the_rewards,
         "ppo",
-        "booked is",
+        "recorded is",
     ),
     (
-        "evaluations are the games that were played",
+        "evaluations report the episodes that were played",
         episode_statistics.EpisodeStatistics,
         "add",
         half_the_rewards,
         "ppo",
-        "deterministic games at step 0: booked is",
+        "deterministic episodes at step 0: recorded is",
     ),
     (
-        "replay memory is a list of what was seen",
+        "replay memory holds the observed transitions",
         Replay,
         "_ends",
         next_place,
@@ -157,43 +159,57 @@ PLANTED: list[tuple[str, Any, str, Around, str, str]] = [
         "next_obs of transition",
     ),
     (
-        "replay memory is a list of what was seen",
+        "replay memory holds the observed transitions",
         Replay,
         "drawable",
         without_newest,
         "dqn",
         "is drawn 0 times, not 8",
     ),
-    ("it learns from what it saw", Rollout, "pop", by_time, "ppo", "action is"),
-    ("it learns from what it saw", targets, "gae", always_bootstrap, "trpo", "advantage is"),
+    ("updates use the observed transitions", Rollout, "pop", by_time, "ppo", "action is"),
+    ("updates use the observed transitions", targets, "gae", always_bootstrap, "trpo", "advantage is"),
     (
-        "running statistics are those of all that was seen",
-        Normalised,
+        "running statistics match all observed steps",
+        NormalizedEnv,
         "view",
         updating_view,
         "a2c",
         "obs of step",
     ),
     (
-        "evaluation leaves training as it was",
-        Normalised,
+        "evaluation does not change training",
+        NormalizedEnv,
         "view",
         updating_view,
         "ppo-normalised",
         "theta differs",
     ),
-    ("an interrupted run goes on", object_state, "_attributes", without_moments, "ppo", "saved at step 89; "),
-    ("worlds share no stream", seeding.Streams, "environments", overlapping, "ppo", "repeat another's seed"),
     (
-        "the same seed is the same run",
+        "an interrupted run resumes identically",
+        object_state,
+        "_attributes",
+        without_moments,
+        "ppo",
+        "saved at step 89; ",
+    ),
+    (
+        "sub-environments share no random stream",
+        seeding.Streams,
+        "environments",
+        overlapping,
+        "ppo",
+        "repeat another's seed",
+    ),
+    (
+        "the same seed gives the same run",
         seeding.Streams,
         "environments",
         by_the_clock,
         "ppo",
-        "games of training differ",
+        "episodes of training differ",
     ),
     (
-        "parameters start as the reference's",
+        "initial parameters match the reference's",
         networks,
         "mlp",
         gain_of_one,
@@ -219,16 +235,16 @@ def test_a_planted_fault_is_named(
 ) -> None:
     normalised = algorithm.endswith("-normalised")  # Acrobot's settings ask for it
     where = (algorithm.removesuffix("-normalised"), "Acrobot-v1" if normalised else "CartPole-v1")
-    assert look(name, *where)[0]
+    assert checked(name, *where)[0]
     wrap(monkeypatch, owner, attribute, around)
-    passed, detail = look(name, *where)
+    passed, detail = checked(name, *where)
     assert not passed and line in detail, detail
 
 
 def test_actions_outside_of_their_bounds_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The arena's are -3 to 1 and 1 to 5: no actor that knows -1 to 1 alone fits both."""
+    """Those of the fault-showing environment are -3 to 1 and 1 to 5: no actor in -1 to 1 fits both."""
     monkeypatch.setattr(Bounds, "from_unit", lambda self, action: action)
-    assert not look("actions are within their bounds", "td3", "Pendulum-v1")[0]
+    assert not checked("actions are within their bounds", "td3", "Pendulum-v1")[0]
 
 
 def test_seeds_that_are_one_seed_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,21 +252,19 @@ def test_seeds_that_are_one_seed_are_named(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(
         seeding.Streams, "sequences", lambda self, name: [sequences(self, name)[0] for _ in self.seeds]
     )
-    assert look("seeds differ") == (False, "theta of seeds 0 and 1 begins the same")
-    assert not look("worlds share no stream")[0]
+    assert checked("seeds differ") == (False, "theta of seeds 0 and 1 starts the same")
+    assert not checked("sub-environments share no random stream")[0]
 
 
-def test_a_seed_that_fails_may_not_take_another_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_seed_may_not_change_another(monkeypatch: pytest.MonkeyPatch) -> None:
     def together(self: Any, *arguments: Any) -> Any:
         found = step(self, *arguments)
         return found if found.reward.isfinite().all() else found._replace(reward=found.reward * torch.nan)
 
-    from rlparity.validation.contract.own_agents.traced_training import Watched
-
-    step = Watched.step
-    monkeypatch.setattr(Watched, "step", together)
-    passed, detail = look("a failed seed is named and kept apart")
-    assert (passed, detail) == (False, "seed 1 was paid NaN; failed are [0, 1]")
+    step = TracedEnv.step
+    monkeypatch.setattr(TracedEnv, "step", together)
+    passed, detail = checked("a failed seed is named and isolated")
+    assert (passed, detail) == (False, "rewards of seed 1 were NaN; failed are [0, 1]")
 
 
 def test_sums_are_moments_by_hand() -> None:
@@ -263,7 +277,7 @@ def test_sums_are_moments_by_hand() -> None:
     assert sums.normal(np.array([2.0, 1e9])).tolist() == pytest.approx([0, 10], abs=1e-3)
 
 
-def test_the_arena_ends_in_every_way() -> None:
+def test_the_fault_showing_environment_ends_in_every_way() -> None:
     env = gym.make(fault_showing_env.CONTINUOUS)
     env.reset(seed=0)
     ways = set()
@@ -276,10 +290,10 @@ def test_the_arena_ends_in_every_way() -> None:
 
 
 def test_a_short_time_limit_is_the_same_environment() -> None:
-    moments = plain_environments.replay(
-        plain_environments.cut("Pendulum-v1", 7), 3, [np.zeros(1, np.float32)] * 15
+    steps = plain_environments.replay(
+        plain_environments.with_time_limit("Pendulum-v1", 7), 3, [np.zeros(1, np.float32)] * 15
     )
-    assert [moment.cut for moment in moments] == [t % 7 == 6 for t in range(15)]
+    assert [step.truncated for step in steps] == [t % 7 == 6 for t in range(15)]
     plain = plain_environments.replay("Pendulum-v1", 3, [np.zeros(1, np.float32)] * 7)
-    assert [moment.reward for moment in moments[:7]] == [moment.reward for moment in plain]
-    assert moments[6].game == (pytest.approx(sum(moment.reward for moment in plain)), 7)
+    assert [step.reward for step in steps[:7]] == [step.reward for step in plain]
+    assert steps[6].episode == (pytest.approx(sum(step.reward for step in plain)), 7)

@@ -11,8 +11,9 @@ import torch
 from snow import Snow
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from rlparity.validation import paired_models
-from rlparity.validation.paired_models import COUNTERPARTS, PairedModels, difference
+from rlparity.validation import double_precision, paired_models
+from rlparity.validation.counterparts import COUNTERPARTS
+from rlparity.validation.paired_models import PairedModels, difference
 from rlparity.validation.parity import cases, environments
 
 SMALL: dict[str, Any] = {"net_arch": (8, 6)}
@@ -21,14 +22,16 @@ OFF_POLICY = {**SMALL, "buffer_size": 50, "learning_starts": 0}
 
 def pair(algorithm: str, dtype: torch.dtype = torch.float64, **options: Any) -> PairedModels:
     if algorithm in ("a2c", "ppo", "trpo"):
-        return paired_models.make(algorithm, environments.lively(True, 2), {**SMALL, **options}, dtype)
-    worlds = environments.still(algorithm not in ("dqn", "qrdqn"), 2)
-    return paired_models.make(algorithm, worlds, {**OFF_POLICY, **options}, dtype)
+        return paired_models.make(
+            algorithm, environments.short_episodes(True, 2), {**SMALL, **options}, dtype
+        )
+    envs = environments.constant(algorithm not in ("dqn", "qrdqn"), 2)
+    return paired_models.make(algorithm, envs, {**OFF_POLICY, **options}, dtype)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 @pytest.mark.parametrize("algorithm", COUNTERPARTS)
-def test_every_parameter_has_its_twin(algorithm: str, dtype: torch.dtype):
+def test_every_parameter_has_a_counterpart(algorithm: str, dtype: torch.dtype):
     made = pair(algorithm, dtype)
     ours, theirs = made.ours(), made.theirs()
     assert set(ours) == set(theirs)
@@ -45,17 +48,17 @@ def test_every_parameter_has_its_twin(algorithm: str, dtype: torch.dtype):
 
 
 @pytest.mark.parametrize("algorithm", ["a2c", "ppo", "dqn", "qrdqn"])
-def test_networks_that_see_images_have_twins(algorithm: str):
+def test_networks_for_images_have_counterparts(algorithm: str):
     options = {"buffer_size": 10} if algorithm in ("dqn", "qrdqn") else {}
     made = paired_models.make(algorithm, DummyVecEnv([Snow]), options, torch.float32)
     assert set(made.ours()) == set(made.theirs())
     assert set(made.differences().values()) == {0.0}
 
 
-def test_both_answer_alike_in_doubles():
+def test_both_compute_the_same_values_in_doubles():
     made = pair("ppo")
     obs = torch.randn(1, 5, 3, dtype=torch.float64)
-    with paired_models.precision(torch.float64), torch.no_grad():
+    with double_precision.precision(torch.float64), torch.no_grad():
         value = made.model.policy.predict_values(obs[0]).flatten()
     assert value.dtype == torch.float64
     assert torch.allclose(made.agent.value(obs)[0], value, rtol=1e-14, atol=1e-15)
@@ -65,7 +68,7 @@ def test_optimisers_move_the_parameters_in_doubles():
     made = pair("sac", tau=0.5)
     names = ("log_ent_coef", "actor.mu.bias", "critic.qf1.4.bias", "critic_target.qf0.4.bias")
     before = {name: made.theirs()[name].detach().clone() for name in names}
-    with paired_models.precision(torch.float64):
+    with double_precision.precision(torch.float64):
         made.model.learn(6)
     assert all((made.theirs()[name] != x).all() for name, x in before.items())
     assert made.model.log_ent_coef.dtype == torch.float64
@@ -73,7 +76,7 @@ def test_optimisers_move_the_parameters_in_doubles():
 
 def test_rollouts_are_kept_in_doubles():
     made = pair("a2c", n_steps=3)
-    with paired_models.precision(torch.float64):
+    with double_precision.precision(torch.float64):
         made.model.learn(6)
     buffer = made.model.rollout_buffer
     assert {buffer.rewards.dtype, buffer.values.dtype, buffer.advantages.dtype} == {np.dtype(np.float64)}
@@ -106,6 +109,6 @@ def test_differences_by_hand():
 
 def test_our_own_options_stay_ours():
     case = cases.of("dqn", "double (patched into SB3)")[0]
-    made = case.twins(torch.float64)
+    made = case.pair(torch.float64)
     assert made.agent.config.double_q
     assert made.model.gamma == made.agent.config.gamma

@@ -1,4 +1,4 @@
-"""Sensitivity suites: their files, trials that are resumed, interim looks, and the page."""
+"""Sensitivity suites: their files, trials that are resumed, interim tests, and the page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from rlparity import records
 from rlparity.analysis import sequential_tests
 from rlparity.errors import UserError
-from rlparity.provenance import fingerprint
+from rlparity.provenance import definitions
 from rlparity.reporting.pages import sensitivity as sensitivity_page
 from rlparity.suites import hyperparameters
 from rlparity.validation.mutations.corpus import CORPUS
@@ -88,13 +88,13 @@ def test_a_bad_suite_is_refused(tmp_path: Path, layers: str, mutations: str, mes
 
 
 class Layers:
-    """In place of processes: outcomes by mutation, and what was asked for."""
+    """Replacement of processes: outcomes by mutation, and the requested trials."""
 
     def __init__(self, **outcomes: Any):
-        self.outcomes, self.asked = outcomes, list[Trial]()
+        self.outcomes, self.requested = outcomes, list[Trial]()
 
     def __call__(self, trial: Trial, *_: Any) -> Any:
-        self.asked.append(trial)
+        self.requested.append(trial)
         outcome = self.outcomes.get(trial.mutation or "baseline", False)
         if outcome is TooBusy:
             raise TooBusy
@@ -103,13 +103,13 @@ class Layers:
 
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcomes: Layers, layers: str) -> list[str]:
     monkeypatch.setattr(sensitivity, "attempt", outcomes)
-    said: list[str] = []
+    lines: list[str] = []
     runner = sensitivity.Runner(plan(tmp_path, layers), tmp_path / "results", tmp_path / "reports")
-    runner.run(1, said.append)
-    return [line.partition("  ")[2] for line in said]
+    runner.run(1, lines.append)
+    return [line.partition("  ")[2] for line in lines]
 
 
-def test_trials_are_told_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_trials_are_shown_and_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     layers = Layers(P1=True)
     assert run(tmp_path, monkeypatch, layers, layers="contract") == [
         "baseline ppo CartPole-v1 contract: silent (2 s)",
@@ -120,10 +120,10 @@ def test_trials_are_told_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert (
         run(tmp_path, monkeypatch, again, layers="contract")[1] == "P1 ppo CartPole-v1 contract: caught (2 s)"
     )
-    assert again.asked == []
+    assert again.requested == []
     monkeypatch.setattr(sensitivity, "planting", lambda id: f"another {id}")
     run(tmp_path, monkeypatch, again, layers="contract")
-    assert [trial.mutation for trial in again.asked] == ["P1", "F1"]
+    assert [trial.mutation for trial in again.requested] == ["P1", "F1"]
 
 
 @pytest.mark.parametrize(
@@ -134,23 +134,23 @@ def test_trials_are_told_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         (not_run("no reference"), "not run, no reference"),
     ],
 )
-def test_nothing_is_planted_where_the_code_as_it_is_is_not_silent(
+def test_nothing_is_planted_where_the_unchanged_code_is_not_silent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, baseline: Any, reason: str
 ) -> None:
     layers = Layers(baseline=baseline)
-    told = run(tmp_path, monkeypatch, layers, layers="parity")
-    assert [trial.mutation for trial in layers.asked] == [BASELINE]
-    assert told[1:] == [f"{id} ppo CartPole-v1 parity: {reason}" for id in ("P1", "F1")]
+    lines = run(tmp_path, monkeypatch, layers, layers="parity")
+    assert [trial.mutation for trial in layers.requested] == [BASELINE]
+    assert lines[1:] == [f"{id} ppo CartPole-v1 parity: {reason}" for id in ("P1", "F1")]
 
 
 def test_a_busy_machine_settles_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     layers = Layers(P1=TooBusy)
-    assert run(tmp_path, monkeypatch, layers, layers="contract")[1].endswith("no time for it; run again")
+    assert run(tmp_path, monkeypatch, layers, layers="contract")[1].endswith("too busy; run again")
     layers.outcomes["P1"] = True
     assert run(tmp_path, monkeypatch, layers, layers="contract")[1].endswith("caught (2 s)")
 
 
-def test_statistics_say_where_they_cannot_run(tmp_path: Path) -> None:
+def test_statistics_report_where_they_cannot_run(tmp_path: Path) -> None:
     whole = sensitivity_plan.load(ROOT / "workflow" / "suites" / "sensitivity.yaml")
     runner = sensitivity.Runner(whole, tmp_path, ROOT / "reports")
     assert "run on CartPole-v1 and Pendulum-v1 only" in str(runner._case("ppo", "Reacher-v5"))
@@ -160,8 +160,8 @@ def test_statistics_say_where_they_cannot_run(tmp_path: Path) -> None:
     )
 
 
-def test_a_trial_in_a_process_of_its_own(tmp_path: Path) -> None:
-    """A flag that arrives late is seen by the contract; a process that cannot be started is an alarm."""
+def test_a_trial_in_a_separate_process(tmp_path: Path) -> None:
+    """The contract finds an end that arrives late; a process that cannot be started is an alarm."""
     trial = Trial("P11", "ppo", "CartPole-v1", "contract")
     outcome = attempt(trial, tmp_path / "p11.json", 60, None, Judge())
     assert (outcome["status"], outcome["caught"]) == ("done", True)
@@ -187,10 +187,17 @@ def test_statistics_depend_on_their_judge(tmp_path: Path, monkeypatch: pytest.Mo
             for layer, trial in trials.items()
         }
 
-    before, digest = keys(), fingerprint.digest
-    edited = {"rlparity.analysis.sequential_tests", "rlparity.analysis.verdicts"}
-    monkeypatch.setattr(fingerprint, "digest", lambda name: "" if name in edited else digest(name))
+    before, definition = keys(), definitions.definition
+    edited = "rlparity.analysis.sequential_tests"
+
+    def changed(module: str, name: str) -> definitions.Definition:
+        found = definition(module, name)
+        return found._replace(parts=("edited", *found.parts)) if module == edited else found
+
+    monkeypatch.setattr(definitions, "definition", changed)
+    definitions.digest.cache_clear()
     now = keys()
+    definitions.digest.cache_clear()
     assert now["statistics"] != before["statistics"] and now["lockstep"] == before["lockstep"]
 
 
@@ -201,8 +208,8 @@ def evaluations(folder: Path, returns: np.ndarray) -> Path:
     """Records of returns (points + 1, seeds)."""
     names = {"implementation": "x", "algorithm": "ppo", "environment": "e", "protocol": "deterministic"}
     rows = [
-        {**names, "seed": seed, "env_step": k * BUDGET // POINTS, "episode": 0, "episode_return": value}
-        | {"episode_length": 1}
+        {**names, "seed": seed, "env_step": k * BUDGET // POINTS, "episode": 0}
+        | {"metric": "return", "value": value, "size": 1}
         for k, values in enumerate(returns)
         for seed, value in enumerate(values)
     ]
@@ -211,7 +218,7 @@ def evaluations(folder: Path, returns: np.ndarray) -> Path:
 
 
 def case(tmp_path: Path, reference: np.ndarray, random: float = 0.0) -> dict[str, Any]:
-    """Four looks at ten seeds, margin 0.2."""
+    """Four interim tests of ten seeds, margin 0.2."""
     noise = np.random.default_rng(1).normal(size=(POINTS + 1, 5))
     return {
         "cell": {"seeds": list(range(10)), "evaluation": {"points": POINTS}},
@@ -223,18 +230,18 @@ def case(tmp_path: Path, reference: np.ndarray, random: float = 0.0) -> dict[str
 
 
 def learning(seeds: int, rng: np.random.Generator, top: float = 100.0, noise: float = 1.0) -> np.ndarray:
-    """Curves that rise to `top`, with a level of their own for each seed: (points + 1, seeds)."""
+    """Curves that rise to `top`, with a different level for each seed: (points + 1, seeds)."""
     rise = np.linspace(0.2, 1, POINTS + 1)[:, None]
     return top * rise + 5 * rng.normal(size=seeds) + noise * rng.normal(size=(POINTS + 1, seeds))
 
 
-def arm(returns: np.ndarray) -> sequential_tests.Arm:
-    return sequential_tests.Arm(
+def arm(returns: np.ndarray) -> sequential_tests.Curves:
+    return sequential_tests.Curves(
         pd.DataFrame(returns, index=[k * BUDGET // POINTS for k in range(POINTS + 1)])
     )
 
 
-def test_a_look_sees_what_is_far_below(tmp_path: Path) -> None:
+def test_an_interim_test_detects_what_is_far_below(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     judged = sequential_tests.Case(case(tmp_path, learning(10, rng)))
     assert judged.tests == 5
@@ -244,7 +251,7 @@ def test_a_look_sees_what_is_far_below(tmp_path: Path) -> None:
     assert judged.judge(5, arm(learning(10, rng, top=180)))[0] == "BETTER"
 
 
-def test_only_the_last_look_calls_equal(tmp_path: Path) -> None:
+def test_only_the_last_test_concludes_equivalence(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     reference = learning(20, rng)
     judged = sequential_tests.Case(case(tmp_path, reference))
@@ -264,7 +271,7 @@ def test_the_final_return_counts_too(tmp_path: Path) -> None:
     assert verdict == "WORSE" and evidence.startswith("final at step 10,000: ")
 
 
-def test_an_evaluation_on_the_way_is_no_final_return(tmp_path: Path) -> None:
+def test_an_interim_evaluation_is_no_final_return(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     content = case(tmp_path, learning(10, rng))
     content["cell"]["evaluation"]["points"] = 2 * POINTS  # training ends at half its budget
@@ -279,9 +286,9 @@ class Unadjusted(sequential_tests.Case):
     tests = 1  # type: ignore[assignment]
 
 
-def test_looks_do_not_add_up_to_false_alarms(tmp_path: Path) -> None:
-    """Of 160 agents like the reference, at most one in twenty is stopped by any of four looks; by the same
-    looks without adjustment, more are."""
+def test_interim_tests_do_not_add_up_to_false_alarms(tmp_path: Path) -> None:
+    """Of 160 agents like the reference, at most one in twenty is stopped by any of four tests; by the same
+    tests without adjustment, more are."""
     rng = np.random.default_rng(3)
     alarms = {sequential_tests.Case: 0, Unadjusted: 0}
     for _ in range(16):
@@ -315,7 +322,7 @@ def test_the_judge_answers_line_by_line(tmp_path: Path) -> None:
 
 
 def trials(rows: Sequence[tuple[str, str, str, Any, float | None]]) -> dict[str, Any]:
-    """What the page is made from: (bug, kind, layer, outcome, seconds)."""
+    """The input of the page, from (bug, kind, layer, outcome, seconds)."""
     who = {"agent": "ppo", "environment": "CartPole-v1", "source": "own", "hides": "the dark"}
     return {
         "suite": {
@@ -366,26 +373,26 @@ def test_the_matrix(page: tuple[str, Path]) -> None:
     assert lines[0] == "bug,kind,agent,environment,layer,caught,seconds"
     assert lines[1] == "P1,bug,ppo,CartPole-v1,contract,True,1"
     assert "P3,bug,ppo,CartPole-v1,parity,," in lines
-    assert len(lines) == 11  # the code as it is, is no mutation
+    assert len(lines) == 11  # the unchanged code is no mutation
 
 
 def test_the_page_counts(page: tuple[str, Path]) -> None:
     answer, folder = page
     assert answer.startswith(
-        "2 of 3 planted bugs (66.7 %) are caught by some layer. Of 1 refactorings no layer alarms. "
+        "2 of 3 planted bugs (66.7 %) are caught by some layer. Of 1 refactorings none raises an alarm. "
         "1 of 1 harmless differences are named by parity. 1 of 10 trials were not run."
     )
     text = (folder / "README.md").read_text()
     assert "| contract | 3 | 1 | 33.3 % | 0 | 1 s | 0 of 1 | 0 of 1 | 0 |" in text
     assert "| parity | 2 | 2 | 100.0 % | 1 | 15 s | 0 of 1 | 1 of 1 | 1 |" in text
     assert "| P3 | does P3 | ppo, CartPole-v1 | the dark |" in text  # what is missed
-    assert "| parity | P2 | does P2 |" in text  # what parity alone sees
+    assert "| parity | P2 | does P2 |" in text  # found by parity alone
     assert "| P1 | does P1 | ppo, CartPole-v1 | ✓ 1 s | ✓ 10 s |" in text
     assert "| parity | no reference | 1 | P3 |" in text
     assert (folder / "index.html").stat().st_size > 1000
 
 
-def test_a_false_alarm_is_told(tmp_path: Path) -> None:
+def test_a_false_alarm_is_reported(tmp_path: Path) -> None:
     content = trials([("P1", "bug", "parity", True, 1.0), ("F1", "refactoring", "parity", True, 1.0)])
     (tmp_path / "trials.json").write_text(json.dumps(content))
     assert "Of 1 refactorings 1 raise a false alarm." in sensitivity_page.render(
@@ -393,7 +400,7 @@ def test_a_false_alarm_is_told(tmp_path: Path) -> None:
     )
 
 
-def test_no_outcomes_are_told(tmp_path: Path) -> None:
+def test_missing_outcomes_are_reported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="run rlparity sensitivity first"):
         sensitivity_page.render(tmp_path, tmp_path)
 

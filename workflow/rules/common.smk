@@ -13,10 +13,11 @@ from rlparity.environments import atari_ids
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
 from rlparity.runs import pending
-from rlparity.suites import cost, memory_needs
+from rlparity.suites import memory_needs
 from rlparity.suites import suite as suites
+from rlparity.suites.costs import cost
+from rlparity.suites.costs.speeds import Speeds
 from rlparity.suites.hyperparameters import library, put_command_on_path
-from rlparity.suites.speeds import Speeds
 
 GRACE_MIN = 3  # of a job after its time limit: one minute for a checkpoint, the rest for its records
 

@@ -17,7 +17,7 @@ from rlparity.errors import UserError
 from rlparity.provenance import host
 from rlparity.records import write_bytes
 from rlparity.suites import hyperparameters
-from rlparity.suites.forecast import DAG
+from rlparity.suites.costs.forecast import DAG
 
 COLUMNS = ("cells", "seconds", "seconds_again", "hardware", "versions", "commit")
 

@@ -141,11 +141,11 @@ def run_bench(chosen: argparse.Namespace, rest: list[str]) -> None:
     rows = throughput.measure(algorithms, chosen.environment, sizes, chosen.rounds, settings, device)
     folder = chosen.reports / "benchmark"
     throughput.save(folder / "throughput.csv", rows)
+    from rlparity.cli import pipeline
     from rlparity.reporting.pages import benchmark
-    from rlparity.reporting.pages.suite import report
 
     print(benchmark.render(folder))
-    report.render_index(chosen.reports)
+    pipeline.index_reports(chosen, rest)
 
 
 def _numbers(text: str, option: str, what: str) -> list[int]:

@@ -91,16 +91,19 @@ def draw(chosen: argparse.Namespace, rest: list[str]) -> None:
 
 def report_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity.reporting.pages.suite import report
+    from rlparity.shipped_records import stale
 
-    summary = report.render(chosen.reports / chosen.suite)
+    folder = chosen.reports / chosen.suite
+    summary = report.render(folder, stale.count(folder))
     if chosen.summary is not None:
         chosen.summary.write_text(summary.rstrip() + "\n", encoding="utf-8")
 
 
 def index_reports(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity.reporting.pages.suite import report
+    from rlparity.shipped_records import stale
 
-    report.render_index(chosen.reports)
+    report.render_index(chosen.reports, stale.counts(chosen.reports))
 
 
 def check_seeds(chosen: argparse.Namespace, rest: list[str]) -> int:

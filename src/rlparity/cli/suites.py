@@ -111,7 +111,8 @@ def _limits_jobs(arguments: list[str], root: Path) -> bool:
 
 def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity.runs import pending
-    from rlparity.suites import forecast, suite, yaml_reader
+    from rlparity.suites import suite, yaml_reader
+    from rlparity.suites.costs import forecast
 
     path = suite.find(chosen.suite)
     raw = yaml_reader.read(path)

@@ -140,7 +140,7 @@ def _validate(chosen: argparse.Namespace, rest: list[str]) -> int:
         tables.collect(found.cells, chosen.results, chosen.reports, found.plan.plan())
         chosen.suite, chosen.summary = found.plan.name, None
         pipeline.analyse(chosen, rest)
-        found.verdicts = statistics.verdicts(report, question.called)
+        found.verdicts = statistics.verdicts(report, question.candidate_name)
     print_now(validate.line("statistics", found))
     validate.record(found, chosen.strict, report)
     if found.cells:
@@ -223,7 +223,7 @@ def look_at_layer(chosen: argparse.Namespace, rest: list[str]) -> None:
     end_with_parent()
     from rlparity.validation import quick_layers
 
-    quick_layers.look(**chosen.request, into=chosen.into)
+    quick_layers.write_checks(**chosen.request, into=chosen.into)
 
 
 def train_candidate(chosen: argparse.Namespace, rest: list[str]) -> None:

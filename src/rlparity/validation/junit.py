@@ -1,4 +1,4 @@
-"""Findings as JUnit XML, for continuous integration: a suite for each layer, a case for each check."""
+"""Findings as JUnit XML for continuous integration: a suite for each layer, a case for each check."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]
 
 
 def write(found: Findings, strict: bool, file: Path) -> None:
-    """Write the file. Failed: contract, parity if `strict`, and WORSE; skipped: what is not decided or not
-    run; a parity difference without `strict` is told in the output of its case."""
+    """Write the file. Failed contract checks and WORSE are failures, and with `strict` parity differences;
+    without it these are output of their case. What is undecided or was not run is skipped."""
     root = ET.Element("testsuites", name=_clean(found.plan.title))
     for layer in LAYERS:
         checks = [check for check in found.checks if check.layer == layer]
@@ -26,16 +26,16 @@ def write(found: Findings, strict: bool, file: Path) -> None:
 
 
 def write_error(problem: str, file: Path) -> None:
-    """Write a file with one error: nothing could be validated."""
+    """Write a file with one error, because nothing could be validated."""
     root = ET.Element("testsuites", name="rlparity validate")
     suite = ET.SubElement(root, "testsuite", name="validate")
-    _tell(_case(suite, "validate", "can be run", 0.0), "error", problem)
+    _add_outcome(_case(suite, "validate", "can be run", 0.0), "error", problem)
     _count(suite)
     _save(root, file)
 
 
 def remove(file: Path) -> None:
-    """Remove what an earlier run left, so that nobody takes it for this one's; /dev/stdout stays. UserError
+    """Remove the file of an earlier run, so that it is not taken for this one's; /dev/stdout stays. UserError
     if it is a folder."""
     if file.is_dir():
         raise UserError(f"--junit {file}: is a folder; name a file")
@@ -53,15 +53,15 @@ def _suite(root: ET.Element, layer: str, checks: Sequence[Check], found: Finding
     suite = ET.SubElement(root, "testsuite", name=layer)
     for check in checks:
         case = _case(suite, layer, check.name, check.seconds)
-        told = "system-out" if check.passed or (layer == "parity" and not strict) else "failure"
-        _tell(case, told, check.detail)
+        tag = "system-out" if check.passed or (layer == "parity" and not strict) else "failure"
+        _add_outcome(case, tag, check.detail)
     for verdict in found.verdicts if layer == "statistics" else ():
         case = _case(suite, layer, f"{verdict.endpoint} in {verdict.environment}", 0.0)
         kinds = {"WORSE": "failure", "INCONCLUSIVE": "skipped"}
-        _tell(case, kinds.get(verdict.word, "system-out"), verdict.detail)
+        _add_outcome(case, kinds.get(verdict.word, "system-out"), verdict.detail)
     if layer in found.left_out:
         case = _case(suite, layer, layer, 0.0)
-        _tell(case, "error" if layer == "contract" else "skipped", found.left_out[layer])
+        _add_outcome(case, "error" if layer == "contract" else "skipped", found.left_out[layer])
     _count(suite)
 
 
@@ -78,14 +78,14 @@ def _case(suite: ET.Element, layer: str, name: str, seconds: float) -> ET.Elemen
     )
 
 
-def _tell(case: ET.Element, tag: str, text: str) -> None:
+def _add_outcome(case: ET.Element, tag: str, text: str) -> None:
     if tag == "system-out" and not text:
         return
-    told = ET.SubElement(case, tag)
+    element = ET.SubElement(case, tag)
     if tag == "system-out":
-        told.text = _clean(text)
+        element.text = _clean(text)
     else:
-        told.set("message", _clean(text))
+        element.set("message", _clean(text))
 
 
 def _clean(text: str) -> str:

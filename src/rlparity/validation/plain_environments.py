@@ -1,4 +1,4 @@
-"""Environments in which a contract is looked at, and plain Gymnasium to hold them against."""
+"""Plain Gymnasium environments, which replay the actions that a contract check compares."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ NAMESPACE = "Cut"
 
 
 def is_atari(environment: str) -> bool:
-    """Whether it is a game under a preset, which plain Gymnasium does not know."""
+    """Whether it is an Atari game under a preset, which plain Gymnasium does not know."""
     return environment.startswith("ALE/")
 
 
 @cache
-def cut(environment: str, steps: int) -> str:
-    """Register `environment` with a time limit of `steps`; its id. Atari games stay as they are."""
+def with_time_limit(environment: str, n_steps: int) -> str:
+    """Register `environment` with a time limit of `n_steps`; returns the new id. Atari games keep theirs."""
     if is_atari(environment):
         return environment
     made = plain(environment)  # imports the module of "module:Id"
     made.close()
     assert made.spec is not None
-    name = f"{NAMESPACE}/{made.spec.name}{steps}-v{made.spec.version or 0}"
-    gym.registry[name] = dataclasses.replace(made.spec, id=name, max_episode_steps=steps)
+    name = f"{NAMESPACE}/{made.spec.name}{n_steps}-v{made.spec.version or 0}"
+    gym.registry[name] = dataclasses.replace(made.spec, id=name, max_episode_steps=n_steps)
     return name
 
 
@@ -37,39 +37,42 @@ def plain(environment: str) -> gym.Env:
     return gym.make(environment, disable_env_checker=True)
 
 
-class Moment(NamedTuple):
-    """One step of a scalar environment, as Gymnasium says it."""
+class PlainStep(NamedTuple):
+    """One step of a single environment, as Gymnasium returns it."""
 
     action: Any
-    obs: np.ndarray  # that the action answers to
-    next_obs: np.ndarray  # the true successor
+    obs: np.ndarray  # before the action
+    next_obs: np.ndarray  # the true successor, also at the end of an episode
     reward: float
-    ended: bool
-    cut: bool
-    game: tuple[float, int] | None  # return and length, at the last step of a game
+    terminated: bool
+    truncated: bool
+    episode: tuple[float, int] | None  # return and length, at the last step of an episode
 
 
-def replay(environment: str, seed: int, actions: Sequence[Any], first_game: bool = False) -> list[Moment]:
-    """The same actions in a plain environment, reset whenever a game is over, or only until one is."""
+def replay(
+    environment: str, seed: int, actions: Sequence[Any], first_episode: bool = False
+) -> list[PlainStep]:
+    """Take the same actions in a plain environment, which is reset after every episode; with `first_episode`,
+    stop at the end of the first one."""
     env: gym.Env = RecordEpisodeStatistics(plain(environment))
     obs, _ = env.reset(seed=seed)
-    moments = []
+    steps = []
     for action in actions:
-        after, reward, ended, over, info = env.step(action)
-        game = None
-        if ended or over:
-            game = float(info["episode"]["r"]), int(info["episode"]["l"])
-        moments.append(Moment(action, obs, after, float(reward), bool(ended), bool(over), game))
-        if first_game and game is not None:
+        after, reward, terminated, truncated, info = env.step(action)
+        episode = None
+        if terminated or truncated:
+            episode = float(info["episode"]["r"]), int(info["episode"]["l"])
+        steps.append(PlainStep(action, obs, after, float(reward), bool(terminated), bool(truncated), episode))
+        if first_episode and episode is not None:
             break
-        obs = env.reset()[0] if game is not None else after
+        obs = env.reset()[0] if episode is not None else after
     env.close()
-    return moments
+    return steps
 
 
 @cache
 def starts_vary(environment: str) -> bool:
-    """Whether games begin in different states; those of Atari may show the same screen at first."""
+    """Whether episodes start from different states. Atari games may start with the same screen."""
     if is_atari(environment):
         return False
     env = plain(environment)

@@ -1,4 +1,4 @@
-"""The layers that take seconds; a candidate's own code runs in another process."""
+"""The layers that take seconds: contract and update parity. A candidate's code runs in another process."""
 
 from __future__ import annotations
 
@@ -19,23 +19,19 @@ from rlparity.errors import UserError
 from rlparity.log_readers import convert as logs
 from rlparity.log_readers import seeds
 from rlparity.log_readers.series import Reading, Refused
-from rlparity.validation.checks import TIME_LIMIT_S, Check
+from rlparity.validation.checks import TIME_LIMIT_S, Check, NotRun, duplicates
 
-WHOLE_S, TIMES = 600.0, 10  # for a whole layer: at least so long, and so many times that limit
-
-
-class NotRun(Exception):
-    """A layer could not be run; the message says why, in one line."""
+LAYER_LIMIT_S, LIMIT_FACTOR = 600.0, 10  # a layer may take the first, or this many times `time_limit_s`
 
 
-def of_entry(layer: str, cell: Cell) -> list[Check]:
-    """Contract or parity of a Python candidate, in a process of its own: a crash or a hang of it is a failed
-    check. Raises NotRun."""
+def check_entry_point(layer: str, cell: Cell) -> list[Check]:
+    """Run contract or parity of a Python candidate in a separate process: if that crashes or hangs, the only
+    check has failed. Raises NotRun."""
     if layer == "parity" and metadata.probe(cell.environment).frame_bytes is not None:
         raise NotRun(f"updates are compared with vectors, and {cell.environment} shows images")
     base = Path(cell.candidate.get("folder", ".")).resolve()
     limit = float(cell.candidate.get("time_limit_s", TIME_LIMIT_S))
-    asked = {
+    request = {
         "layer": layer,
         "entry": absolute(cell.candidate["entry"], base),
         "environment": cell.environment,
@@ -43,21 +39,23 @@ def of_entry(layer: str, cell: Cell) -> list[Check]:
         "time_limit_s": limit,
     }
     started = time.perf_counter()
-    with process_group.folder() as books, process_group.folder() as work:
-        into = books / "checks.json"
+    with process_group.folder() as private, process_group.folder() as work:
+        into = private / "checks.json"
         words = [sys.executable, "-m", "rlparity", "layer"]
-        words += ["--request", json.dumps(asked), "--into", str(into)]
+        words += ["--request", json.dumps(request), "--into", str(into)]
         variables = process_group.environment(base)
         try:
-            process_group.run(words, work, books / "log", max(WHOLE_S, TIMES * limit), variables, None)
-            told = json.loads(into.read_text(encoding="utf-8"))
+            process_group.run(
+                words, work, private / "log", max(LAYER_LIMIT_S, LIMIT_FACTOR * limit), variables, None
+            )
+            result = json.loads(into.read_text(encoding="utf-8"))
         except process_group.Stopped as stopped:
             return [_broken(layer, str(stopped), started)]
         except (OSError, ValueError):
             return [_broken(layer, "ended without a result", started)]
-    if "error" in told:
-        raise NotRun(told["error"])
-    return [Check(*values) for values in told["checks"]]
+    if "error" in result:
+        raise NotRun(result["error"])
+    return [Check(*values) for values in result["checks"]]
 
 
 def _broken(layer: str, problem: str, started: float) -> Check:
@@ -66,26 +64,28 @@ def _broken(layer: str, problem: str, started: float) -> Check:
     return Check(layer, "comes to an end", False, f"its process {problem}", time.perf_counter() - started)
 
 
-def look(layer: str, entry: str, environment: str, algorithm: str, time_limit_s: float, into: Path) -> None:
-    """The other process: look at a candidate, and write the checks."""
+def write_checks(
+    layer: str, entry: str, environment: str, algorithm: str, time_limit_s: float, into: Path
+) -> None:
+    """Run one layer on a candidate and write its checks to a file; called in the separate process."""
     from rlparity.candidates.importing import load
     from rlparity.validation.contract import check as contract
 
     try:
         factory = load(entry)
         if layer == "parity":
-            checks = parity_of(factory, environment, algorithm)
+            checks = check_parity(factory, environment, algorithm)
         else:
             checks = contract.check(factory, environment, algorithm, time_limit_s=time_limit_s)
-        told: dict[str, object] = {"checks": [list(check) for check in checks]}
+        result: dict[str, object] = {"checks": [list(check) for check in checks]}
     except UserError as error:
-        told = {"error": str(error)}
-    into.write_text(json.dumps(told), encoding="utf-8")
+        result = {"error": str(error)}
+    into.write_text(json.dumps(result), encoding="utf-8")
 
 
-def parity_of(factory: Factory, environment: str, algorithm: str) -> list[Check]:
-    """Parity in the case of a named configuration that fits an environment; no checks if the candidate offers
-    no update there. UserError if that cannot be told, because it is not built there."""
+def check_parity(factory: Factory, environment: str, algorithm: str) -> list[Check]:
+    """Compare a candidate's updates in the case that fits a named configuration and an environment. Returns
+    no checks if it offers no update. Raises UserError if it cannot be built there and so offers none."""
     from rlparity.validation.contract import check as contract
     from rlparity.validation.parity import candidates, cases
     from rlparity.validation.parity import compare as parity
@@ -95,40 +95,30 @@ def parity_of(factory: Factory, environment: str, algorithm: str) -> list[Check]
     try:
         offered = candidates.offered(candidate.build(cell, factory))
     except Misbehaved as problem:
-        if not (offered := candidates.offered(factory)):  # a class shows it unbuilt
+        if not (offered := candidates.offered(factory)):  # a class has its methods without being built
             raise UserError(str(problem)) from None
     return parity.check_candidate(factory, agent, (case,)) if offered else []
 
 
-def of_logs(cells: list[Cell]) -> list[Check]:
-    """Contract of finished logs, cells of one environment: all can be compared, and none is a copy."""
+def check_logs(cells: list[Cell]) -> list[Check]:
+    """Contract of finished logs, one cell for each seed of an environment: all readable, and none a copy."""
     started = time.perf_counter()
     candidate, environment = cells[0].candidate, cells[0].environment
     how, base = Reading.of(candidate.get("returns", {})), Path(candidate.get("folder", ".")).resolve()
     found = seeds.of(candidate, environment, base)
-    read: dict[int, logs.Logged] = {}
+    logged: dict[int, logs.Logged] = {}
     problems = []
     for cell in cells:
         seed = cell.seeds[0]
         try:
-            read[seed] = logs.read(found.files[seed], how, expected(cell, how), cell.evaluation.modes, seed)
+            logged[seed] = logs.read(found.files[seed], how, expected(cell, how), cell.evaluation.modes, seed)
         except Refused as refused:
             problems.append(f"seed {seed}: {refused}")
-    if not read:
+    if not logged:
         raise NotRun(problems[0])
-    games = sum(len(one.episodes) + len(one.evaluations) for one in read.values())
-    detail = "; ".join(problems) or f"{len(read)} seeds, {games:,} returns"
+    returns = sum(len(one.episodes) + len(one.evaluations) for one in logged.values())
+    detail = "; ".join(problems) or f"{len(logged)} seeds, {returns:,} returns"
     seconds = time.perf_counter() - started
     first = Check("contract", f"logs of {environment} can be compared", not problems, detail, seconds)
-    copies = copied({seed: (one.episodes, one.evaluations) for seed, one in read.items()})
+    copies = duplicates({seed: (one.episodes, one.evaluations) for seed, one in logged.items()})
     return [first, Check("contract", f"seeds of {environment} differ", not copies, copies)]
-
-
-def copied(rows: dict[int, object]) -> str:
-    """Seeds whose rows are those of another; empty if there are none."""
-    first: dict[str, int] = {}
-    same = []
-    for seed, content in rows.items():
-        other = first.setdefault(json.dumps(content), seed)
-        same += [f"seed {seed} has the rows of seed {other}"] if other != seed else []
-    return "; ".join(same)

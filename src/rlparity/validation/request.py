@@ -1,4 +1,4 @@
-"""What is to be validated against what, as a suite: the candidate, its reference and a random agent."""
+"""A validation as a suite: the cells of the candidate, its reference and a random agent."""
 
 from __future__ import annotations
 
@@ -10,48 +10,48 @@ from typing import Any
 
 from rlparity.cell import KINDS, Cell
 from rlparity.errors import UserError, unknown
+from rlparity.registry import REFERENCE
 from rlparity.suites import hyperparameters, suite, yaml_reader
 from rlparity.suites.suite import FLOOR, Suite
 
-REFERENCE = "sb3"  # the implementation that references are of
-NOT_TEXT = ("columns", "deterministic", "iteration_steps", "n_envs")  # of the keys of `returns`
+NOT_TEXT = ("columns", "deterministic", "iteration_steps", "n_envs")  # keys of `returns` without text values
 
-BROUGHT = {"entry": "a Python entry point", "command": "a command", "logs": "finished logs"}
+KIND_NAMES = {"entry": "a Python entry point", "command": "a command", "logs": "finished logs"}
 
 
 @dataclass(frozen=True)
 class Request:
     """One validation."""
 
-    candidate: Mapping[str, Any]  # as a suite has it, without `against`
+    candidate: Mapping[str, Any]  # as in a suite, without `against`
     against: str  # named configuration
     suite: Path
-    name: str = ""  # told by the candidate if empty
-    environments: Sequence[str] = ()  # of the suite; all that have the configuration if empty
-    seeds: Sequence[str] = ()  # of the candidate, ranges; the suite's if empty
-    references: str = "shipped"  # or "train" what is not shipped, or stale
+    name: str = ""  # of the candidate; derived from what it is if empty
+    environments: Sequence[str] = ()  # of the suite; empty: all that have the configuration
+    seeds: Sequence[str] = ()  # ranges of the candidate's seeds; empty: the suite's
+    references: str = "shipped"  # or "train": train what is not shipped or is stale
 
     @property
     def kind(self) -> str:
-        """How the candidate is brought, of `cell.KINDS`."""
+        """The candidate's kind, one of `cell.KINDS`."""
         return next(kind for kind in KINDS if kind in self.candidate)
 
     @property
-    def called(self) -> str:
+    def candidate_name(self) -> str:
         """The candidate's name."""
         return self.name or name_of(self.kind, self.candidate[self.kind])
 
 
 def from_options(options: Mapping[str, Any], file: Path) -> Request:
-    """What `rlparity validate` was asked, from its options and the suite's file. Raises UserError."""
+    """Make the request from the options of `rlparity validate` and the suite's file. Raises UserError."""
     kind = next(kind for kind in KINDS if options[kind] is not None)
-    brought = {kind: options[kind], "folder": options["folder"]}
+    given = {kind: options[kind], "folder": options["folder"]}
     if options["time_limit"] is not None:
-        brought["time_limit_s"] = options["time_limit"]
+        given["time_limit_s"] = options["time_limit"]
     if options["returns"]:
-        brought["returns"] = returns(options["returns"])
+        given["returns"] = returns(options["returns"])
     return Request(
-        candidate=brought,
+        candidate=given,
         against=configuration(options["against"]),
         suite=file,
         name=options["name"],
@@ -62,7 +62,7 @@ def from_options(options: Mapping[str, Any], file: Path) -> Request:
 
 
 def returns(pairs: Sequence[str]) -> dict[str, Any]:
-    """`tag=charts/return columns.env_step=step` as the mapping `returns` of a candidate."""
+    """Parse `tag=charts/return columns.env_step=step` into the mapping `returns` of a candidate."""
     found: dict[str, Any] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
@@ -79,7 +79,7 @@ def returns(pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def name_of(kind: str, text: str) -> str:
-    """A name for what came without one: the module's, the program's, or the folder's of the logs."""
+    """Derive a name from the module, the program, or the folder of the logs."""
     if kind == "entry":
         text = Path(text.rpartition(":")[0]).name.removesuffix(".py").rpartition(".")[2]
     elif kind == "command":
@@ -92,7 +92,7 @@ def name_of(kind: str, text: str) -> str:
 
 
 def configuration(text: str) -> str:
-    """The named configuration of `sb3/ppo` or `ppo`."""
+    """The named configuration in `sb3/ppo` or `ppo`; UserError if it is unknown or has no reference."""
     implementation, _, name = text.rpartition("/")
     if implementation not in ("", REFERENCE):
         raise UserError(
@@ -106,80 +106,78 @@ def configuration(text: str) -> str:
     return name
 
 
-def plan(asked: Request) -> Suite:
+def plan(request: Request) -> Suite:
     """The suite `validate-<name>`: cells of candidate, reference and random agent, with their fingerprints.
 
-    Its description says which of the seeds asked for have no finished logs. Raises UserError with whatever is
-    wrong.
+    Its description names requested seeds without finished logs. Raises UserError if the request is invalid.
     """
-    own = resolve(asked, {})
-    brought = resolve(asked, {"seeds": list(asked.seeds)}) if asked.seeds else own
+    own = resolve(request, {})
+    given = resolve(request, {"seeds": list(request.seeds)}) if request.seeds else own
     cells = [cell for cell in own.cells if cell.implementation == REFERENCE or cell.agent == FLOOR]
-    mine, lacking = cells_of(brought, asked.called), list[str]()
-    if asked.seeds and asked.kind == "logs":
-        mine, lacking = _asked_for(mine, brought)
+    mine, lacking = cells_of(given, request.candidate_name), list[str]()
+    if request.seeds and request.kind == "logs":
+        mine, lacking = _with_logs(mine, given)
     return replace(own, cells=(*cells, *mine), description=" ".join((own.description, *lacking)))
 
 
-def _asked_for(logged: Sequence[Cell], brought: Suite) -> tuple[list[Cell], list[str]]:
-    """Of the cells of finished logs those of the suite's seeds, and for each environment a sentence on seeds
-    that there are no logs of. Raises UserError where there are none of all of them."""
-    kept, lacking = [], []
+def _with_logs(logged: Sequence[Cell], given: Suite) -> tuple[list[Cell], list[str]]:
+    """Choose the cells of requested seeds, and describe requested seeds without logs, a sentence for each
+    environment. Raises UserError if an environment has logs of none of them."""
+    chosen, lacking = [], []
     for name in dict.fromkeys(cell.environment for cell in logged):
-        wanted = {seed for block in brought.environments[name].blocks for seed in block}
+        wanted = {seed for block in given.environments[name].blocks for seed in block}
         here = {cell.seeds[0]: cell for cell in logged if cell.environment == name}
         if not wanted & here.keys():
             there = ", ".join(map(str, sorted(here)))
             raise UserError(f"--seeds: no logs of any of them in {name}; there are seeds {there}")
-        kept += [cell for seed, cell in here.items() if seed in wanted]
+        chosen += [cell for seed, cell in here.items() if seed in wanted]
         if missing := sorted(wanted - here.keys()):
-            lacking.append(f"Asked for and without logs in {name}: seeds {', '.join(map(str, missing))}.")
-    return kept, lacking
+            lacking.append(f"Requested, but without logs in {name}: seeds {', '.join(map(str, missing))}.")
+    return chosen, lacking
 
 
-def resolve(asked: Request, changes: Mapping[str, Any]) -> Suite:
-    """The suite asked for, cut down to the configuration and with the candidate in it."""
-    raw = yaml_reader.read(asked.suite)
+def resolve(request: Request, changes: Mapping[str, Any]) -> Suite:
+    """The suite of the request, reduced to its configuration and with the candidate added."""
+    raw = yaml_reader.read(request.suite)
     if not isinstance(raw, dict) or not isinstance(raw.get("environments"), list):
-        raise UserError(f"{asked.suite}: not a suite")
+        raise UserError(f"{request.suite}: not a suite")
     common = raw.get("algorithms") or []
     all_places: list[dict[str, Any]] = [
         {"id": place} if isinstance(place, str) else dict(place) for place in raw["environments"]
     ]
-    places = [place for place in all_places if asked.against in (place.get("algorithms") or common)]
+    places = [place for place in all_places if request.against in (place.get("algorithms") or common)]
     ids = [str(place.get("id")) for place in places]
     if not places:
         raise UserError(
-            f"suite {raw.get('name')!r}: no environment has {asked.against!r} among its algorithms"
+            f"suite {raw.get('name')!r}: no environment has {request.against!r} among its algorithms"
         )
-    for name in asked.environments:
-        if name not in ids:
-            raise unknown("environment", name, ids, "--environments")
+    for wanted in request.environments:
+        if wanted not in ids:
+            raise unknown("environment", wanted, ids, "--environments")
     for place in places:
-        place["algorithms"] = [FLOOR, asked.against]
+        place["algorithms"] = [FLOOR, request.against]
         if "seeds" in changes:
             place.pop("seeds", None)
-    title = (
-        f"{asked.called} against {REFERENCE}/{hyperparameters.library().algorithms[asked.against].reference}"
-    )
-    brought = {**asked.candidate, "against": asked.against}
+    name = request.candidate_name
+    title = f"{name} against {hyperparameters.library().algorithms[request.against].reference}"
+    given = {**request.candidate, "against": request.against}
     return suite.resolve(
         {
             **raw,
-            "name": f"validate-{asked.called}",
+            "name": f"validate-{name}",
             "title": title,
-            "description": f"{asked.called}, brought as {BROUGHT[asked.kind]}, on suite {raw.get('name')}.",
+            "description": f"{name}, given as {KIND_NAMES[request.kind]}, on suite {raw.get('name')}.",
             "environments": [
-                place for place in places if not asked.environments or place["id"] in asked.environments
+                place for place in places if not request.environments or place["id"] in request.environments
             ],
-            "algorithms": [FLOOR, asked.against],
+            "algorithms": [FLOOR, request.against],
             "implementations": ["scratch", REFERENCE],
-            "references": asked.references,
+            "references": request.references,
             "films": False,
-            "candidates": {asked.called: brought},
+            "candidates": {name: given},
             **changes,
         },
-        f"rlparity validate, with suite {asked.suite}",
+        f"rlparity validate, with suite {request.suite}",
     )
 
 

@@ -1,6 +1,6 @@
-"""The layer that takes minutes to hours: the candidate's seeds beside the reference's, and the verdict.
+"""The layer that takes minutes to hours: compare the candidate's seeds with the reference's.
 
-References are records that the reports carry, as many seeds as are valid; stale ones are refused by name.
+References are the valid records that reports contain, for all their seeds; stale ones are refused by name.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import redirect_stderr
 from dataclasses import replace
@@ -21,53 +21,53 @@ from typing import NamedTuple
 
 from rlparity.cell import Cell
 from rlparity.provenance import fingerprint
+from rlparity.registry import REFERENCE
 from rlparity.runs import pending
 from rlparity.runs.run_cell import run_cell
 from rlparity.shipped_records import restore
 from rlparity.shipped_records.restore import Shipped
 from rlparity.suites.suite import FLOOR, Suite
-from rlparity.validation.request import REFERENCE
+from rlparity.validation.checks import Say
 
 LAYER = "statistics"
 GOOD = ("EQUIVALENT", "BETTER")
-Say = Callable[[str], None]
 
 
 class References(NamedTuple):
-    """What there is to compare with."""
+    """Records to compare with."""
 
-    cells: list[Cell]  # of the reference, restored, and to be trained
-    waiting: list[Cell]  # of them, to be trained
-    refused: list[str]  # stale records, a line for each reason
+    cells: list[Cell]  # of the reference, restored or still to be trained
+    waiting: list[Cell]  # those still to be trained
+    refused: list[str]  # a line for each reason why records are stale
 
 
 def references(plan: Suite, results: Path, reports: Path) -> References:
-    """Restore every shipped seed of the reference whose record is valid, also those besides the suite's."""
+    """Restore every shipped seed of the reference whose record is valid, including those not in the suite."""
     catalogue, found = restore.shipped(reports), References([], [], [])
     theirs = [cell for cell in plan.cells if cell.implementation == REFERENCE]
     for template in {cell.environment: cell for cell in theirs}.values():
         seeds = {seed for cell in plan.cells if _same(cell, template) for seed in cell.seeds}
         shipped = {tuple(one.run["cell"]["seeds"]) for one in catalogue if one.who[:3] == _who(template)}
-        asked = sorted(seeds | {block[0] for block in shipped if len(block) == 1})
-        stale: dict[str, list[int]] = {}
-        for seed in asked:
-            cell = replace(template, seeds=(seed,))
-            cell = replace(cell, fingerprint=fingerprint.text_hash(plan.parts(cell)))
-            reason = _restore(cell, catalogue, plan, results)
-            if reason is None:
-                found.cells.append(cell)
-            elif seed in seeds:
-                stale.setdefault(reason, []).append(seed)
-                if plan.references == "train":
-                    found.cells.append(cell)
-                    found.waiting.append(cell)
-        for reason, lost in stale.items():
+        candidates = sorted(seeds | {block[0] for block in shipped if len(block) == 1})
+        cells = {seed: _cell_of(template, seed, plan) for seed in candidates}
+        reasons = {seed: _restore(cell, catalogue, plan, results) for seed, cell in cells.items()}
+        stale = {seed: reason for seed, reason in reasons.items() if reason is not None and seed in seeds}
+        trained = stale if plan.references == "train" else {}
+        found.cells.extend(cells[seed] for seed in candidates if reasons[seed] is None or seed in trained)
+        found.waiting.extend(cells[seed] for seed in trained)
+        for reason in dict.fromkeys(stale.values()):
+            lost = [seed for seed, other in stale.items() if other == reason]
             found.refused.append(f"{_name(template)}, {_seeds(lost)}: {reason}")
     return found
 
 
+def _cell_of(template: Cell, seed: int, plan: Suite) -> Cell:
+    cell = replace(template, seeds=(seed,))
+    return replace(cell, fingerprint=fingerprint.text_hash(plan.parts(cell)))
+
+
 def _restore(cell: Cell, catalogue: Sequence[Shipped], plan: Suite, results: Path) -> str | None:
-    """Why a cell's record is not there now; None if it is."""
+    """Restore the record of a cell; returns why there is none, or None."""
     if pending.up_to_date(cell, results / cell.folder):
         return None
     source, reason = restore.choose(cell, catalogue, plan.parts(cell))
@@ -94,16 +94,15 @@ def _seeds(numbers: Sequence[int]) -> str:
 
 
 def floor(plan: Suite, results: Path, reports: Path) -> list[Cell]:
-    """Cells of the random agent that are still to be played, the shipped ones restored."""
+    """Restore shipped cells of the random agent; returns those still to be run."""
     catalogue = restore.shipped(reports)
     cells = [cell for cell in plan.cells if cell.agent == FLOOR]
     return [cell for cell in cells if _restore(cell, catalogue, plan, results) is not None]
 
 
 def train(cells: Sequence[Cell], results: Path, jobs: int, say: Say) -> list[str]:
-    """Train what is not trained yet, and seeds of the candidate that failed: `jobs` cells at a time, each in
-    a process of its own, finished logs in this one. Returns a line for each that broke in a way that is not
-    the candidate's."""
+    """Train cells that are not trained yet, and failed seeds of the candidate: `jobs` at a time, each in its
+    own process, finished logs in this one. Returns a line for each error that is not the candidate's."""
     waiting = pending.update(cells, results)
     waiting += [cell for cell in cells if cell not in waiting and _failed(cell, results)]
     for cell in [cell for cell in waiting if cell.kind == "logs"]:
@@ -111,7 +110,7 @@ def train(cells: Sequence[Cell], results: Path, jobs: int, say: Say) -> list[str
         with (results / cell.folder / "train.log").open("w") as log, redirect_stderr(log):
             run = run_cell(cell, results / cell.folder)
         for reason in run["failed_seeds"].values():
-            say(f"{LAYER}: {_told(cell)}: {reason}")
+            say(f"{LAYER}: {_describe(cell)}: {reason}")
     broken = []
     with ThreadPoolExecutor(jobs) as pool:
         running = {pool.submit(_train, cell, results): cell for cell in waiting}
@@ -120,7 +119,7 @@ def train(cells: Sequence[Cell], results: Path, jobs: int, say: Say) -> list[str
                 cell, (problem, seconds) = running[done], done.result()
                 run = pending.finished(results / cell.folder) or {}
                 outcome = problem or "; ".join(run.get("failed_seeds", {}).values()) or "done"
-                say(f"{LAYER}: {_told(cell)}: {outcome} ({seconds:.0f} s)")
+                say(f"{LAYER}: {_describe(cell)}: {outcome} ({seconds:.0f} s)")
                 broken += [f"{cell.folder}: {problem}"] if problem else []
         except BaseException:
             pool.shutdown(cancel_futures=True)
@@ -129,12 +128,12 @@ def train(cells: Sequence[Cell], results: Path, jobs: int, say: Say) -> list[str
 
 
 def _failed(cell: Cell, results: Path) -> bool:
-    """Whether a candidate has failed: perhaps for lack of time, of a package, or of memory that day."""
+    """Whether a candidate has failed: it is tried again, because time or memory may have been short."""
     run = pending.finished(results / cell.folder) or {}
     return bool(cell.candidate) and run.get("status") == "failed"
 
 
-def _told(cell: Cell) -> str:
+def _describe(cell: Cell) -> str:
     return f"{cell.implementation} {cell.block} in {cell.environment}"
 
 
@@ -155,7 +154,7 @@ def _train(cell: Cell, results: Path) -> tuple[str, float]:
 
 
 def notes(cells: Sequence[Cell], results: Path) -> list[str]:
-    """What had to be assumed or repaired to have the candidate's rows, each said once with its seeds."""
+    """Assumptions and repairs made to read the candidate's records, each once with its seeds."""
     found: dict[str, list[int]] = {}
     for cell in cells:
         for note in json.loads((results / cell.folder / "run.json").read_text())["notes"]:
@@ -169,7 +168,7 @@ class Verdict(NamedTuple):
     environment: str
     endpoint: str
     word: str  # EQUIVALENT, WORSE, BETTER or INCONCLUSIVE
-    primary: bool  # whether it decides; the others can only speak against
+    primary: bool  # whether it decides; the others can only be WORSE against it
     detail: str
 
 

@@ -1,4 +1,4 @@
-"""One implementation through all layers, from seconds to hours: a line for each, and a status in the end."""
+"""Run all layers of validation on one implementation, from seconds to hours, and derive the exit status."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pathlib import Path
 from rlparity.cell import Cell
 from rlparity.errors import UserError
 from rlparity.records import write_bytes
+from rlparity.registry import REFERENCE
 from rlparity.suites.suite import Suite
 from rlparity.validation import quick_layers, request, statistics
-from rlparity.validation.checks import Check
+from rlparity.validation.checks import Check, NotRun
 from rlparity.validation.contract.candidates import command
-from rlparity.validation.quick_layers import NotRun
-from rlparity.validation.request import BROUGHT, REFERENCE, Request
+from rlparity.validation.request import KIND_NAMES, Request
 from rlparity.validation.statistics import GOOD, Say, Verdict
 
 PASSED, FAILED, UNDECIDED, NOT_RUN = 0, 1, 2, 3  # exit statuses
@@ -26,14 +26,12 @@ PASSED, FAILED, UNDECIDED, NOT_RUN = 0, 1, 2, 3  # exit statuses
 
 @dataclass
 class Findings:
-    """What the layers said."""
+    """Results of all layers."""
 
     plan: Suite
     checks: list[Check] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)  # layer -> why it was not run
-    cells: list[Cell] = field(
-        default_factory=list
-    )  # with records to judge by; none if there is nothing to judge
+    cells: list[Cell] = field(default_factory=list)  # with records for the statistics; none without
     verdicts: list[Verdict] = field(default_factory=list)
 
     def status(self, strict: bool = False) -> int:
@@ -50,47 +48,47 @@ class Findings:
         return PASSED if primary and all(primary) else UNDECIDED
 
 
-def run(asked: Request, results: Path, reports: Path, jobs: int, say: Say) -> Findings:
-    """Contract and parity, then the training of what the statistics need. Raises UserError where the question
-    itself is wrong."""
-    plan = request.plan(asked)
-    if asked.seeds and asked.kind == "logs":
-        say(f"note: {plan.description}")  # with the seeds that have none
+def run(requested: Request, results: Path, reports: Path, jobs: int, say: Say) -> Findings:
+    """Run contract and parity, then train what the statistics need. Raises UserError if the request is
+    invalid."""
+    plan = request.plan(requested)
+    if requested.seeds and requested.kind == "logs":
+        say(f"note: {plan.description}")  # names the seeds that have none
     found = Findings(plan)
-    mine = request.cells_of(plan, asked.called)
-    _seconds(asked, mine, found, jobs, say)
+    mine = request.cells_of(plan, requested.candidate_name)
+    _run_quick_layers(requested, mine, found, jobs, say)
     if "contract" in found.left_out:
         found.left_out["statistics"] = "the contract could not be run"
         return found
-    _minutes(asked, mine, found, results, reports, jobs, say)
+    _train(requested, mine, found, results, reports, jobs, say)
     return found
 
 
-def _seconds(asked: Request, mine: Sequence[Cell], found: Findings, jobs: int, say: Say) -> None:
-    """The layers that take seconds, side by side."""
+def _run_quick_layers(requested: Request, mine: Sequence[Cell], found: Findings, jobs: int, say: Say) -> None:
+    """Run contract and parity at the same time."""
     first = mine[0]
-    looks: dict[str, Callable[[], list[Check]]] = {
-        "contract": lambda: quick_layers.of_entry("contract", first)
+    layers: dict[str, Callable[[], list[Check]]] = {
+        "contract": lambda: quick_layers.check_entry_point("contract", first)
     }
-    if asked.kind == "entry":
-        looks["parity"] = lambda: quick_layers.of_entry("parity", first)
+    if requested.kind == "entry":
+        layers["parity"] = lambda: quick_layers.check_entry_point("parity", first)
     else:
-        found.left_out["parity"] = f"{BROUGHT[asked.kind]}, without an update that could be called"
-        looks["contract"] = lambda: command.check(first, jobs)
-    if asked.kind == "logs":
+        found.left_out["parity"] = f"no update function in {KIND_NAMES[requested.kind]}"
+        layers["contract"] = lambda: command.check(first, jobs)
+    if requested.kind == "logs":
         places = list(dict.fromkeys(cell.environment for cell in mine))
         parts = [[cell for cell in mine if cell.environment == place] for place in places]
-        looks["contract"] = lambda: [check for cells in parts for check in quick_layers.of_logs(cells)]
-    with ThreadPoolExecutor(max(1, min(jobs, len(looks)))) as pool:
+        layers["contract"] = lambda: [check for cells in parts for check in quick_layers.check_logs(cells)]
+    with ThreadPoolExecutor(max(1, min(jobs, len(layers)))) as pool:
         started = time.monotonic()
-        for layer, running in {name: pool.submit(look) for name, look in looks.items()}.items():
-            _take(layer, running, found)
+        for layer, running in {name: pool.submit(run) for name, run in layers.items()}.items():
+            _collect(layer, running, found)
             say(f"{line(layer, found)} ({time.monotonic() - started:.0f} s)")
-    if "parity" not in looks:
+    if "parity" not in layers:
         say(line("parity", found))
 
 
-def _take(layer: str, running: Future[list[Check]], found: Findings) -> None:
+def _collect(layer: str, running: Future[list[Check]], found: Findings) -> None:
     try:
         checks = running.result()
     except (NotRun, UserError) as problem:
@@ -101,53 +99,54 @@ def _take(layer: str, running: Future[list[Check]], found: Findings) -> None:
         found.left_out[layer] = "the candidate offers no update"
 
 
-def _minutes(
-    asked: Request, mine: Sequence[Cell], found: Findings, results: Path, reports: Path, jobs: int, say: Say
+def _train(
+    requested: Request,
+    mine: Sequence[Cell],
+    found: Findings,
+    results: Path,
+    reports: Path,
+    jobs: int,
+    say: Say,
 ) -> None:
-    """Train the candidate, with the random agent and whatever reference is missing; fills `found.cells`."""
-    there = statistics.references(found.plan, results, reports)
-    for reason in there.refused:
+    """Train the candidate, the random agent and missing references; fills `found.cells`."""
+    references = statistics.references(found.plan, results, reports)
+    for reason in references.refused:
         say(f"statistics: refused: {reason}")
-    if not there.cells:
-        found.left_out["statistics"] = f"no reference: {there.refused[0]}; --references train trains it"
+    if not references.cells:
+        found.left_out["statistics"] = f"no reference: {references.refused[0]}; --references train trains it"
         return
     floor = [cell for cell in found.plan.cells if cell.implementation != REFERENCE and cell not in mine]
-    waiting = [*statistics.floor(found.plan, results, reports), *mine, *there.waiting]
+    waiting = [*statistics.floor(found.plan, results, reports), *mine, *references.waiting]
     if broken := statistics.train(waiting, results, jobs, say):
         found.left_out["statistics"] = broken[0]
         return
     for note in statistics.notes(mine, results):
         say(f"note: {note}")
-    found.cells = [*floor, *there.cells, *mine]
+    found.cells = [*floor, *references.cells, *mine]
     found.plan = replace(found.plan, cells=tuple(found.cells))
 
 
 def line(layer: str, found: Findings) -> str:
-    """One line about a layer."""
+    """Describe the result of a layer in one line."""
     if layer in found.left_out:
         return f"{layer}: not run: {found.left_out[layer]}"
     if layer == "statistics":
-        words = [
-            f"{one.word} by {one.endpoint} in {one.environment}" for one in found.verdicts if one.primary
-        ]
-        against = [f"WORSE by {one.endpoint} in {one.environment}" for one in found.verdicts if _against(one)]
+        shown = [one for one in found.verdicts if one.primary]
+        shown += [one for one in found.verdicts if one.word == "WORSE" and not one.primary]
+        words = [f"{one.word} by {one.endpoint} in {one.environment}" for one in shown]
         detail = found.verdicts[0].detail.partition(": ")[2] if len(found.verdicts) else ""
-        return f"{layer}: {', '.join([*words, *against])}" + (f" ({detail})" if detail else "")
+        return f"{layer}: {', '.join(words)}" + (f" ({detail})" if detail else "")
     checks = [check for check in found.checks if check.layer == layer]
     failed = [check for check in checks if not check.passed]
     if failed:
-        told = "; ".join(f"{check.name}: {check.detail}" for check in failed)
-        return f"{layer}: FAIL, {len(failed)} of {len(checks)}: {told}"
+        problems = "; ".join(f"{check.name}: {check.detail}" for check in failed)
+        return f"{layer}: FAIL, {len(failed)} of {len(checks)}: {problems}"
     detail = f": {checks[0].detail}" if len(checks) == 1 and checks[0].detail else ""
     return f"{layer}: pass, {len(checks)} of {len(checks)}{detail}"
 
 
-def _against(verdict: Verdict) -> bool:
-    return verdict.word == "WORSE" and not verdict.primary
-
-
 def record(found: Findings, strict: bool, report: Path) -> None:
-    """Write `validation.csv` into the folder of the report: what every layer said."""
+    """Write the results of all layers to `validation.csv` in the folder of the report."""
     sink = io.StringIO(newline="")
     table = csv.writer(sink, lineterminator="\n")
     table.writerow(("layer", "name", "result", "detail", "seconds"))
@@ -168,12 +167,12 @@ def _rows(found: Findings, strict: bool) -> Iterator[tuple[str, str, str, str, s
 
 
 def conclusion(found: Findings, strict: bool) -> str:
-    """The last line: what all of it comes to."""
+    """The last line: the conclusion and the exit status."""
     words = {
         PASSED: "matches its reference",
         FAILED: "does not match its reference",
         UNDECIDED: "is not shown to match its reference, nor to differ",
-        NOT_RUN: "could not be looked at",
+        NOT_RUN: "could not be checked",
     }
     status = found.status(strict)
     parity = any(check.layer == "parity" and not check.passed for check in found.checks)

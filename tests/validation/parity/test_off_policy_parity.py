@@ -1,5 +1,5 @@
-"""DDPG, TD3 and SAC beside Stable-Baselines3's: the same memory of the same worlds, and updates at the same
-moments. Planted bugs are found. (The updates themselves: test_parity.)"""
+"""DDPG, TD3 and SAC compared with Stable-Baselines3's: the same replay memory after the same steps, and
+updates at the same steps. Planted bugs are found. (The updates themselves: test_parity.)"""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from torch import Tensor
 
 from rlparity.agents import base as agents
-from rlparity.environments import base as tasks
-from rlparity.environments.action_scaling import Bounds
+from rlparity.environments import base as environments
+from rlparity.nn.action_scaling import Bounds
 from rlparity.seeding import Streams
 
 REFERENCE: dict[str, Any] = {"ddpg": sb3.DDPG, "td3": sb3.TD3, "sac": sb3.SAC}
@@ -32,10 +32,10 @@ def remembered(spoil: Callable[[Any], Any] = lambda agent: agent) -> tuple[list[
     step = model.env.step
     model.env.step = lambda actions: chosen.append(actions) or step(actions)
     model.learn(210)
-    task = tasks.make("Pendulum-v1", [[5]])
-    agent: Any = spoil(agents.build("sac", task.spec, options, Streams(cell("sac")), budget=210))
+    env = environments.make("Pendulum-v1", [[5]])
+    agent: Any = spoil(agents.build("sac", env.spec, options, Streams(cell("sac")), budget=210))
     for action in chosen:
-        agent.observe(task.step(torch.from_numpy(action)[None]))
+        agent.observe(env.step(torch.from_numpy(action)[None]))
     ours = agent.memory.read(0, 210)
     b = model.replay_buffer
     fields = (b.observations, b.actions, b.rewards, 1 - b.dones * (1 - b.timeouts), b.next_observations)
@@ -86,20 +86,20 @@ def test_planted_bugs_of_memory_are_found():
 )
 def test_updates_come_at_the_same_moments(algorithm: str, n_envs: int, options: dict[str, int]):
     """Environment steps at every update within 24, whole rounds of collection for all cases."""
-    worlds = DummyVecEnv([lambda: gym.make("Pendulum-v1")] * n_envs)
+    envs = DummyVecEnv([lambda: gym.make("Pendulum-v1")] * n_envs)
     model: Any = REFERENCE[algorithm](
-        "MlpPolicy", worlds, buffer_size=50, policy_kwargs={"net_arch": [8]}, **options
+        "MlpPolicy", envs, buffer_size=50, policy_kwargs={"net_arch": [8]}, **options
     )
     theirs: list[int] = []
     model.train = lambda gradient_steps, batch_size: theirs.extend([model.num_timesteps] * gradient_steps)
     model.learn(24)
 
-    task = tasks.make("Pendulum-v1", [list(range(n_envs))])
+    env = environments.make("Pendulum-v1", [list(range(n_envs))])
     settings = {"batch_size": 8, "buffer_size": 50, "net_arch": [8], **options}
-    agent: Any = agents.build(algorithm, task.spec, settings, Streams(cell(algorithm)), budget=24)
+    agent: Any = agents.build(algorithm, env.spec, settings, Streams(cell(algorithm)), budget=24)
     ours: list[int] = []
     agent.update = lambda *_: ours.append(agent.env_steps) or {}
     while agent.env_steps < 24:
-        agent.observe(task.step(torch.zeros(1, n_envs, 1)))
+        agent.observe(env.step(torch.zeros(1, n_envs, 1)))
     assert ours == theirs
     assert bool(ours) == (options["gradient_steps"] != 0)

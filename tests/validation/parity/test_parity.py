@@ -18,7 +18,7 @@ from rlparity.validation.mutations.mutation import Mutation, planted
 from rlparity.validation.parity import cases
 from rlparity.validation.parity import compare as parity
 from rlparity.validation.parity.cases import ALGORITHMS, CASES, Case
-from rlparity.validation.parity.judgement import Floor, judge
+from rlparity.validation.parity.judgement import Tolerance, judge
 from rlparity.validation.parity.recording.inputs import Recording
 from rlparity.validation.parity.recording.trace import Difference, Trace, compare
 
@@ -46,10 +46,10 @@ def case_of(algorithm: str, name: str = "default") -> Case:
 
 
 def found_in(case: Case, dtype: str = "float64", updates: int = 10) -> list[Difference]:
-    """Every tensor of our agent beside SB3's."""
-    twins = case.twins(getattr(torch, dtype))
-    recording = parity.record(case, twins, updates)
-    return list(compare(parity.replay(twins, recording), recording.trace, recording.start, updates))
+    """Differences of all tensors of our agent from SB3's."""
+    pair = case.pair(getattr(torch, dtype))
+    recording = parity.record(case, pair, updates)
+    return list(compare(parity.replay(pair, recording), recording.trace, recording.start, updates))
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -83,7 +83,7 @@ def test_targets_and_losses_are_compared_not_only_parameters(algorithm: str):
     assert learned == gradients or algorithm == "trpo"
 
 
-PLANTED = [  # bug, configuration, and the first tensor that is off
+PLANTED = [  # bug, algorithm, configuration, and the first tensor beyond its tolerance
     ("P1", "ppo", "default, continuous", "targets: rollout's advantages"),
     ("P13", "ppo", "default", "targets: advantages"),
     ("P15", "ppo", "default", "targets: ratio"),
@@ -141,8 +141,8 @@ def values(recording: Recording, name: str) -> list[Tensor]:
     return [entry.value for entry in recording.trace.entries if entry.name == name]
 
 
-def test_the_configurations_are_lively():
-    """What options decide does occur: clipping, early stops, failed searches, ends and cuts of episodes."""
+def test_the_configurations_use_their_options():
+    """Clipping, early stops, failed line searches, terminations and time limits occur."""
     recorded = {}
     for algorithm, name in (
         ("ppo", "one minibatch, strong clipping"),
@@ -151,15 +151,15 @@ def test_the_configurations_are_lively():
         ("ppo", "default, continuous"),
     ):
         case = case_of(algorithm, name)
-        recorded[name] = parity.record(case, case.twins(torch.float64), 30)
+        recorded[name] = parity.record(case, case.pair(torch.float64), 30)
     ratios = torch.cat(values(recorded["one minibatch, strong clipping"], "ratio"))
     assert ((ratios - 1).abs() > 0.05).any()
-    assert len({handed.n_updates for handed in recorded["target KL"].handed}) > 1
+    assert len({inputs.n_updates for inputs in recorded["target KL"].inputs}) > 1
     succeeded = torch.cat(values(recorded["line search that fails now and then"], "line search success"))
     assert set(succeeded.tolist()) == {0.0, 1.0}
-    rollouts = [handed.rollout for handed in recorded["default, continuous"].handed]
-    assert any((step.last * step.discount).any() for step in rollouts if step)  # cut
-    assert any((1 - step.discount).any() for step in rollouts if step)  # ended
+    rollouts = [inputs.rollout for inputs in recorded["default, continuous"].inputs]
+    assert any((step.last * step.discount).any() for step in rollouts if step)  # truncated
+    assert any((1 - step.discount).any() for step in rollouts if step)  # terminated
 
 
 def test_sb3_contribs_trpo_averages_the_divergence_over_the_components_of_an_action():
@@ -175,8 +175,8 @@ def test_sb3_contribs_trpo_averages_the_divergence_over_the_components_of_an_act
     assert max(parameters) < 1e-12
 
 
-def test_no_implementation_can_be_nearer_to_trpo_than_it_is_to_itself():
-    """The experiment behind TRPO's tolerance: SB3 beside itself, with its sums in another order."""
+def test_no_implementation_can_be_closer_to_trpo_than_it_is_to_itself():
+    """The experiment behind TRPO's tolerance: SB3 against itself, with its sums in another order."""
     finding = parity.compare_case(case_of("trpo"), "float64", (1, 60))
     own, itself = (
         {row.updates: row for row in rows if row.quantity == "parameters"}
@@ -204,7 +204,7 @@ def test_differences_by_hand():
     assert found["parameters", "b"] == 0.5  # absolutely, from zero
 
 
-def test_an_update_that_only_one_makes_is_a_difference_and_what_one_cannot_show_is_none():
+def test_an_update_that_only_one_makes_is_a_difference_and_a_missing_name_is_none():
     ours, theirs = Trace(), Trace()
     for update in range(2):
         for trace in (ours, theirs):
@@ -219,11 +219,11 @@ def test_an_update_that_only_one_makes_is_a_difference_and_what_one_cannot_show_
     assert str(found[2]) == "losses: actor_loss in update 2 of the reference alone"
 
 
-def test_what_is_not_a_number_is_off():
+def test_nan_is_beyond_every_tolerance():
     ours, theirs = Trace(), Trace()
     for trace, value in ((ours, math.nan), (theirs, 1.0)):
         trace.note("losses", "loss", torch.tensor([value]))
-    finding = judge(("a", "b", "float32"), list(compare(ours, theirs, {}, 1)), Floor(1e-4, (1,)), (1,))
+    finding = judge(("a", "b", "float32"), list(compare(ours, theirs, {}, 1)), Tolerance(1e-4, (1,)), (1,))
     assert not finding.passed and finding.rows[0].max_relative_difference == math.inf
 
 
@@ -233,22 +233,23 @@ def test_the_first_difference_is_the_earliest_and_nothing_compared_is_no_parity(
         Difference(1, "parameters", "w", 1.0),
         Difference(1, "losses", "actor_loss", math.inf, "reference"),  # noted last
     ]
-    finding = judge(("a", "b", "float64"), found, Floor(1e-12, FEW), FEW)
+    finding = judge(("a", "b", "float64"), found, Tolerance(1e-12, FEW), FEW)
     assert finding.first == found[2]
     assert [row.quantity for row in finding.rows if row.updates == 1] == ["losses", "parameters"]
-    assert not judge(("a", "b", "float64"), [], Floor(1e-12, FEW), FEW).passed
+    assert not judge(("a", "b", "float64"), [], Tolerance(1e-12, FEW), FEW).passed
 
 
-def test_the_floor_counts_within_the_updates_that_were_asked_for():
-    floor = Floor(
+def test_the_floor_applies_within_the_requested_updates():
+    tolerance = Tolerance(
         1e-12, (1, 10), [Difference(1, "losses", "loss", 1e-9), Difference(7, "losses", "loss", 1e-6)]
     )
-    assert floor("losses", 1) == pytest.approx(1e-7)
-    assert floor("losses", 2) == floor("losses", 10) == floor("targets", 10) == pytest.approx(1e-4)
-    assert floor("gradients", 10) == 1e-12
+    assert tolerance("losses", 1) == pytest.approx(1e-7)
+    assert tolerance("losses", 2) == tolerance("losses", 10) == pytest.approx(1e-4)
+    assert tolerance("targets", 10) == pytest.approx(1e-4)
+    assert tolerance("gradients", 10) == 1e-12
 
 
-def test_checks_are_lines_and_unknown_names_are_told():
+def test_checks_are_lines_and_unknown_names_are_errors():
     (check,) = parity.check("dqn", "default", updates=FEW)
     assert check.passed and check.layer == "parity" and check.name == "dqn, default (float64)"
     assert "parameters" in check.detail

@@ -1,4 +1,4 @@
-"""Update parity of candidates: the same batches and draws into somebody else's `update`."""
+"""Update parity of candidates: the same batches and draws for their `update`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rlparity.agents import base as agents
 from rlparity.candidates import importing
 from rlparity.errors import UserError
 from rlparity.suites import hyperparameters
-from rlparity.validation import quick_layers as layers
+from rlparity.validation import quick_layers
 from rlparity.validation.parity import cases
 from rlparity.validation.parity import compare as parity
 from rlparity.validation.parity.recording.rollouts import COLUMNS
@@ -63,7 +63,7 @@ class OtherDQN:
         loss.backward()
         nn.utils.clip_grad_norm_(self.q.parameters(), self.hp["max_grad_norm"])
         self.optimizer.step()
-        batch["rewards"].zero_()  # what it does with its batch is its own affair
+        batch["rewards"].zero_()  # a candidate may modify its batch
         return {"loss": loss.item(), "note": "huber"}
 
 
@@ -109,7 +109,7 @@ def leaves_out(made: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "message"),
     [
         (no_normalisation, "first difference: parameters: mlp_extractor.policy_net.0.weight"),
         (wrong_epsilon, "first difference: parameters: mlp_extractor.policy_net.0.weight"),
@@ -117,7 +117,7 @@ def leaves_out(made: Any) -> None:
         (leaves_out, "leaves out action_net.bias, action_net.weight"),
     ],
 )
-def test_what_is_wrong_with_a_candidate_is_said(spoil: Callable[[Any], None], said: str):
+def test_a_faulty_candidate_is_named(spoil: Callable[[Any], None], message: str):
     def factory(*spaces_and_settings: Any) -> Any:
         made = TINY_PPO(*spaces_and_settings)
         spoil(made)
@@ -125,7 +125,7 @@ def test_what_is_wrong_with_a_candidate_is_said(spoil: Callable[[Any], None], sa
 
     (check,) = parity.check_candidate(factory, "ppo", updates=FEW)
     assert not check.passed
-    assert said in check.detail, check.detail
+    assert message in check.detail, check.detail
 
 
 def test_losses_that_differ_are_named_before_parameters():
@@ -156,7 +156,7 @@ def test_a_candidate_without_updates_is_left_alone():
         parity.check_candidate(Silent, "reinforce")
 
 
-def test_draws_say_what_the_moment_decides():
+def test_draws_contain_schedules_and_target_updates():
     made: list[OtherDQN] = []
 
     def factory(*arguments: Any) -> OtherDQN:
@@ -189,26 +189,26 @@ def test_every_configuration_with_a_reference_has_a_case():
 
 
 class OurTRPO:
-    """Our agent, as a candidate that is right."""
+    """Our agent as a correct candidate."""
 
     def __init__(self, observation_space: gym.Space, action_space: gym.Space, hp: Mapping[str, Any]):
         continuous = isinstance(action_space, gym.spaces.Box)
         _, name = cases.for_candidate("trpo", "continuous" if continuous else "discrete")
         (case,) = cases.of("trpo", name)
-        self.twins = case.twins(torch.float32, seed=1)
+        self.pair = case.pair(torch.float32, seed=1)
 
     def load_reference(self, state: Mapping[str, Tensor]) -> None:
-        for name, mine in self.twins.ours().items():
+        for name, mine in self.pair.ours().items():
             mine.copy_(state[name])
 
     def reference_state(self) -> dict[str, Tensor]:
-        return self.twins.ours()
+        return self.pair.ours()
 
     def update(self, batch: Mapping[str, Tensor], draws: Mapping[str, Any]) -> None:
         columns = {ours: batch[sampled] for sampled, ours in COLUMNS.values()}
         columns |= {"obs": batch["observations"], "action": batch["actions"]}
         made: Any = agents.module("trpo").Batch
-        self.twins.agent.update(
+        self.pair.agent.update(
             made(**{name: columns[name][None] for name in made._fields}), draws["permutations"][:, None]
         )
 
@@ -221,19 +221,19 @@ class OurTRPO:
     ],
 )
 def test_a_correct_trpo_passes(environment: str, case: str):
-    (check,) = layers.parity_of(OurTRPO, environment, "trpo")
+    (check,) = quick_layers.check_parity(OurTRPO, environment, "trpo")
     assert check.passed and check.name == case, check
 
 
 def test_a_named_configuration_is_compared_by_its_agents_case():
-    (check,) = layers.parity_of(OtherDQN, "CartPole-v1", "dqn-nstep")
+    (check,) = quick_layers.check_parity(OtherDQN, "CartPole-v1", "dqn-nstep")
     assert check.passed and check.name == "dqn, three-step returns (float32)"
     with pytest.raises(UserError, match="'dqn' cannot act in 'Pendulum-v1'"):
-        layers.parity_of(OtherDQN, "Pendulum-v1", "dqn")
+        quick_layers.check_parity(OtherDQN, "Pendulum-v1", "dqn")
 
 
 class OnlyCartPole:
-    """Built for one task, and without an update."""
+    """A candidate for one environment, without an update."""
 
     def __init__(self, observation_space: gym.Space, action_space: Any, hp: Mapping[str, Any]):
         if observation_space.shape != (4,):
@@ -249,13 +249,13 @@ class OnlyCartPoleUpdates(OnlyCartPole):
 
 
 def test_whether_an_update_is_offered_shows_where_a_candidate_learns():
-    assert layers.parity_of(OnlyCartPole, "CartPole-v1", "dqn") == []
-    (check,) = layers.parity_of(OnlyCartPoleUpdates, "CartPole-v1", "dqn")
+    assert quick_layers.check_parity(OnlyCartPole, "CartPole-v1", "dqn") == []
+    (check,) = quick_layers.check_parity(OnlyCartPoleUpdates, "CartPole-v1", "dqn")
     assert not check.passed and check.detail == "ValueError: only CartPole"
 
 
 def test_what_is_not_built_shows_its_update_as_a_class_or_not_at_all():
     with pytest.raises(UserError, match=r"the factory raised ValueError: only CartPole \("):
-        layers.parity_of(lambda *spaces: OnlyCartPoleUpdates(*spaces), "Acrobot-v1", "dqn")
-    (check,) = layers.parity_of(OnlyCartPoleUpdates, "Acrobot-v1", "dqn")
+        quick_layers.check_parity(lambda *spaces: OnlyCartPoleUpdates(*spaces), "Acrobot-v1", "dqn")
+    (check,) = quick_layers.check_parity(OnlyCartPoleUpdates, "Acrobot-v1", "dqn")
     assert not check.passed and check.detail == "ValueError: only CartPole"

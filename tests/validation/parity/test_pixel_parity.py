@@ -16,34 +16,35 @@ from torch import Tensor
 
 from rlparity.agents import base as agents
 from rlparity.agents.policy_gradient import a2c, ppo
+from rlparity.buffers.replay import Minibatch
 from rlparity.environments.base import EnvSpec
 from rlparity.objectives import targets
 from rlparity.seeding import Streams
 from rlparity.transitions import Step
-from rlparity.validation import paired_models as twins
+from rlparity.validation import paired_models
 from rlparity.validation.paired_models import PairedModels
 
 
 class Movement:
-    """How far our networks end up from SB3's, in lengths of the way that SB3's went from a common start: the
-    largest of all tensors.
+    """The distance of our networks from SB3's, relative to the distance that SB3's moved from the common
+    start: the largest of all tensors.
 
-    Single weights may differ more: Adam makes steps of full length out of gradients that are all rounding.
+    Single weights may differ more: Adam makes steps of full length from gradients that are only rounding.
     """
 
-    def __init__(self, twins: PairedModels):
-        self._twins = twins
+    def __init__(self, pair: PairedModels):
+        self._pair = pair
         self.begin()
 
     def begin(self) -> None:
-        """Go on from SB3's weights on both sides."""
-        self._twins.align()
-        self._start = {name: x.detach().clone() for name, x in self._twins.theirs().items()}
+        """Continue from SB3's weights on both sides."""
+        self._pair.align()
+        self._start = {name: x.detach().clone() for name, x in self._pair.theirs().items()}
 
     def difference(self) -> float:
-        theirs = self._twins.theirs()
+        theirs = self._pair.theirs()
         moved = {name: (theirs[name].detach() - x).norm() for name, x in self._start.items()}
-        ours = self._twins.ours()
+        ours = self._pair.ours()
         found = [(ours[name] - theirs[name].detach()).norm() / way for name, way in moved.items() if way > 0]
         assert found
         return float(max(found))
@@ -68,7 +69,7 @@ def test_actor_critics_with_shared_convolutions(algorithm: str):
         options |= {"batch_size": 8, "n_epochs": 2, "clip_range": 0.5, "learning_rate": 2.5e-4}
     else:
         options |= {"rms_prop_tf": True, "rms_prop_eps": 1e-5}
-    both = twins.make(algorithm, DummyVecEnv([Snow] * 2), options, torch.float32, budget=48)
+    both = paired_models.make(algorithm, DummyVecEnv([Snow] * 2), options, torch.float32, budget=48)
     model, agent, movement = both.model, both.agent, Movement(both)
     train, differences = model.train, []
 
@@ -104,7 +105,7 @@ def test_actor_critics_with_shared_convolutions(algorithm: str):
 def test_q_learners_with_convolutions(algorithm: str, options: dict[str, Any]):
     """Three updates on bytes, one from the other."""
     shared = {**options, "learning_rate": 1e-3, "buffer_size": 10}
-    both = twins.make(algorithm, DummyVecEnv([Snow]), shared, torch.float32, budget=240)
+    both = paired_models.make(algorithm, DummyVecEnv([Snow]), shared, torch.float32, budget=240)
     model, agent, size = both.model, both.agent, options["batch_size"]
     model._setup_learn(240)
     movement, rng = Movement(both), torch.Generator().manual_seed(0)
@@ -116,12 +117,12 @@ def test_q_learners_with_convolutions(algorithm: str, options: dict[str, Any]):
         columns = (obs[0], action.T, next_obs[0], ended.T, reward.T)
         model.replay_buffer.sample = lambda *_, data=columns, **__: ReplayBufferSamples(*data)
         model.train(gradient_steps=1, batch_size=size)
-        agent.update(Step(obs, action, reward, 1 - ended, ended, next_obs))
+        agent.update(Minibatch(Step(obs, action, reward, 1 - ended, ended, next_obs)))
         assert movement.difference() < 1e-3
 
 
 def test_values_of_successors_are_those_of_their_own_images():
-    """Two seeds, two worlds, four steps; a game ends in one world of one seed, another at the seam."""
+    """Two seeds, two sub-environments, four steps; an episode ends inside the rollout, another at its end."""
     agent: Any = agents.build("ppo", EnvSpec(2, 2, SHAPE, N_ACTIONS), {}, Streams(cell("ppo", (0, 1))), 99)
     rng = torch.Generator().manual_seed(3)
     frames = torch.randint(256, (2, 2, 6, *SHAPE), dtype=torch.uint8, generator=rng)

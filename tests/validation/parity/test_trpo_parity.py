@@ -1,5 +1,5 @@
-"""TRPO beside sb3-contrib's on rollouts of real tasks: all of the conjugate gradient in single precision, and
-the noise that sb3-contrib starts it from. (More, and in doubles: test_parity.)"""
+"""TRPO and sb3-contrib's on rollouts of real environments: the whole conjugate gradient in float32, and the
+noise that sb3-contrib starts it from. (More, and in float64: test_parity.)"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from rlparity.validation import paired_models
-from rlparity.validation.paired_models import precision
+from rlparity.validation.double_precision import precision
 from rlparity.validation.parity import compare as parity
 from rlparity.validation.parity.recording import rollouts
 from rlparity.validation.parity.recording.inputs import Recording
@@ -31,14 +31,14 @@ OPTIONS: dict[str, Any] = {
 
 
 def both_learn(environment: str, dtype: torch.dtype, **options: Any) -> tuple[Recording, list[Difference]]:
-    """Five updates in two worlds, each with 3 epochs of 3 minibatches, the last one short; how far ours are
-    from them."""
-    worlds = DummyVecEnv([lambda: gym.make(environment)] * 2)
-    both = paired_models.make("trpo", worlds, {**OPTIONS, **options}, dtype, budget=150 * UPDATES)
+    """Five updates in two sub-environments, each with 3 epochs of 3 minibatches, the last one short; the
+    differences of ours."""
+    envs = DummyVecEnv([lambda: gym.make(environment)] * 2)
+    both = paired_models.make("trpo", envs, {**OPTIONS, **options}, dtype, budget=150 * UPDATES)
     recording = Recording({name: x.detach().clone() for name, x in both.theirs().items()})
     with precision(dtype):
         rollouts.record(both, recording, UPDATES)
-    assert len(recording.handed) == UPDATES
+    assert len(recording.inputs) == UPDATES
     moved = [(x.detach() - recording.start[name]).abs().max() for name, x in both.theirs().items()]
     assert min(moved) > 1e-3
     trace = parity.replay(both, recording)

@@ -1,7 +1,7 @@
-"""The first layer: what any implementation must keep, whatever its algorithm, looked at in seconds.
+"""The first layer of validation: properties of every implementation, whatever its algorithm, in seconds.
 
-`check` does it to a candidate from outside; `check_agent` to one of our own configurations, whose memories,
-normalisers and steps it can look into.
+`check` tests a candidate from outside; `check_agent` tests one of our own configurations and also inspects
+its buffers, running statistics and transitions.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from rlparity.environments import metadata
 from rlparity.errors import UserError, unknown
 from rlparity.suites import hyperparameters as settings
 from rlparity.suites.hyperparameters import Algorithm
-from rlparity.validation.checks import TIME_LIMIT_S, Check, timed
+from rlparity.validation.checks import TIME_LIMIT_S, Answer, Check, timed
 from rlparity.validation.contract.candidates import entry_point as candidate_contract
 from rlparity.validation.contract.candidates import traced_training
-from rlparity.validation.contract.own_agents import check as contract_agent
-from rlparity.validation.plain_environments import cut, is_atari
+from rlparity.validation.contract.own_agents import check as agent_contract
+from rlparity.validation.plain_environments import is_atari, with_time_limit
 
 LAYER = "contract"
-TIME_LIMIT_STEPS = 23  # of games, so that limits are met in seconds
-STEPS = 1024  # at least, of a training
-SHORT_GAMES = Protocol(points=3, episodes=5, final_episodes=5)
-LONG_GAMES = Protocol(points=1, episodes=1, final_episodes=1)
-BRIEF = {  # the most of what makes learning begin late or take long
+TIME_LIMIT_STEPS = 23  # of an episode, so that time limits occur within seconds
+STEPS = 1024  # environment steps of a training, at least
+SHORT_EPISODES = Protocol(points=3, episodes=5, final_episodes=5)
+LONG_EPISODES = Protocol(points=1, episodes=1, final_episodes=1)
+BRIEF = {  # upper bounds of hyper-parameters that delay or prolong learning
     "n_steps": 32,
     "n_epochs": 2,
     "learning_starts": 64,
@@ -40,7 +40,6 @@ BRIEF = {  # the most of what makes learning begin late or take long
     "buffer_size": 10_000,
     "target_update_interval": 100,
 }
-Answer = tuple[bool, str]
 NOT_APPLICABLE = (True, "not applicable")
 
 
@@ -51,50 +50,50 @@ def check(
     hyperparameters: Mapping[str, Any] | None = None,
     time_limit_s: float = TIME_LIMIT_S,
 ) -> list[Check]:
-    """Look at a candidate, a factory or its `MODULE:FACTORY`, in an environment.
+    """Check a candidate, given as a factory or as `MODULE:FACTORY`, in an environment.
 
     It is trained five times for about a thousand steps with the settings of the named configuration
-    `algorithm`, cut short, and `hyperparameters`, as they are. Without a training that works, or after
-    `time_limit_s` without a step, an action or an end, there is one check, which says why. UserError if there
-    is no such factory, configuration or environment.
+    `algorithm`, bounded by BRIEF, and with `hyperparameters` unchanged. If training fails, or lasts
+    `time_limit_s` without a step, an action or its end, the only check is a failed one with the reason.
+    Raises UserError if the factory, configuration or environment does not exist.
     """
     made = entry_point.load(factory) if isinstance(factory, str) else factory
     cell = brief_cell(environment, algorithm, hyperparameters or {}, time_limit_s)
     started = time.perf_counter()
     trace = traced_training.train(cell, made)
-    name = "trains as many steps as it was asked for"
+    name = "trains for the whole budget"
     if trace.reason is not None:
         return [Check(LAYER, name, False, trace.reason, time.perf_counter() - started)]
-    games = sum(len(world.starts) for world in trace.stepped)
-    detail = f"{cell.budget:,} steps of {len(trace.stepped)} sub-environments, {games} games"
+    episodes = sum(len(env.starts) for env in trace.stepped)
+    detail = f"{cell.budget:,} steps of {len(trace.stepped)} sub-environments, {episodes} episodes"
     first = Check(LAYER, name, True, detail, time.perf_counter() - started)
-    looks = candidate_contract.looks(cell, made, trace)
-    return [first, *(timed(LAYER, name, look) for name, look in looks.items())]
+    others = candidate_contract.checks(cell, made, trace)
+    return [first, *(timed(LAYER, name, run) for name, run in others.items())]
 
 
 def check_agent(
     algorithm: str, environment: str, hyperparameters: Mapping[str, Any] | None = None
 ) -> list[Check]:
-    """Look into a named configuration of our own, in an environment and in a world made for the purpose.
+    """Check one of our named configurations, in an environment and in one made to show faults.
 
-    `train.run`, worlds, memories, normalisers and the evaluator are taken as they are now, so that a fault
-    planted in any of them shows. `hyperparameters` replace those of the configuration. UserError if it
-    cannot act there.
+    The training loop, environments, buffers, running statistics and the evaluator are those of the running
+    process, so that a mutation planted in any of them shows. `hyperparameters` replace those of the
+    configuration. Raises UserError if it cannot act in the environment.
     """
     named_configuration(algorithm, environment)
-    agent = contract_agent.Agent(algorithm, environment, dict(hyperparameters or {}))
+    trainings = agent_contract.Trainings(algorithm, environment, dict(hyperparameters or {}))
     checks = [
-        timed(LAYER, name, partial(_applied, look)) for name, look in contract_agent.looks(agent).items()
+        timed(LAYER, name, partial(_applied, run)) for name, run in agent_contract.checks(trainings).items()
     ]
     return [check for check in checks if check.detail != NOT_APPLICABLE[1]]
 
 
-def _applied(look: Callable[[], Answer | None]) -> Answer:
-    return look() or NOT_APPLICABLE
+def _applied(run: Callable[[], Answer | None]) -> Answer:
+    return run() or NOT_APPLICABLE
 
 
 def named_configuration(algorithm: str, environment: str) -> Algorithm:
-    """A configuration that can act in an environment; UserError if there is no such thing."""
+    """Return a named configuration; UserError if it does not exist or cannot act in the environment."""
     algorithms, actions = settings.library().algorithms, metadata.probe(environment).actions
     if algorithm not in algorithms:
         raise unknown("algorithm", algorithm, algorithms, "contract")
@@ -107,7 +106,7 @@ def named_configuration(algorithm: str, environment: str) -> Algorithm:
 def brief_cell(
     environment: str, algorithm: str | None, hyperparameters: Mapping[str, Any], time_limit_s: float
 ) -> Cell:
-    """A short training of seed 0 with time limits that are met."""
+    """A short training of seed 0 in which episodes reach their time limit."""
     agent, n_envs, normalize, values = "", 1, False, dict[str, Any]()
     modes: tuple[str, ...] = ("deterministic",)
     if algorithm is not None:
@@ -121,7 +120,7 @@ def brief_cell(
     rollout = values.get("n_steps", 1)
     return Cell(
         suite="contract",
-        environment=cut(environment, TIME_LIMIT_STEPS),
+        environment=with_time_limit(environment, TIME_LIMIT_STEPS),
         implementation="candidate",
         algorithm=algorithm or "candidate",
         agent=agent,
@@ -130,12 +129,12 @@ def brief_cell(
         n_envs=n_envs,
         normalize=values.pop("normalize", normalize),
         hyperparameters=values,
-        evaluation=replace(LONG_GAMES if is_atari(environment) else SHORT_GAMES, modes=modes),
+        evaluation=replace(LONG_EPISODES if is_atari(environment) else SHORT_EPISODES, modes=modes),
         candidate={"time_limit_s": time_limit_s},
     )
 
 
 def shortened(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Hyper-parameters with which several updates come within a thousand steps."""
+    """Bound hyper-parameters by BRIEF, so that a thousand steps contain several updates."""
     counts = {name: value for name, value in values.items() if type(value) is int and name in BRIEF}
     return {**values, **{name: min(value, BRIEF[name]) for name, value in counts.items()}}

@@ -1,1 +1,1 @@
-"""Lock-step: both train side by side on the same draws."""
+"""Lock-step: our agent and the reference train side by side with the same random draws."""

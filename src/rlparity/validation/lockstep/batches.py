@@ -1,4 +1,4 @@
-"""What the two learners learn from: rollouts with their advantages, or minibatches, field by field."""
+"""Batches of the two learners, compared field by field: rollouts with their advantages, or minibatches."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import torch
 from stable_baselines3.common.buffers import RolloutBuffer
 from torch import Tensor
 
+from rlparity.buffers.replay import Minibatch
 from rlparity.validation.lockstep.random_draws import Parted
 
-ROLLOUT = {  # our fields, and what SB3's buffer calls them
+ROLLOUT = {  # our fields -> fields of SB3's buffer
     "obs": "observations",
     "action": "actions",
     "value": "values",
@@ -28,16 +29,16 @@ Fields = Mapping[str, Tensor]
 
 
 class Batches:
-    """Takes down what SB3 learns from, and hands it to `compare` with what ours is about to learn from."""
+    """Records the batches of SB3 and passes each to `compare` with the batch of our next update."""
 
     def __init__(self, compare: Callable[[Fields, Fields], None]) -> None:
         self._compare = compare
         self.theirs: list[Fields] = []  # since the last `settle`
-        self.ours = 0  # as many as ours has learned from since then
+        self.ours = 0  # number of batches that our agent has learned from since then
         self.drawn: Tensor | None = None  # the last action of an unbounded policy, (N, *action)
 
     def settle(self) -> int:
-        """How many both have learned from since the last time; Parted if it is not the same number."""
+        """Number of batches of both since the last call; Parted if they differ."""
         learned, ours = len(self.theirs), self.ours
         self.theirs.clear()
         self.ours = 0
@@ -46,8 +47,8 @@ class Batches:
         return learned
 
     @contextmanager
-    def watching(self, agent: Any, model: Any) -> Iterator[None]:
-        """Take down what an agent of ours and an SB3 model learn from. The model's memory keeps actions in
+    def recording(self, agent: Any, model: Any) -> Iterator[None]:
+        """Record the batches of our agent and of an SB3 model, whose memory then stores actions in
         float64."""
         with ExitStack() as stack:
             stack.enter_context(patch.object(agent, "update", self._updating(agent.update)))
@@ -66,7 +67,8 @@ class Batches:
     def _updating(self, update: Callable[..., Any]) -> Callable[..., Any]:
         def updating(batch: Any, *arguments: Any) -> Any:
             if self.ours < len(self.theirs):
-                self._compare(batch._asdict(), self.theirs[self.ours])
+                fields = batch.step if isinstance(batch, Minibatch) else batch
+                self._compare(fields._asdict(), self.theirs[self.ours])
             self.ours += 1
             return update(batch, *arguments)
 
@@ -104,7 +106,7 @@ class Batches:
 
 
 def _whole_actions(memory: Any) -> Callable[..., Any]:
-    """SB3 rounds actions to float32 on their way out of a rollout."""
+    """Actions of a rollout without SB3's rounding to float32."""
     get_samples = memory._get_samples
 
     def whole(places: np.ndarray, *arguments: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What lock-step runs: long cases with settings that are trained with, and short ones for a check."""
+"""Cases of lock-step: long ones with settings of real trainings, and short ones for a check."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class Case:
-    """A run of SB3 to keep step with."""
+    """A run of SB3 that our agent follows."""
 
     algorithm: str  # of ALGORITHMS; its agent has the same name
     environment: str
     env_steps: int  # the budget, on which schedules depend
     n_envs: int = 1
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
-    settings: str = ""  # where the hyper-parameters are from
-    time_limit: int | None = None  # steps, in place of the environment's own
+    settings: str = ""  # source of the hyper-parameters
+    time_limit: int | None = None  # steps; None: the environment's own
     tolerance: float = TOLERANCE  # of relative differences
 
     def __str__(self) -> str:
@@ -32,9 +32,12 @@ class Case:
         return f"{self.algorithm} on {self.environment}{cut}{settings}"
 
 
-CART_POLE = {"environment": "CartPole-v1", "time_limit": 25}  # random games end, or are cut
+CART_POLE = {
+    "environment": "CartPole-v1",
+    "time_limit": 25,
+}  # episodes of a random policy terminate or are truncated
 PENDULUM = {"environment": "Pendulum-v1"}
-REPLAY = {  # a ring that wraps, updates in bursts, schedules that move
+REPLAY = {  # the replay memory wraps, updates come in bursts, schedules change
     "learning_rate": 1e-3,
     "learning_rate_schedule": "linear",
     "learning_starts": 60,
@@ -56,7 +59,7 @@ PPO = {
     "n_epochs": 3,
     "gamma": 0.98,
 }
-SHORT: Mapping[str, tuple[Mapping[str, Any], ...]] = {  # seconds, in which all options have their say
+SHORT: Mapping[str, tuple[Mapping[str, Any], ...]] = {  # they take seconds and use all options
     "a2c": (
         {
             **CART_POLE,
@@ -78,7 +81,7 @@ SHORT: Mapping[str, tuple[Mapping[str, Any], ...]] = {  # seconds, in which all 
     ),
     "ppo": (
         {**CART_POLE, "env_steps": 1152, "n_envs": 3, "hyperparameters": PPO},
-        {  # its last minibatch is one transition
+        {  # the last minibatch is one transition
             **PENDULUM,
             "env_steps": 1040,
             "n_envs": 2,
@@ -98,7 +101,7 @@ SHORT: Mapping[str, tuple[Mapping[str, Any], ...]] = {  # seconds, in which all 
             "n_envs": 3,
             "hyperparameters": {"n_steps": 64, "n_critic_updates": 3, "cg_max_steps": 4},
         },
-        {  # a trust region that is too wide: searches fail
+        {  # the trust region is too wide, so that line searches fail
             **PENDULUM,
             "env_steps": 1024,
             "n_envs": 2,
@@ -130,7 +133,7 @@ SHORT: Mapping[str, tuple[Mapping[str, Any], ...]] = {  # seconds, in which all 
 }
 ALGORITHMS = tuple(SHORT)
 TUNED, DEFAULTS = "hyperparameters.yaml", "SB3's defaults"
-NARROW = {"net_arch": [64, 64], "batch_size": 64}  # an update in doubles costs as much as ten of these
+NARROW = {"net_arch": [64, 64], "batch_size": 64}  # ten times faster than the tuned networks in float64
 FULL: Mapping[str, tuple[tuple[str, str, Mapping[str, Any]], ...]] = {  # environment, settings, and changes
     "a2c": (("CartPole-v1", TUNED, {}),),
     "ppo": (("CartPole-v1", DEFAULTS, {}), ("Pendulum-v1", TUNED, {}), ("CartPole-v1", TUNED, {})),
@@ -143,13 +146,13 @@ FULL: Mapping[str, tuple[tuple[str, str, Mapping[str, Any]], ...]] = {  # enviro
 
 
 def short(algorithm: str) -> list[Case]:
-    """Cases of seconds; UserError for an algorithm that lock-step does not know, as below."""
+    """Short cases of an algorithm; UserError if it is unknown."""
     _check(algorithm)
     return [Case(algorithm, **plan) for plan in SHORT[algorithm]]
 
 
 def full(algorithm: str, env_steps: int = FULL_STEPS) -> list[Case]:
-    """Long cases, the one that ours is judged by first."""
+    """Long cases of an algorithm, the decisive one first; UserError if it is unknown."""
     _check(algorithm)
     return [_full(algorithm, env_steps, *plan) for plan in FULL[algorithm]]
 

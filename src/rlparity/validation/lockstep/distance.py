@@ -1,4 +1,5 @@
-"""How far tensors are apart, measured so that one which passes through zero is not far off by that alone."""
+"""Distance of tensors relative to their largest value so far, so that values near zero are not divided by
+themselves."""
 
 from __future__ import annotations
 
@@ -9,19 +10,20 @@ from torch import Tensor
 from rlparity.validation.paired_models import difference
 
 
-class Yardstick:
-    """max|a - b| by the largest that b has held under that name so far; of what starts at zero, max|a - b|.
+class RelativeDistance:
+    """max |a - b| / the largest |b| seen so far under the same name; max |a - b| for tensors that start as
+    zeros.
 
-    A bias of one element changes its sign as it learns, and so does an action; by their own size they would
-    be far off whenever they are small.
+    A bias of one element or an action may change its sign: relative to its present size, its distance would
+    be large whenever it is near zero.
     """
 
     def __init__(self, from_zero: Set[str] = frozenset()):
         self._from_zero, self._largest = from_zero, dict[str, float]()
 
     def __call__(self, a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> dict[str, float]:
-        """The distance of each tensor of `a` from that of the same name in `b`; inf for other shapes, and for
-        numbers that are finite on one side only."""
+        """The distance of each tensor of `a` from that of the same name in `b`; inf if the shapes differ or a
+        number is finite on one side only."""
         return {name: self._measure(name, mine, b[name].detach()) for name, mine in a.items()}
 
     def _measure(self, name: str, a: Tensor, b: Tensor) -> float:

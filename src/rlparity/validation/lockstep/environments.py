@@ -1,4 +1,4 @@
-"""The worlds of a lock-step run: Stable-Baselines3 learns in them, and ours hears of every step."""
+"""Environments of a lock-step run: Stable-Baselines3 learns in them, a listener receives every step."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from rlparity.transitions import Step
 from rlparity.validation.lockstep.cases import Case
 
 
-class Ended(NamedTuple):
-    """An episode of SB3's."""
+class FinishedEpisode(NamedTuple):
+    """An episode of SB3."""
 
-    episode_return: float  # sum of rewards as the world paid them, float64
-    cut: bool  # by the time limit
+    episode_return: float  # sum of raw rewards, float64
+    truncated: bool  # by the time limit
 
 
 class Listener(Protocol):
-    """Who hears of SB3's steps."""
+    """The receiver of SB3's steps."""
 
     def chosen(self, obs: np.ndarray, actions: np.ndarray) -> None:
-        """SB3 has learned from its last step and chosen the next actions, (N, *obs) and (N, *action)."""
+        """Called when SB3 has learned from its last step and chosen actions; (N, *obs) and (N, *action)."""
 
-    def stepped(self, step: Step, ended: list[Ended]) -> None:
-        """The worlds have answered, (1, N, ...); SB3 has not learned from it yet."""
+    def stepped(self, step: Step, ended: list[FinishedEpisode]) -> None:
+        """Called after a step (1, N, ...), before SB3 learns from it."""
 
 
-class Worlds(VecEnvWrapper):
-    """SB3's worlds, with a listener.
+class SharedEnvs(VecEnvWrapper):
+    """SB3's environments, with a listener.
 
-    They are handed actions in float32, as they would be without lock-step: worlds show their state in
-    float32, so that of two actions a rounding error apart one may, now and then, be seen to lead elsewhere.
+    They receive actions in float32, as without lock-step: their observations are float32, so that two actions
+    a rounding error apart in float64 may lead to different observations.
     """
 
     venv: DummyVecEnv
@@ -51,26 +51,26 @@ class Worlds(VecEnvWrapper):
         self._listener, self._returns = listener, np.zeros(case.n_envs)
 
     def reset(self) -> Any:
-        """Start all worlds anew."""
+        """Reset all environments."""
         self._obs: Any = self.venv.reset()
         return self._obs
 
     def step_async(self, actions: np.ndarray) -> None:
-        """Pass the actions on."""
+        """Show the actions to the listener, then pass them on."""
         self._listener.chosen(self._obs, actions)
         self._actions = actions
         self.venv.step_async(actions.astype(np.float32) if actions.dtype == np.float64 else actions)
 
     def step_wait(self) -> Any:
-        """What the worlds answer; rewards are rounded to float32, in which our tasks have them."""
+        """Take the step and show it to the listener, with rewards in float32 as in our environments."""
         obs, rewards, dones, infos = self.venv.step_wait()
         self._returns += rewards
         rewards = rewards.astype(np.float32).astype(np.float64)
-        cut = np.array([info["TimeLimit.truncated"] for info in infos])
-        true = [info.get("terminal_observation", o) for info, o in zip(infos, obs, strict=True)]
-        fields = (self._obs, self._actions, rewards, ~dones | cut, dones, np.stack(true))
+        truncated = np.array([info["TimeLimit.truncated"] for info in infos])
+        successors = [info.get("terminal_observation", o) for info, o in zip(infos, obs, strict=True)]
+        fields = (self._obs, self._actions, rewards, ~dones | truncated, dones, np.stack(successors))
         step = doubles(Step(*(torch.from_numpy(np.array(x))[None] for x in fields)))
-        ended = [Ended(float(self._returns[n]), bool(cut[n])) for n in np.flatnonzero(dones)]
+        ended = [FinishedEpisode(float(self._returns[n]), bool(truncated[n])) for n in np.flatnonzero(dones)]
         self._returns[dones] = 0
         self._listener.stepped(step, ended)
         self._obs = obs
@@ -78,13 +78,13 @@ class Worlds(VecEnvWrapper):
 
 
 def doubles(step: Step) -> Step:
-    """All but whole numbers in float64."""
+    """Convert all but integers to float64."""
     return Step(*(x if x.dtype == torch.int64 else x.double() for x in step))
 
 
 @contextmanager
 def time_limit(case: Case) -> Iterator[None]:
-    """Our task of CartPole cuts games when SB3's worlds do."""
+    """Give our CartPole the time limit of SB3's environments."""
     if case.time_limit is None:
         yield
         return

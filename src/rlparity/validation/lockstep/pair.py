@@ -1,4 +1,4 @@
-"""Stable-Baselines3 and our agent in lock-step: SB3's loop drives, ours follows each of its steps."""
+"""Stable-Baselines3 and our agent in lock-step: SB3 runs its own loop, our agent follows every step."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ import torch
 from torch import Tensor
 
 from rlparity.cell import Cell
-from rlparity.environments import base as tasks
+from rlparity.environments import base as env_base
 from rlparity.seeding import Streams
 from rlparity.transitions import Step
-from rlparity.validation import paired_models
+from rlparity.validation import double_precision, paired_models
 from rlparity.validation.lockstep import environments, random_draws
 from rlparity.validation.lockstep.batches import Batches
 from rlparity.validation.lockstep.cases import Case
-from rlparity.validation.lockstep.distance import Yardstick
+from rlparity.validation.lockstep.distance import RelativeDistance
 from rlparity.validation.lockstep.rounding_control import Nudged
 
 
 class Difference(NamedTuple):
-    """Where two learners part."""
+    """The place where two learners part."""
 
-    env_step: int  # environment steps when it showed
-    what: str  # the tensor, or what one of them does and the other does not
-    size: float = float("inf")  # see `Yardstick`
+    env_step: int  # environment steps so far
+    what: str  # the tensor, or an action that only one of them takes
+    size: float = float("inf")  # see `RelativeDistance`
 
     def __str__(self) -> str:
         size = f" by {self.size:.1e}" if np.isfinite(self.size) else ""
@@ -36,20 +36,20 @@ class Difference(NamedTuple):
 
 
 class Point(NamedTuple):
-    """The two learners after they have learned."""
+    """The distance of the two learners after an update."""
 
     env_step: int
     updates: int  # rollouts or minibatches that both have learned from
-    distance: float  # the largest of a parameter, see `Yardstick`
+    distance: float  # the largest of all parameters, see `RelativeDistance`
 
 
 class Spent(Exception):
-    """The next environment step would be one too many, or one after the learners parted."""
+    """The budget is spent, or the learners have parted."""
 
 
 class Pair:
-    """Both learners, and what was found so far. With `own_actions` ours acts by itself in its own task; with
-    `stop` the run ends where the two part; with `control` a nudged copy of ours learns from the same."""
+    """Both learners and the findings so far. With `own_actions` our agent acts in its own environment; with
+    `stop` the run ends where the two part; with `control` a nudged copy of our agent learns alongside."""
 
     def __init__(
         self,
@@ -60,82 +60,83 @@ class Pair:
         seed: int = 0,
     ):
         self.case, self._own_actions, self._stop = case, own_actions, stop
-        self.twins = paired_models.make(
+        self.models = paired_models.make(
             case.algorithm,
-            environments.Worlds(case, self),
+            environments.SharedEnvs(case, self),
             case.hyperparameters,
             budget=case.env_steps,
             seed=seed,
         )
-        self.model, self.agent = self.twins.model, self.twins.agent
+        self.model, self.agent = self.models.model, self.models.agent
         if getattr(self.model, "action_noise", None) is not None:
             self.model.action_noise._dtype = np.float64
-        self._measure, self._seen = Yardstick(self.twins.from_zero), Yardstick()
+        self._measure, self._measure_inputs = RelativeDistance(self.models.from_zero), RelativeDistance()
         self._tape, self._batches = random_draws.Tape(), Batches(self._compare)
         random_draws.hand_over(self.agent, self._tape.learning)
-        self._nudged = Nudged(self.twins) if control else None
+        self._nudged = Nudged(self.models) if control else None
         cell = Cell("lockstep", case.environment, "both", case.algorithm, case.algorithm, (seed,), 0)
         self._seeds = Streams(cell).environments("training", case.n_envs)
-        self._task: tasks.Env | None = None
-        self._pending: Step | None = None  # what ours has yet to observe
-        self.env_step = self.updates = self.episodes = self.cut = 0
+        self._own_env: env_base.Env | None = None
+        self._pending: Step | None = None  # the step that our agent observes next
+        self.env_step = self.updates = self.episodes = self.truncated = 0
         self.curve: list[Point] = []
-        self.control: list[Point] = []  # the same of the nudged copy and the agent itself
+        self.control: list[Point] = []  # distances of the nudged copy from our agent
         self.first: Difference | None = None
 
     def run(self) -> None:
-        """Let SB3 learn and ours follow, until the budget is spent."""
+        """Let SB3 learn and our agent follow until the budget is spent."""
         self.model.env.venv._seeds = list(self._seeds[0])
         with ExitStack() as stack:
-            stack.enter_context(paired_models.precision(torch.float64))
+            stack.enter_context(double_precision.precision(torch.float64))
             stack.enter_context(environments.time_limit(self.case))
-            stack.enter_context(random_draws.given())
+            stack.enter_context(random_draws.normal_inputs())
             stack.callback(self.model.env.close)
             if self._own_actions:
-                self._task = tasks.make(self.case.environment, self._seeds)
-                stack.callback(self._task.close)
-            stack.enter_context(self._batches.watching(self.agent, self.model))
+                self._own_env = env_base.make(self.case.environment, self._seeds)
+                stack.callback(self._own_env.close)
+            stack.enter_context(self._batches.recording(self.agent, self.model))
             stack.enter_context(self._tape.running(self.model))
             with suppress(Spent):
                 self.model.learn(self.case.env_steps, log_interval=self.case.env_steps)
                 self._settle()
 
     def chosen(self, obs: np.ndarray, actions: np.ndarray) -> None:
-        """Ours takes its last step, then chooses, too."""
+        """Let our agent learn from its last step, then choose its actions."""
         self._settle()
         if self.env_step >= self.case.env_steps:
             raise Spent
-        if self._task is not None:
-            handed = random_draws.explore(self.case.algorithm, self._tape.acting, self.model)
-            action = self.agent.act(self._task.obs.double(), handed)
+        if self._own_env is not None:
+            draws = random_draws.explore(self.case.algorithm, self._tape.acting, self.model)
+            action = self.agent.act(self._own_env.obs.double(), draws)
             bounded = _bounded(action, self.model.action_space)
             self._compare(
-                {"observation": self._task.obs, "action": bounded}, {"observation": obs, "action": actions}
+                {"observation": self._own_env.obs, "action": bounded}, {"observation": obs, "action": actions}
             )
-            self._pending = _take(self._task, action)
+            self._pending = _take(self._own_env, action)
         self._tape.acting.clear()
 
-    def stepped(self, step: Step, ended: list[environments.Ended]) -> None:
-        """Ours gets SB3's step, or that of its own task, which should be the same."""
+    def stepped(self, step: Step, ended: list[environments.FinishedEpisode]) -> None:
+        """Store SB3's step, or compare it with that of our agent's own environment."""
         self.env_step += self.case.n_envs
-        self.episodes, self.cut = self.episodes + len(ended), self.cut + sum(each.cut for each in ended)
-        if self._task is None:
+        self.episodes += len(ended)
+        self.truncated += sum(each.truncated for each in ended)
+        if self._own_env is None:
             self._pending = step
             return
         assert self._pending is not None
         theirs = step._asdict()
-        del theirs["obs"], theirs["action"]  # compared before
+        del theirs["obs"], theirs["action"]  # compared in `chosen`
         self._compare(self._pending._asdict(), theirs)
-        ours = [episode.episode_return for episode in self._task.pop_episodes()]
+        ours = [episode.episode_return for episode in self._own_env.pop_episodes()]
         returns = [each.episode_return for each in ended]
         self._compare({"episode return": torch.tensor(ours)}, {"episode return": torch.tensor(returns)})
 
     def _settle(self) -> None:
-        """SB3 has learned all it will from its last step: let ours do so, and compare."""
+        """Let our agent learn from the step that SB3 has learned from, and compare both."""
         if self._pending is None:
             return
         pending, self._pending = self._pending, None
-        if self._task is None and self._batches.drawn is not None:
+        if self._own_env is None and self._batches.drawn is not None:
             pending = pending._replace(action=self._batches.drawn.view_as(pending.action))
         try:
             if self._nudged is not None:
@@ -148,7 +149,7 @@ class Pair:
         self._compare_exploration()
         if learned:
             self.updates += learned
-            found = self._measure(self.twins.ours(), self.twins.theirs())
+            found = self._measure(self.models.ours(), self.models.theirs())
             self.curve.append(Point(self.env_step, self.updates, max(found.values())))
             if self._nudged is not None:
                 self.control.append(Point(self.env_step, self.updates, self._nudged.distance()))
@@ -156,21 +157,21 @@ class Pair:
         self._tape.learning.clear()
 
     def _compare_exploration(self) -> None:
-        """Epsilon, once it is in use."""
+        """Compare epsilon after learning has started."""
         if self.case.algorithm == "dqn" and self.env_step >= self.agent.config.learning_starts:
             rates = torch.tensor([[self.agent.epsilon, self.model.exploration_rate]], dtype=torch.float64)
             self._compare({"epsilon": rates[:, 0]}, {"epsilon": rates[:, 1]})
 
     def _compare(self, ours: Mapping[str, Tensor], theirs: Mapping[str, Any]) -> None:
-        """Tensors of the same name, in the order of ours; SB3's may have another shape."""
+        """Compare tensors of the same name, in the order of ours; SB3's may have another shape."""
         if self.first is not None:
             return
         mine = {name: tensor for name, tensor in ours.items() if name in theirs}
         other = {name: torch.as_tensor(theirs[name]) for name in mine}
-        self._judge(self._seen(mine, {name: _shaped(other[name], mine[name]) for name in mine}))
+        self._judge(self._measure_inputs(mine, {name: _shaped(other[name], mine[name]) for name in mine}))
 
     def _judge(self, found: Mapping[str, float]) -> None:
-        """Keep the first difference above the tolerance; a NaN is above it."""
+        """Record the first difference above the tolerance; NaN is above it."""
         if self.first is None:
             for what, size in found.items():
                 if not size <= self.case.tolerance:
@@ -184,21 +185,21 @@ class Pair:
 
 
 def _shaped(tensor: Tensor, like: Tensor) -> Tensor:
-    """In the shape of another that has as many elements."""
+    """Reshape a tensor like another with as many elements."""
     return tensor.reshape(like.shape) if tensor.numel() == like.numel() else tensor
 
 
-def _take(task: tasks.Env, action: Tensor) -> Step:
-    """A step of our task that is handed the action in float32, and remembered with it as it was."""
+def _take(env: env_base.Env, action: Tensor) -> Step:
+    """Take a step with the action rounded to float32; the step contains the unrounded action."""
     if not action.is_floating_point():
-        return environments.doubles(task.step(action))
-    step = task.step(action.float())
+        return environments.doubles(env.step(action))
+    step = env.step(action.float())
     whole = torch.equal(step.action, action.float())
     return environments.doubles(step._replace(action=action) if whole else step)
 
 
 def _bounded(action: Tensor, space: gym.Space) -> Tensor:
-    """What the worlds make of an action."""
+    """Clip an action as environments do."""
     if not isinstance(space, gym.spaces.Box):
         return action
     return action.clamp(torch.from_numpy(space.low), torch.from_numpy(space.high))

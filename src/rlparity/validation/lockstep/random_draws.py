@@ -1,7 +1,7 @@
-"""Stable-Baselines3's random draws while it learns, by kind, and streams of our agents that give them back.
+"""Stable-Baselines3's random draws, recorded by kind, and random streams of our agents that replay them.
 
-SB3 draws from global generators. Here each draw is taken down as it is made, SB3 getting what it would have
-got; a queue for each kind, one set of queues for acting and one for learning.
+SB3 draws from global generators. Every draw is recorded without being changed: one queue for each kind, one
+set of queues for acting and one for learning.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ KINDS = ("race", "normal", "noise", "rand", "sample", "permutation", "randint")
 
 
 class Parted(Exception):
-    """The two learners no longer do the same; the text says what one does and the other does not."""
+    """The two learners have parted; the message describes what only one of them does."""
 
 
 class Draws:
-    """What was drawn and not yet given back, in order, for each of `KINDS`."""
+    """Draws that were not yet replayed, in order, for each of `KINDS`."""
 
     def __init__(self) -> None:
         self._queues: dict[str, deque[Any]] = {kind: deque() for kind in KINDS}
 
     def put(self, kind: str, drawn: Any) -> None:
-        """Take down one draw."""
+        """Record one draw."""
         self._queues[kind].append(drawn)
 
     def has(self, kind: str) -> bool:
@@ -42,21 +42,21 @@ class Draws:
     def take(self, kind: str) -> Any:
         """The oldest draw of this kind; Parted if there is none."""
         if not self._queues[kind]:
-            raise Parted(f"ours asks for a {kind} that Stable-Baselines3 did not draw")
+            raise Parted(f"ours needs a {kind} that Stable-Baselines3 did not draw")
         return self._queues[kind].popleft()
 
     def copy(self, other: Draws) -> None:
-        """Hold what another holds."""
+        """Copy the queues of another."""
         self._queues = {kind: queue.copy() for kind, queue in other._queues.items()}
 
     def clear(self) -> None:
-        """Forget what nobody asked for."""
+        """Drop all draws."""
         for queue in self._queues.values():
             queue.clear()
 
 
 class Tape:
-    """Takes down what an SB3 model draws: use `running` around its `learn`."""
+    """Records the draws of an SB3 model within the context `running`."""
 
     def __init__(self) -> None:
         self.acting, self.learning = Draws(), Draws()
@@ -64,7 +64,7 @@ class Tape:
 
     @contextmanager
     def running(self, model: Any) -> Iterator[None]:
-        """SB3's sources of randomness, each replaced by itself with a note of what it gave."""
+        """Record all sources of SB3's randomness while the context lasts."""
         train = model.train
 
         def learn(*arguments: Any, **keywords: Any) -> None:
@@ -77,22 +77,22 @@ class Tape:
         with ExitStack() as stack:
             for owner, name, replacement in (
                 (model, "train", learn),
-                (model.action_space, "sample", self._noting("sample", model.action_space.sample)),
+                (model.action_space, "sample", self._recording("sample", model.action_space.sample)),
                 (torch, "multinomial", self._race),
-                (torch, "randn_like", torch.zeros_like),  # where sb3-contrib's conjugate gradient starts
+                (torch, "randn_like", torch.zeros_like),  # start of sb3-contrib's conjugate gradient
                 (torch.Tensor, "normal_", self._normal(torch.Tensor.normal_)),
                 (np.random, "normal", self._noise(np.random.normal)),
-                (np.random, "rand", self._noting("rand", np.random.rand)),
-                (np.random, "permutation", self._noting("permutation", np.random.permutation)),
+                (np.random, "rand", self._recording("rand", np.random.rand)),
+                (np.random, "permutation", self._recording("permutation", np.random.permutation)),
                 (np.random, "randint", self._integers(np.random.randint)),
             ):
                 stack.enter_context(patch.object(owner, name, replacement))
             yield
 
-    def _noting(self, kind: str, draw: Callable[..., Any]) -> Callable[..., Any]:
+    def _recording(self, kind: str, draw: Callable[..., Any]) -> Callable[..., Any]:
         def noting(*arguments: Any) -> Any:
             drawn = draw(*arguments)
-            if getattr(drawn, "dtype", None) == np.float32:  # what SB3 scales it with stays exact
+            if getattr(drawn, "dtype", None) == np.float32:  # so that SB3's scaling is exact
                 drawn = drawn.astype(np.float64)
             self._now.put(kind, drawn)
             return drawn
@@ -100,8 +100,8 @@ class Tape:
         return noting
 
     def _race(self, p: Tensor, n: int, replacement: bool = False) -> Tensor:
-        """One action of each row of p (N, A), as `torch.multinomial` draws it, whose numbers these are: the
-        first of A exponential clocks to ring, clock a at the rate p_a."""
+        """One action for each row of p (N, A), drawn with the same numbers as `torch.multinomial`: the first
+        of A exponential clocks to ring, where clock a has rate p_a."""
         assert n == 1
         clock = torch.empty_like(p).exponential_()
         self._now.put("race", clock)
@@ -133,14 +133,14 @@ class Tape:
 
 
 class Shuffles:
-    """SB3's permutations in place of a generator's. With `any_left` any order comes after the last one: ours
-    draws those of all epochs at once, SB3 none for epochs that a large divergence spares it."""
+    """Replacement of a generator that returns SB3's permutations. With `any_left` the identity follows the
+    last one: our agent draws for all epochs at once, SB3 not for epochs after an early stop."""
 
     def __init__(self, draws: Draws, any_left: bool):
         self._draws, self._any_left = draws, any_left
 
     def permutation(self, n: int) -> np.ndarray:
-        """The next one, which must be of n; (n,)."""
+        """The next permutation, (n,); Parted if SB3's has another length."""
         if self._any_left and not self._draws.has("permutation"):
             return np.arange(n)
         order = self._draws.take("permutation")
@@ -150,20 +150,20 @@ class Shuffles:
 
 
 class Minibatches:
-    """SB3's places in the replay memory as uniform numbers."""
+    """SB3's places in the replay memory, as uniform numbers."""
 
     def __init__(self, draws: Draws):
         self._draws = draws
 
     def next(self) -> Tensor:
-        """(1, B) float64 that `Replay.index` turns into SB3's places, if it counts as many transitions."""
+        """Uniform numbers (1, B), float64, from which `Replay.index` computes SB3's places."""
         rows, n_rows = self._draws.take("randint")
-        worlds, n_worlds = self._draws.take("randint")
-        return torch.from_numpy((rows * n_worlds + worlds + 0.5) / (n_rows * n_worlds))[None]
+        envs, n_envs = self._draws.take("randint")
+        return torch.from_numpy((rows * n_envs + envs + 0.5) / (n_rows * n_envs))[None]
 
 
 class Normals:
-    """SB3's normal numbers, where ours would turn uniform ones into normal ones: see `given`."""
+    """SB3's normal numbers in place of uniform ones, see `normal_inputs`."""
 
     def __init__(self, draws: Draws, pair: bool = False):
         self._draws, self._pair = draws, pair
@@ -176,27 +176,28 @@ class Normals:
 
 
 def explore(algorithm: str, draws: Draws, model: Any) -> Tensor:
-    """SB3's draws for one step of its N worlds as what our agent's `act` takes, (1, N, uniforms).
+    """SB3's draws for one step of its N environments as the random numbers of our agent's `act`,
+    (1, N, uniforms).
 
-    Between two actions SB3's categorical lets two exponential clocks race: with probabilities p and times q,
-    action 1 wins if p_0 < q_0 / (q_0 + q_1). That is a uniform number, whatever the policy, and our inverse
-    of the cumulative distribution compares the same p_0 with it. Where SB3 draws nothing, ours is handed a
-    number that shows if it is used.
+    For two actions, SB3's categorical draws two exponential clocks: with probabilities p and times q, action
+    1 is chosen if p_0 < q_0 / (q_0 + q_1). The right-hand side is uniform for every policy, and our inverse
+    of the cumulative distribution compares the same p_0 with it. Where SB3 draws nothing, our agent receives
+    a number whose use would show.
     """
     if algorithm in ("a2c", "ppo", "trpo"):
         if draws.has("normal"):
             return torch.as_tensor(draws.take("normal"))[None]
         clocks = draws.take("race")
-        assert clocks.shape[1] == 2, "of more than two clocks no one number tells which rings first"
+        assert clocks.shape[1] == 2, "of more than two clocks, one number does not tell the first"
         return (clocks[:, :1] / clocks.sum(1, keepdim=True))[None]
     if algorithm == "dqn":
         return _epsilon_greedy(draws, int(model.action_space.n))
-    anything = _samples(draws, model)
+    random_actions = _samples(draws, model)
     if algorithm == "sac":
-        return anything[None] if anything is not None else draws.take("normal")[None]
+        return random_actions[None] if random_actions is not None else draws.take("normal")[None]
     noise = torch.from_numpy(draws.take("noise")) if draws.has("noise") else torch.zeros(1)
     noise = noise.view(-1, *model.action_space.shape).flatten(1).expand(model.n_envs, -1)
-    return torch.cat([torch.zeros_like(noise) if anything is None else anything, noise], 1)[None]
+    return torch.cat([torch.zeros_like(noise) if random_actions is None else random_actions, noise], 1)[None]
 
 
 def _epsilon_greedy(draws: Draws, n_actions: int) -> Tensor:
@@ -207,7 +208,7 @@ def _epsilon_greedy(draws: Draws, n_actions: int) -> Tensor:
 
 
 def _samples(draws: Draws, model: Any) -> Tensor | None:
-    """Random actions of all worlds in [0, 1), (N, A), or None if there are none."""
+    """Random actions of all environments in [0, 1), (N, A); None if there are none."""
     if not draws.has("sample"):
         return None
     low, high = (
@@ -218,14 +219,14 @@ def _samples(draws: Draws, model: Any) -> Tensor | None:
 
 
 @contextmanager
-def given() -> Iterator[None]:
-    """Our agents take the normal numbers that they are handed for what they are."""
+def normal_inputs() -> Iterator[None]:
+    """Let our agents use their random numbers as normal ones, without conversion from uniform ones."""
     with patch.object(gaussian, "normal", lambda number: number):
         yield
 
 
 def hand_over(agent: Any, draws: Draws) -> None:
-    """Let an agent's streams of learning give back SB3's draws."""
+    """Replace an agent's random streams of learning by SB3's draws."""
     streams = {
         "shuffles": [Shuffles(draws, any_left=hasattr(agent.config, "n_epochs") and agent.config.target_kl)],
         "minibatches": Minibatches(draws),

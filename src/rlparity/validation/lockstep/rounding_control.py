@@ -1,8 +1,8 @@
-"""How far rounding alone carries a learner: our agent beside itself, its start off in the last digit.
+"""The effect of rounding alone: a copy of our agent whose initial parameters differ in the last digit.
 
-Some learners magnify every rounding error from update to update, as a chaotic system does, so that no two
-programs that add in different orders stay together for long. How fast a learner parts from itself tells
-whether two that part differ in more than rounding.
+Some learners amplify every rounding error from update to update, like a chaotic system, so that two programs
+that add in different orders part soon. The distance of an agent from its nudged copy shows whether two
+learners that part differ in more than rounding.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ import torch
 
 from rlparity.nn.networks import Network
 from rlparity.transitions import Step
-from rlparity.validation.lockstep.distance import Yardstick
+from rlparity.validation.lockstep.distance import RelativeDistance
 from rlparity.validation.lockstep.random_draws import Draws, hand_over
 from rlparity.validation.paired_models import PairedModels
 
 
 class Nudged:
-    """A copy of our agent, each parameter one unit in the last place off, that gets the same steps and
+    """A copy of our agent with every parameter changed by one unit in the last place, for the same steps and
     draws."""
 
-    def __init__(self, twins: PairedModels):
-        self._twins, self._agent, self._draws = twins, deepcopy(twins.agent), Draws()
-        self._measure = Yardstick(twins.from_zero)
+    def __init__(self, models: PairedModels):
+        self._models, self._agent, self._draws = models, deepcopy(models.agent), Draws()
+        self._measure = RelativeDistance(models.from_zero)
         hand_over(self._agent, self._draws)
         for network in vars(self._agent).values():
             if isinstance(network, Network):
@@ -34,12 +34,12 @@ class Nudged:
                 theta.copy_(torch.nextafter(theta, torch.full_like(theta, torch.inf)))
 
     def observe(self, step: Step, draws: Draws) -> Any:
-        """Take a step with the draws that the agent itself is about to use up."""
+        """Let the copy observe a step with the draws that the agent will use."""
         self._draws.copy(draws)
         return self._agent.observe(step)
 
     def distance(self) -> float:
-        """The largest distance of a parameter from the agent's own, see `Yardstick`."""
-        networks = {leaf.network for leaf in self._twins.leaves}
-        nudged = (self._twins.lay(name, getattr(self._agent, name).theta) for name in networks)
-        return max(self._measure(dict(chain.from_iterable(nudged)), self._twins.ours()).values())
+        """The largest distance of a parameter from the agent's, see `RelativeDistance`."""
+        networks = {each.network for each in self._models.counterparts}
+        nudged = (self._models.lay(name, getattr(self._agent, name).theta) for name in networks)
+        return max(self._measure(dict(chain.from_iterable(nudged)), self._models.ours()).values())

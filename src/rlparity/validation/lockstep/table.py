@@ -1,22 +1,18 @@
-"""Lock-step runs as tables: `lockstep.csv`, the curves, and `lockstep_runs.csv`, a row for each run."""
+"""Lock-step runs as tables: `lockstep.csv` with curves and `lockstep_runs.csv` with a row for each run."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from rlparity.provenance import host
-from rlparity.records import write_bytes
 from rlparity.validation.lockstep import cases
 from rlparity.validation.lockstep import run as lockstep
 from rlparity.validation.lockstep.pair import Point
 from rlparity.validation.lockstep.run import Run
+from rlparity.validation.tables import Line, origin, replace_rows
 
 POINTS = 150  # of a curve
 KEYS = ("algorithm", "environment", "settings", "mode")
@@ -37,14 +33,13 @@ RUNS = (
     "versions",
     "commit",
 )
-Row = Mapping[str, Any]
 
 
 def record(algorithms: Sequence[str], env_steps: int, folder: Path, say: Callable[[str], None]) -> bool:
-    """Run the long cases of these algorithms, both modes, into the tables below `folder`, a line for each;
-    whether none parts by more than rounding. UserError for an algorithm that lock-step does not know.
+    """Run the long cases of these algorithms in both modes and write the tables in `folder`, showing a line
+    for each run. Returns whether none parts by more than rounding. UserError for an unknown algorithm.
 
-    The nudged copy comes along where SB3's steps are replayed, and where ours acts by itself if need be.
+    The nudged copy learns alongside in mode `replay`, and in mode `own-actions` if the two have parted.
     """
     torch.set_num_threads(1)
     plan = [case for algorithm in algorithms for case in cases.full(algorithm, env_steps)]
@@ -61,18 +56,19 @@ def record(algorithms: Sequence[str], env_steps: int, folder: Path, say: Callabl
 
 
 def save(run: Run, folder: Path) -> None:
-    """Write a run into the tables below `folder`; it takes the place of an earlier one of the same case."""
+    """Write a run into the tables in `folder`, in place of an earlier one of the same case and mode."""
     key = (run.case.algorithm, run.case.environment, run.case.settings, run.mode)
     keys = dict(zip(KEYS, key, strict=True))
     curves = [{**keys, **row} for row in _curve(run, run.curve)]
     if run.control:
         curves += [{**keys, "mode": f"{run.mode}, nudged", **row} for row in _curve(None, run.control)]
-    _replace(folder / "lockstep.csv", CURVES, curves)
-    _replace(folder / "lockstep_runs.csv", RUNS, [{**keys, **_summary(run)}])
+    replaced = {_key(row) for row in curves}
+    replace_rows(folder / "lockstep.csv", CURVES, curves, _key, replaced, _key)
+    replace_rows(folder / "lockstep_runs.csv", RUNS, [{**keys, **_summary(run)}], _key, {key}, _key)
 
 
-def _curve(run: Run | None, curve: Sequence[Point]) -> list[Row]:
-    """The points of a curve, of every stretch the one with the largest distance, and the last."""
+def _curve(run: Run | None, curve: Sequence[Point]) -> list[Line]:
+    """The points of a curve: of at most POINTS equal stretches, the one with the largest distance."""
     first = run.first if run is not None else None
     size = -(-len(curve) // POINTS)
     stretches = [curve[start : start + size] for start in range(0, len(curve), max(size, 1))]
@@ -88,37 +84,22 @@ def _curve(run: Run | None, curve: Sequence[Point]) -> list[Row]:
     ]
 
 
-def _summary(run: Run) -> Row:
-    made, versions = host.hardware(), host.versions()
-    names = ("python", "torch", "numpy", "gymnasium", "stable-baselines3", "sb3-contrib")
+def _summary(run: Run) -> Line:
     configuration = {"n_envs": run.case.n_envs, **run.case.hyperparameters}
     return {
         "env_steps": run.env_steps,
         "updates": run.updates,
         "episodes": run.episodes,
-        "cut": run.cut,
+        "cut": run.truncated,
         "largest": f"{run.largest:.3e}",
         "tolerance": f"{run.case.tolerance:g}",
         "verdict": run.verdict,
         "first_difference": str(run.first or ""),
         "seconds": round(run.seconds, 1),
         "configuration": json.dumps(configuration, sort_keys=True),
-        "hardware": f"{made['cpu']}, {made['cores']} cores",
-        "versions": ", ".join(f"{name} {versions[name]}" for name in names if name in versions),
-        "commit": host.git()["commit"] or "",
+        **origin(),
     }
 
 
-def _replace(file: Path, columns: Sequence[str], rows: Sequence[Row]) -> None:
-    """Put rows in the place of those with the same keys, or at the end."""
-    kept: list[Row] = []
-    if file.exists():
-        with file.open(encoding="utf-8", newline="") as content:
-            kept = list(csv.DictReader(content))
-    new = {tuple(row[name] for name in KEYS) for row in rows}
-    kept = [row for row in kept if tuple(row[name] for name in KEYS) not in new]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(sorted([*kept, *rows], key=lambda row: tuple(row[name] for name in KEYS)))
-    write_bytes(file, text.getvalue().encode())
+def _key(row: Line) -> tuple[str, ...]:
+    return tuple(row[name] for name in KEYS)

@@ -1,1 +1,1 @@
-"""Planted bugs and equivalent rewrites."""
+"""Mutations of our code: bugs, harmless differences and equivalent rewrites."""

@@ -1,4 +1,4 @@
-"""Faults of A2C, of returns, and of TRPO. Those of REINFORCE are planted in A2C, which has a reference."""
+"""Bugs of A2C, of returns and of TRPO. Those of REINFORCE are planted in A2C, which has a reference."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from rlparity.agents import base as agents
-from rlparity.nn import networks, optimizers
+from rlparity.nn import optimizers
 from rlparity.objectives import targets
-from rlparity.validation.mutations.mutation import Patch, Room
+from rlparity.validation.mutations.mutation import MutationSet, Patch
 
 a2c, trpo = agents.module("a2c"), agents.module("trpo")
-bug = Room()
+bug = MutationSet()
 
 
 @bug(
@@ -33,7 +33,7 @@ def a1(patch: Patch) -> None:
             square.mul_(options["alpha"]).addcmul_(g, g, value=1 - options["alpha"])
             parameter.addcdiv_(g, square.add(options["eps"]).sqrt_(), value=-options["lr"])
 
-    patch.replace(networks, "rmsprop", rmsprop)
+    patch.replace(optimizers, "rmsprop", rmsprop)
 
 
 @bug(
@@ -53,7 +53,7 @@ def r1(patch: Patch) -> None:
 
 @bug(
     "R3",
-    "the mean over each world's own rollout is the baseline",
+    "the mean over each sub-environment's own rollout is the baseline",
     "a2c CartPole-v1",
     "alessiodm/drl-zh#5",
 )
@@ -63,7 +63,7 @@ def r3(patch: Patch) -> None:
         advantage = batch.advantage.view(rollout.reward.shape)
         return batch._replace(advantage=(advantage - advantage.mean(-1, keepdim=True)).flatten(1))
 
-    patch.wrap(a2c.Agent, "prepare", around)
+    patch.wrap(a2c.A2C, "prepare", around)
 
 
 @bug(
@@ -111,7 +111,7 @@ def t1(patch: Patch) -> None:
             theta.copy_(torch.where(failed[:, None], trial, theta))
         return metrics
 
-    patch.wrap(trpo.Agent, "search", around)
+    patch.wrap(trpo.TRPO, "search", around)
 
 
 @bug("T3", "the Fisher matrix is not damped", "trpo Pendulum-v1", "constructed")
@@ -135,7 +135,7 @@ def t4(patch: Patch) -> None:
         self.config = given
         return {**metrics, "line_search_success": torch.ones_like(objective)}
 
-    patch.wrap(trpo.Agent, "search", around)
+    patch.wrap(trpo.TRPO, "search", around)
 
 
 @bug(
@@ -162,7 +162,7 @@ def t6(patch: Patch) -> None:
         optimizers.Adam(self.actor, eps=1e-5).step(self.config.learning_rate, self.alive)
         return fit(self, *arguments)
 
-    patch.wrap(trpo.Agent, "fit", around)
+    patch.wrap(trpo.TRPO, "fit", around)
 
 
 MUTATIONS = bug.mutations

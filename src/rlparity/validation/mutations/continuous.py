@@ -1,4 +1,4 @@
-"""Faults of DDPG, TD3 and SAC."""
+"""Bugs of DDPG, TD3 and SAC."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from rlparity.agents import base as agents
-from rlparity.environments.action_scaling import Bounds
-from rlparity.nn import networks
+from rlparity.nn import networks, optimizers
+from rlparity.nn.action_scaling import Bounds
 from rlparity.nn.distributions import gaussian
 from rlparity.objectives import targets
-from rlparity.validation.mutations.mutation import Patch, Room
+from rlparity.validation.mutations.mutation import MutationSet, Patch
 
 td3, sac = agents.module("td3"), agents.module("sac")
-bug = Room()
+bug = MutationSet()
 
 
 @bug("C1", "one vector of target noise serves the whole minibatch", "td3 Pendulum-v1", "CleanRL#279, #281")
@@ -29,7 +29,7 @@ def c1(patch: Patch) -> None:
 
 @bug(
     "C3",
-    "the actor's actions are not scaled to the task's bounds",
+    "the actor's actions are not scaled to the environment's bounds",
     "ddpg Pendulum-v1",
     "CleanRL#196, #211",
     "bounds of -1 and 1",
@@ -49,7 +49,7 @@ def c5_early(patch: Patch) -> None:
         build(self, *arguments)
         self.updates = 1
 
-    patch.wrap(td3.Agent, "__init__", around)
+    patch.wrap(td3.TD3, "__init__", around)
 
 
 @bug("C5 none", "the policy update is not delayed", "td3 Pendulum-v1", "SB3 changelog 0.11.0")
@@ -67,7 +67,7 @@ def c6_td3(patch: Patch) -> None:
             next_q = self.critic_target("q1", torch.cat([batch.next_obs, action], -1))
             return targets.one_step(batch.reward, batch.discount, next_q, c.gamma)
 
-    patch.replace(td3.Agent, "target", target)
+    patch.replace(td3.TD3, "target", target)
 
 
 @bug("C6 sac", "the target is the first critic's, not the lower of two", "sac Pendulum-v1", "constructed")
@@ -76,7 +76,7 @@ def c6_sac(patch: Patch) -> None:
         q1, q2 = values(self, critic, *rest, **constant)
         return (q1, q1) if critic is self.critic_target else (q1, q2)
 
-    patch.wrap(sac.Agent, "values", around)
+    patch.wrap(sac.SAC, "values", around)
 
 
 @bug("C8", "target networks move by 1 - tau", "ddpg Pendulum-v1", "constructed")
@@ -84,7 +84,7 @@ def c8(patch: Patch) -> None:
     def around(polyak: Any, target: Any, online: Any, tau: float, *due: Any) -> None:
         polyak(target, online, 1 - tau, *due)
 
-    patch.wrap(networks, "polyak", around)
+    patch.wrap(optimizers, "polyak", around)
 
 
 @bug(
@@ -99,16 +99,15 @@ def s3_missing(patch: Patch) -> None:
 
 @bug(
     "S3 scale",
-    "log-probabilities are of actions in the task's units, the target entropy of those within -1 and 1",
+    "log-probabilities are of actions in the environment's units, the target entropy of those in [-1, 1]",
     "sac Pendulum-v1",
     "CleanRL sac_continuous_action.py",
     "bounds of -1 and 1",
 )
 def s3_scale(patch: Patch) -> None:
     def around(density: Any, log_prob: Tensor, squashed: Tensor) -> Any:
-        return density(log_prob, squashed) - squashed.shape[-1] * math.log(
-            2
-        )  # Pendulum's bounds are -2 and 2
+        jacobian = squashed.shape[-1] * math.log(2)  # Pendulum's bounds are -2 and 2
+        return density(log_prob, squashed) - jacobian
 
     patch.wrap(gaussian, "squashed_log_prob", around)
 
@@ -125,7 +124,7 @@ def s5(patch: Patch) -> None:
         build(self, *arguments)
         self.target_entropy *= -1
 
-    patch.wrap(sac.Agent, "__init__", around)
+    patch.wrap(sac.SAC, "__init__", around)
 
 
 @bug("S6", "actions are sampled without a gradient", "sac Pendulum-v1", "constructed")
@@ -136,7 +135,7 @@ def s6(patch: Patch) -> None:
         action = networks.tanh(unsquashed)
         return action, gaussian.squashed_log_prob(gaussian.log_prob(mean, log_std, unsquashed), action)
 
-    patch.replace(sac.Agent, "sample", sample)
+    patch.replace(sac.SAC, "sample", sample)
 
 
 @bug(
@@ -150,12 +149,12 @@ def s7(patch: Patch) -> None:
         mean, log_std = self.actor("actor", obs).chunk(2, -1)
         return mean, -5 + 3.5 * (torch.tanh(log_std) + 1)
 
-    patch.replace(sac.Agent, "policy", policy)
+    patch.replace(sac.SAC, "policy", policy)
 
 
 @bug(
     "S8",
-    "actions are remembered in the task's units, and chosen within -1 and 1",
+    "actions are stored in the environment's units, but chosen within -1 and 1",
     "sac Pendulum-v1",
     "Tianshou, commit 75d7c9f1",
     "bounds of -1 and 1",

@@ -1,4 +1,4 @@
-"""All mutations, in the order of docs/mutations.md."""
+"""All mutations, in the order of docs/method/mutations.md."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from rlparity.validation.mutations import (
     dqn,
     environments_and_evaluation,
     harmless,
+    ppo,
     refactorings,
-    rollout_and_ppo,
+    rollouts,
     seed_axis,
 )
 from rlparity.validation.mutations.mutation import Mutation
 
-ROOMS = (
-    rollout_and_ppo,
+MODULES = (
+    rollouts,
+    ppo,
     a2c_and_trpo,
     dqn,
     continuous,
@@ -25,11 +27,11 @@ ROOMS = (
     harmless,
     refactorings,
 )
-CORPUS: tuple[Mutation, ...] = tuple(mutation for room in ROOMS for mutation in room.MUTATIONS)
+CORPUS: tuple[Mutation, ...] = tuple(mutation for module in MODULES for mutation in module.MUTATIONS)
 
 
 def find(id: str) -> Mutation:
-    """The mutation of that id; UserError if there is none."""
+    """The mutation with this id; UserError if there is none."""
     for mutation in CORPUS:
         if mutation.id == id:
             return mutation

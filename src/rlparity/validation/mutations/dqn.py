@@ -1,4 +1,4 @@
-"""Faults of DQN and of replay memory."""
+"""Bugs of DQN and of replay memory."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from rlparity.agents import base as agents
 from rlparity.buffers.replay import Replay
 from rlparity.objectives import targets
 from rlparity.training import object_state
-from rlparity.validation.mutations.mutation import Patch, Room
+from rlparity.validation.mutations.mutation import MutationSet, Patch
 
 dqn = agents.module("dqn")
-bug = Room()
+bug = MutationSet()
 
 
 @bug(
@@ -77,7 +77,7 @@ def d4(patch: Patch) -> None:
             shared.detach().copy_(own.detach())
         return update(self, *arguments)
 
-    patch.wrap(dqn.Agent, "update", around)
+    patch.wrap(dqn.DQN, "update", around)
 
 
 @bug(
@@ -92,7 +92,7 @@ def d5_always(patch: Patch) -> None:
         self.q_target.theta.detach().copy_(self.q.theta.detach())
         return metrics
 
-    patch.wrap(dqn.Agent, "update", around)
+    patch.wrap(dqn.DQN, "update", around)
 
 
 @bug(
@@ -107,10 +107,10 @@ def d5_never(patch: Patch) -> None:
 
 @bug(
     "D7",
-    "targets bootstrap beyond the end",
+    "targets bootstrap beyond a termination",
     "dqn CartPole-v1",
     'codefrydev, page "debugging-rl-code"',
-    "environments without true ends",
+    "environments without terminations",
 )
 def d7(patch: Patch) -> None:
     def around(target: Any, reward: Tensor, discount: Tensor, *rest: Any) -> Any:
@@ -121,7 +121,7 @@ def d7(patch: Patch) -> None:
 
 @bug(
     "D8",
-    "replay memory stores a time limit as an end",
+    "replay memory stores a time limit as a termination",
     "sac Pendulum-v1",
     "Dopamine, commit c443e88; SB3 changelog 1.1.0",
     "environments without a time limit",
@@ -143,7 +143,7 @@ def d8(patch: Patch) -> None:
 def d10_resume(patch: Patch) -> None:
     def around(restore: Any, thing: Any, state: Any) -> None:
         restore(thing, state)
-        getattr(thing, "agent", thing).env_steps = 0
+        thing.training.agent.env_steps = 0
 
     patch.wrap(object_state, "restore", around)
 
@@ -162,7 +162,7 @@ def d10_unit(patch: Patch) -> None:
         done = min(self.env_steps // c.train_freq / (c.exploration_fraction * self.budget), 1.0)
         return float(c.exploration_initial_eps + done * (c.exploration_final_eps - c.exploration_initial_eps))
 
-    patch.replace(dqn.Agent, "epsilon", property(epsilon))
+    patch.replace(dqn.DQN, "epsilon", property(epsilon))
 
 
 @bug(

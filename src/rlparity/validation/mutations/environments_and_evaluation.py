@@ -1,4 +1,4 @@
-"""Faults of environments, normalisation, images, seeding and evaluation."""
+"""Bugs of environments, normalisation, images, seeding and evaluation."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from rlparity.environments import cartpole, episode_statistics
 from rlparity.environments.normalization import Moments, NormalizedEnv
 from rlparity.nn import convolutions
 from rlparity.training import evaluation
-from rlparity.validation.mutations.mutation import Patch, Room
+from rlparity.validation.mutations.mutation import MutationSet, Patch
 
-bug = Room()
+bug = MutationSet()
 
 
 @bug(
@@ -40,7 +40,7 @@ def at8_twice(patch: Patch) -> None:
 
 @bug(
     "AT11",
-    "the books go on counting after a time limit: returns add up over games",
+    "episode statistics are not reset at a time limit: returns add up over episodes",
     "sac Pendulum-v1",
     "sail-sg/envpool#299",
 )
@@ -58,7 +58,7 @@ def at11(patch: Patch) -> None:
     "evaluation updates the running statistics of observations",
     "a2c Pendulum-v1",
     "RL Zoo#275, #276",
-    "tasks without normalisation",
+    "environments without normalisation",
 )
 def n1(patch: Patch) -> None:
     def around(view: Any, self: Any, obs: Tensor) -> Tensor:
@@ -71,17 +71,16 @@ def n1(patch: Patch) -> None:
 
 @bug(
     "N3",
-    "normalised rewards are booked as returns",
+    "normalised rewards are recorded as returns",
     "a2c Pendulum-v1",
     "SB3#2101; mesozoic-labs#157",
-    "tasks without normalisation",
+    "environments without normalisation",
 )
 def n3(patch: Patch) -> None:
     def around(pop: Any, self: Any) -> list[Any]:
         scale = self.return_moments.scale().flatten()
-        return [
-            game._replace(episode_return=game.episode_return / float(scale[game[0]])) for game in pop(self)
-        ]
+        returns = [(each, each.episode_return / float(scale[each.seed_index])) for each in pop(self)]
+        return [each._replace(episode_return=value) for each, value in returns]
 
     patch.wrap(NormalizedEnv, "pop_episodes", around)
 
@@ -117,7 +116,7 @@ def n5(patch: Patch) -> None:
     "the environment is of another version: CartPole-v0 ends after 200 steps",
     "ppo CartPole-v1",
     "openai/gym#1541, #2593; Gymnasium#214, #1041",
-    "short games",
+    "short episodes",
 )
 def n6(patch: Patch) -> None:
     patch.replace(cartpole, "TIME_LIMIT", 200)
@@ -133,11 +132,11 @@ def e2(patch: Patch) -> None:
     patch.replace(seeding.Streams, "environments", environments)
 
 
-@bug("E3", "every game of a world starts alike", "ppo CartPole-v1", "google-deepmind/meltingpot#5")
+@bug("E3", "all episodes of a sub-environment start alike", "ppo CartPole-v1", "google-deepmind/meltingpot#5")
 def e3(patch: Patch) -> None:
-    def around(start: Any, self: Any, world: int) -> Any:
-        state = start(self, world)
-        self._next_start[world] = 0
+    def around(start: Any, self: Any, i: int) -> Any:
+        state = start(self, i)
+        self._next_start[i] = 0
         return state
 
     patch.wrap(cartpole.CartPole, "_start", around)
@@ -160,11 +159,11 @@ def e7(patch: Patch) -> None:
         outcomes = original(self, policy, view, point)
         best = before.setdefault(self, {})
         for s in {outcome.seed_index for outcome in outcomes}:
-            mean = float(np.mean([game.episode_return for game in outcomes if game.seed_index == s]))
+            mean = float(np.mean([outcome.value for outcome in outcomes if outcome.seed_index == s]))
             best[s] = max(mean, best.get(s, mean))
         if point < self._cell.evaluation.points:
             return list(outcomes)
-        return [game._replace(episode_return=best[game.seed_index]) for game in outcomes]
+        return [outcome._replace(value=best[outcome.seed_index]) for outcome in outcomes]
 
     patch.wrap(evaluation.Evaluator, "__call__", around)
 

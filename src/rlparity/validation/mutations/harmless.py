@@ -1,4 +1,4 @@
-"""Differences that do no harm: parity must name them, and statistics must not say WORSE."""
+"""Harmless differences: parity must name them, and the verdict of statistics must not be WORSE."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from rlparity.agents import base as agents
 from rlparity.nn import optimizers
 from rlparity.nn.distributions import gaussian
 from rlparity.nn.networks import Network
-from rlparity.validation.mutations.mutation import Patch, Room
+from rlparity.validation.mutations.mutation import MutationSet, Patch
 
 ppo, sac, dqn = agents.module("ppo"), agents.module("sac"), agents.module("dqn")
-harmless = Room("harmless", source="own")
+harmless = MutationSet("harmless", source="own")
 
 
 @harmless(
@@ -32,15 +32,15 @@ def p13(patch: Patch) -> None:
         return update(self, batch._replace(advantage=normalised(batch.advantage)), shuffles)
 
     patch.replace(ppo, "normalised", lambda advantage: advantage)
-    patch.wrap(ppo.Agent, "update", around)
+    patch.wrap(ppo.PPO, "update", around)
 
 
 @harmless(
     "P24", "Adam's epsilon is 1e-8 in place of 1e-5", "ppo CartPole-v1", "SB3 and CleanRL differ from PyTorch"
 )
 def p24(patch: Patch) -> None:
-    def around(build: Any, self: Any, network: Any, eps: float = 1e-8) -> None:
-        build(self, network, 1e-8)
+    def around(build: Any, self: Any, network: Any, eps: float = 1e-8, alive: Tensor | None = None) -> None:
+        build(self, network, 1e-8, alive)
 
     patch.wrap(optimizers.Adam, "__init__", around)
 

@@ -1,6 +1,6 @@
-"""A mutation: a few lines that replace one function of an agent, a task, a memory or the evaluator.
+"""A mutation: a few lines that replace a function of an agent, an environment, a buffer or the evaluator.
 
-Nothing is edited: attributes of modules and classes are replaced for as long as a mutation is planted.
+No file is edited: attributes of modules and classes are replaced while a mutation is planted.
 """
 
 from __future__ import annotations
@@ -18,31 +18,31 @@ Kind = Literal["bug", "refactoring", "harmless"]
 
 
 class Patch:
-    """Attributes that were replaced, to be put back."""
+    """Replaces attributes and restores them."""
 
     def __init__(self) -> None:
         self._before: list[tuple[Any, str, bool, Any]] = []
 
     def replace(self, owner: Any, name: str, value: Any) -> None:
-        """Give a module's or class's attribute, which must exist, another value."""
+        """Replace an attribute of a module or class, which must exist."""
         self._before.append((owner, name, name in vars(owner), getattr_static(owner, name)))
         setattr(owner, name, value)
 
     def wrap(self, owner: Any, name: str, around: Callable[..., Any]) -> None:
-        """Let `around` take the place of a function, which it is given as its first argument."""
+        """Replace a function by `around`, which receives the function as its first argument."""
         original = getattr(owner, name)
         self.replace(owner, name, lambda *arguments, **keywords: around(original, *arguments, **keywords))
 
     def configure(self, agent: str, change: Callable[[Any], Mapping[str, Any]]) -> None:
-        """Let an agent run with other options than it is given: `change` maps its Config to new fields."""
+        """Change an agent's hyper-parameters: `change` maps its settings to new values of fields."""
 
         def around(build: Callable[..., None], self: Any, task: Any, config: Any, *rest: Any) -> None:
             build(self, task, dataclasses.replace(config, **change(config)), *rest)
 
-        self.wrap(agents.module(agent).Agent, "__init__", around)
+        self.wrap(agents.agent_class(agent), "__init__", around)
 
     def undo(self) -> None:
-        """Put everything back, the last replacement first."""
+        """Restore all attributes, the last replacement first."""
         while self._before:
             owner, name, own, value = self._before.pop()
             if own:
@@ -56,17 +56,19 @@ Plant = Callable[[Patch], None]
 
 @dataclass(frozen=True)
 class Mutation:
-    """One change, and where it can show."""
+    """One change of our code, and where it can show."""
 
-    id: str  # as in docs/mutations.md; with a word where several mutations come of one bug
+    id: str  # as in docs/method/mutations.md; with a word where several mutations implement one bug
     title: str  # what the mutated code does
     kind: Kind
-    source: str  # where it was seen, or "own"
-    agents: tuple[str, ...]  # named configurations that it is tried with
+    source: str  # where the bug was found, or "own"
+    agents: tuple[str, ...]  # named configurations to try it with
     environments: tuple[str, ...]
     plant: Plant
-    hides: str = ""  # where it cannot be seen
-    needs: Mapping[str, Any] = field(default_factory=dict)  # options of the agent without which it is silent
+    hides: str = ""  # conditions under which it does not show
+    needs: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # options of the agent without which it has no effect
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -76,7 +78,7 @@ class Mutation:
 
 @contextmanager
 def planted(mutation: Mutation) -> Iterator[None]:
-    """The mutation, for as long as the context lasts."""
+    """Plant a mutation while the context lasts."""
     patch = Patch()
     try:
         mutation.plant(patch)
@@ -85,11 +87,11 @@ def planted(mutation: Mutation) -> Iterator[None]:
         patch.undo()
 
 
-class Room:
-    """The mutations of one theme, in the order in which they are written down."""
+class MutationSet:
+    """The mutations of one module, in the order of its text; a decorator adds them."""
 
     def __init__(self, kind: Kind = "bug", source: str = ""):
-        """`source` is that of mutations which name none."""
+        """`source` is the default of mutations without one."""
         self.mutations: list[Mutation] = []
         self._kind, self._source = kind, source
 
@@ -102,13 +104,13 @@ class Room:
         hides: str = "",
         needs: Mapping[str, Any] | None = None,
     ) -> Callable[[Plant], Plant]:
-        """Decorates the function that plants a mutation; `where` is "agent environment"."""
+        """Decorate the function that plants a mutation; `where` is "agent environment"."""
         agent, environment = where.split()
 
-        def keep(plant: Plant) -> Plant:
-            who = (id, title, self._kind, source or self._source)
-            made = Mutation(*who, (agent,), (environment,), plant, hides, needs or {})
+        def register(plant: Plant) -> Plant:
+            named = (id, title, self._kind, source or self._source)
+            made = Mutation(*named, (agent,), (environment,), plant, hides, needs or {})
             self.mutations.append(made)
             return plant
 
-        return keep
+        return register

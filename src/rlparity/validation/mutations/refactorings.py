@@ -1,4 +1,4 @@
-"""The same numbers up to rounding, written in another way: no layer may alarm."""
+"""Equivalent rewrites, with the same numbers up to rounding: no layer may raise an alarm."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from rlparity.agents import base as agents
-from rlparity.nn import networks
+from rlparity.nn import networks, optimizers
 from rlparity.nn.distributions import categorical, gaussian
 from rlparity.nn.networks import Network
 from rlparity.objectives import targets
-from rlparity.validation.mutations.mutation import Patch, Room
+from rlparity.validation.mutations.mutation import MutationSet, Patch
 
 ppo, a2c, dqn, trpo = (agents.module(name) for name in ("ppo", "a2c", "dqn", "trpo"))
-refactoring = Room("refactoring", source="own")
+refactoring = MutationSet("refactoring", source="own")
 
 
 @refactoring("F1", "means over a minibatch are summed from its other end", "ppo CartPole-v1")
@@ -92,7 +92,7 @@ def f6(patch: Patch) -> None:
         moved = (1 - tau) * slow + tau * fast
         slow.copy_(moved if due is None else torch.where(due[:, None], moved, slow))
 
-    patch.replace(networks, "polyak", polyak)
+    patch.replace(optimizers, "polyak", polyak)
 
 
 @refactoring("F7", "Adam corrects the step's length for bias, not the moments", "sac Pendulum-v1")
@@ -116,7 +116,7 @@ def f7(patch: Patch) -> None:
             length = options["lr"] * root / (1 - b1**t)
             parameter.sub_(length * mean / (square.sqrt() + options["eps"] * root))
 
-    patch.replace(networks, "adam", adam)
+    patch.replace(optimizers, "adam", adam)
 
 
 @refactoring("F8", "minibatches are gathered row by row and stacked", "ppo Pendulum-v1")

@@ -1,4 +1,4 @@
-"""Faults of our own: those that this code, with its seeds as an axis, its streams and its books, invites."""
+"""Bugs to which this code is prone: those of its seed axis, random streams, checkpoints and recorder."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from rlparity.agents import base as agents
 from rlparity.buffers.replay import Replay
 from rlparity.buffers.rollout import Rollout
 from rlparity.environments import cartpole, gymnasium_env
-from rlparity.nn import networks
+from rlparity.nn import optimizers
 from rlparity.nn.distributions import gaussian
 from rlparity.nn.networks import Network
 from rlparity.objectives import targets
 from rlparity.training import evaluation, object_state
-from rlparity.validation.mutations.mutation import Patch, Room
+from rlparity.validation.mutations.mutation import MutationSet, Patch
 
 ppo = agents.module("ppo")
-bug = Room(source="own")
+bug = MutationSet(source="own")
 
 
 @bug(
     "O1",
-    "a rollout's actions are laid out by time, all else by world",
+    "a rollout's actions are ordered by time, all else by sub-environment",
     "ppo CartPole-v1",
     hides="one sub-environment",
 )
@@ -43,17 +43,17 @@ def o1(patch: Patch) -> None:
 
 @bug(
     "O2",
-    "worlds reuse the memory of their observations, so that a step's is the next one's",
+    "environments reuse the memory of their observations, so that a step's observation is the next one's",
     "sac Pendulum-v1",
 )
 def o2(patch: Patch) -> None:
-    def around(show: Any, self: Any, obs: np.ndarray) -> None:
+    def around(set_obs: Any, self: Any, obs: np.ndarray) -> None:
         before = getattr(self, "obs", None)
-        show(self, obs)
+        set_obs(self, obs)
         if before is not None:
             self.obs = before.copy_(self.obs)
 
-    patch.wrap(gymnasium_env.GymnasiumEnv, "_show", around)
+    patch.wrap(gymnasium_env.GymnasiumEnv, "_set_obs", around)
 
 
 @bug(
@@ -72,24 +72,24 @@ def o3(patch: Patch) -> None:
     patch.replace(Network, "clip_grad", clip_grad)
 
 
-def sequences(patch: Patch, word: Any) -> None:
-    """Let `word(who, seed, name)` name every random stream."""
+def rename_streams(patch: Patch, label: Any) -> None:
+    """Let `label(cell, seed, name)` name every random stream."""
 
     def named(self: Any, name: str) -> list[np.random.SeedSequence]:
-        words = (word(self._who, seed, name).encode() for seed in self.seeds)
-        return [np.random.SeedSequence(int.from_bytes(hashlib.sha256(each).digest()[:16])) for each in words]
+        labels = (label(self._who, seed, name).encode() for seed in self.seeds)
+        return [np.random.SeedSequence(int.from_bytes(hashlib.sha256(each).digest()[:16])) for each in labels]
 
     patch.replace(seeding.Streams, "sequences", named)
 
 
 @bug("O4", "all random streams of a seed are the same stream", "dqn CartPole-v1")
 def o4(patch: Patch) -> None:
-    sequences(patch, lambda who, seed, name: f"{who}|{seed}")
+    rename_streams(patch, lambda cell, seed, name: f"{cell}|{seed}")
 
 
 @bug("O5", "all seeds are the same seed", "ppo CartPole-v1")
 def o5(patch: Patch) -> None:
-    sequences(patch, lambda who, seed, name: f"{who}|{name}")
+    rename_streams(patch, lambda cell, seed, name: f"{cell}|{name}")
 
 
 @bug(
@@ -99,26 +99,30 @@ def o5(patch: Patch) -> None:
     hides="policies that are nearly deterministic",
 )
 def o6(patch: Patch) -> None:
-    def around(play: Any, policy: Any, task: Any, view: Any, explore: Any) -> Any:
+    def around(play: Any, policy: Any, env: Any, view: Any, explore: Any) -> Any:
         if explore is None:
-            seeds = range(task.spec.n_seeds)
+            seeds = range(env.spec.n_seeds)
             generators = [np.random.default_rng(seed) for seed in seeds]
-            explore = seeding.Uniforms(generators, task.spec.n_envs, policy.uniforms)
-        return play(policy, task, view, explore)
+            explore = seeding.Uniforms(generators, env.spec.n_envs, policy.uniforms)
+        return play(policy, env, view, explore)
 
     patch.wrap(evaluation, "play", around)
 
 
-@bug("O7", "an evaluation counts the games that end first, however many each world plays", "a2c CartPole-v1")
+@bug(
+    "O7",
+    "an evaluation counts the episodes that end first, however many each sub-environment plays",
+    "a2c CartPole-v1",
+)
 def o7(patch: Patch) -> None:
-    def play(policy: Any, task: Any, view: Any, explore: Any) -> np.ndarray:
-        n_seeds, n_envs = task.spec[:2]
-        games: list[list[tuple[float, int]]] = [[] for _ in range(n_seeds)]
-        while min(map(len, games)) < n_envs:
-            task.step(policy.act(view(task.obs), None if explore is None else explore.next()))
-            for s, _, _, total, length in task.pop_episodes():
-                games[s].append((total, length))
-        return np.array([found[:n_envs] for found in games], dtype=float)
+    def play(policy: Any, env: Any, view: Any, explore: Any) -> np.ndarray:
+        n_seeds, n_envs = env.spec[:2]
+        episodes: list[list[tuple[float, int]]] = [[] for _ in range(n_seeds)]
+        while min(map(len, episodes)) < n_envs:
+            env.step(policy.act(view(env.obs), None if explore is None else explore.next()))
+            for s, _, _, total, length in env.pop_episodes():
+                episodes[s].append((total, length))
+        return np.array([found[:n_envs] for found in episodes], dtype=float)
 
     patch.replace(evaluation, "play", play)
 
@@ -139,7 +143,7 @@ def o8(patch: Patch) -> None:
             square.mul_(b2).addcmul_(g, g, value=1 - b2)
             parameter.addcdiv_(mean, square.sqrt().add_(options["eps"]), value=-options["lr"])
 
-    patch.replace(networks, "adam", adam)
+    patch.replace(optimizers, "adam", adam)
 
 
 @bug(
@@ -225,7 +229,7 @@ def o15(patch: Patch) -> None:
 
 @bug(
     "O16",
-    "schedules count rounds of all worlds for environment steps",
+    "schedules count a step of all sub-environments as one environment step",
     "ppo CartPole-v1",
     hides="one sub-environment",
 )
@@ -234,7 +238,7 @@ def o16(patch: Patch) -> None:
         self.env_steps -= step.reward.shape[1] - 1
         return observe(self, step)
 
-    patch.wrap(ppo.Agent, "observe", around)
+    patch.wrap(ppo.PPO, "observe", around)
 
 
 @bug("O17", "the critic learns the next state's value", "ppo Pendulum-v1")
@@ -245,7 +249,7 @@ def o17(patch: Patch) -> None:
             value = self.value(rollout.next_obs.flatten(1, 2))
         return batch._replace(returns=batch.advantage + value)
 
-    patch.wrap(ppo.Agent, "prepare", around)
+    patch.wrap(ppo.PPO, "prepare", around)
 
 
 MUTATIONS = bug.mutations

@@ -1,1 +1,1 @@
-"""Update parity: one update of ours against one of the reference."""
+"""Update parity: updates of an implementation compared with those of the reference."""

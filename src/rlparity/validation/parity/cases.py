@@ -1,34 +1,29 @@
 """The configurations in which updates are compared: options of the agents, kinds of action, normalisation.
 
-Options are small, so that a hundred updates take about a second, and lively: ratios leave the clipped range,
-gradients are longer than allowed, episodes end and are cut within every rollout.
+Networks and batches are small, so that a hundred updates take about a second. Options are chosen so that
+their branches are used: ratios leave the clipped range, gradients are clipped, episodes end within every
+rollout.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
-from unittest import mock
 
-import sb3_contrib.trpo.trpo as sb3_trpo
 import torch
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
-from stable_baselines3.dqn import dqn as sb3_dqn
-from torch import Tensor, nn
-from torch.nn import functional as F
 
 from rlparity.errors import unknown
 from rlparity.suites import hyperparameters
-from rlparity.validation import paired_models as twins
+from rlparity.validation import paired_models
 from rlparity.validation.paired_models import PairedModels
-from rlparity.validation.parity import environments
+from rlparity.validation.parity import environments, sb3_variants
 from rlparity.validation.parity.recording.inputs import ON_POLICY
 
 Patched = Callable[[PairedModels], AbstractContextManager[Any]]
-BUDGET = 4_000  # environment steps at most, on which schedules depend; a hundred updates take fewer
+BUDGET = 4_000  # environment steps, on which schedules depend; a hundred updates take fewer
 
 
 @dataclass(frozen=True)
@@ -38,71 +33,24 @@ class Case:
     algorithm: str
     name: str
     options: Mapping[str, Any]  # hyper-parameters of both
-    own: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # ours, where they stand for what is patched into SB3
+    own: Mapping[str, Any] = field(default_factory=dict)  # of our agent, equivalent to `patched`
     continuous: bool = False
     normalize: bool = False  # running statistics of observations and rewards
     n_envs: int = 2
-    patched: Patched = lambda twins: nullcontext()  # SB3, while it learns
-    amplified: bool = False  # rounding is, so that SB3 beside itself gives the tolerance
+    patched: Patched = lambda pair: nullcontext()  # patches SB3 while it learns
+    amplified: bool = False  # whether updates amplify rounding, so that the tolerance is measured
     dtypes: tuple[str, ...] = ("float64", "float32")
 
     def __str__(self) -> str:
         return f"{self.algorithm}, {self.name}"
 
-    def twins(self, dtype: torch.dtype, seed: int = 0) -> PairedModels:
-        """Both learners, fresh, in worlds of their own; the seed is that of SB3's weights and actions."""
-        make = environments.lively if self.algorithm in ON_POLICY else environments.still
-        worlds: VecEnv = make(self.continuous, self.n_envs)
+    def pair(self, dtype: torch.dtype, seed: int = 0) -> PairedModels:
+        """Make both learners in new environments; `seed` is that of SB3's weights and actions."""
+        make = environments.short_episodes if self.algorithm in ON_POLICY else environments.constant
+        envs: VecEnv = make(self.continuous, self.n_envs)
         if self.normalize:
-            worlds = VecNormalize(worlds, gamma=self.options.get("gamma", 0.99))
-        return twins.make(self.algorithm, worlds, self.options, dtype, BUDGET, seed, self.own)
-
-
-class DoubleTarget:
-    """In place of SB3's target network: Q'(s, a) where the online network finds a best, else nothing, so that
-    the maximum over actions is Q'(s, argmax Q(s, .)): van Hasselt et al. 2016, eq. 4."""
-
-    def __init__(self, online: Any, target: nn.Module):
-        self._online, self._target = online, target
-
-    def __call__(self, obs: Tensor) -> Tensor:
-        best = F.one_hot(self._online(obs).argmax(1), int(self._online.action_space.n)).bool()
-        found: Tensor = self._target(obs).masked_fill(~best, -torch.inf)
-        return found
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        """Of the target network, which goes on following."""
-        return self._target.parameters()
-
-
-@contextmanager
-def double_q(twins: PairedModels) -> Iterator[None]:
-    """SB3's DQN with the targets of double Q-learning."""
-    model = twins.model
-    with mock.patch.object(model, "q_net_target", DoubleTarget(model.q_net, model.q_net_target)):
-        yield
-
-
-@contextmanager
-def summed_divergence(twins: PairedModels) -> Iterator[None]:
-    """sb3-contrib's TRPO with KL summed over the components of an action, as it is defined; left alone, it
-    averages over them."""
-
-    def kl_divergence(p: Any, q: Any) -> Tensor:
-        found: Tensor = torch.distributions.kl_divergence(p.distribution, q.distribution)
-        return found.sum(-1)
-
-    with mock.patch.object(sb3_trpo, "kl_divergence", kl_divergence):
-        yield
-
-
-@contextmanager
-def squared_loss(twins: PairedModels) -> Iterator[None]:
-    """SB3's DQN with the mean squared error in place of Huber's loss."""
-    with mock.patch.object(sb3_dqn, "F", SimpleNamespace(smooth_l1_loss=F.mse_loss)):
-        yield
+            envs = VecNormalize(envs, gamma=self.options.get("gamma", 0.99))
+        return paired_models.make(self.algorithm, envs, self.options, dtype, BUDGET, seed, self.own)
 
 
 A2C = {"n_steps": 8}
@@ -116,7 +64,7 @@ NETS = {
     "learning_rate": 1e-3,
 }
 DQN = {**NETS, "train_freq": 1, "target_update_interval": 10}
-SLOPING = {"learning_rate_schedule": "linear"}
+LINEAR_SCHEDULE = {"learning_rate_schedule": "linear"}
 
 
 def _cases() -> Iterator[Case]:
@@ -132,7 +80,7 @@ def _actor_critics() -> Iterator[Case]:
     yield Case("a2c", "default", A2C)
     yield Case("a2c", "default, continuous", A2C, continuous=True)
     yield Case("a2c", "Adam, entropy bonus", {**A2C, "use_rms_prop": False, "ent_coef": 0.01})
-    yield Case("a2c", "RMSprop as in TensorFlow", {**A2C, "rms_prop_tf": True, **SLOPING})
+    yield Case("a2c", "RMSprop as in TensorFlow", {**A2C, "rms_prop_tf": True, **LINEAR_SCHEDULE})
     options = {**A2C, **gae, "normalize_advantage": True, "ent_coef": 0.01, "vf_coef": 0.25}
     yield Case("a2c", "GAE, normalised advantages, continuous", options, continuous=True)
     yield Case("a2c", "normalised observations and rewards", A2C, normalize=True)
@@ -147,7 +95,7 @@ def _actor_critics() -> Iterator[Case]:
     yield Case(
         "ppo",
         "schedules, short last minibatch",
-        {**PPO, **SLOPING, "clip_range_schedule": "linear", "batch_size": 12},
+        {**PPO, **LINEAR_SCHEDULE, "clip_range_schedule": "linear", "batch_size": 12},
     )
     yield Case(
         "ppo",
@@ -159,7 +107,7 @@ def _actor_critics() -> Iterator[Case]:
 
 
 def _trpo() -> Iterator[Case]:
-    damped = {**TRPO, "cg_damping": 1.0}  # well conditioned: rounding stays what it is
+    damped = {**TRPO, "cg_damping": 1.0}  # well conditioned: rounding is not amplified
     yield Case("trpo", "default", TRPO, amplified=True)
     yield Case("trpo", "strong damping, gae_lambda", {**damped, "gae_lambda": 0.8})
     short = {**TRPO, "cg_max_steps": 2}
@@ -170,7 +118,7 @@ def _trpo() -> Iterator[Case]:
         short,
         {"kl_components": "sum"},
         continuous=True,
-        patched=summed_divergence,
+        patched=sb3_variants.summed_divergence,
     )
     options = {**damped, "sub_sampling_factor": 3, "normalize_advantage": False}
     yield Case("trpo", "sub-sampling, advantages not normalised", options)
@@ -180,12 +128,12 @@ def _trpo() -> Iterator[Case]:
 
 def _q_learners() -> Iterator[Case]:
     yield Case("dqn", "default", DQN)
-    yield Case("dqn", "clipped gradients, schedule", {**DQN, "max_grad_norm": 0.5, **SLOPING})
+    yield Case("dqn", "clipped gradients, schedule", {**DQN, "max_grad_norm": 0.5, **LINEAR_SCHEDULE})
     yield Case("dqn", "bursts of updates", {**DQN, "train_freq": 4, "gradient_steps": 3})
     yield Case("dqn", "one target network for long", {**DQN, "target_update_interval": 10_000, "gamma": 0.9})
-    yield Case("dqn", "three-step returns", {**DQN, "n_steps": 3})
-    yield Case("dqn", "MSE (patched into SB3)", DQN, {"loss": "mse"}, patched=squared_loss)
-    yield Case("dqn", "double (patched into SB3)", DQN, {"double_q": True}, patched=double_q)
+    yield Case("dqn", "three-step returns", {**DQN, "n_steps": 3, "learning_starts": 10})
+    yield Case("dqn", "MSE (patched into SB3)", DQN, {"loss": "mse"}, patched=sb3_variants.squared_loss)
+    yield Case("dqn", "double (patched into SB3)", DQN, {"double_q": True}, patched=sb3_variants.double_q)
     quantiles = {**DQN, "n_quantiles": 16}  # a power of two: sb3-contrib's midpoints are float32
     yield Case("qrdqn", "default", quantiles)
     yield Case(
@@ -196,17 +144,17 @@ def _q_learners() -> Iterator[Case]:
 
 
 def _deterministic() -> Iterator[Case]:
-    bursts = {**NETS, "tau": 0.05, "train_freq": 2, "gradient_steps": 3, **SLOPING}
+    bursts = {**NETS, "tau": 0.05, "train_freq": 2, "gradient_steps": 3, **LINEAR_SCHEDULE}
     for algorithm in ("ddpg", "td3"):
         yield Case(algorithm, "default", NETS, continuous=True)
         yield Case(algorithm, "tau 0.05, bursts of updates, schedule", bursts, continuous=True)
-        yield _wide(algorithm)
+        yield _wide_networks(algorithm)
     noise = {"policy_delay": 3, "target_policy_noise": 0.6, "target_noise_clip": 0.3}
     yield Case("td3", "delay 3, much noise", {**NETS, "tau": 0.05, **noise}, continuous=True)
 
 
-def _wide(algorithm: str) -> Case:
-    """Networks that go another way through our code, in float32 only (`rlparity.wide`)."""
+def _wide_networks(algorithm: str) -> Case:
+    """Networks wide enough for oneDNN's float32 kernels (`rlparity.nn.onednn_linear`)."""
     options = {**NETS, "net_arch": (256, 256), "learning_rate": 3e-4, "gamma": 0.9}
     return Case(algorithm, "wide networks", options, continuous=True, dtypes=("float32",))
 
@@ -216,24 +164,29 @@ def _sac() -> Iterator[Case]:
     bursts = {"target_update_interval": 2, "gradient_steps": 4, "train_freq": 2}
     yield Case("sac", "default", options, continuous=True)
     yield Case("sac", "fixed temperature", {**options, "ent_coef": 0.2}, continuous=True)
-    yield Case("sac", "target entropy, schedule", {**NETS, "target_entropy": 1.5, **SLOPING}, continuous=True)
+    yield Case(
+        "sac", "target entropy, schedule", {**NETS, "target_entropy": 1.5, **LINEAR_SCHEDULE}, continuous=True
+    )
     yield Case("sac", "every second target update, bursts", {**options, **bursts}, continuous=True)
-    yield _wide("sac")
+    yield _wide_networks("sac")
 
 
 CASES: tuple[Case, ...] = tuple(_cases())
 ALGORITHMS = tuple(dict.fromkeys(case.algorithm for case in CASES))
-CLAIMED = {  # (named configuration or agent, actions) -> the case of a candidate, if not "default"
+CANDIDATE_CASES = {  # (named configuration or agent, actions) -> case of a candidate, if not "default"
     ("a2c", "continuous"): "default, continuous",
     ("ppo", "continuous"): "default, continuous",
-    ("trpo", "discrete"): "strong damping, gae_lambda",  # a candidate's tolerance is fixed: none `amplified`
+    (
+        "trpo",
+        "discrete",
+    ): "strong damping, gae_lambda",  # not `amplified`, as a candidate's tolerance is fixed
     ("trpo", "continuous"): "continuous, two steps of conjugate gradient",
     ("dqn-nstep", "discrete"): "three-step returns",
 }
 
 
 def of(algorithm: str, name: str | None = None) -> list[Case]:
-    """The cases of an algorithm, or the one of that name; UserError if there is none."""
+    """The cases of an algorithm, or the one named `name`; UserError if there is none."""
     if algorithm not in ALGORITHMS:
         raise unknown("algorithm", algorithm, ALGORITHMS, "parity")
     found = [case for case in CASES if case.algorithm == algorithm]
@@ -245,8 +198,8 @@ def of(algorithm: str, name: str | None = None) -> list[Case]:
 
 
 def for_candidate(configuration: str, actions: str) -> tuple[str, str]:
-    """(algorithm, name of the case) in which a candidate is compared that claims to be a named configuration
-    where actions are "discrete" or "continuous". UserError if that has no reference."""
+    """(algorithm, name of the case) for a candidate that implements a named configuration, where actions are
+    "discrete" or "continuous". UserError if the configuration has no reference."""
     known = {
         name: each
         for name, each in hyperparameters.library().algorithms.items()
@@ -255,5 +208,5 @@ def for_candidate(configuration: str, actions: str) -> tuple[str, str]:
     if configuration not in known:
         raise unknown("configuration", configuration, known, "parity")
     agent = known[configuration].agent
-    plain = CLAIMED.get((agent, actions), "default")
-    return agent, CLAIMED.get((configuration, actions), plain)
+    plain = CANDIDATE_CASES.get((agent, actions), "default")
+    return agent, CANDIDATE_CASES.get((configuration, actions), plain)

@@ -1,8 +1,9 @@
-"""Update parity: identical weights, batches and random draws into Stable-Baselines3's own `train` and into an
-implementation's `update`; then targets, losses, gradients and parameters side by side.
+"""Update parity: compare targets, losses, gradients and parameters of an implementation's `update` with those
+of Stable-Baselines3's `train`, given the same weights, batches and random draws.
 
-A difference is max |a - b| / max |b| of a tensor, absolute where it starts as zeros. The first tensor that is
-off, in the order of computation, tells where to look: with equal targets and another loss, it is the loss.
+A difference is max |a - b| / max |b| of a tensor, absolute where it starts as zeros. The first tensor beyond
+its tolerance, in the order of computation, locates a fault: if targets agree and the loss differs, it is the
+loss.
 """
 
 from __future__ import annotations
@@ -14,15 +15,16 @@ from functools import partial
 import torch
 
 from rlparity.candidates.protocol import Factory
-from rlparity.validation.checks import Check, timed
-from rlparity.validation.paired_models import PairedModels, precision
+from rlparity.validation.checks import Answer, Check, timed
+from rlparity.validation.double_precision import precision
+from rlparity.validation.paired_models import PairedModels
 from rlparity.validation.parity import candidates
 from rlparity.validation.parity import cases as parity_cases
 from rlparity.validation.parity.cases import Case
-from rlparity.validation.parity.judgement import TOLERANCES, Finding, Floor, judge
+from rlparity.validation.parity.judgement import TOLERANCES, Finding, Tolerance, judge
 from rlparity.validation.parity.recording import minibatches, rollouts
 from rlparity.validation.parity.recording.inputs import ON_POLICY, Recording
-from rlparity.validation.parity.recording.rounding_floor import Beside
+from rlparity.validation.parity.recording.rounding_floor import ReorderedReference
 from rlparity.validation.parity.recording.trace import Trace, compare
 
 UPDATES = (1, 10, 100)
@@ -31,9 +33,9 @@ UPDATES = (1, 10, 100)
 def check(
     algorithm: str, case: str | None = None, dtype: str = "float64", updates: Sequence[int] = UPDATES
 ) -> list[Check]:
-    """Our agent beside SB3 in all configurations, or the one named `case`; `dtype` is a key of TOLERANCES.
-    UserError for an unknown name."""
-    return [said for *_, said in findings([algorithm], [dtype], case, updates)]
+    """Compare our agent with SB3 in all configurations, or the one named `case`; `dtype` is a key of
+    TOLERANCES. UserError for an unknown name."""
+    return [made for *_, made in findings([algorithm], [dtype], case, updates)]
 
 
 def findings(
@@ -42,46 +44,48 @@ def findings(
     case: str | None = None,
     updates: Sequence[int] = UPDATES,
 ) -> Iterator[tuple[Case, str, Finding | None, Check]]:
-    """Configuration by configuration: the case, its precision, what was found unless that failed, and the
-    check that it makes."""
+    """Yield for each configuration: the case, its precision, the finding unless the comparison raised, and
+    the check."""
     for each in [each for algorithm in algorithms for each in parity_cases.of(algorithm, case)]:
         for dtype in [dtype for dtype in dtypes if dtype in each.dtypes]:
-            kept: list[Finding] = []
+            found: list[Finding] = []
+            made = timed("parity", f"{each} ({dtype})", partial(_compare_into, found, each, dtype, updates))
+            yield each, dtype, found[0] if found else None, made
 
-            def look(each: Case = each, dtype: str = dtype, kept: list[Finding] = kept) -> tuple[bool, str]:
-                kept.append(compare_case(each, dtype, updates))
-                return kept[0].passed, str(kept[0])
 
-            said = timed("parity", f"{each} ({dtype})", look)
-            yield each, dtype, kept[0] if kept else None, said
+def _compare_into(found: list[Finding], case: Case, dtype: str, updates: Sequence[int]) -> Answer:
+    found.append(compare_case(case, dtype, updates))
+    return found[0].passed, str(found[0])
 
 
 def compare_case(case: Case, dtype: str, updates: Sequence[int] = UPDATES) -> Finding:
-    """Our agent beside SB3 in one configuration."""
-    twins, last = case.twins(getattr(torch, dtype)), max(updates)
-    beside = Beside(case.twins(twins.dtype), twins) if case.amplified else None
-    recording = record(case, twins, last, beside)
-    found = list(compare(replay(twins, recording), recording.trace, recording.start, last))
-    itself = compare(beside.trace, recording.trace, recording.start, last) if beside else ()
-    allowed = Floor(TOLERANCES[dtype], updates, itself)
-    return judge((case.algorithm, case.name, dtype), found, allowed, updates)
+    """Compare our agent with SB3 in one configuration."""
+    pair, last = case.pair(getattr(torch, dtype)), max(updates)
+    reordered = ReorderedReference(case.pair(pair.dtype), pair) if case.amplified else None
+    recording = record(case, pair, last, reordered)
+    found = list(compare(replay(pair, recording), recording.trace, recording.start, last))
+    floor = compare(reordered.trace, recording.trace, recording.start, last) if reordered else ()
+    tolerance = Tolerance(TOLERANCES[dtype], updates, floor)
+    return judge((case.algorithm, case.name, dtype), found, tolerance, updates)
 
 
-def record(case: Case, twins: PairedModels, updates: int, beside: Beside | None = None) -> Recording:
-    """SB3's side: real rollouts or random minibatches, and all that it computes of them."""
-    recording = Recording({name: value.detach().clone() for name, value in twins.theirs().items()})
-    with precision(twins.dtype), case.patched(twins):
+def record(
+    case: Case, pair: PairedModels, updates: int, reordered: ReorderedReference | None = None
+) -> Recording:
+    """Record SB3's updates on real rollouts or random minibatches."""
+    recording = Recording({name: value.detach().clone() for name, value in pair.theirs().items()})
+    with precision(pair.dtype), case.patched(pair):
         if case.algorithm in ON_POLICY:
-            rollouts.record(twins, recording, updates, beside)
+            rollouts.record(pair, recording, updates, reordered)
         else:
-            minibatches.record(twins, recording, updates)
+            minibatches.record(pair, recording, updates)
     return recording
 
 
-def replay(twins: PairedModels, recording: Recording) -> Trace:
-    """Our side: the agent, handed what SB3 was."""
-    trace, room = Trace(), rollouts if twins.algorithm in ON_POLICY else minibatches
-    room.replay(twins, recording, trace)
+def replay(pair: PairedModels, recording: Recording) -> Trace:
+    """Let our agent learn from the recorded inputs; returns its trace."""
+    trace, module = Trace(), rollouts if pair.algorithm in ON_POLICY else minibatches
+    module.replay(pair, recording, trace)
     return trace
 
 
@@ -92,27 +96,26 @@ def check_candidate(
     dtype: str = "float32",
     updates: Sequence[int] = UPDATES,
 ) -> list[Check]:
-    """A candidate's own `update` beside the SB3 model that it claims to be, see `parity_candidates`; an empty
-    list if it does not offer one."""
+    """Compare a candidate's `update` with SB3's model in the given cases, see `parity.candidates`; no checks
+    if it has no such method."""
     found = []
     for case in [case for name in cases for case in parity_cases.of(algorithm, name)]:
-        twins = case.twins(getattr(torch, dtype))
-        with suppress(Exception):  # of a factory that fails: it does again, and is told then
-            if not candidates.offered(candidates.build(factory, case, twins)):
+        pair = case.pair(getattr(torch, dtype))
+        with suppress(Exception):  # a factory that fails does so again in the check
+            if not candidates.offered(candidates.build(factory, case, pair)):
                 return []
-        look = partial(_compare_candidate, factory, case, twins, dtype, updates)
-        found.append(timed("parity", f"{case} ({dtype})", look))
+        run = partial(_compare_candidate, factory, case, pair, dtype, updates)
+        found.append(timed("parity", f"{case} ({dtype})", run))
     return found
 
 
 def _compare_candidate(
-    factory: Factory, case: Case, twins: PairedModels, dtype: str, updates: Sequence[int]
-) -> tuple[bool, str]:
-    made = candidates.build(factory, case, twins)
-    recording = record(case, twins, max(updates))
-    points = candidates.ends(recording, updates)
+    factory: Factory, case: Case, pair: PairedModels, dtype: str, updates: Sequence[int]
+) -> Answer:
+    made = candidates.build(factory, case, pair)
+    recording = record(case, pair, max(updates))
+    points = candidates.call_ends(recording, updates)
     trace, reference = candidates.replay(made, recording), candidates.condensed(recording)
     found = list(compare(trace, reference, recording.start, max(points)))
-    who = (case.algorithm, case.name, dtype)
-    finding = judge(who, found, Floor(TOLERANCES[dtype], points), points)
+    finding = judge((case.algorithm, case.name, dtype), found, Tolerance(TOLERANCES[dtype], points), points)
     return finding.passed, str(finding)

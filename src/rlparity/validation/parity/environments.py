@@ -1,4 +1,4 @@
-"""Small worlds for comparing updates: quick to step, and every case of an episode's end occurs in them."""
+"""Small, fast environments for comparing updates, in which episodes terminate and are truncated."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ LIMIT = 20  # steps of an episode at most
 
 
 class Drift(gym.Env):
-    """A point that drifts and is pushed by two components of action; it may leave the field, which ends the
-    episode. Actions within +-0.5 count, so that clipping does."""
+    """A drifting point that two components of action push; leaving the field terminates the episode. Actions
+    are bounded by +-0.5, so that clipping has an effect."""
 
     observation_space = gym.spaces.Box(-np.inf, np.inf, (3,))
     action_space = gym.spaces.Box(-0.5, 0.5, (2,))
     _push = np.array([[1.0, 0.3], [-0.4, 0.8], [0.2, -0.6]])
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
-        """Start somewhere near the middle."""
+        """Start near the middle."""
         super().reset(seed=seed)
         self._place = self.np_random.normal(size=3) / 2
         return self._place.astype(np.float32), {}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Drift, pay for the distance from the middle."""
+        """Move the point; the reward decreases with its distance from the middle."""
         self._place = 0.95 * self._place + self._push @ action + self.np_random.normal(size=3) / 5
         left = bool(abs(self._place[0]) > 1.5)
         return self._place.astype(np.float32), 1 - float(np.square(self._place).sum()) / 3, left, False, {}
 
 
-class Still(gym.Env):
-    """Nothing happens: for learners whose batches are handed to them."""
+class Constant(gym.Env):
+    """An environment in which nothing changes, for learners whose batches are replaced."""
 
     def __init__(self, action_space: gym.Space):
         self.observation_space, self.action_space = gym.spaces.Box(-np.inf, np.inf, (3,)), action_space
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
-        """As ever."""
+        """Return zeros."""
         return np.zeros(3, np.float32), {}
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """Nothing."""
+        """Return zeros."""
         return np.zeros(3, np.float32), 0.0, False, False, {}
 
 
@@ -54,12 +54,12 @@ def _limited(continuous: bool) -> gym.Env:
     return gym.make("CartPole-v1", max_episode_steps=LIMIT, disable_env_checker=True)
 
 
-def lively(continuous: bool, n_envs: int) -> DummyVecEnv:
-    """Worlds in which episodes end, and are cut by a time limit: CartPole, or `Drift`."""
+def short_episodes(continuous: bool, n_envs: int) -> DummyVecEnv:
+    """CartPole or `Drift` with a short time limit, so that episodes terminate and are truncated."""
     return DummyVecEnv([partial(_limited, continuous)] * n_envs)
 
 
-def still(continuous: bool, n_envs: int) -> DummyVecEnv:
-    """Worlds with observations of three numbers, and three actions, or actions of two components."""
+def constant(continuous: bool, n_envs: int) -> DummyVecEnv:
+    """`Constant` with three discrete actions or with actions of two components."""
     actions: gym.Space = gym.spaces.Box(-2.0, 2.0, (2,)) if continuous else gym.spaces.Discrete(3)
-    return DummyVecEnv([partial(Still, actions)] * n_envs)
+    return DummyVecEnv([partial(Constant, actions)] * n_envs)

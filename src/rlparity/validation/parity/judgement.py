@@ -1,4 +1,4 @@
-"""From differences to a judgement: rows of the table, tolerances, and the first tensor that is off."""
+"""Judgement of differences: tolerances, rows of the table, and the first tensor beyond its tolerance."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rlparity.validation.parity.recording.rounding_floor import SLACK
 from rlparity.validation.parity.recording.trace import KINDS, Difference, largest
 
 TOLERANCES = {"float64": 1e-12, "float32": 1e-4}
-BESIDE_ITSELF = ": SB3 beside itself"  # ends the configuration of rows that only say what rounding does
+BESIDE_ITSELF = ": SB3 beside itself"  # suffix of the configuration in rows of the rounding floor
 
 
 class Row(NamedTuple):
@@ -20,22 +20,22 @@ class Row(NamedTuple):
     configuration: str
     dtype: str
     updates: int
-    quantity: str  # of parity_trace.KINDS
+    quantity: str  # of trace.KINDS
     max_relative_difference: float
     tolerance: float
     passed: bool
 
 
 class Finding(NamedTuple):
-    """What the comparison of one configuration found."""
+    """The result of the comparison of one configuration."""
 
     rows: Sequence[Row]
-    first: Difference | None = None  # that is beyond the tolerance
-    floor: Sequence[Row] = ()  # SB3 beside itself, where that gives the tolerance
+    first: Difference | None = None  # the first beyond its tolerance
+    floor: Sequence[Row] = ()  # differences of SB3 from itself, where these give the tolerance
 
     @property
     def passed(self) -> bool:
-        """Whether something was compared, and nothing is beyond its tolerance."""
+        """Whether anything was compared and nothing is beyond its tolerance."""
         return bool(self.rows) and self.first is None
 
     def __str__(self) -> str:
@@ -47,13 +47,13 @@ class Finding(NamedTuple):
         return f"within {last} updates: {', '.join(sizes) or 'nothing to compare'}"
 
 
-class Floor:
-    """Tolerances within so many updates: what the precision allows, or a multiple of how far SB3 is from
+class Tolerance:
+    """The tolerance within a number of updates: that of the precision, or a multiple of SB3's difference from
     itself with its sums in another order."""
 
     def __init__(self, tolerance: float, updates: Sequence[int], beside: Iterable[Difference] = ()):
         self._least, self._updates = tolerance, sorted(updates)
-        # its samples are in another order, too: per-sample targets say nothing
+        # samples are in another order, too, so that targets of single samples cannot be compared
         self.measured = [found for found in beside if found.kind != "targets"]
         self._sizes = {(kind, n): self._size(kind, n) for kind in KINDS for n in updates}
 
@@ -69,7 +69,7 @@ class Floor:
 
 
 def judge(
-    who: tuple[str, str, str], differences: Sequence[Difference], allowed: Floor, updates: Sequence[int]
+    who: tuple[str, str, str], differences: Sequence[Difference], allowed: Tolerance, updates: Sequence[int]
 ) -> Finding:
     """Differences as rows of (algorithm, configuration, dtype), and the first beyond its tolerance."""
     rows = [

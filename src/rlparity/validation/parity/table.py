@@ -1,23 +1,19 @@
-"""Update parity of all our agents as files: parity.csv, and parity_cases.csv with what was compared."""
+"""Update parity as tables: parity.csv with differences and parity_cases.csv with the configurations."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from rlparity import records
-from rlparity.provenance import host
 from rlparity.validation.checks import Check
 from rlparity.validation.parity import cases as parity_cases
 from rlparity.validation.parity import compare as parity
 from rlparity.validation.parity.cases import Case
 from rlparity.validation.parity.judgement import BESIDE_ITSELF, TOLERANCES, Finding, Row
+from rlparity.validation.tables import Line, origin, replace_rows
 
 CASES = (  # columns of parity_cases.csv
     "algorithm",
@@ -31,15 +27,13 @@ CASES = (  # columns of parity_cases.csv
     "versions",
     "commit",
 )
-PACKAGES = ("torch", "stable-baselines3", "sb3-contrib", "gymnasium", "numpy")
-Line = Mapping[str, Any]
 
 
 def make(algorithms: Sequence[str], dtypes: Sequence[str], folder: Path, say: Callable[[str], None]) -> bool:
-    """Compare those agents, or all if none is named, a line for each configuration; returns whether all
-    passed.
+    """Compare these agents, or all if none is named, and show a line for each configuration; returns whether
+    all passed.
 
-    Rows of other algorithms and precisions that are in `folder` already stay. UserError for an unknown name.
+    Rows of other algorithms and precisions in the tables stay. UserError for an unknown name.
     """
     torch.set_num_threads(1)
     names = list(dict.fromkeys(algorithms)) or list(parity_cases.ALGORITHMS)
@@ -47,13 +41,14 @@ def make(algorithms: Sequence[str], dtypes: Sequence[str], folder: Path, say: Ca
         parity_cases.of(name)
     rows: list[Line] = []
     cases: list[Line] = []
-    made = _made()
+    made = origin()
     for case, dtype, finding, check in parity.findings(names, dtypes):
         say(str(check))
         rows += [_row(row) for row in (*finding.rows, *finding.floor)] if finding else []
         cases.append({**_case(case, dtype, finding, check), **made})
-    _save(folder / "parity.csv", Row._fields, rows, cases)
-    _save(folder / "parity_cases.csv", CASES, cases, cases)
+    replaced = {_compared(case) for case in cases}
+    replace_rows(folder / "parity.csv", Row._fields, rows, _compared, replaced, _place())
+    replace_rows(folder / "parity_cases.csv", CASES, cases, _compared, replaced, _place())
     return all(case["passed"] for case in cases)
 
 
@@ -63,48 +58,29 @@ def _row(row: Row) -> Line:
 
 
 def _case(case: Case, dtype: str, finding: Finding | None, check: Check) -> Line:
-    trouble = "" if check.passed else check.detail
+    problem = "" if check.passed else check.detail
     return {
         "algorithm": case.algorithm,
         "configuration": case.name,
         "dtype": dtype,
         "passed": check.passed,
-        "first_difference": str(finding.first) if finding and finding.first else trouble,
+        "first_difference": str(finding.first) if finding and finding.first else problem,
         "seconds": f"{check.seconds:.2f}",
         "options": json.dumps({**case.options, **case.own}, sort_keys=True),
     }
 
 
-def _made() -> Line:
-    """Where and with what."""
-    hardware, versions = host.hardware(), host.versions()
-    return {
-        "hardware": f"{hardware['cpu']}, {hardware['cores']} cores",
-        "versions": ", ".join(f"{name} {versions[name]}" for name in PACKAGES if name in versions),
-        "commit": host.git()["commit"] or "",
-    }
+def _compared(row: Line) -> tuple[str, str]:
+    return row["algorithm"], row["dtype"]
 
 
-def _save(path: Path, columns: Sequence[str], rows: Iterable[Line], compared: Iterable[Line]) -> None:
-    """Write a table, whole or not at all: new rows, and those of what was not `compared` again."""
-    again = {(line["algorithm"], line["dtype"]) for line in compared}
-    kept: list[Line] = []
-    if path.exists():
-        with path.open(encoding="utf-8", newline="") as file:
-            kept = [line for line in csv.DictReader(file) if (line["algorithm"], line["dtype"]) not in again]
-    order = {case: place for place, case in enumerate(_order())}
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(sorted([*kept, *rows], key=lambda line: order.get(_who(line), len(order))))
-    records.write_bytes(path, text.getvalue().encode())
+def _place() -> Callable[[Line], int]:
+    """The place of a row in the tables: by precision, then by case."""
+    keys = [(case.algorithm, case.name, dtype) for dtype in TOLERANCES for case in parity_cases.CASES]
+    places = {key: place for place, key in enumerate(keys)}
 
+    def place(row: Line) -> int:
+        case = row["configuration"].removesuffix(BESIDE_ITSELF)
+        return places.get((row["algorithm"], case, row["dtype"]), len(places))
 
-def _who(line: Line) -> tuple[str, str, str]:
-    return line["algorithm"], line["configuration"].removesuffix(BESIDE_ITSELF), line["dtype"]
-
-
-def _order() -> list[tuple[str, str, str]]:
-    """Precisions apart, cases as they are listed."""
-    dtypes = TOLERANCES
-    return [(case.algorithm, case.name, dtype) for dtype in dtypes for case in parity_cases.CASES]
+    return place

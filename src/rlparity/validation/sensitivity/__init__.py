@@ -1,1 +1,1 @@
-"""Sensitivity: which planted bugs the layers catch."""
+"""Sensitivity: which planted bugs the layers of validation catch."""

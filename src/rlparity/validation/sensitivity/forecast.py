@@ -1,4 +1,4 @@
-"""What a sensitivity suite asks for, told before it is run."""
+"""The number of trials and the processor time of a sensitivity suite, before it is run."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from rlparity.validation.sensitivity.plan import Plan
 
 
 def lines(plan: Plan, reports: Path) -> Iterator[str]:
-    """Trials and processor time by layer: from a report that is there, else what the limits allow."""
+    """Trials and processor time by layer: from the suite's report if it exists, else the limits."""
     seconds = _measured(reports / plan.name / "trials.csv")
     trials = Counter(trial.layer for trial in plan.trials())
     yield f"suite {plan.name}: {plan.title}"
-    yield f"  {len(plan.mutations)} mutations, {trials.total():,} trials, those of the code as it is included"
+    yield f"  {len(plan.mutations)} mutations, {trials.total():,} trials, baselines included"
     for layer in plan.layers:
         each, limit = seconds.get(layer, []), plan.time_limits[layer]
-        basis = f"at most {limit * trials[layer] / 3600:,.1f} core-hours, nothing was measured yet"
+        basis = f"at most {limit * trials[layer] / 3600:,.1f} core-hours, not measured yet"
         if each:
             hours = fmean(each) * trials[layer] / 3600
             basis = f"about {hours:,.1f} core-hours, measured by {len(each)} trials"
@@ -27,7 +27,7 @@ def lines(plan: Plan, reports: Path) -> Iterator[str]:
 
 
 def _measured(file: Path) -> dict[str, list[float]]:
-    """Seconds of processor time by layer; a trial that was not run took none."""
+    """Seconds of processor time of all trials by layer; a trial that was not run took none."""
     found: dict[str, list[float]] = defaultdict(list)
     try:
         with file.open(encoding="utf-8", newline="") as rows:

@@ -1,4 +1,4 @@
-"""What a sensitivity suite asks for: its file, read and checked, and the trials that come of it."""
+"""The plan of a sensitivity suite: its file, read and checked, and its trials."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from rlparity.validation.mutations.mutation import Mutation
 
 KIND = "sensitivity"
 SCHEMA = "sensitivity.schema.yaml"
-BASELINE = ""  # in place of a mutation's id: the code as it is
+BASELINE = ""  # in place of a mutation's id: the unchanged code
 
 
 class Trial(NamedTuple):
-    """One layer's look at an agent in an environment, with a mutation planted or without."""
+    """One layer run on an agent in an environment, with or without a mutation."""
 
     mutation: str  # id, or BASELINE
     agent: str  # named configuration
@@ -28,14 +28,19 @@ class Trial(NamedTuple):
 
     @property
     def file(self) -> Path:
-        """Where its outcome is kept, below the folder of trials."""
-        who = "-".join(_slug(part) for part in (self.agent, self.environment, self.layer))
-        return Path(_slug(self.mutation) or "baseline", f"{who}.json")
+        """The file of its outcome, below the folder of trials."""
+        name = "-".join(_slug(part) for part in (self.agent, self.environment, self.layer))
+        return Path(_slug(self.mutation) or "baseline", f"{name}.json")
 
     @property
     def baseline(self) -> Trial:
-        """The same look at the code as it is."""
+        """The same trial of the unchanged code."""
         return self._replace(mutation=BASELINE)
+
+
+def interim_folder(folder: Path, point: int) -> Path:
+    """The folder of the records for the interim test at evaluation `point`."""
+    return folder / f"interim-{point}"
 
 
 def _slug(text: str) -> str:
@@ -44,13 +49,13 @@ def _slug(text: str) -> str:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What the layer of statistics trains, and how often it looks."""
+    """What the layer of statistics trains, and how often it tests before the end."""
 
     seeds: int
-    looks: int  # at training under way, the last included
+    looks: int  # interim tests of a training, the last test included
     margin: float
-    references: Mapping[str, str]  # environment -> suite whose report ships records
-    until: Mapping[str, float]  # named configuration -> share of the budget at the last look; absent: all
+    references: Mapping[str, str]  # environment -> suite whose report contains records
+    until: Mapping[str, float]  # named configuration -> share of the budget at the last test; absent: 1
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ class Plan:
     statistics: Statistics | None
 
     def trials(self) -> list[Trial]:
-        """Layer by layer, the baselines of a layer before its mutations; every trial once."""
+        """All trials, each once: layer by layer, the baselines of a layer before its mutations."""
         found: dict[Trial, None] = {}
         for layer in self.layers:
             pairs = [(mutation.id, *pair, layer) for mutation in self.mutations for pair in mutation.pairs]
@@ -76,7 +81,7 @@ class Plan:
 
 
 def load(path: Path) -> Plan:
-    """Read and check a suite file; UserError with a line for everything that is wrong."""
+    """Read and check a suite file; UserError with a line for every problem."""
     raw = yaml_reader.read(path)
     found = list(yaml_reader.problems(raw, hyperparameters.root() / hyperparameters.SCHEMAS / SCHEMA))
     if not found and "statistics" in raw["layers"] and "statistics" not in raw:
@@ -92,7 +97,7 @@ def load(path: Path) -> Plan:
 
 def _plan(raw: Mapping[str, Any], known: Mapping[str, Mutation]) -> Plan:
     chosen = known if raw["mutations"] == "all" else raw["mutations"]
-    asked = raw.get("statistics")
+    statistics = raw.get("statistics")
     return Plan(
         name=raw["name"],
         title=raw["title"],
@@ -100,5 +105,5 @@ def _plan(raw: Mapping[str, Any], known: Mapping[str, Mutation]) -> Plan:
         layers=tuple(raw["layers"]),
         mutations=tuple(known[id] for id in chosen),
         time_limits=raw["time_limits"],
-        statistics=Statistics(**{"until": {}, **asked}) if asked else None,
+        statistics=Statistics(**{"until": {}, **statistics}) if statistics else None,
     )

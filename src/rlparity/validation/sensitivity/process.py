@@ -1,4 +1,4 @@
-"""A trial from outside: its process, how long it may take, and the judgement of its looks."""
+"""A trial in a separate process: its time limit and the judgement of its interim tests."""
 
 from __future__ import annotations
 
@@ -13,40 +13,42 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from rlparity.validation.sensitivity.plan import Trial
+from rlparity.validation.sensitivity.plan import Trial, interim_folder
 from rlparity.validation.sensitivity.trial import Outcome, done
 
-POLL_S = 0.5  # between looks at a training
-BUSY = 20  # times its limit of processor time that a trial may take on a busy machine
+POLL_S = 0.5  # between two checks whether a training has new evaluations
+BUSY = 20  # multiple of its limit of processor time that a trial may take on a busy machine
 COMMAND = (sys.executable, "-m", "rlparity", "sensitivity")
 
 
 class TooBusy(Exception):
-    """The machine had no time for the trial."""
+    """The machine was too busy for the trial."""
 
 
 class Judge:
-    """The other half of the package, which knows statistics: `rlparity.looks` in a process of its own."""
+    """The judge of interim tests: `analysis.sequential_tests` in a separate process, because that needs
+    pandas."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
         self._lock = Lock()
 
-    def __call__(self, case: Path, point: int | None = None, look: Path | None = None) -> tuple[str, str]:
-        """Verdict and evidence of a look; without one, "" and what makes every look idle."""
+    def __call__(self, case: Path, point: int | None = None, records: Path | None = None) -> tuple[str, str]:
+        """Verdict and evidence of the interim test at evaluation `point`. Without it: "" and the reason why
+        the case allows no test, if there is one."""
         with self._lock:
             if self._process is None:
                 pipe = subprocess.PIPE
                 self._process = subprocess.Popen([*COMMAND, "--judge"], stdin=pipe, stdout=pipe, text=True)
             assert self._process.stdin is not None and self._process.stdout is not None
-            asked = {"case": str(case), "point": point, "look": None if look is None else str(look)}
-            self._process.stdin.write(json.dumps(asked) + "\n")
+            request = {"case": str(case), "point": point, "look": None if records is None else str(records)}
+            self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
             verdict, evidence = json.loads(self._process.stdout.readline())
             return verdict, evidence
 
     def close(self) -> None:
-        """Let it end."""
+        """End the process."""
         if self._process is not None:
             assert self._process.stdin is not None
             self._process.stdin.close()
@@ -54,8 +56,8 @@ class Judge:
 
 
 def attempt(trial: Trial, file: Path, limit: int, case: Path | None, judge: Judge) -> Outcome:
-    """Make a trial in a process of its own, which writes its outcome to `file`, and all else to the folder
-    beside it. `limit` is in seconds of processor time. Raises TooBusy."""
+    """Run a trial in a separate process, which writes its outcome to `file` and all else to the folder beside
+    it. `limit` is in seconds of processor time. Raises TooBusy."""
     folder = file.with_suffix("")
     file.unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
@@ -69,7 +71,7 @@ def attempt(trial: Trial, file: Path, limit: int, case: Path | None, judge: Judg
     ):
         try:
             if case is not None:
-                return _watch(process, folder, limit, case, judge)
+                return _follow(process, folder, limit, case, judge)
             process.wait(BUSY * limit)
             return read(file) or _broken(process.returncode, folder, limit)
         except subprocess.TimeoutExpired:
@@ -78,17 +80,17 @@ def attempt(trial: Trial, file: Path, limit: int, case: Path | None, judge: Judg
             process.kill()
 
 
-def _watch(process: subprocess.Popen[bytes], folder: Path, limit: int, case: Path, judge: Judge) -> Outcome:
-    """Judge every look of a training as it comes; the first that decides ends it."""
+def _follow(process: subprocess.Popen[bytes], folder: Path, limit: int, case: Path, judge: Judge) -> Outcome:
+    """Judge every interim test of a training as its evaluations appear; the first that decides ends it."""
     waiting = [point for point, _ in json.loads(case.read_text(encoding="utf-8"))["looks"]]
-    until, evidence = time.monotonic() + BUSY * limit, "no look"
+    until, evidence = time.monotonic() + BUSY * limit, "no test"
     while True:
         ended = process.poll() is not None
-        while waiting and (so_far := read(folder / f"look-{waiting[0]}" / "so_far.json")) is not None:
+        while waiting and (so_far := read(interim_folder(folder, waiting[0]) / "so_far.json")) is not None:
             point = waiting.pop(0)
             if so_far["failed"]:
                 return _failed(so_far)
-            verdict, evidence = judge(case, point, folder / f"look-{point}")
+            verdict, evidence = judge(case, point, interim_folder(folder, point))
             if verdict in ("WORSE", "BETTER") or not waiting:
                 return done(verdict == "WORSE", so_far["seconds"], f"{verdict}, {evidence}")
         if ended and process.returncode == -signal.SIGXCPU:
@@ -101,14 +103,14 @@ def _watch(process: subprocess.Popen[bytes], folder: Path, limit: int, case: Pat
 
 
 def _broken(status: int, folder: Path, limit: int) -> Outcome:
-    """What a process that left no outcome died of."""
+    """The outcome of a process that ended without writing one."""
     if status == -signal.SIGXCPU:
         return done(True, limit, f"it did not come to an end in {limit} s")
     end = read(folder / "end.json")
     if end is not None and end["failed"]:
         return _failed(end)
-    said = (folder / "log.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return done(True, 0.0, f"the process ended with status {status}: {said[-1] if said else 'no message'}")
+    lines = (folder / "log.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return done(True, 0.0, f"the process ended with status {status}: {lines[-1] if lines else 'no message'}")
 
 
 def _failed(so_far: dict[str, Any]) -> Outcome:
@@ -117,7 +119,7 @@ def _failed(so_far: dict[str, Any]) -> Outcome:
 
 
 def read(file: Path) -> Any:
-    """What a file of JSON holds; None if it is not there, or not whole."""
+    """The content of a JSON file; None if it is missing or incomplete."""
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,15 +1,15 @@
-"""Which layer catches which planted bug: every trial in a process of its own, several at a time.
+"""Run all trials of a sensitivity suite, each in a separate process, several at a time.
 
-An outcome is kept as one small file, with a key over all that it depends on: what was interrupted, or
-edited in part, goes on where it stands. A layer is tried on the code as it is first; where it alarms there,
-or is not run, its alarms on mutations would mean nothing, and none is planted.
+Every outcome is saved in one file with a hash of all that it depends on, so that an interrupted suite
+continues and only trials affected by an edit run again. Every layer is first run on the unchanged code; where
+that raises an alarm or is not run, alarms on mutations would mean nothing, and their trials are not run.
 """
 
 from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from itertools import groupby
 from pathlib import Path
@@ -21,51 +21,51 @@ from rlparity.errors import UserError
 from rlparity.provenance import definitions, fingerprint, host
 from rlparity.records import write_bytes
 from rlparity.suites import hyperparameters
+from rlparity.validation.checks import Say
 from rlparity.validation.mutations import corpus
 from rlparity.validation.sensitivity import training as sensitivity_training
 from rlparity.validation.sensitivity.plan import BASELINE, Plan, Trial
 from rlparity.validation.sensitivity.process import Judge, TooBusy, attempt, read
 from rlparity.validation.sensitivity.trial import Outcome, not_run
 
-OUTCOMES = "trials.json"  # of a suite: what the page is made from
-TRAINED = (
+OUTCOMES = "trials.json"  # all outcomes of a suite, from which the page is rendered
+STATISTICS_MODULES = (
     "rlparity.training.loop",
     "rlparity.validation.sensitivity.training",
     "rlparity.analysis.sequential_tests",
-)  # and judged
+)
 PACKAGES = ("torch", "numpy", "gymnasium", "stable_baselines3", "sb3_contrib")
-Say = Callable[[str], None]
 
 
 class Runner:
-    """Makes the trials of a plan."""
+    """Runs the trials of a plan."""
 
     def __init__(self, plan: Plan, results: Path, reports: Path):
-        """Outcomes go below `results/<suite>`; `reports` carry the records of references."""
+        """Outcomes are written below `results/<suite>`; `reports` contain the records of references."""
         self._plan, self._reports, self.folder = plan, reports, results / plan.name
         self._judge, self._lock = Judge(), Lock()
         self._cases: dict[tuple[str, str], Path | str] = {}
 
     def run(self, jobs: int, say: Say) -> dict[Trial, Outcome]:
-        """All outcomes, `jobs` processes at a time; `say` gets a line as each trial ends. Writes OUTCOMES."""
+        """Run all trials, `jobs` at a time, and write OUTCOMES; `say` receives a line as each trial ends."""
         trials, outcomes = self._plan.trials(), dict[Trial, Outcome]()
         try:
             for _, group in groupby(trials, lambda trial: (trial.layer, trial.mutation == BASELINE)):
-                for trial, outcome in self._all(list(group), outcomes, jobs):
+                for trial, outcome in self._outcomes(list(group), outcomes, jobs):
                     outcomes[trial] = outcome
-                    say(f"{len(outcomes)}/{len(trials)}  {told(trial, outcome)}")
+                    say(f"{len(outcomes)}/{len(trials)}  {describe(trial, outcome)}")
         finally:
             self._judge.close()
         self._write([(trial, outcomes[trial]) for trial in trials])
         return outcomes
 
-    def _all(
+    def _outcomes(
         self, trials: Sequence[Trial], so_far: Mapping[Trial, Outcome], jobs: int
     ) -> Iterator[tuple[Trial, Outcome]]:
         with ThreadPoolExecutor(jobs) as pool:
             waiting = {}
             for trial in trials:
-                if reason := idle(so_far.get(trial.baseline)):
+                if reason := obstacle(so_far.get(trial.baseline)):
                     yield trial, not_run(reason)
                 else:
                     waiting[pool.submit(self._outcome, trial)] = trial
@@ -77,7 +77,7 @@ class Runner:
                 raise
 
     def _outcome(self, trial: Trial) -> Outcome:
-        """The outcome that is kept, if it is still that of this code, else a new one."""
+        """The saved outcome if its hash is current, else a new one."""
         case: Path | None = None
         if trial.layer == "statistics":
             found = self._case(trial.agent, trial.environment)
@@ -85,19 +85,19 @@ class Runner:
                 return not_run(found)
             case = found
         file, key = self.folder / "trials" / trial.file, self._key(trial, case)
-        kept = read(file)
-        if kept is not None and kept.get("key") == key:
-            return dict(kept)
+        saved = read(file)
+        if saved is not None and saved.get("key") == key:
+            return dict(saved)
         limit = self._plan.time_limits[trial.layer]
         try:
             outcome = {**attempt(trial, file, limit, case, self._judge), "key": key}
         except TooBusy:
-            return not_run("the machine had no time for it; run again")
+            return not_run("the machine was too busy; run again")
         write_bytes(file, json.dumps(outcome, indent=1).encode())
         return outcome
 
     def _case(self, agent: str, environment: str) -> Path | str:
-        """The file with what statistics train and judge by, or why they cannot."""
+        """The file of a case of statistics, or the reason why there is none."""
         with self._lock:
             if (agent, environment) not in self._cases:
                 self._cases[agent, environment] = self._make_case(agent, environment)
@@ -115,13 +115,14 @@ class Runner:
         return obstacle or file
 
     def _key(self, trial: Trial, case: Path | None) -> str:
-        """Hash of all that the outcome depends on."""
+        """Hash of everything that the outcome depends on."""
         agent = hyperparameters.library().algorithms[trial.agent].agent
-        layer = TRAINED if case else (registry.LAYERS[trial.layer],)
-        rooms = (*layer, registry.AGENTS[agent].module, registry.family(trial.environment))
+        layer = STATISTICS_MODULES if case else (registry.LAYERS[trial.layer],)
+        family = registry.family(trial.environment).module
+        places = (*layer, registry.AGENTS[agent].module, family, *registry.PARTS.values())
         return fingerprint.text_hash(
             {
-                "sources": definitions.digest(rooms),
+                "sources": definitions.digest(places),
                 "mutation": "" if trial.mutation == BASELINE else planting(trial.mutation),
                 "settings": hyperparameters.library().lookup(trial.environment, agent).hyperparameters,
                 "case": case and read(case),
@@ -136,14 +137,14 @@ class Runner:
             "versions": host.versions(),
             "hardware": host.hardware(),
             "git": host.git(),
-            "trials": [{**about(trial), **outcome} for trial, outcome in outcomes],
+            "trials": [{**columns(trial), **outcome} for trial, outcome in outcomes],
         }
         write_bytes(self.folder / OUTCOMES, json.dumps(content, indent=1).encode())
 
 
-def about(trial: Trial) -> dict[str, str]:
-    """What the tables say of a trial besides its outcome."""
-    who = {
+def columns(trial: Trial) -> dict[str, str]:
+    """The columns of a trial besides its outcome."""
+    identity = {
         "bug": trial.mutation,
         "agent": trial.agent,
         "environment": trial.environment,
@@ -151,12 +152,12 @@ def about(trial: Trial) -> dict[str, str]:
     }
     names = ("kind", "title", "source", "hides")
     if trial.mutation == BASELINE:
-        return {**who, **dict.fromkeys(names, "")}
-    return {**who, **{name: getattr(corpus.find(trial.mutation), name) for name in names}}
+        return {**identity, **dict.fromkeys(names, "")}
+    return {**identity, **{name: getattr(corpus.find(trial.mutation), name) for name in names}}
 
 
-def idle(baseline: Outcome | None) -> str:
-    """Why no mutation is planted where the code as it is has this outcome; empty where one is."""
+def obstacle(baseline: Outcome | None) -> str:
+    """Why mutations are not tried where the unchanged code has this outcome; empty if they are."""
     if baseline is None or baseline["caught"] is False:
         return ""
     if baseline["status"] == "not run":
@@ -165,8 +166,8 @@ def idle(baseline: Outcome | None) -> str:
     return f"{word} without a mutation: {baseline['evidence']}"
 
 
-def told(trial: Trial, outcome: Mapping[str, Any]) -> str:
-    """An outcome in a line."""
+def describe(trial: Trial, outcome: Mapping[str, Any]) -> str:
+    """Describe an outcome in one line."""
     words = {True: "caught", False: "silent", None: "undecided"}
     word = words[outcome["caught"]] if outcome["status"] == "done" else f"not run, {outcome['reason']}"
     time = "" if outcome["seconds"] is None else f" ({outcome['seconds']:.0f} s)"
@@ -174,10 +175,11 @@ def told(trial: Trial, outcome: Mapping[str, Any]) -> str:
 
 
 def planting(id: str) -> str:
-    """The source of the function that plants a mutation, and of what it uses of its room."""
+    """The source of the function that plants a mutation, and of the definitions of its module that it
+    uses."""
     plant = corpus.find(id).plant
-    room = inspect.getmodule(plant)
+    module = inspect.getmodule(plant)
     codes = [plant.__code__, *filter(inspect.iscode, plant.__code__.co_consts)]
-    used = {name: getattr(room, name, None) for code in codes for name in code.co_names}
+    used = {name: getattr(module, name, None) for code in codes for name in code.co_names}
     own: list[Any] = [each for each in used.values() if getattr(each, "__module__", None) == plant.__module__]
     return "\n".join(inspect.getsource(each) for each in (plant, *own))

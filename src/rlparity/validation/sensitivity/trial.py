@@ -1,8 +1,8 @@
-"""One trial, in a process of its own: plant a mutation, let a layer look, say whether it alarmed.
+"""One trial, in a separate process: plant a mutation, run a layer, and report whether it raised an alarm.
 
-An outcome is a dict that JSON can hold: `status` of STATUS, `caught` (None where nothing was decided),
-`seconds` of processor time that the process took, imports included (one thread, so that they are seconds of
-an idle machine, however busy this one is), `evidence` in a line, and `reason` where it was not run.
+An outcome is a dict for JSON: `status` (of STATUS), `caught` (None if undecided), `seconds` of processor time
+of the process, imports included (with one thread, these do not depend on how busy the machine is), `evidence`
+in one line, and `reason` if the trial was not run.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Outcome = dict[str, Any]
 
 
 def done(caught: bool | None, seconds: float, evidence: str = "") -> Outcome:
-    """The outcome of a layer that looked."""
+    """The outcome of a layer that was run."""
     return {
         "status": "done",
         "caught": caught,
@@ -45,13 +45,14 @@ def done(caught: bool | None, seconds: float, evidence: str = "") -> Outcome:
 
 
 def not_run(reason: str) -> Outcome:
-    """The outcome of a layer that did not look."""
+    """The outcome of a layer that was not run."""
     return {"status": "not run", "caught": None, "seconds": None, "evidence": "", "reason": reason}
 
 
 def main(fields: Sequence[str], into: Path, limit: int, case: Path | None) -> None:
-    """Make the trial of these fields and write its outcome. Of statistics: train as the file `case` says, and
-    leave what there is to judge in a folder beside it. SIGXCPU ends it after `limit` seconds."""
+    """Run the trial with these fields and write its outcome. For statistics: train the case in the file
+    `case` and write evaluations to a folder beside the outcome. SIGXCPU ends the process after `limit`
+    seconds."""
     resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
     trial = Trial(*fields)
     torch.set_num_threads(1)
@@ -60,12 +61,12 @@ def main(fields: Sequence[str], into: Path, limit: int, case: Path | None) -> No
         if case is not None:
             sensitivity_training.learn(case, into.with_suffix(""))
             return
-        outcome = _look(trial)
+        outcome = _run_layer(trial)
     write_bytes(into, json.dumps(outcome, indent=1).encode())
 
 
-def _look(trial: Trial) -> Outcome:
-    """What a layer without training says; an exception is an alarm."""
+def _run_layer(trial: Trial) -> Outcome:
+    """Run a layer other than statistics; an exception is an alarm."""
     try:
         checks = _layer(trial)()
     except UserError as error:
@@ -82,8 +83,8 @@ def _look(trial: Trial) -> Outcome:
 
 
 def _layer(trial: Trial) -> Callable[[], list[Check]]:
-    room: Any = import_module(registry.LAYERS[trial.layer])
+    module: Any = import_module(registry.LAYERS[trial.layer])
     if trial.layer == "contract":
-        return lambda: list(room.check_agent(trial.agent, trial.environment))
+        return lambda: list(module.check_agent(trial.agent, trial.environment))
     agent = hyperparameters.library().algorithms[trial.agent].agent
-    return lambda: list(room.check(agent))
+    return lambda: list(module.check(agent))

@@ -1,4 +1,4 @@
-"""What is looked at in a candidate, from outside: see `contract.check`."""
+"""The checks of a candidate's contract, from outside: see `contract.check.check`."""
 
 from __future__ import annotations
 
@@ -17,130 +17,132 @@ from rlparity.candidates.environments import Misbehaved, bad_actions
 from rlparity.candidates.policy import ambient_randomness
 from rlparity.candidates.protocol import Candidate, Factory
 from rlparity.cell import Cell
+from rlparity.validation.checks import Answer
 from rlparity.validation.contract.candidates import traced_training
-from rlparity.validation.contract.candidates.traced_training import Trace, World, silence
+from rlparity.validation.contract.candidates.traced_training import Trace, TracedEnvironment, silence
 from rlparity.validation.plain_environments import is_atari, replay, starts_vary
 
-Answer = tuple[bool, str]
-LOOK = 300  # steps of those seeds of which only the beginning is looked at
+BRIEF_STEPS = 300  # environment steps of the other seeds, which are trained briefly
 
 
-def looks(cell: Cell, factory: Factory, trace: Trace) -> dict[str, Callable[[], Answer]]:
-    """What is looked at, given a training that worked."""
-    others = [trace]  # of other seeds; the beginning of their training
+def checks(cell: Cell, factory: Factory, trace: Trace) -> dict[str, Callable[[], Answer]]:
+    """All checks by name, given the trace of a training that did not fail."""
+    traces = [trace]  # of several seeds; the others are brief
 
     def independent() -> Answer:
         for seed in (1, 2):
-            others.append(traced_training.train(replace(cell, seeds=(seed,)), factory, steps=LOOK))
-        return independent_worlds(cell.environment, others)
+            traces.append(traced_training.train(replace(cell, seeds=(seed,)), factory, steps=BRIEF_STEPS))
+        return independent_streams(cell.environment, traces)
 
     return {
-        "steps are Gymnasium's, time limits and ends told apart": lambda: faithful_steps(cell, trace),
-        "returns are those that were paid": lambda: paid_returns(trace),
-        "games begin anew": lambda: fresh_games(cell, trace),
-        "sub-environments and seeds share no stream": independent,
-        "another seed is another run": lambda: other_seeds(others),
-        "the same seed is the same run": lambda: same_runs(trace, traced_training.train(cell, factory)),
-        "evaluation leaves training as it was": lambda: undisturbed(cell, factory, trace),
-        "act answers for each observation alone": lambda: separate_answers(cell, trace),
+        "steps are Gymnasium's, termination apart from truncation": lambda: gymnasium_steps(cell, trace),
+        "returns are the sums of rewards": lambda: returns_are_sums(trace),
+        "episodes start from new states": lambda: fresh_episodes(cell, trace),
+        "sub-environments and seeds share no random stream": independent,
+        "another seed gives another run": lambda: other_seeds(traces),
+        "the same seed gives the same run": lambda: same_runs(trace, traced_training.train(cell, factory)),
+        "evaluation does not change training": lambda: undisturbed(cell, factory, trace),
+        "actions depend on their own observation alone": lambda: independent_actions(cell, trace),
         "save and load": lambda: round_trip(cell, factory, trace),
     }
 
 
-def faithful_steps(cell: Cell, trace: Trace) -> Answer:
-    """What the candidate was shown, against plain environments that replay its actions."""
+def gymnasium_steps(cell: Cell, trace: Trace) -> Answer:
+    """Compare every step that the candidate received with plain environments that replay its actions."""
     ends = limits = 0
     if is_atari(cell.environment):
-        return True, "Atari games are not played again"
-    for world in trace.stepped:
-        if world.abandoned or any(seed is not None for seed in world.seeds):
+        return True, "Atari games are not replayed"
+    for env in trace.stepped:
+        if env.abandoned or any(seed is not None for seed in env.seeds):
             continue
-        assert world.stream is not None
-        expected = replay(cell.environment, world.stream, [step[0] for step in world.steps])
-        for n, (shown, true) in enumerate(zip(world.steps, expected, strict=True)):
-            _, obs, reward, ended, over = shown
-            told = (reward, ended, over) == (true.reward, true.ended, true.cut)
-            if not (told and np.array_equal(obs, true.next_obs)):
+        assert env.stream is not None
+        expected = replay(cell.environment, env.stream, [step[0] for step in env.steps])
+        for n, (shown, true) in enumerate(zip(env.steps, expected, strict=True)):
+            _, obs, reward, terminated, truncated = shown
+            same = (reward, terminated, truncated) == (true.reward, true.terminated, true.truncated)
+            if not (same and np.array_equal(obs, true.next_obs)):
                 return (
                     False,
-                    f"step {n + 1} of sub-environment {world.index} is not that of {cell.environment}",
+                    f"step {n + 1} of sub-environment {env.index} is not that of {cell.environment}",
                 )
-            ends, limits = ends + ended, limits + (over and not ended)
-    return True, f"{ends} ends and {limits} time limits"
+            ends, limits = ends + terminated, limits + (truncated and not terminated)
+    return True, f"{ends} terminations and {limits} time limits"
 
 
-def paid_returns(trace: Trace) -> Answer:
-    """The books and the candidate's own counts, against sums of what every step paid."""
+def returns_are_sums(trace: Trace) -> Answer:
+    """Compare recorded and reported returns with sums of rewards, step by step."""
     running: dict[int, float] = {}
-    paid = []
-    for world, n in trace.order:
-        _, _, reward, ended, over = world.steps[n]
-        if n in world.abandoned:
-            running.pop(id(world), None)
-        running[id(world)] = running.get(id(world), 0.0) + reward
-        if ended or over:
-            paid.append(running.pop(id(world)))
-    booked = [row["episode_return"] for row in trace.rows.episodes]
-    if is_atari(trace.rows.cell.environment):
-        paid = booked  # of whole games and raw scores, which a learner is not shown
-    if not (len(booked) == len(paid) and np.allclose(booked, paid, rtol=1e-6)):
-        return False, f"the books have {len(booked)} games, {len(paid)} were paid for, or other returns"
-    reported = getattr(trace.made, "episode_returns", None)
+    sums = []
+    for env, n in trace.order:
+        _, _, reward, terminated, truncated = env.steps[n]
+        if n in env.abandoned:
+            running.pop(id(env), None)
+        running[id(env)] = running.get(id(env), 0.0) + reward
+        if terminated or truncated:
+            sums.append(running.pop(id(env)))
+    recorded = [row["episode_return"] for row in trace.recorder.episodes]
+    if is_atari(trace.recorder.cell.environment):
+        sums = recorded  # of whole games and raw scores, which a learner does not observe
+    if len(recorded) != len(sums):
+        return False, f"{len(recorded)} episodes are recorded, {len(sums)} were played"
+    if not np.allclose(recorded, sums, rtol=1e-6):
+        return False, f"of {len(sums)} recorded returns some are not the sum of rewards"
+    reported = getattr(trace.candidate, "episode_returns", None)
     if reported is None:
-        return True, f"{len(paid)} games; it has no episode_returns of its own"
-    return True, f"{len(paid)} games, of which it reports {len(reported)}"
+        return True, f"{len(sums)} episodes; it reports no episode_returns"
+    return True, f"{len(sums)} episodes, of which it reports {len(reported)}"
 
 
-def fresh_games(cell: Cell, trace: Trace) -> Answer:
-    """No game begins like an earlier one of its sub-environment."""
-    left = sum(len(world.abandoned) for world in trace.stepped)
-    told = f"{left} games were reset before their end" if left else "every game was played to its end"
+def fresh_episodes(cell: Cell, trace: Trace) -> Answer:
+    """No episode starts from the state of an earlier one of its sub-environment."""
+    left = sum(len(env.abandoned) for env in trace.stepped)
+    played = f"{left} episodes were reset before their end" if left else "every episode was played to its end"
     if not starts_vary(cell.environment):
-        return True, f"{told}; all games of {cell.environment} begin alike"
-    for world in trace.stepped:
-        different = len({start.tobytes() for start in world.starts})
-        if different < len(world.starts):
-            seeds = [seed for seed in world.seeds[1:] if seed is not None]
+        return True, f"{played}; all episodes of {cell.environment} start alike"
+    for env in trace.stepped:
+        different = len({start.tobytes() for start in env.starts})
+        if different < len(env.starts):
+            seeds = [seed for seed in env.seeds[1:] if seed is not None]
             why = f", by reset(seed={seeds[0]})" if seeds else ""
-            n = len(world.starts)
-            return False, f"{n} games of sub-environment {world.index} have {different} beginnings{why}"
-    return True, told
+            n = len(env.starts)
+            return False, f"{n} episodes of sub-environment {env.index} have {different} starting states{why}"
+    return True, played
 
 
-def independent_worlds(environment: str, traces: list[Trace]) -> Answer:
-    """No two sub-environments, of one seed or of several, begin from the same stream."""
-    worlds = [(seed, world) for seed, trace in enumerate(traces) for world in trace.stepped]
+def independent_streams(environment: str, traces: list[Trace]) -> Answer:
+    """No two sub-environments, of one seed or of several, use the same random stream."""
+    envs = [(seed, env) for seed, trace in enumerate(traces) for env in trace.stepped]
     vary = starts_vary(environment)
-    for (seed, a), (other, b) in combinations(worlds, 2):
+    for (seed, a), (other, b) in combinations(envs, 2):
         if a.stream == b.stream or (vary and np.array_equal(a.starts[0], b.starts[0])):
-            return False, f"{_name(seed, a)} and {_name(other, b)} share a stream{_given(a, b)}"
-    own = sum(world.seeds[0] is not None for _, world in worlds)
+            return False, f"{_name(seed, a)} and {_name(other, b)} share a random stream{_given(a, b)}"
+    own = sum(env.seeds[0] is not None for _, env in envs)
     note = f"; {own} were seeded by the candidate, not by make_env" if own else ""
-    return True, f"{len(worlds)} sub-environments of {len(traces)} seeds{note}"
+    return True, f"{len(envs)} sub-environments of {len(traces)} seeds{note}"
 
 
-def _name(seed: int, world: World) -> str:
-    return f"sub-environment {world.index} of seed {seed}"
+def _name(seed: int, env: TracedEnvironment) -> str:
+    return f"sub-environment {env.index} of seed {seed}"
 
 
-def _given(a: World, b: World) -> str:
+def _given(a: TracedEnvironment, b: TracedEnvironment) -> str:
     if a.seeds[0] is not None and a.seeds[0] == b.seeds[0]:
         return f": both were reset with seed={a.seeds[0]}; leave it out, make_env seeds them"
     return ""
 
 
 def other_seeds(traces: list[Trace]) -> Answer:
-    """Two seeds differ in what they do, not only in where their games begin."""
+    """Different seeds choose different actions, and do not only start from different states."""
     runs = [[action.tobytes() for _, action, _ in trace.moments()] for trace in traces]
-    shown = min(map(len, runs))
+    n = min(map(len, runs))
     for (seed, a), (other, b) in combinations(enumerate(runs), 2):
-        if a[:shown] == b[:shown]:
-            return False, f"seeds {seed} and {other} choose the same {shown} actions"
+        if a[:n] == b[:n]:
+            return False, f"seeds {seed} and {other} choose the same {n} actions"
     return True, f"{len(traces)} seeds"
 
 
 def same_runs(first: Trace, second: Trace) -> Answer:
-    """Two trainings, step for step: sub-environment, action and reward."""
+    """Compare two trainings step by step: sub-environment, action and reward."""
     if second.reason is not None:
         return False, second.reason
     for n, (a, b) in enumerate(zip(first.moments(), second.moments(), strict=False)):
@@ -152,37 +154,38 @@ def same_runs(first: Trace, second: Trace) -> Answer:
 
 
 def undisturbed(cell: Cell, factory: Factory, trace: Trace) -> Answer:
-    """The same training with evaluations in between."""
-    watched = traced_training.train(cell, factory, evaluate=True)
-    if watched.reason is not None:
-        return False, watched.reason
-    same, detail = same_runs(trace, watched)
-    points = sorted({row["env_step"] for row in watched.rows.evaluations})
+    """Compare with the same training interrupted by evaluations."""
+    evaluated = traced_training.train(cell, factory, evaluate=True)
+    if evaluated.reason is not None:
+        return False, evaluated.reason
+    same, detail = same_runs(trace, evaluated)
+    points = sorted({row["env_step"] for row in evaluated.recorder.evaluations})
     at = ", ".join(map(str, points))
     return same, f"{detail}, evaluations at {at}" if same else f"{detail}; evaluations at {at}"
 
 
-def separate_answers(cell: Cell, trace: Trace) -> Answer:
-    """Deterministic actions for many observations at once, twice, and for each alone; sampled ones."""
-    assert trace.made is not None
+def independent_actions(cell: Cell, trace: Trace) -> Answer:
+    """Compare deterministic actions for a batch with those for its observations one by one, and with sampled
+    actions."""
+    assert trace.candidate is not None
     env = environments.make(cell.environment)
     space = env.action_space
     env.close()
     obs = trace.observations(64)
     many = obs.repeat(20, 0)
     with silence(), ambient_randomness(0):
-        greedy, again = (trace.made.act(obs.copy(), True) for _ in range(2))
-        sampled = trace.made.act(many.copy(), False)
-        alone = [trace.made.act(obs[i : i + 1].copy(), True) for i in range(len(obs))]
+        greedy, again = (trace.candidate.act(obs.copy(), True) for _ in range(2))
+        sampled = trace.candidate.act(many.copy(), False)
+        alone = [trace.candidate.act(obs[i : i + 1].copy(), True) for i in range(len(obs))]
     for actions, n in ((greedy, len(obs)), (sampled, len(many)), *((action, 1) for action in alone)):
         if problem := bad_actions(actions, space, (n,)):
             return False, f"act gave {problem}"
     if not np.array_equal(greedy, again):
-        return False, "asked twice, it answers differently though deterministic=True"
+        return False, "two calls with deterministic=True return different actions"
     discrete = isinstance(space, spaces.Discrete)
     one_by_one = np.concatenate(alone)
     agree = np.isclose(greedy, one_by_one, rtol=1e-4, atol=1e-5).reshape(len(obs), -1).all(1)
-    if agree.mean() < (0.95 if discrete else 1.0):  # equal scores may be ordered either way
+    if agree.mean() < (0.95 if discrete else 1.0):  # ties may be broken either way
         n = len(obs) - int(agree.sum())
         return False, f"{n} of {len(obs)} actions depend on the other observations of the batch"
     if "sampled" in cell.evaluation.modes and np.array_equal(greedy.repeat(20, 0), sampled):
@@ -191,12 +194,14 @@ def separate_answers(cell: Cell, trace: Trace) -> Answer:
 
 
 def round_trip(cell: Cell, factory: Factory, trace: Trace) -> Answer:
-    """A saved candidate acts like the one that was saved, after `load` into an untrained one."""
-    trained: Any = trace.made
-    has = [callable(getattr(trained, name, None)) for name in ("save", "load")]
-    if not all(has):
-        missing = " and ".join(name for name, there in zip(("save", "load"), has, strict=True) if not there)
-        return not any(has), f"it has no {missing}"
+    """A fresh candidate chooses the same actions after `load`."""
+    trained: Any = trace.candidate
+    offered = [callable(getattr(trained, name, None)) for name in ("save", "load")]
+    if not all(offered):
+        missing = " and ".join(
+            name for name, there in zip(("save", "load"), offered, strict=True) if not there
+        )
+        return not any(offered), f"it has no {missing}"
     obs = trace.observations(64)
     with tempfile.TemporaryDirectory() as folder, silence():
         path = str(Path(folder, "candidate"))
@@ -206,11 +211,11 @@ def round_trip(cell: Cell, factory: Factory, trace: Trace) -> Answer:
         except Misbehaved as error:
             return False, str(error)
         loaded.load(path)
-        pairs = [_act(made, obs) for made in (trained, loaded)]
+        pairs = [_act(candidate, obs) for candidate in (trained, loaded)]
     if not np.allclose(pairs[0], pairs[1], rtol=1e-5, atol=1e-6):
-        return False, f"{len(obs)} observations are answered differently after load"
+        return False, f"other actions for {len(obs)} observations after load"
     return True, f"{len(obs)} observations"
 
 
-def _act(made: Candidate, obs: np.ndarray) -> np.ndarray:
-    return np.asarray(made.act(obs.copy(), True), dtype=np.float64)
+def _act(candidate: Candidate, obs: np.ndarray) -> np.ndarray:
+    return np.asarray(candidate.act(obs.copy(), True), dtype=np.float64)

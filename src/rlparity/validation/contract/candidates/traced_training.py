@@ -1,4 +1,4 @@
-"""A candidate in a short training, with all that it did to its environments written down."""
+"""A short training of a candidate with a trace of everything that it did to its environments."""
 
 from __future__ import annotations
 
@@ -19,138 +19,140 @@ from rlparity.transitions import Episode
 
 
 @dataclass
-class World:
-    """One sub-environment, as it was used."""
+class TracedEnvironment:
+    """A sub-environment and everything that was done to it."""
 
-    index: int  # what `make_env` was called with
-    seeds: list[int | None] = field(default_factory=list)  # of every reset, as the candidate gave them
-    stream: int | None = None  # what seeded its generator at the first reset
-    starts: list[np.ndarray] = field(default_factory=list)  # observations that games began with
-    abandoned: list[int] = field(default_factory=list)  # how many steps came before a reset in mid-game
-    running: bool = False  # a game has begun and not ended
+    index: int  # argument of `make_env`
+    seeds: list[int | None] = field(default_factory=list)  # passed by the candidate, one for every reset
+    stream: int | None = None  # seed of its generator at the first reset
+    starts: list[np.ndarray] = field(default_factory=list)  # first observation of every episode
+    abandoned: list[int] = field(default_factory=list)  # steps taken before each reset within an episode
+    running: bool = False  # an episode has started and not ended
     steps: list[tuple[Any, np.ndarray, float, bool, bool]] = field(default_factory=list)
 
 
 @dataclass
 class Trace:
-    """One training of a candidate."""
+    """The trace of one training."""
 
-    rows: Recorder
-    worlds: list[World] = field(default_factory=list)
-    order: list[tuple[World, int]] = field(default_factory=list)  # whose n-th step came when
-    asked: list[np.ndarray] = field(default_factory=list)  # what `act` was asked in evaluations
-    made: Candidate | None = None
+    recorder: Recorder
+    environments: list[TracedEnvironment] = field(default_factory=list)
+    order: list[tuple[TracedEnvironment, int]] = field(default_factory=list)  # all steps, by time
+    evaluated: list[np.ndarray] = field(default_factory=list)  # observations passed to `act` in evaluations
+    candidate: Candidate | None = None
 
     @property
-    def stepped(self) -> list[World]:
-        """Sub-environments that were used for more than a look at their spaces."""
-        return [world for world in self.worlds if world.steps]
+    def stepped(self) -> list[TracedEnvironment]:
+        """Sub-environments in which at least one step was taken."""
+        return [env for env in self.environments if env.steps]
 
     @property
     def reason(self) -> str | None:
-        """Why it failed, if it did."""
-        return next(iter(self.rows.failed.values()), None)
+        """Why training failed; None if it did not."""
+        return next(iter(self.recorder.failed.values()), None)
 
     def moments(self) -> Iterator[tuple[int, Any, float]]:
-        """Sub-environment, action and reward of every step, in the order of time."""
-        for world, n in self.order:
-            action, _, reward, _, _ = world.steps[n]
-            yield world.index, action, reward
+        """Index of the sub-environment, action and reward of every step, in the order of time."""
+        for env, n in self.order:
+            action, _, reward, _, _ = env.steps[n]
+            yield env.index, action, reward
 
     def observations(self, at_most: int) -> np.ndarray:
-        """Different observations of training, at most so many: (B, *obs)."""
-        seen = [obs for world in self.stepped for _, obs, *_ in world.steps]
+        """At most this many observations of training, evenly spread: (B, *obs)."""
+        seen = [obs for env in self.stepped for _, obs, *_ in env.steps]
         stride = max(len(seen) // at_most, 1)
         return np.stack(seen[::stride][:at_most])
 
 
-class Spy(gym.Wrapper):
-    """Writes down what is done to one sub-environment."""
+class TracingWrapper(gym.Wrapper):
+    """Records every reset and step of one sub-environment."""
 
-    def __init__(self, env: gym.Env, world: World, trace: Trace):
+    def __init__(self, env: gym.Env, traced: TracedEnvironment, trace: Trace):
         super().__init__(env)
-        self._world, self._trace = world, trace
+        self._traced, self._trace = traced, trace
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Begin a game."""
+        """Start an episode and record it."""
         obs, info = self.env.reset(seed=seed, options=options)
-        world = self._world
-        if not world.seeds:
-            world.stream = self.env.unwrapped.np_random_seed
-        world.seeds.append(seed)
-        world.starts.append(np.array(obs))
-        if world.running:
-            world.abandoned.append(len(world.steps))
-        world.running = True
+        traced = self._traced
+        if not traced.seeds:
+            traced.stream = self.env.unwrapped.np_random_seed
+        traced.seeds.append(seed)
+        traced.starts.append(np.array(obs))
+        if traced.running:
+            traced.abandoned.append(len(traced.steps))
+        traced.running = True
         return obs, info
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
-        """Go on."""
+        """Take a step and record it."""
         result = self.env.step(action)
-        obs, reward, ended, cut, _ = result
-        world = self._world
-        self._trace.order.append((world, len(world.steps)))
-        world.steps.append((np.array(action), np.array(obs), float(reward), bool(ended), bool(cut)))
-        world.running = not (ended or cut)
+        obs, reward, terminated, truncated, _ = result
+        traced = self._traced
+        self._trace.order.append((traced, len(traced.steps)))
+        traced.steps.append(
+            (np.array(action), np.array(obs), float(reward), bool(terminated), bool(truncated))
+        )
+        traced.running = not (terminated or truncated)
         return result
 
 
-class Spied:
-    """A candidate as the trainer sees it, whose environments are watched; see `protocol.Candidate`."""
+class TracedCandidate:
+    """A candidate (`candidates.protocol.Candidate`) whose environments and evaluations are traced."""
 
-    def __init__(self, made: Candidate, trace: Trace):
-        self._made, self._trace = made, trace
-        reported = getattr(made, "episode_returns", None)
+    def __init__(self, candidate: Candidate, trace: Trace):
+        self._candidate, self._trace = candidate, trace
+        reported = getattr(candidate, "episode_returns", None)
         if reported is not None:
             self.episode_returns = reported
 
     def train(self, make_env: Callable[[int], gym.Env], seed: int, budget: int) -> None:
-        """Train in environments that are watched."""
+        """Train in traced environments."""
 
-        def make_watched(i: int) -> gym.Env:
-            self._trace.worlds.append(World(i))
-            return Spy(make_env(i), self._trace.worlds[-1], self._trace)
+        def make_traced(i: int) -> gym.Env:
+            self._trace.environments.append(TracedEnvironment(i))
+            return TracingWrapper(make_env(i), self._trace.environments[-1], self._trace)
 
         try:
-            self._made.train(make_watched, seed, budget)
+            self._candidate.train(make_traced, seed, budget)
         finally:
             self.__dict__.pop("episode_returns", None)
-            if hasattr(self._made, "episode_returns"):  # it may be another list by now
-                self.episode_returns = self._made.episode_returns
+            if hasattr(self._candidate, "episode_returns"):  # it may be another list after training
+                self.episode_returns = self._candidate.episode_returns
 
     def act(self, obs: np.ndarray, deterministic: bool) -> np.ndarray:
-        """Act in an evaluation."""
-        self._trace.asked.append(obs.copy())
-        return self._made.act(obs, deterministic)
+        """Choose actions in an evaluation and record its observations."""
+        self._trace.evaluated.append(obs.copy())
+        return self._candidate.act(obs, deterministic)
 
 
 class Enough(Exception):
-    """As many steps as somebody wants to see."""
+    """The requested number of steps has been traced."""
 
 
 def train(cell: Cell, factory: Factory, evaluate: bool = False, steps: int | None = None) -> Trace:
-    """Train a candidate, silently; with `steps`, only so many of the budget."""
+    """Train a candidate without showing its output; with `steps`, stop after so many environment steps."""
     trace = Trace(Recorder(cell))
 
-    def watched_factory(obs: gym.Space, actions: gym.Space, hyperparameters: Mapping[str, Any]) -> Candidate:
-        trace.made = factory(obs, actions, hyperparameters)
-        entry_point.need_methods(trace.made)
-        return Spied(trace.made, trace)
+    def traced_factory(obs: gym.Space, actions: gym.Space, hyperparameters: Mapping[str, Any]) -> Candidate:
+        trace.candidate = factory(obs, actions, hyperparameters)
+        entry_point.need_methods(trace.candidate)
+        return TracedCandidate(trace.candidate, trace)
 
-    def stop(env_step: int, ended: Iterable[Episode]) -> None:
+    def stop(env_step: int, episodes: Iterable[Episode]) -> None:
         if steps is not None and env_step >= steps:
             raise Enough
 
-    watch: OnEpisodes = ignore if steps is None else stop
+    on_episodes: OnEpisodes = ignore if steps is None else stop
     with silence(), contextlib.suppress(Enough):
-        entry_point.train(cell, watched_factory, watch, evaluate, trace.rows)
+        entry_point.train(cell, traced_factory, on_episodes, evaluate, trace.recorder)
     return trace
 
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """What other people's code prints is not ours to show."""
+    """Suppress what the candidate's code prints."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         yield

@@ -1,4 +1,4 @@
-"""What an agent remembers and learns from, against lists of the steps that it saw."""
+"""Buffers and batches of our agents, compared with lists of the steps that they observed."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rlparity.buffers.replay import Replay
+from rlparity.buffers.replay import Minibatch, Replay
 from rlparity.buffers.trajectories import Trajectory
 from rlparity.training import object_state
 from rlparity.transitions import Step
-from rlparity.validation.contract.own_agents.traced_training import Learned, Log
+from rlparity.validation.checks import Answer
+from rlparity.validation.contract.own_agents.traced_training import Log, Update
 
-Answer = tuple[bool, str]
 TOLERANCE = 1e-4  # relative and absolute
 
 
@@ -27,7 +27,7 @@ def same(a: Any, b: Any) -> bool:
 
 
 def replayed(log: Log) -> Answer:
-    """Replay memory holds the last transitions, draws all equally often, and gives what follows them."""
+    """Replay memory holds the latest transitions, draws all equally often and returns their successors."""
     memory: Replay = object_state.find(log.agent, Replay)[0]
     transitions = [flat(log, step) for step in log.observed]
     history = Step(*(torch.cat(fields, 1) for fields in zip(*transitions, strict=True)))
@@ -63,9 +63,9 @@ def replayed(log: Log) -> Answer:
 
 
 def flat(log: Log, step: Step) -> Step:
-    """A step as replay memory takes it: continuous actions in [-1, 1], without their shape."""
+    """A step as replay memory stores it: continuous actions are in [-1, 1] and flat."""
     if log.agent.config and hasattr(log.agent, "bounds"):
-        spec = log.tasks[0].spec
+        spec = log.environments[0].spec
         low, high = torch.tensor([spec.action_low, spec.action_high])
         action = step.action.flatten(2)
         return step._replace(action=2 * (action - low) / (high - low) - 1)
@@ -73,7 +73,7 @@ def flat(log: Log, step: Step) -> Step:
 
 
 def window(history: Step, s: int, first: int, n_envs: int, n_steps: int, gamma: float) -> dict[str, Any]:
-    """n-step transition number `first` of one seed, step by step; fields of the history (S, K, ...)."""
+    """n-step transition number `first` of seed `s`, summed step by step; history fields (S, K, ...)."""
     total, k = 0.0, first
     for power in range(n_steps):
         k = first + power * n_envs
@@ -91,19 +91,19 @@ def window(history: Step, s: int, first: int, n_envs: int, n_steps: int, gamma: 
 
 
 def batches(log: Log) -> Answer:
-    """Every row of every minibatch of an off-policy agent is a transition that it has seen by then."""
+    """Every row of every minibatch of an off-policy agent is a transition observed before."""
     c = log.agent.config
     transitions = [flat(log, step) for step in log.observed]
     history = Step(*(torch.cat(fields, 1) for fields in zip(*transitions, strict=True)))
     n_envs, n_steps = log.cell.n_envs, getattr(c, "n_steps", 1)
     number = [{key(obs): k for k, obs in enumerate(seed)} for seed in history.obs]
     windows: dict[tuple[int, int], dict[str, Any]] = {}
-    for learned in log.learned:
-        batch, when = learned.arguments[0], f"a minibatch after {learned.time} steps"
+    for update in log.updates:
+        batch, when = _transitions(update), f"a minibatch after {update.time} steps"
         for s, rows in enumerate(batch.obs):
             drawn = [number[s].get(key(obs), history.reward.shape[1]) for obs in rows]
-            if max(drawn) >= learned.time * n_envs:
-                return False, f"{when} has an observation that was not seen"
+            if max(drawn) >= update.time * n_envs:
+                return False, f"{when} has an observation that was never received"
             for k in drawn:
                 if (s, k) not in windows:
                     windows[s, k] = window(history, s, k, n_envs, n_steps, c.gamma)
@@ -111,51 +111,59 @@ def batches(log: Log) -> Answer:
                 truth = np.stack([np.asarray(windows[s, k][name]) for k in drawn])
                 if not same(getattr(batch, name)[s], truth):
                     return False, f"{name} in {when} is another transition's"
-    return bool(windows), f"{len(log.learned)} minibatches of {len(windows)} transitions"
+    return bool(windows), f"{len(log.updates)} minibatches of {len(windows)} transitions"
+
+
+def _transitions(update: Update) -> Any:
+    """The first argument of an update; of a drawn minibatch, its transitions."""
+    batch = update.arguments[0]
+    return batch.step if isinstance(batch, Minibatch) else batch
 
 
 def rollouts(log: Log) -> Answer:
-    """What an on-policy agent learns from is its last rollout, with advantages worked out step by step."""
+    """Batches of an on-policy agent are its last rollout, with advantages computed step by step."""
     c = log.agent.config
-    for learned in log.learned:
-        assert learned.values is not None
-        steps = log.observed[learned.time - c.n_steps : learned.time]
+    for update in log.updates:
+        assert update.values is not None
+        steps = log.observed[update.time - c.n_steps : update.time]
         rollout = Step(*(torch.stack(fields, 2) for fields in zip(*steps, strict=True)))
-        advantage = naive_advantages(rollout, learned.values, c.gamma, c.gae_lambda)
+        advantage = naive_advantages(rollout, update.values, c.gamma, c.gae_lambda)
         truth = {
             "action": rollout.action,
             "advantage": advantage,
-            "returns": advantage + learned.values[0].double(),
-            "value": learned.values[0],
+            "returns": advantage + update.values[0].double(),
+            "value": update.values[0],
         }
-        if problem := _rows(learned.arguments[0], rollout.obs, truth):
-            return False, f"{problem} after {learned.time} steps"
-    return bool(log.learned), f"{len(log.learned)} rollouts of {c.n_steps} steps"
+        if problem := _wrong_row(update.arguments[0], rollout.obs, truth):
+            return False, f"{problem} after {update.time} steps"
+    return bool(log.updates), f"{len(log.updates)} rollouts of {c.n_steps} steps"
 
 
-def _rows(batch: Any, obs: Tensor, truth: dict[str, Tensor]) -> str | None:
-    """What is wrong with a batch (S, B, ...) of a rollout (S, N, T, ...), in any order; None if nothing."""
+def _wrong_row(batch: Any, obs: Tensor, truth: dict[str, Tensor]) -> str | None:
+    """Describe the first row of a batch (S, B, ...), in any order, that is not in the rollout (S, N, T, ...);
+    None if there is none."""
     places = [{key(obs[s, n, t]): (n, t) for n, t in np.ndindex(*obs.shape[1:3])} for s in range(len(obs))]
     if batch.obs.shape[1] != obs.shape[1] * obs.shape[2]:
-        return f"{batch.obs.shape[1]} rows were learned from, {obs.shape[1] * obs.shape[2]} observed"
+        return f"{batch.obs.shape[1]} rows were used, {obs.shape[1] * obs.shape[2]} observed"
     for s, b in np.ndindex(*batch.obs.shape[:2]):
         place = places[s].get(key(batch.obs[s, b]))
         if place is None:
-            return "an observation was learned from that the rollout does not have"
+            return "an observation was used that is not in the rollout"
         for name, values in truth.items():
             if not same(getattr(batch, name)[s, b], values[s][place]):
                 ours, theirs = getattr(batch, name)[s, b].flatten()[0], values[s][place].flatten()[0]
-                return f"{name} is {ours:.6g}, by hand {theirs:.6g},"
+                return f"{name} is {ours:.6g}, expected {theirs:.6g},"
     return None
 
 
 def key(obs: Tensor) -> bytes:
-    """An observation as a dictionary's key."""
+    """The bytes of an observation, as a dictionary's key."""
     return obs.numpy().tobytes()
 
 
 def naive_advantages(rollout: Step, values: tuple[Tensor, Tensor], gamma: float, lam: float) -> Tensor:
-    """Generalised advantages (S, N, T), float64, one world and one step at a time (Schulman et al. 2016)."""
+    """Generalised advantages (S, N, T), float64, one sub-environment and step at a time (Schulman et al.
+    2016)."""
     value, next_value = (x.double() for x in values)
     advantage = torch.zeros_like(value)
     for s, n in np.ndindex(*value.shape[:2]):
@@ -168,47 +176,44 @@ def naive_advantages(rollout: Step, values: tuple[Tensor, Tensor], gamma: float,
     return advantage
 
 
-def games(log: Log) -> Answer:
-    """What a Monte Carlo agent learns from are whole games, each step once."""
+def whole_episodes(log: Log) -> Answer:
+    """A Monte Carlo agent learns from whole episodes, each step once."""
     count = 0
-    whole = [_games(log.observed, s) for s in range(log.observed[0].reward.shape[0])]
-    for learned in log.learned:
-        s, played = learned.arguments
-        for game in played:
-            truth = whole[s].get(key(game.obs[0]))
-            if truth is None or not all(same(a, b) for a, b in zip(game, truth, strict=True)):
-                return (
-                    False,
-                    f"a game that seed {s} learned from after {learned.time} steps is not one it played",
-                )
+    whole = [_finished_episodes(log.observed, s) for s in range(log.observed[0].reward.shape[0])]
+    for update in log.updates:
+        s, used = update.arguments
+        for episode in used:
+            truth = whole[s].get(key(episode.obs[0]))
+            if truth is None or not all(same(a, b) for a, b in zip(episode, truth, strict=True)):
+                return False, f"after {update.time} steps seed {s} learned from an episode it did not play"
             count += 1
-    return count > 0, f"{count} games"
+    return count > 0, f"{count} episodes"
 
 
-def _games(steps: Sequence[Step], s: int) -> dict[bytes, Trajectory]:
-    """All finished games of one seed, by their first observation."""
+def _finished_episodes(steps: Sequence[Step], s: int) -> dict[bytes, Trajectory]:
+    """All finished episodes of seed `s`, by their first observation."""
     found = {}
     for n in range(steps[0].reward.shape[1]):
-        game: list[Step] = []
+        episode: list[Step] = []
         for step in steps:
-            game.append(step)
+            episode.append(step)
             if step.last[s, n] > 0:
                 fields = ("obs", "action", "reward")
-                whole = Trajectory(*(torch.stack([getattr(x, f)[s, n] for x in game]) for f in fields))
+                whole = Trajectory(*(torch.stack([getattr(x, f)[s, n] for x in episode]) for f in fields))
                 found[key(whole.obs[0])] = whole
-                game = []
+                episode = []
     return found
 
 
 def learning(log: Log) -> Answer | None:
-    """What the agent learned from, looked at as its kind asks for; None if it learns nothing."""
-    if not hasattr(log.agent, "memory"):
+    """Check what the agent learned from, according to its kind; None if it does not learn."""
+    if not hasattr(log.agent, "update"):
         return None
-    if not log.learned:
-        return False, "it never learned"
-    first: Learned = log.learned[0]
-    if isinstance(first.arguments[0], Step):
+    if not log.updates:
+        return False, "it made no update"
+    first = _transitions(log.updates[0])
+    if isinstance(first, Step):
         return batches(log)
-    if hasattr(first.arguments[0], "advantage"):
+    if hasattr(first, "advantage"):
         return rollouts(log)
-    return games(log)
+    return whole_episodes(log)

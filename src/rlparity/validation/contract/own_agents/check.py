@@ -1,32 +1,33 @@
-"""The contract of our own agents, which can be looked into: see `contract.check_agent`."""
+"""The checks of our own agents' contract: see `contract.check.check_agent`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from rlparity.buffers.replay import Replay
 from rlparity.cell import Cell, Protocol
 from rlparity.suites import hyperparameters
 from rlparity.training import object_state
+from rlparity.validation.checks import Answer
 from rlparity.validation.contract.own_agents import (
     buffers,
     exploration,
     fault_showing_env,
     initialization,
     normalization,
+    seeds,
     traced_training,
     transitions,
 )
-from rlparity.validation.contract.own_agents import seeds as contract_seeds
 from rlparity.validation.contract.own_agents.traced_training import Log
 from rlparity.validation.plain_environments import is_atari
 
-Answer = tuple[bool, str]
+LazyCheck = Callable[[], Answer | None]  # None where a check does not apply
 SEEDS = (0, 1)
-QUICK: dict[str, Any] = {  # hyper-parameters with which much happens within some hundred steps
+QUICK: dict[str, Any] = {  # hyper-parameters with which a hundred steps contain updates, resets and clipping
     "n_epochs": 2,
     "learning_starts": 30,
     "train_freq": 2,
@@ -45,12 +46,12 @@ QUICK: dict[str, Any] = {  # hyper-parameters with which much happens within som
 
 
 @dataclass
-class Agent:
-    """A named configuration with the trainings that its contract looks at, each run when first asked for."""
+class Trainings:
+    """The trainings of a named configuration that its checks examine, each run at its first use."""
 
     algorithm: str
     environment: str
-    changes: dict[str, Any] = field(default_factory=dict)  # of hyper-parameters
+    changes: dict[str, Any] = field(default_factory=dict)  # other values of hyper-parameters
 
     def _cell(self, environment: str, n_envs: int, n_steps: int, **fields: Any) -> Cell:
         named = hyperparameters.library().algorithms[self.algorithm]
@@ -89,72 +90,89 @@ class Agent:
 
     @property
     def home(self) -> Cell:
-        """In its own environment; an image's place is taken by the arena."""
+        """A training in its own environment; instead of images, in the fault-showing environment."""
         if is_atari(self.environment):
-            return self.arena_cell
+            return self.fault_showing_cell
         block = hyperparameters.library().lookup(
             self.environment, hyperparameters.library().algorithms[self.algorithm].agent
         )
         return self._cell(self.environment, max(block.n_envs, 2), 16, normalize=block.normalize)
 
     @property
-    def arena_cell(self) -> Cell:
-        """In a world where everything happens soon, seen through running statistics."""
-        world = fault_showing_env.CONTINUOUS if self._continuous else fault_showing_env.DISCRETE
-        return self._cell(world, 3, 16, normalize=True)
+    def fault_showing_cell(self) -> Cell:
+        """A training in the fault-showing environment, with running normalisation."""
+        environment = fault_showing_env.CONTINUOUS if self._continuous else fault_showing_env.DISCRETE
+        return self._cell(environment, 3, 16, normalize=True)
 
     @cached_property
     def block(self) -> Log:
-        """All seeds at once."""
+        """All seeds trained together."""
         return traced_training.run(self.home)
 
     @cached_property
     def alone(self) -> Log:
-        """The second of them."""
+        """The second seed trained alone."""
         return traced_training.run(replace(self.home, seeds=SEEDS[1:2]))
 
     @cached_property
-    def arena(self) -> Log:
-        """Looked at closely."""
-        return traced_training.run(self.arena_cell, closely=True)
+    def fault_showing(self) -> Log:
+        """All seeds in the fault-showing environment, traced in detail."""
+        return traced_training.run(self.fault_showing_cell, in_detail=True)
 
 
-def looks(agent: Agent) -> dict[str, Callable[[], Answer | None]]:
-    """What is looked at, by name; None where it does not apply."""
-    alone = replace(agent.home, seeds=SEEDS[1:2])
+def checks(trainings: Trainings) -> dict[str, LazyCheck]:
+    """All checks by name."""
+    return {**_environment_checks(trainings), **_seed_checks(trainings), **_learning_checks(trainings)}
+
+
+def _environment_checks(t: Trainings) -> dict[str, LazyCheck]:
     return {
-        "its numbers stay finite": lambda: contract_seeds.finite(agent.block, agent.arena),
-        "parameters start as the reference's": lambda: initialization.alike(agent.arena),
-        "images are seen as the reference sees them": lambda: _if_images(agent),
-        "steps are Gymnasium's": lambda: transitions.faithful(agent.block),
-        "steps are Gymnasium's at its time limit": lambda: transitions.to_the_limit(agent.home.environment),
-        "steps are Gymnasium's at ends and short limits": lambda: transitions.faithful(agent.arena),
-        "books are RecordEpisodeStatistics'": lambda: transitions.booked(agent.block),
-        "books are RecordEpisodeStatistics' under normalisation": lambda: transitions.booked(agent.arena),
-        "evaluations are the games that were played": lambda: transitions.evaluated(agent.block),
-        "the same seed is the same run": lambda: contract_seeds.same(agent.alone, traced_training.run(alone)),
-        "evaluation leaves training as it was": lambda: contract_seeds.same(
-            agent.alone, traced_training.run(alone, evaluate=False)
+        "all numbers stay finite": lambda: seeds.finite(t.block, t.fault_showing),
+        "initial parameters match the reference's": lambda: initialization.parameters(t.fault_showing),
+        "values of images match the reference's": lambda: _if_images(t),
+        "steps are Gymnasium's": lambda: transitions.faithful(t.block),
+        "steps are Gymnasium's at the time limit": lambda: transitions.to_the_limit(t.home.environment),
+        "steps are Gymnasium's at terminations and short limits": lambda: transitions.faithful(
+            t.fault_showing
         ),
-        "a seed alone is that seed in a block": lambda: contract_seeds.among_others(agent.block, agent.alone),
-        "worlds share no stream": lambda: contract_seeds.no_shared_worlds(agent.block),
-        "seeds differ": lambda: contract_seeds.all_differ(agent.block),
-        "replay memory is a list of what was seen": lambda: _if_replay(agent.arena),
-        "it learns from what it saw": lambda: buffers.learning(agent.arena),
-        "running statistics are those of all that was seen": lambda: normalization.normalised(agent.arena),
-        "evaluation sees by the statistics of training": lambda: normalization.viewed(agent.arena),
-        "actions are within their bounds": lambda: _if_bounded(agent.arena),
-        "saved parameters act the same": lambda: _if_learning(agent.arena, contract_seeds.loaded),
-        "an interrupted run goes on": lambda: contract_seeds.interrupted(agent.arena),
-        "a failed seed is named and kept apart": lambda: _if_learning(
-            agent.arena, lambda log: contract_seeds.failed(log.cell, log)
+        "episode statistics match RecordEpisodeStatistics": lambda: transitions.episodes(t.block),
+        "episode statistics match RecordEpisodeStatistics under normalisation": lambda: transitions.episodes(
+            t.fault_showing
         ),
-        "actions are drawn as the policy says": lambda: exploration.exploration(agent.arena),
+        "evaluations report the episodes that were played": lambda: transitions.evaluated(t.block),
     }
 
 
-def _if_images(agent: Agent) -> Answer | None:
-    return initialization.seen_alike(agent.algorithm) if is_atari(agent.environment) else None
+def _seed_checks(t: Trainings) -> dict[str, LazyCheck]:
+    def again(evaluate: bool = True) -> Log:
+        return traced_training.run(replace(t.home, seeds=SEEDS[1:2]), evaluate)
+
+    return {
+        "the same seed gives the same run": lambda: seeds.same(t.alone, again()),
+        "evaluation does not change training": lambda: seeds.same(t.alone, again(evaluate=False)),
+        "a seed trained alone matches the seed in a block": lambda: seeds.among_others(t.block, t.alone),
+        "sub-environments share no random stream": lambda: seeds.no_shared_streams(t.block),
+        "seeds differ": lambda: seeds.all_differ(t.block),
+    }
+
+
+def _learning_checks(t: Trainings) -> dict[str, LazyCheck]:
+    found: dict[str, Callable[[Log], Answer | None]] = {
+        "replay memory holds the observed transitions": _if_replay,
+        "updates use the observed transitions": buffers.learning,
+        "running statistics match all observed steps": normalization.normalised,
+        "evaluation normalises by the statistics of training": normalization.viewed,
+        "actions are within their bounds": _if_bounded,
+        "saved parameters give the same actions": partial(_if_learning, seeds.loaded),
+        "an interrupted run resumes identically": seeds.interrupted,
+        "a failed seed is named and isolated": partial(_if_learning, seeds.failed),
+        "actions follow the policy's distribution": exploration.exploration,
+    }
+    return {name: lambda check=check: check(t.fault_showing) for name, check in found.items()}  # type: ignore[misc]
+
+
+def _if_images(trainings: Trainings) -> Answer | None:
+    return initialization.image_values(trainings.algorithm) if is_atari(trainings.environment) else None
 
 
 def _if_replay(log: Log) -> Answer | None:
@@ -165,5 +183,5 @@ def _if_bounded(log: Log) -> Answer | None:
     return exploration.bounded(log) if hasattr(log.agent, "bounds") else None
 
 
-def _if_learning(log: Log, look: Callable[[Log], Answer]) -> Answer | None:
-    return look(log) if hasattr(log.agent, "memory") else None
+def _if_learning(check: Callable[[Log], Answer], log: Log) -> Answer | None:
+    return check(log) if hasattr(log.agent, "update") else None

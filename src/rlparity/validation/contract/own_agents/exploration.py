@@ -1,4 +1,4 @@
-"""How an agent of ours explores: against its own probabilities, its schedule and the bounds of actions."""
+"""Exploration of our agents, compared with their probabilities, schedules and bounds of actions."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from torch import Tensor
 
 from rlparity.nn.networks import Network
 from rlparity.training import object_state
+from rlparity.validation.checks import Answer
 from rlparity.validation.contract.own_agents.traced_training import Log
 
-Answer = tuple[bool, str]
-DRAWS = 2000  # of one action, spread evenly over what can be drawn
-NEAR = 0.02  # what so many draws may be off by
-SPREAD = 0.25  # relative error of a deviation from some hundreds of draws
+DRAWS = 2000  # actions drawn for one observation, from evenly spread uniform numbers
+NEAR = 0.02  # allowed error of a mean over DRAWS
+SPREAD = 0.25  # allowed relative error of a standard deviation over some hundreds of draws
 
 
 def bounded(log: Log) -> Answer:
-    """Actions of an agent that knows their bounds lie within them, and reach out to them at random."""
-    spec, c = log.tasks[0].spec, log.agent.config
+    """All actions lie within their bounds, and random ones span at least three quarters of them."""
+    spec, c = log.environments[0].spec, log.agent.config
     low, high = torch.tensor([spec.action_low, spec.action_high])
     taken = torch.stack([choice.action for choice in log.choices])
     greedy = torch.stack([choice.greedy for choice in log.choices if choice.greedy is not None])
-    room = 1e-5 * (high - low)
+    slack = 1e-5 * (high - low)
     for actions, what in ((taken, "actions"), (greedy, "deterministic actions")):
-        if (actions < low - room).any() or (actions > high + room).any():
+        if (actions < low - slack).any() or (actions > high + slack).any():
             worst = actions.flatten(0, -2)
             return False, f"{what} of {worst.min(0).values.tolist()} to {worst.max(0).values.tolist()}"
     first = taken[: c.learning_starts // log.cell.n_envs].flatten(0, -2)
@@ -37,9 +37,9 @@ def bounded(log: Log) -> Answer:
 
 
 def epsilon_greedy(log: Log) -> Answer:
-    """Every action is the best one, or any with a probability that falls with environment steps."""
+    """Every action is greedy, or random with a probability that decreases with environment steps."""
     c, n_envs = log.agent.config, log.cell.n_envs
-    n_actions, explored = log.tasks[0].spec.n_actions, 0
+    n_actions, explored = log.environments[0].spec.n_actions, 0
     for t, choice in enumerate(log.choices):
         step = t * n_envs
         done = min(step / (c.exploration_fraction * log.cell.budget), 1.0)
@@ -57,10 +57,10 @@ def epsilon_greedy(log: Log) -> Answer:
 
 
 def sampled(log: Log) -> Answer:
-    """Actions are drawn as often as the policy's probabilities say."""
-    agent, spec = log.agent, log.tasks[0].spec
+    """Frequencies of actions equal the policy's probabilities."""
+    agent, spec = log.agent, log.environments[0].spec
     network: Network = getattr(agent, "network", None) or agent.actor
-    for part in object_state.find(agent, Network):  # further from uniform than training has come
+    for part in object_state.find(agent, Network):  # make the policy less uniform than training did
         noise = torch.randn(part.theta.shape, generator=torch.Generator().manual_seed(0))
         part.theta.detach().add_(0.3 * noise)
     obs = log.observed[-1].obs[:, :1]
@@ -72,11 +72,11 @@ def sampled(log: Log) -> Answer:
             return _gaussian(agent, network, features, action)
         worst = 0.0
         for choice in range(spec.n_actions):
-            asked = torch.full_like(action, choice)
-            p = agent.policy.log_prob(network, features, asked)[:, 0].exp()
+            chosen = torch.full_like(action, choice)
+            p = agent.policy.log_prob(network, features, chosen)[:, 0].exp()
             share = (action == choice).double().mean(1)
             worst = max(worst, float((share - p).abs().max()))
-    return worst < NEAR, f"shares of actions are within {worst:.2g} of their probabilities"
+    return worst < NEAR, f"frequencies of actions are within {worst:.2g} of their probabilities"
 
 
 def _gaussian(agent: Any, network: Network, features: Tensor, action: Tensor) -> Answer:
@@ -86,7 +86,7 @@ def _gaussian(agent: Any, network: Network, features: Tensor, action: Tensor) ->
 
 
 def _spread(n_seeds: int, uniforms: int) -> Tensor:
-    """Uniform numbers (S, DRAWS, uniforms), each evenly spread."""
+    """Uniform numbers (S, DRAWS, uniforms), evenly spread in every column."""
     rng = torch.Generator().manual_seed(0)
     grid = (torch.arange(DRAWS) + 0.5) / DRAWS
     columns = [grid[torch.randperm(DRAWS, generator=rng)] for _ in range(uniforms)]
@@ -94,7 +94,7 @@ def _spread(n_seeds: int, uniforms: int) -> Tensor:
 
 
 def squashed(log: Log) -> Answer:
-    """Before they are squashed, SAC's actions have the mean and the deviation of its policy."""
+    """SAC's actions before squashing have the mean and standard deviation of its policy."""
     agent = log.agent
     obs = log.observed[-1].obs[:, :1]
     many = obs.expand(-1, DRAWS, *obs.shape[2:])
@@ -107,32 +107,32 @@ def squashed(log: Log) -> Answer:
     middle, deviation = float(z.nanmean()), float((z - z.nanmean()).square().nanmean().sqrt())
     lost = float((~inside).double().mean())
     passed = lost > 0.05 or (abs(middle) < NEAR and abs(deviation - 1) < NEAR)
-    return passed, f"mean {middle:.3f} and deviation {deviation:.3f} for 0 and 1"
+    return passed, f"mean {middle:.3f} and deviation {deviation:.3f}, expected 0 and 1"
 
 
 def noisy(log: Log) -> Answer:
-    """DDPG's and TD3's noise has the deviation that was asked for, actions being in [-1, 1]."""
+    """The noise of DDPG and TD3 has the configured standard deviation, in units of actions in [-1, 1]."""
     c = log.agent.config
     first = math.ceil(c.learning_starts / log.cell.n_envs)
     later = [choice for choice in log.choices[first:] if choice.greedy is not None]
     noise = [_unit(log, x.action) - _unit(log, x.greedy) for x in later if x.greedy is not None]
     free = [_unit(log, x.action).abs() < 0.999 for x in later]
     near = [_unit(log, x.greedy).abs() < 1 - 3 * c.noise_std for x in later if x.greedy is not None]
-    kept = torch.stack(noise)[torch.stack(free) & torch.stack(near)]
-    if kept.numel() < 100:
-        return True, f"only {kept.numel()} actions were not clipped"
-    found = float(kept.square().mean().sqrt())
-    return abs(found - c.noise_std) < SPREAD * c.noise_std, f"deviation {found:.3f} for {c.noise_std:g}"
+    unclipped = torch.stack(noise)[torch.stack(free) & torch.stack(near)]
+    if unclipped.numel() < 100:
+        return True, f"only {unclipped.numel()} actions were not clipped"
+    found = float(unclipped.square().mean().sqrt())
+    return abs(found - c.noise_std) < SPREAD * c.noise_std, f"deviation {found:.3f}, expected {c.noise_std:g}"
 
 
 def _unit(log: Log, action: Tensor) -> Tensor:
-    spec = log.tasks[0].spec
+    spec = log.environments[0].spec
     low, high = torch.tensor([spec.action_low, spec.action_high])
     return 2 * (action.flatten(2) - low) / (high - low) - 1
 
 
 def exploration(log: Log) -> Answer | None:
-    """How actions are drawn, looked at as the agent's kind asks for; None if nothing fits."""
+    """Check how actions are drawn, according to the kind of agent; None if no check applies."""
     config = getattr(log.agent, "config", None)
     if hasattr(config, "exploration_final_eps"):
         return epsilon_greedy(log)

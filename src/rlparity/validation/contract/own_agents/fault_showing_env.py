@@ -1,7 +1,7 @@
-"""A world made to show faults in seconds.
+"""An environment made to show faults within seconds.
 
-Games end soon, at a time limit, truly, or both at once; every observation is new, its components are of
-different sizes; continuous actions have bounds that are not -1 and 1.
+Episodes are short and end by termination, by truncation or by both at once. Every observation is new and has
+components of different sizes. Continuous actions have bounds other than -1 and 1.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from gymnasium import spaces
 
 DISCRETE, CONTINUOUS = "Arena/Discrete-v0", "Arena/Continuous-v0"
 TIME_LIMIT = 9  # steps
-END = 0.08  # probability that a step ends the game
+END = 0.08  # probability that a step terminates the episode
 LOW, HIGH = np.array([[-3.0, 1.0], [1.0, 5.0]], np.float32)
 CENTRE, SCALE = np.array([[0.0, 5.0, -1.0], [1.0, 10.0, 0.1]], np.float32)
 
 
 class Arena(gym.Env):
-    """Observations are noise, rewards favour one action in each state."""
+    """An environment with random observations and one best action in each state."""
 
     def __init__(self, continuous: bool):
         self.observation_space = spaces.Box(-np.inf, np.inf, (3,), np.float32)
@@ -30,23 +30,23 @@ class Arena(gym.Env):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[np.ndarray, dict[str, Any]]:
-        """Begin a game."""
+        """Start an episode."""
         super().reset(seed=seed)
-        return self._look(), {}
+        return self._observe(), {}
 
-    def _look(self) -> np.ndarray:
+    def _observe(self) -> np.ndarray:
         self._obs = CENTRE + SCALE * self.np_random.standard_normal(3).astype(np.float32)
         return self._obs
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
-        """One step of the game."""
+        """Pay a noisy reward for the action and draw the next observation."""
         right = float(self._obs[0] > 0)
         if self._continuous:
             reward = 2.0 - abs(float(action[0]) - right) - 0.3 * float(action[1])
         else:
             reward = 3.0 * (int(action) == right) - 1.0
         reward += float(self.np_random.normal())
-        return self._look(), reward, bool(self.np_random.random() < END), False, {}
+        return self._observe(), reward, bool(self.np_random.random() < END), False, {}
 
 
 for name, continuous in ((DISCRETE, False), (CONTINUOUS, True)):

@@ -1,4 +1,4 @@
-"""A training of one of our own agents, with all that passed between agent and worlds written down."""
+"""A training of one of our agents with a trace of everything between agent and environments."""
 
 from __future__ import annotations
 
@@ -13,129 +13,133 @@ from torch import Tensor
 
 from rlparity.agents import base as agents
 from rlparity.cell import Cell
-from rlparity.environments import base as tasks
+from rlparity.environments import base as environments
 from rlparity.environments.base import Role
 from rlparity.nn.networks import Network
 from rlparity.training import run as train
 from rlparity.training.recorder import Recorder
 from rlparity.transitions import Episode, Step
 
-POISON_AFTER = 10  # steps of the worlds
+NAN_AFTER = 10  # steps of all sub-environments, before the rewards of `nan_seed` become NaN
 
 
 class Choice(NamedTuple):
     """One call of `act`."""
 
-    obs: Tensor  # as the agent saw them
-    explore: Tensor | None  # uniform numbers, or none: deterministically
+    obs: Tensor  # as the agent received them
+    explore: Tensor | None  # uniform numbers; None: act deterministically
     action: Tensor
-    greedy: Tensor | None  # the deterministic action, where it was asked for, too
+    greedy: Tensor | None  # the deterministic action, if traced in detail
 
 
-class Shown(NamedTuple):
-    """One step of the worlds themselves."""
+class TracedStep(NamedTuple):
+    """One step of all sub-environments."""
 
-    before: Tensor  # what the worlds showed, (S, N, *obs)
+    before: Tensor  # observations before the step, (S, N, *obs)
     action: Tensor
     step: Step
-    after: Tensor  # what they showed next, resets included
-    choice: Choice | None  # where the action came from
+    after: Tensor  # observations after the step, resets included
+    choice: Choice | None  # the call of `act` that the action is from
 
 
 @dataclass
-class Round:
-    """Worlds from a start on."""
+class Segment:
+    """All steps from one reset of all sub-environments to the next."""
 
     seeds: list[list[int]]  # (S, N)
-    start: Tensor
-    shown: list[Shown] = field(default_factory=list)
+    start: Tensor  # first observations, (S, N, *obs)
+    steps: list[TracedStep] = field(default_factory=list)
 
     def actions(self, s: int, n: int) -> list[Any]:
-        """What one world was told, as scalar environments take it."""
-        return [shown.action[s, n].numpy() for shown in self.shown]
+        """Actions of one sub-environment, as plain environments take them."""
+        return [step.action[s, n].numpy() for step in self.steps]
 
 
-class Learned(NamedTuple):
+class Update(NamedTuple):
     """One call of `update`."""
 
-    time: int  # steps of the worlds observed before
+    time: int  # steps observed before
     arguments: tuple[Any, ...]
-    values: tuple[Tensor, Tensor] | None  # V of the rollout's observations and of what followed, (S, N, T)
+    values: tuple[Tensor, Tensor] | None  # V(obs) and V(next_obs) of the rollout, each (S, N, T)
 
 
 @dataclass
 class Log:
-    """One training."""
+    """The trace of one training."""
 
     cell: Cell
-    rows: Recorder
-    tasks: list[Watched] = field(default_factory=list)  # those of training, then those of evaluations
+    recorder: Recorder
+    environments: list[TracedEnv] = field(
+        default_factory=list
+    )  # those of training, then those of evaluations
     agent: Any = None
     choices: list[Choice] = field(default_factory=list)  # in training
-    observed: list[Step] = field(default_factory=list)  # as the agent saw them
-    learned: list[Learned] = field(default_factory=list)
+    observed: list[Step] = field(default_factory=list)  # as the agent received them
+    updates: list[Update] = field(default_factory=list)
     initial: dict[str, Tensor] = field(default_factory=dict)  # parameters before training
     last: Choice | None = None
 
     @classmethod
     def empty(cls) -> Log:
-        """Of worlds that are watched without an agent."""
+        """An empty log, for environments that are traced without an agent."""
         cell = Cell("", "", "", "", "", (), 0)
         return cls(cell, Recorder(cell))
 
     @property
-    def training(self) -> Round:
-        """The worlds that the agent learned in."""
-        return self.tasks[0].rounds[0]
+    def training(self) -> Segment:
+        """The steps that the agent learned from."""
+        return self.environments[0].segments[0]
 
 
-class Watched:
-    """A task, watched; see `rlparity.tasks.Env`."""
+class TracedEnv:
+    """An environment (`environments.base.Env`) whose steps are traced."""
 
-    def __init__(self, task: tasks.Env, seeds: Sequence[Sequence[int]], log: Log, poison: int | None = None):
-        self._task, self._log, self._poison, self.spec = task, log, poison, task.spec
-        self.rounds: list[Round] = []
-        self._began(seeds)
+    def __init__(
+        self, env: environments.Env, seeds: Sequence[Sequence[int]], log: Log, nan_seed: int | None = None
+    ):
+        self._env, self._log, self._nan_seed, self.spec = env, log, nan_seed, env.spec
+        self.segments: list[Segment] = []
+        self._start_segment(seeds)
 
-    def _began(self, seeds: Sequence[Sequence[int]]) -> None:
-        self.rounds.append(Round([list(row) for row in seeds], self._task.obs.clone()))
+    def _start_segment(self, seeds: Sequence[Sequence[int]]) -> None:
+        self.segments.append(Segment([list(row) for row in seeds], self._env.obs.clone()))
 
     @property
     def obs(self) -> Tensor:
-        """What the next action answers to."""
-        return self._task.obs
+        """Observations before the next action, (S, N, *obs)."""
+        return self._env.obs
 
     def reset(self, seeds: Sequence[Sequence[int]]) -> None:
-        """Start all worlds anew."""
-        self._task.reset(seeds)
-        self._began(seeds)
+        """Reset all sub-environments and start a segment."""
+        self._env.reset(seeds)
+        self._start_segment(seeds)
 
     def step(self, action: Tensor, live: np.ndarray | None = None) -> Step:
-        """Act."""
-        before, told = self._task.obs.clone(), action.clone()
-        step = self._task.step(action, live)
-        if self._poison is not None and len(self.rounds[-1].shown) >= POISON_AFTER:
-            step.reward[self._poison] = torch.nan
-        shown = Shown(before, told, _copy(step), self._task.obs.clone(), self._log.last)
-        self.rounds[-1].shown.append(shown)
+        """Take a step and record it; rewards of `nan_seed` become NaN after a while."""
+        before, given = self._env.obs.clone(), action.clone()
+        step = self._env.step(action, live)
+        if self._nan_seed is not None and len(self.segments[-1].steps) >= NAN_AFTER:
+            step.reward[self._nan_seed] = torch.nan
+        traced = TracedStep(before, given, _copy(step), self._env.obs.clone(), self._log.last)
+        self.segments[-1].steps.append(traced)
         return step
 
     def pop_episodes(self) -> list[Episode]:
-        """The games that ended."""
-        return self._task.pop_episodes()
+        """Episodes that ended since the last call."""
+        return self._env.pop_episodes()
 
     def close(self) -> None:
-        """Close the task."""
-        self._task.close()
+        """Close the environments."""
+        self._env.close()
 
 
-class WatchedAgent:
-    """An agent, watched; see `rlparity.agents.Agent`."""
+class TracedAgent:
+    """An agent (`agents.base.Agent`) whose calls are traced."""
 
-    def __init__(self, agent: Any, log: Log, closely: bool):
-        self._agent, self._log, self._closely = agent, log, closely
+    def __init__(self, agent: Any, log: Log, in_detail: bool):
+        self._agent, self._log, self._in_detail = agent, log, in_detail
         self.uniforms = agent.uniforms
-        if closely and hasattr(agent, "update"):
+        if in_detail and hasattr(agent, "update"):
             self._update, agent.update = agent.update, self.update
 
     @property
@@ -145,9 +149,9 @@ class WatchedAgent:
         return alive
 
     def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:
-        """Act."""
+        """Choose actions and record them."""
         greedy = None
-        if self._closely and self._log.initial and explore is not None:
+        if self._in_detail and self._log.initial and explore is not None:
             greedy = self._agent.act(obs)
         action: Tensor = self._agent.act(obs, explore)
         numbers = None if explore is None else explore.clone()
@@ -155,7 +159,7 @@ class WatchedAgent:
         return action
 
     def observe(self, step: Step) -> dict[str, Tensor]:
-        """Learn."""
+        """Record the step, then let the agent learn from it."""
         assert self._log.last is not None
         self._log.choices.append(self._log.last)
         self._log.observed.append(_copy(step))
@@ -163,14 +167,14 @@ class WatchedAgent:
         return metrics
 
     def update(self, *arguments: Any, **keywords: Any) -> Any:
-        """Take a gradient step, of whose batch a copy is kept."""
+        """Record a copy of the batch, then update the agent."""
         copies = tuple(_copy(x) for x in arguments)
-        self._log.learned.append(Learned(len(self._log.observed), copies, self._values(arguments[0])))
+        self._log.updates.append(Update(len(self._log.observed), copies, self._values(arguments[0])))
         return self._update(*arguments, **keywords)
 
     @torch.no_grad()
     def _values(self, batch: Any) -> tuple[Tensor, Tensor] | None:
-        """Of the rollout that a batch was made of, before anything is learned from it."""
+        """Values of the rollout behind an on-policy batch, before the update."""
         if not hasattr(batch, "advantage"):
             return None
         steps = self._log.observed[-self._agent.config.n_steps :]
@@ -189,30 +193,34 @@ class WatchedAgent:
         return networks
 
 
-def run(cell: Cell, evaluate: bool = True, closely: bool = False, poison: int | None = None) -> Log:
-    """Train a cell through `train.run`, watched; `closely`, with the deterministic alternative of every
-    action and the batch of every update. The `poison`-th seed is paid NaN after a while."""
+def run(cell: Cell, evaluate: bool = True, in_detail: bool = False, nan_seed: int | None = None) -> Log:
+    """Train a cell with the loop of all trainings and return its trace. `in_detail` also records the
+    deterministic alternative of every action and the batch of every update; the rewards of seed number
+    `nan_seed` become NaN after a while."""
     log = Log(cell, Recorder(cell))
-    make: Callable[..., tasks.Env] = tasks.make
+    make: Callable[..., environments.Env] = environments.make
     build = agents.build
 
-    def make_watched(environment: str, seeds: Sequence[Sequence[int]], role: Role = "training") -> Watched:
-        poisoned = poison if role == "training" else None
-        log.tasks.append(Watched(make(environment, seeds, role), seeds, log, poisoned))
-        return log.tasks[-1]
+    def make_traced(environment: str, seeds: Sequence[Sequence[int]], role: Role = "training") -> TracedEnv:
+        broken = nan_seed if role == "training" else None
+        log.environments.append(TracedEnv(make(environment, seeds, role), seeds, log, broken))
+        return log.environments[-1]
 
-    def build_watched(*arguments: Any) -> WatchedAgent:
+    def build_traced(*arguments: Any) -> TracedAgent:
         log.agent = build(*arguments)
         log.initial = {name: value.clone() for name, value in agents.state_dict(log.agent).items()}
-        return WatchedAgent(log.agent, log, closely)
+        return TracedAgent(log.agent, log, in_detail)
 
-    with mock.patch.object(tasks, "make", make_watched), mock.patch.object(agents, "build", build_watched):
-        log.rows = train.run(cell, evaluate=evaluate)
+    with (
+        mock.patch.object(environments, "make", make_traced),
+        mock.patch.object(agents, "build", build_traced),
+    ):
+        log.recorder = train.run(cell, evaluate=evaluate)
     return log
 
 
 def _copy(value: Any) -> Any:
-    """Tensors of tuples and lists, which somebody may write to later."""
+    """Copy tensors within tuples and lists, because they may be overwritten later."""
     if isinstance(value, Tensor):
         return value.clone()
     if isinstance(value, tuple) and hasattr(value, "_fields"):

@@ -1,4 +1,5 @@
-"""Steps, books and evaluations of our own worlds, against plain Gymnasium that replays the same actions."""
+"""Transitions, recorded episodes and evaluations of our environments, compared with plain Gymnasium that
+replays the same actions."""
 
 from __future__ import annotations
 
@@ -9,23 +10,23 @@ import torch
 from gymnasium import spaces
 
 from rlparity.cell import Cell
-from rlparity.environments import base as tasks
-from rlparity.validation.contract.own_agents.traced_training import Log, Round, Watched
-from rlparity.validation.plain_environments import Moment, plain, replay
+from rlparity.environments import base as environments
+from rlparity.validation.checks import Answer
+from rlparity.validation.contract.own_agents.traced_training import Log, Segment, TracedEnv
+from rlparity.validation.plain_environments import PlainStep, plain, replay
 
-Answer = tuple[bool, str]
-RTOL, ATOL = 1e-5, 1e-5  # of numbers that may have been added up in another order
+RTOL, ATOL = 1e-5, 1e-5  # for sums in another order
 
 
 def is_continuous(environment: str) -> bool:
-    """Whether actions are a box."""
+    """Whether actions are continuous."""
     env = plain(environment)
     env.close()
     return isinstance(env.action_space, spaces.Box)
 
 
 def clipped(environment: str, actions: list[Any]) -> list[Any]:
-    """Actions as a task passes them on: continuous ones within their bounds."""
+    """Actions as our environments pass them on: continuous ones clipped to their bounds."""
     env = plain(environment)
     space = env.action_space
     env.close()
@@ -34,10 +35,12 @@ def clipped(environment: str, actions: list[Any]) -> list[Any]:
     return [np.clip(action, space.low, space.high) for action in actions]
 
 
-def expected(environment: str, round_: Round, s: int, n: int, first_game: bool = False) -> list[Moment]:
-    """What one world should have shown; with `first_game`, only until it is over."""
-    actions = clipped(environment, round_.actions(s, n))
-    return replay(environment, round_.seeds[s][n], actions, first_game)
+def expected(
+    environment: str, segment: Segment, s: int, n: int, first_episode: bool = False
+) -> list[PlainStep]:
+    """Replay sub-environment `n` of seed `s`; with `first_episode`, until the end of its first episode."""
+    actions = clipped(environment, segment.actions(s, n))
+    return replay(environment, segment.seeds[s][n], actions, first_episode)
 
 
 def close(a: Any, b: Any) -> bool:
@@ -45,141 +48,146 @@ def close(a: Any, b: Any) -> bool:
     return bool(np.allclose(np.asarray(a, np.float64), np.asarray(b, np.float64), rtol=RTOL, atol=ATOL))
 
 
-def different(round_: Round, environment: str, s: int, n: int) -> str | None:
-    """What is wrong with the steps of one world, and when; None if nothing is."""
-    truth = expected(environment, round_, s, n)
-    for t, (shown, true) in enumerate(zip(round_.shown, truth, strict=True)):
-        step, told = shown.step, dict[str, tuple[Any, Any]]()
-        told["obs"] = step.obs[s, n], true.obs
-        told["obs before the step"] = shown.before[s, n], true.obs
-        told["action"] = step.action[s, n], shown.action[s, n]
-        told["reward"] = step.reward[s, n], np.float32(true.reward)
-        told["discount"] = step.discount[s, n], 0.0 if true.ended else 1.0
-        told["last"] = step.last[s, n], float(true.ended or true.cut)
-        told["next_obs, the true successor"] = step.next_obs[s, n], true.next_obs
+def different(segment: Segment, environment: str, s: int, n: int) -> str | None:
+    """Describe the first step of a sub-environment that is not Gymnasium's; None if there is none."""
+    truth = expected(environment, segment, s, n)
+    for t, (traced, true) in enumerate(zip(segment.steps, truth, strict=True)):
+        step, compared = traced.step, dict[str, tuple[Any, Any]]()
+        compared["obs"] = step.obs[s, n], true.obs
+        compared["obs before the step"] = traced.before[s, n], true.obs
+        compared["action"] = step.action[s, n], traced.action[s, n]
+        compared["reward"] = step.reward[s, n], np.float32(true.reward)
+        compared["discount"] = step.discount[s, n], 0.0 if true.terminated else 1.0
+        compared["last"] = step.last[s, n], float(true.terminated or true.truncated)
+        compared["next_obs, the true successor"] = step.next_obs[s, n], true.next_obs
         after = truth[t + 1].obs if t + 1 < len(truth) else None
         if after is not None:
-            told["observation after the step"] = shown.after[s, n], after
-        for name, (ours, theirs) in told.items():
+            compared["observation after the step"] = traced.after[s, n], after
+        for name, (ours, theirs) in compared.items():
             if not close(ours, theirs):
-                end = " at an end" if true.ended else " at a time limit" if true.cut else ""
-                return f"{name} of step {t + 1}{end}, world {n} of seed {s}, is not Gymnasium's"
+                end = " at a termination" if true.terminated else " at a time limit" if true.truncated else ""
+                return f"{name} of step {t + 1}{end}, sub-environment {n} of seed {s}, is not Gymnasium's"
     return None
 
 
 def faithful(log: Log) -> Answer:
-    """Every field of every step that the worlds of training made."""
-    environment, worlds = log.cell.environment, log.training
-    for s, n in np.ndindex(len(worlds.seeds), len(worlds.seeds[0])):
-        if problem := different(worlds, environment, s, n):
+    """Compare every field of every step of training with Gymnasium."""
+    environment, segment = log.cell.environment, log.training
+    for s, n in np.ndindex(len(segment.seeds), len(segment.seeds[0])):
+        if problem := different(segment, environment, s, n):
             return False, problem
-    last = torch.stack([shown.step.last for shown in worlds.shown])
-    ended = 1 - torch.stack([shown.step.discount for shown in worlds.shown])
-    return True, f"{int(ended.sum())} ends and {int((last - ended).sum())} time limits"
+    last = torch.stack([traced.step.last for traced in segment.steps])
+    ended = 1 - torch.stack([traced.step.discount for traced in segment.steps])
+    return True, f"{int(ended.sum())} terminations and {int((last - ended).sum())} time limits"
 
 
 def to_the_limit(environment: str) -> Answer:
-    """Steps of two worlds as far as the environment's own time limit, if it can be reached."""
-    env = plain(environment)
-    limit = env.spec.max_episode_steps if env.spec is not None else None
-    space = env.action_space
-    env.close()
+    """Compare steps of two sub-environments past the environment's own time limit, at most 1,020 of them."""
+    single = plain(environment)
+    limit = single.spec.max_episode_steps if single.spec is not None else None
+    space = single.action_space
+    single.close()
     steps = min(limit or 0, 1000) + 20
-    worlds = Watched(tasks.make(environment, [[11, 2**63 + 5]]), [[11, 2**63 + 5]], Log.empty())
+    seeds = [[11, 2**63 + 5]]
+    env = TracedEnv(environments.make(environment, seeds), seeds, Log.empty())
     space.seed(0)
     for _ in range(steps):
-        if environment == "CartPole-v1":  # balanced
-            obs = worlds.obs
-            worlds.step((obs[..., 2] + 0.5 * obs[..., 3] > 0).long())
+        if environment == "CartPole-v1":  # keep the pole up
+            obs = env.obs
+            env.step((obs[..., 2] + 0.5 * obs[..., 3] > 0).long())
         else:
-            worlds.step(torch.as_tensor(np.stack([space.sample() for _ in range(2)]))[None])
-    worlds.close()
-    found = [different(worlds.rounds[0], environment, 0, n) for n in range(2)]
-    cuts = sum(int((shown.step.last * shown.step.discount).sum()) for shown in worlds.rounds[0].shown)
+            env.step(torch.as_tensor(np.stack([space.sample() for _ in range(2)]))[None])
+    env.close()
+    segment = env.segments[0]
+    found = [different(segment, environment, 0, n) for n in range(2)]
+    limits = sum(int((traced.step.last * traced.step.discount).sum()) for traced in segment.steps)
     problem = next(filter(None, found), None)
-    return problem is None, problem or f"{cuts} time limits after {limit} steps"
+    return problem is None, problem or f"{limits} time limits after {limit} steps"
 
 
-def booked(log: Log) -> Answer:
-    """Games of training against RecordEpisodeStatistics."""
-    cell, worlds = log.cell, log.training
-    n_envs = len(worlds.seeds[0])
-    games = []
-    for s, n in np.ndindex(len(worlds.seeds), n_envs):
-        for t, moment in enumerate(expected(cell.environment, worlds, s, n)):
+def episodes(log: Log) -> Answer:
+    """Compare recorded episodes of training with RecordEpisodeStatistics."""
+    cell, segment = log.cell, log.training
+    n_envs = len(segment.seeds[0])
+    episodes = []
+    for s, n in np.ndindex(len(segment.seeds), n_envs):
+        for t, step in enumerate(expected(cell.environment, segment, s, n)):
             env_step = (t + 1) * n_envs
-            if moment.game is not None and env_step <= cell.budget:
-                games.append((cell.seeds[s], env_step, *moment.game))
+            if step.episode is not None and env_step <= cell.budget:
+                episodes.append((cell.seeds[s], env_step, *step.episode))
     columns = ("seed", "env_step", "episode_return", "episode_length")
-    rows = [tuple(row[name] for name in columns) for row in log.rows.episodes]
-    if len(rows) != len(games):
-        return False, f"{len(rows)} games in the books, {len(games)} were played"
-    for row, game in zip(sorted(rows), sorted(games), strict=True):
-        if not close(row, game):
-            return False, f"booked is {row}, played was {game} ({', '.join(columns)})"
-    return True, f"{len(rows)} games"
+    rows = [tuple(row[name] for name in columns) for row in log.recorder.episodes]
+    if len(rows) != len(episodes):
+        return False, f"{len(rows)} episodes are recorded, {len(episodes)} were played"
+    for row, episode in zip(sorted(rows), sorted(episodes), strict=True):
+        if not close(row, episode):
+            return False, f"recorded is {row}, played was {episode} ({', '.join(columns)})"
+    return True, f"{len(rows)} episodes"
 
 
 def evaluated(log: Log) -> Answer:
-    """Rows of evaluations: when, how many, which mode, and the returns of first games that are replayed."""
+    """Check rows of evaluations: steps, number, modes, and returns of the replayed first episodes."""
     protocol, cell = log.cell.evaluation, log.cell
     budget, n = cell.budget, cell.n_envs
     due = [-(-k * budget // (protocol.points * n)) * n for k in range(protocol.points)] + [budget]
-    if (found := sorted({row["env_step"] for row in log.rows.evaluations})) != due:
-        return False, f"evaluations at {found}; the protocol says {due}"
-    rounds = iter(log.tasks[1].rounds)
-    games = 0
+    if (found := sorted({row["env_step"] for row in log.recorder.evaluations})) != due:
+        return False, f"evaluations at {found}; the protocol requires {due}"
+    segments = iter(log.environments[1].segments)
+    episodes = 0
     for point, env_step in enumerate(due):
         wanted = protocol.final_episodes if point == protocol.points else protocol.episodes
-        played: dict[str, list[Game]] = {mode: [] for mode in protocol.modes}
+        played: dict[str, list[EvaluatedEpisode]] = {mode: [] for mode in protocol.modes}
         for _ in range(len(protocol.modes) * -(-wanted // protocol.episodes)):
-            round_ = next(rounds, None)
-            if round_ is None:
-                return False, f"fewer games were played by step {env_step} than the protocol says"
-            mode = _mode(round_, protocol.modes)
-            first = max((game.episode + 1 for game in played[mode]), default=0)
-            played[mode] += [game for game in _first_games(cell, round_, first) if game.episode < wanted]
+            segment = next(segments, None)
+            if segment is None:
+                return False, f"fewer episodes were played at step {env_step} than the protocol requires"
+            mode = _mode(segment, protocol.modes)
+            first = max((episode.episode + 1 for episode in played[mode]), default=0)
+            new = _first_episodes(cell, segment, first)
+            played[mode] += [episode for episode in new if episode.episode < wanted]
         for mode, truth in played.items():
             rows = [
-                row for row in log.rows.evaluations if (row["env_step"], row["protocol"]) == (env_step, mode)
+                row
+                for row in log.recorder.evaluations
+                if (row["env_step"], row["protocol"]) == (env_step, mode)
             ]
-            booked = [Game(*(row[name] for name in Game._fields)) for row in rows]
-            if problem := _other_games(booked, truth):
-                return False, f"{mode} games at step {env_step}: {problem}"
-            games += len(rows)
-    return next(rounds, None) is None, f"{games} games at {len(due)} points"
+            recorded = [EvaluatedEpisode(*(row[name] for name in EvaluatedEpisode._fields)) for row in rows]
+            if problem := _difference(recorded, truth):
+                return False, f"{mode} episodes at step {env_step}: {problem}"
+            episodes += len(rows)
+    return next(segments, None) is None, f"{episodes} episodes at {len(due)} points"
 
 
-class Game(NamedTuple):
-    """A game of an evaluation, in the columns of its row."""
+class EvaluatedEpisode(NamedTuple):
+    """An episode of an evaluation, in the columns of its row."""
 
     seed: int
     episode: int
-    episode_return: float
-    episode_length: int
+    value: float  # its return
+    size: int  # its length
 
 
-def _other_games(booked: list[Game], played: list[Game]) -> str | None:
-    if len(booked) != len(played):
-        return f"{len(booked)} were booked, {len(played)} are due"
-    for row, game in zip(sorted(booked), sorted(played), strict=True):
-        if not close(row, game):
-            return f"booked is {tuple(row)}, played was {tuple(game)} (seed, episode, return, length)"
+def _difference(recorded: list[EvaluatedEpisode], played: list[EvaluatedEpisode]) -> str | None:
+    if len(recorded) != len(played):
+        return f"{len(recorded)} are recorded, {len(played)} are due"
+    for row, episode in zip(sorted(recorded), sorted(played), strict=True):
+        if not close(row, episode):
+            return f"recorded is {tuple(row)}, played was {tuple(episode)} (seed, episode, return, length)"
     return None
 
 
-def _mode(round_: Round, modes: tuple[str, ...]) -> str:
-    """Whether the policy was asked for deterministic actions or handed random numbers."""
-    explored = [shown.choice is not None and shown.choice.explore is not None for shown in round_.shown]
+def _mode(segment: Segment, modes: tuple[str, ...]) -> str:
+    """The mode of a segment: deterministic if the policy received no random numbers."""
+    explored = [traced.choice is not None and traced.choice.explore is not None for traced in segment.steps]
     fitting = [mode for mode in modes if (mode == "deterministic") == (not any(explored))]
     return fitting[0] if fitting else modes[0]
 
 
-def _first_games(cell: Cell, round_: Round, episode: int) -> list[Game]:
-    """What every world of a round played until its game was over; those of a seed count from `episode`."""
-    games = []
-    for s, n in np.ndindex(len(round_.seeds), len(round_.seeds[0])):
-        game = expected(cell.environment, round_, s, n, first_game=True)[-1].game
-        assert game is not None, "a world of an evaluation was not played to its end"
-        games.append(Game(cell.seeds[s], episode + n, *game))
-    return games
+def _first_episodes(cell: Cell, segment: Segment, start: int) -> list[EvaluatedEpisode]:
+    """The first episode of every sub-environment of a segment; those of a seed are numbered from `start`."""
+    episodes = []
+    for s, n in np.ndindex(len(segment.seeds), len(segment.seeds[0])):
+        episode = expected(cell.environment, segment, s, n, first_episode=True)[-1].episode
+        assert episode is not None, "an episode of an evaluation was not played to its end"
+        episodes.append(EvaluatedEpisode(cell.seeds[s], start + n, *episode))
+    return episodes

@@ -1,1 +1,1 @@
-"""Record and replay updates, quantity by quantity."""
+"""Recording and replay of updates, quantity by quantity."""

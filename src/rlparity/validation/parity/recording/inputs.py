@@ -1,4 +1,4 @@
-"""What an update is handed, and what Stable-Baselines3 made of it."""
+"""The inputs of updates and the recording of Stable-Baselines3's run."""
 
 from __future__ import annotations
 
@@ -11,38 +11,35 @@ from rlparity.transitions import Step
 from rlparity.validation.parity.recording.trace import Trace
 
 ON_POLICY = ("a2c", "ppo", "trpo")
-STEPWISE = (
-    "a2c",
-    "ppo",
-)  # every gradient step counts as an update; elsewhere every minibatch or rollout does
+STEPWISE = ("a2c", "ppo")  # every gradient step counts as an update; elsewhere, every minibatch or rollout
 
 
 class Enough(Exception):
-    """There have been as many updates as were asked for."""
+    """The requested number of updates has been made."""
 
 
-class Raw(NamedTuple):
-    """A rollout before normalisation: what happened, and what the next actions answered to."""
+class RawRollout(NamedTuple):
+    """A rollout before normalisation, and the observations of the next actions."""
 
     rollout: Step
     seen: Tensor  # (1, N, T, *obs)
 
 
-class Handed(NamedTuple):
-    """One call of `update`."""
+class UpdateInputs(NamedTuple):
+    """The inputs of one call of `update`."""
 
     batch: dict[str, Tensor]  # names of SB3's samples: a rollout (N T, ...), or a minibatch (B, ...)
-    draws: dict[str, Any]  # random numbers, and what the moment decides
+    draws: dict[str, Any]  # random numbers, progress of training, and whether targets are updated
     env_steps: int  # environment steps so far
-    n_updates: int = 1  # that SB3 made of it
-    rollout: Step | None = None  # on-policy: the transitions behind the batch, (1, N, T, ...)
-    raw: Raw | None = None  # the same before normalisation, if there is any
+    n_updates: int = 1  # updates that SB3 made from them
+    rollout: Step | None = None  # on-policy: the transitions of the batch, (1, N, T, ...)
+    raw: RawRollout | None = None  # the same before normalisation, if there is any
 
 
 @dataclass
 class Recording:
-    """A run of SB3."""
+    """Everything recorded of one run of SB3."""
 
     start: dict[str, Tensor]  # parameters before the first update
     trace: Trace = field(default_factory=Trace)
-    handed: list[Handed] = field(default_factory=list)
+    inputs: list[UpdateInputs] = field(default_factory=list)

@@ -1,7 +1,7 @@
-"""What can be read of a learner where its optimiser steps: local variables, ours and Stable-Baselines3's.
+"""Quantities that are read from local variables, ours and Stable-Baselines3's, when an optimiser steps.
 
-SB3's `train` methods return nothing of what they compute, so that names of their variables, and of ours,
-stand in this table; a variable that is not there (any more) is left out on that side.
+SB3's `train` methods do not return what they compute, so this table names their local variables and ours. A
+variable that does not exist is left out on that side.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ Locals = Mapping[str, Any]
 
 
 class Reading(NamedTuple):
-    """A tensor that both have, under SB3's name for it."""
+    """A tensor that both sides compute, under SB3's name."""
 
     kind: str  # "targets" or "losses"
     name: str
@@ -23,7 +23,7 @@ class Reading(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A network that learns: whose optimiser, here and there, and what can be read when it steps."""
+    """A learning network: its optimisers on both sides and what is read when they step."""
 
     network: str  # attribute of our agent
     optimizer: str
@@ -31,7 +31,7 @@ class Part(NamedTuple):
     readings: tuple[Reading, ...]
 
 
-Where = str | Callable[[Locals], Any]  # a local variable, or what is made of them
+Where = str | Callable[[Locals], Any]  # a local variable, or a function of all local variables
 
 
 def _reading(kind: str, name: str, ours: Where, theirs: Where = "") -> Reading:
@@ -75,7 +75,7 @@ PARTS: Mapping[str, tuple[Part, ...]] = {
     ),
     "ppo": (
         _on_policy(
-            # sorted: a rollout in one piece has no order
+            # sorted, because a rollout in a single minibatch has no fixed order
             _reading(
                 "targets",
                 "advantages",
@@ -112,11 +112,7 @@ PARTS: Mapping[str, tuple[Part, ...]] = {
         ),
     ),
     "ddpg": (
-        _critic(
-            "critic_loss",
-            _Y,
-            _q_values("q", 0),
-        ),
+        _critic("critic_loss", _Y, _q_values("q", 0)),
         _actor("actor_loss"),
     ),
     "td3": (_critic("critic_loss", *_CRITICS), _actor("loss")),
@@ -131,12 +127,12 @@ PARTS: Mapping[str, tuple[Part, ...]] = {
         _actor("actor_loss"),
     ),
 }
-# pure functions of our agents through which targets pass, and what they are called with
+# pure functions of our agents that receive targets, and the names of their arguments
 PASSED = {
     "a2c": ("policy_objective", ("log_prob", "advantage")),
     "ppo": ("clipped_objective", ("ratio", "advantage", "epsilon")),
 }
-# TRPO's policy has no optimiser: its step is read where the conjugate gradient is asked for a direction.
+# TRPO's policy has no optimiser: it is read where the conjugate gradient computes the search direction.
 SURROGATE = (
     Reading("targets", "advantages", lambda v: v["batch"].advantage, lambda v: v["advantages"]),
     Reading("targets", "log_prob", lambda v: v["log_prob"], lambda v: v["log_prob"]),

@@ -1,5 +1,5 @@
-"""Two learners read as a debugger would: where an optimiser steps, the local variables of the code that calls
-it hold targets and losses, and the gradients lie ready. Neither learner is changed by that.
+"""Read both learners as a debugger does: when an optimiser steps, the local variables of its caller contain
+targets and losses, and gradients are ready. Neither learner is changed.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ def _path(root: Any, path: str) -> Any:
 
 
 @contextmanager
-def reference_read(twins: PairedModels, trace: Trace, per_step: bool) -> Iterator[None]:
-    """Write SB3's updates into `trace` while it trains; `per_step`: every gradient step is one."""
-    parameters = twins.theirs()
+def reference_read(pair: PairedModels, trace: Trace, per_step: bool) -> Iterator[None]:
+    """Record SB3's updates in `trace` while it trains; `per_step`: every gradient step is an update."""
+    parameters = pair.theirs()
     with ExitStack() as stack:
-        for part in PARTS[twins.algorithm]:
-            optimizer = _path(twins.model, part.theirs)
+        for part in PARTS[pair.algorithm]:
+            optimizer = _path(pair.model, part.theirs)
             if optimizer is None:  # a fixed temperature
                 continue
-            names = [leaf.name for leaf in twins.leaves if leaf.network == part.network]
+            names = [each.name for each in pair.counterparts if each.network == part.network]
 
             def step(
                 *arguments: Any, part: Part = part, names: list[str] = names, original: Any = optimizer.step
@@ -58,21 +58,21 @@ def reference_read(twins: PairedModels, trace: Trace, per_step: bool) -> Iterato
                 trace.note_gradients({name: _gradient(parameters[name]) for name in names})
                 original(*arguments)
                 if per_step:
-                    trace.close(twins.theirs())
+                    trace.close(pair.theirs())
 
             stack.enter_context(mock.patch.object(optimizer, "step", step))
-        if twins.algorithm == "trpo":
+        if pair.algorithm == "trpo":
             stack.enter_context(_reference_direction(trace))
         yield
 
 
 @contextmanager
-def agent_read(twins: PairedModels, trace: Trace, per_step: bool) -> Iterator[None]:
-    """Write our agent's updates into `trace` while it learns."""
-    agent = twins.agent
+def agent_read(pair: PairedModels, trace: Trace, per_step: bool) -> Iterator[None]:
+    """Record our agent's updates in `trace` while it learns."""
+    agent = pair.agent
     passed: dict[str, Any] = {}
     with ExitStack() as stack:
-        for part in PARTS[twins.algorithm]:
+        for part in PARTS[pair.algorithm]:
             optimizer, network = getattr(agent, part.optimizer), getattr(agent, part.network)
 
             def step(
@@ -85,30 +85,30 @@ def agent_read(twins: PairedModels, trace: Trace, per_step: bool) -> Iterator[No
             ) -> None:
                 if due is None or bool(due.all()):
                     _note(trace, part.readings, "ours", {**sys._getframe(1).f_locals, "passed": passed})
-                    trace.note_gradients(dict(twins.lay(part.network, network.grad)))
+                    trace.note_gradients(dict(pair.lay(part.network, network.grad)))
                 original(rate, due)
                 if per_step and (due is None or bool(due.all())):
-                    trace.close(twins.ours())
+                    trace.close(pair.ours())
 
             stack.enter_context(mock.patch.object(optimizer, "step", step))
-        room = agents.module(twins.algorithm)
-        if twins.algorithm in PASSED:
-            function, names = PASSED[twins.algorithm]
-            stack.enter_context(_watched(room, function, names, passed))
-        if twins.algorithm == "trpo":
-            stack.enter_context(_agent_direction(twins, trace))
+        module = agents.module(pair.algorithm)
+        if pair.algorithm in PASSED:
+            function, names = PASSED[pair.algorithm]
+            stack.enter_context(_recorded_call(module, function, names, passed))
+        if pair.algorithm == "trpo":
+            stack.enter_context(_agent_direction(pair, trace))
         yield
 
 
-def _watched(room: Any, function: str, names: tuple[str, ...], passed: dict[str, Any]) -> Any:
-    original = getattr(room, function)
+def _recorded_call(module: Any, function: str, names: tuple[str, ...], passed: dict[str, Any]) -> Any:
+    original = getattr(module, function)
 
     @wraps(original)
-    def watched(*arguments: Any, **keywords: Any) -> Any:
+    def recorded(*arguments: Any, **keywords: Any) -> Any:
         passed.update(zip(names, arguments, strict=False), **keywords)
         return original(*arguments, **keywords)
 
-    return mock.patch.object(room, function, watched)
+    return mock.patch.object(module, function, recorded)
 
 
 def _reference_direction(trace: Trace) -> Any:
@@ -124,12 +124,12 @@ def _reference_direction(trace: Trace) -> Any:
     return mock.patch.object(sb3_trpo, "conjugate_gradient_solver", solver)
 
 
-def _agent_direction(twins: PairedModels, trace: Trace) -> Any:
-    room = agents.module("trpo")
-    original = room.conjugate_gradient
+def _agent_direction(pair: PairedModels, trace: Trace) -> Any:
+    module = agents.module("trpo")
+    original = module.conjugate_gradient
 
-    def flat(rows: Tensor) -> Tensor:
-        return torch.cat([part.flatten() for _, part in twins.lay("actor", rows)])
+    def flat(values: Tensor) -> Tensor:
+        return torch.cat([part.flatten() for _, part in pair.lay("actor", values)])
 
     def solver(product: Any, b: Tensor, *arguments: Any, **keywords: Any) -> Tensor:
         _note(trace, SURROGATE, "ours", sys._getframe(1).f_locals)
@@ -138,4 +138,4 @@ def _agent_direction(twins: PairedModels, trace: Trace) -> Any:
         trace.note("gradients", "search direction", flat(found))
         return found
 
-    return mock.patch.object(room, "conjugate_gradient", solver)
+    return mock.patch.object(module, "conjugate_gradient", solver)

@@ -1,5 +1,5 @@
-"""On-policy learning recorded: Stable-Baselines3's rollouts, the orders in which it goes through them, and
-what it computed; and our agents handed the same."""
+"""On-policy updates, recorded and replayed: our agents learn from Stable-Baselines3's rollouts in the same
+order of minibatches."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from torch import Tensor
 
 from rlparity.agents import base as agents
 from rlparity.validation.paired_models import PairedModels
-from rlparity.validation.parity.recording.inputs import STEPWISE, Enough, Handed, Recording
+from rlparity.validation.parity.recording.inputs import STEPWISE, Enough, Recording, UpdateInputs
 from rlparity.validation.parity.recording.readers import agent_read, reference_read
-from rlparity.validation.parity.recording.rounding_floor import Beside, from_zero
+from rlparity.validation.parity.recording.rounding_floor import ReorderedReference, from_zero
 from rlparity.validation.parity.recording.trace import Trace
 from rlparity.validation.parity.recording.transcript import Normaliser, Transcript
 
@@ -28,7 +28,7 @@ COLUMNS = {  # SB3's buffer -> (its samples, our batches)
     "advantages": ("advantages", "advantage"),
     "returns": ("returns", "returns"),
 }
-METRICS = {  # ours, and what SB3 logs them as
+METRICS = {  # our names -> names in SB3's log
     "explained_variance": "explained_variance",
     "policy_objective": "policy_objective",
     "kl_divergence": "kl_divergence_loss",
@@ -36,38 +36,43 @@ METRICS = {  # ours, and what SB3 logs them as
 }
 
 
-def record(twins: PairedModels, recording: Recording, updates: int, beside: Beside | None = None) -> None:
-    """Let SB3 learn until it has made that many updates, or spent its budget; `beside` learns the same."""
-    RolloutRecorder(twins, recording, updates, beside).run()
+def record(
+    pair: PairedModels, recording: Recording, updates: int, reordered: ReorderedReference | None = None
+) -> None:
+    """Record SB3 until it has made that many updates or spent its budget; `reordered` learns from the same
+    rollouts."""
+    RolloutRecorder(pair, recording, updates, reordered).run()
 
 
 class RolloutRecorder:
-    """Stands between SB3's loop and its `train`, and between its worlds and its collector."""
+    """Records what SB3's collector receives and what its `train` computes."""
 
-    def __init__(self, twins: PairedModels, recording: Recording, updates: int, beside: Beside | None):
-        self._twins, self._recording, self._updates, self._beside = twins, recording, updates, beside
-        self._model, self._train = twins.model, twins.model.train
+    def __init__(
+        self, pair: PairedModels, recording: Recording, updates: int, reordered: ReorderedReference | None
+    ):
+        self._pair, self._recording, self._updates, self._reordered = pair, recording, updates, reordered
+        self._model, self._train = pair.model, pair.model.train
         self._normaliser = self._model.env if isinstance(self._model.env, VecNormalize) else None
         self._raw: Transcript | None = None
         if self._normaliser:
-            self._raw = self._normaliser.venv = Transcript(self._normaliser.venv, twins.dtype)
-        self._model.env = self._transcript = Transcript(self._model.env, twins.dtype)
-        self._model.train = self._watched
+            self._raw = self._normaliser.venv = Transcript(self._normaliser.venv, pair.dtype)
+        self._model.env = self._transcript = Transcript(self._model.env, pair.dtype)
+        self._model.train = self._recorded_train
 
     def run(self) -> None:
-        """SB3's own loop."""
-        budget = self._twins.agent.budget
+        """Run SB3's own loop."""
+        budget = self._pair.agent.budget
         with suppress(Enough):
             self._model.learn(budget, log_interval=budget)
 
-    def _watched(self) -> None:
-        """In place of `train`: with everything written down."""
-        twins, trace = self._twins, self._recording.trace
-        before, handed = trace.update, self._handed()
-        self._note_targets(handed)
+    def _recorded_train(self) -> None:
+        """Replacement of `train` that also records it."""
+        pair, trace = self._pair, self._recording.trace
+        before, inputs = trace.update, self._inputs()
+        self._note_targets(inputs)
         buffer = {name: copy(value) for name, value in vars(self._model.rollout_buffer).items()}
-        stepwise = twins.algorithm in STEPWISE
-        with from_zero(), _permutations() as drawn, reference_read(twins, trace, stepwise):
+        stepwise = pair.algorithm in STEPWISE
+        with from_zero(), _permutations() as drawn, reference_read(pair, trace, stepwise):
             self._train()
         logged = self._model.logger.name_to_value
         metrics = _metrics({name: logged.get(f"train/{theirs}") for name, theirs in METRICS.items()})
@@ -75,39 +80,39 @@ class RolloutRecorder:
             trace.count_steps(trace.update, metrics)
         else:
             trace.note_metrics(metrics)
-            trace.close(twins.theirs())
-        if self._beside:
-            self._beside.train(buffer, self._model._current_progress_remaining, drawn)
-        handed = _in_order(twins, handed, drawn)
-        self._recording.handed.append(handed._replace(n_updates=trace.update - before))
+            trace.close(pair.theirs())
+        if self._reordered:
+            self._reordered.train(buffer, self._model._current_progress_remaining, drawn)
+        inputs = _in_order(pair, inputs, drawn)
+        self._recording.inputs.append(inputs._replace(n_updates=trace.update - before))
         if trace.update > self._updates:
             raise Enough
 
-    def _handed(self) -> Handed:
-        """What SB3 is about to learn from."""
+    def _inputs(self) -> UpdateInputs:
+        """The inputs of SB3's next call of `train`."""
         model = self._model
         action, draws = _drawn(model), {"progress_remaining": model._current_progress_remaining}
         raw = self._raw.pop(action) if self._raw else None
-        return Handed(
+        return UpdateInputs(
             _columns(model), draws, model.num_timesteps, 0, self._transcript.pop(action).rollout, raw
         )
 
-    def _note_targets(self, handed: Handed) -> None:
+    def _note_targets(self, inputs: UpdateInputs) -> None:
         trace = self._recording.trace
         if self._normaliser:
-            _note_normalised(trace, handed.rollout, self._normaliser.obs_rms, self._normaliser.ret_rms)
+            _note_normalised(trace, inputs.rollout, self._normaliser.obs_rms, self._normaliser.ret_rms)
         for name, (sampled, _) in COLUMNS.items():
-            trace.note("targets", f"rollout's {name}", handed.batch[sampled])
+            trace.note("targets", f"rollout's {name}", inputs.batch[sampled])
 
 
 def _drawn(model: Any) -> np.ndarray:
-    """SB3's column of actions (T, N, A); without the last axis where an action is one number."""
+    """SB3's actions (T, N, A); (T, N) if they are discrete."""
     actions: np.ndarray = model.rollout_buffer.actions
     return actions.copy() if model.action_space.shape else actions[..., 0].copy()
 
 
 def _columns(model: Any) -> dict[str, Tensor]:
-    """The rollout as minibatches are cut from it, in its own order (N T, ...): actions in float32."""
+    """The rollout as minibatches contain it, in its own order (N T, ...); actions are rounded to float32."""
     buffer = model.rollout_buffer
 
     def flat(array: np.ndarray) -> Tensor:
@@ -121,35 +126,35 @@ def _columns(model: Any) -> dict[str, Tensor]:
     return found
 
 
-def _in_order(twins: PairedModels, handed: Handed, drawn: list[np.ndarray]) -> Handed:
-    """With the permutations; where SB3 takes the rollout in one piece, in the order that it has there."""
+def _in_order(pair: PairedModels, inputs: UpdateInputs, drawn: list[np.ndarray]) -> UpdateInputs:
+    """Add the permutations; where SB3 uses the rollout as one batch, put that into SB3's order."""
     orders = torch.from_numpy(np.stack(drawn))
-    if twins.algorithm == "ppo":
-        return handed._replace(draws={**handed.draws, "permutations": orders})
-    batch = {name: column[orders[0]] for name, column in handed.batch.items()}
-    draws = dict(handed.draws)
-    if twins.algorithm == "trpo":
+    if pair.algorithm == "ppo":
+        return inputs._replace(draws={**inputs.draws, "permutations": orders})
+    batch = {name: column[orders[0]] for name, column in inputs.batch.items()}
+    draws = dict(inputs.draws)
+    if pair.algorithm == "trpo":
         draws["permutations"] = orders[0].argsort()[orders]
-    return handed._replace(batch=batch, draws=draws)
+    return inputs._replace(batch=batch, draws=draws)
 
 
 @contextmanager
 def _permutations() -> Iterator[list[np.ndarray]]:
-    """Write down the orders in which SB3 goes through a rollout."""
+    """Record the permutations by which SB3 orders a rollout."""
     drawn: list[np.ndarray] = []
     permutation = np.random.permutation
 
-    def written(n: int) -> np.ndarray:
+    def recorded(n: int) -> np.ndarray:
         drawn.append(permutation(n))
         return drawn[-1]
 
-    with mock.patch.object(np.random, "permutation", written):
+    with mock.patch.object(np.random, "permutation", recorded):
         yield drawn
 
 
-def _metrics(said: Mapping[str, Any]) -> dict[str, Tensor]:
-    """What a learner says of a whole rollout's updates, as far as it says it."""
-    found = {name.replace("_", " "): said.get(name) for name in METRICS}
+def _metrics(logged: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Metrics of a whole rollout's updates that a learner logged."""
+    found = {name.replace("_", " "): logged.get(name) for name in METRICS}
     return {
         name: torch.as_tensor(value, dtype=torch.float64)
         for name, value in found.items()
@@ -158,7 +163,7 @@ def _metrics(said: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def _note_normalised(trace: Trace, rollout: Any, obs_moments: Any, return_moments: Any) -> None:
-    """What running statistics have become, and what the agent saw through them."""
+    """Record running statistics and the normalised rollout."""
     for name, moments in (("observations", obs_moments), ("returns", return_moments)):
         trace.note("targets", f"running mean of {name}", torch.as_tensor(moments.mean))
         trace.note("targets", f"running variance of {name}", torch.as_tensor(moments.var))
@@ -166,37 +171,37 @@ def _note_normalised(trace: Trace, rollout: Any, obs_moments: Any, return_moment
         trace.note("targets", f"normalised {name}", getattr(rollout, name))
 
 
-def replay(twins: PairedModels, recording: Recording, trace: Trace) -> None:
-    """Our agent, handed the same: advantages and returns from transitions, then updates of SB3's batches."""
-    agent, room = twins.agent, agents.module(twins.algorithm)
-    normaliser = Normaliser(twins, recording.handed[0].raw) if recording.handed[0].raw else None
-    with agent_read(twins, trace, twins.algorithm in STEPWISE):
-        for handed in recording.handed:
-            assert handed.rollout is not None
-            agent.env_steps = handed.env_steps
-            if normaliser and handed.raw:
-                rollout = normaliser.normalise(handed.raw)
+def replay(pair: PairedModels, recording: Recording, trace: Trace) -> None:
+    """Let our agent compute advantages from the transitions, then learn from SB3's batches."""
+    agent, module = pair.agent, agents.module(pair.algorithm)
+    normaliser = Normaliser(pair, recording.inputs[0].raw) if recording.inputs[0].raw else None
+    with agent_read(pair, trace, pair.algorithm in STEPWISE):
+        for inputs in recording.inputs:
+            assert inputs.rollout is not None
+            agent.env_steps = inputs.env_steps
+            if normaliser and inputs.raw:
+                rollout = normaliser.normalise(inputs.raw)
                 _note_normalised(trace, rollout, *normaliser.moments)
-            own = agent.prepare(handed.rollout)
+            own = agent.prepare(inputs.rollout)
             for name, (_, ours) in COLUMNS.items():
                 if ours in own._fields:
                     trace.note("targets", f"rollout's {name}", getattr(own, ours))
-            columns = {ours: handed.batch[sampled] for sampled, ours in COLUMNS.values()}
-            columns |= {"obs": handed.batch["observations"], "action": handed.batch["actions"]}
-            batch = room.Batch(**{name: columns[name][None] for name in room.Batch._fields})
-            end, metrics = trace.update + handed.n_updates, agent.update(batch, *_orders(agent, handed))
-            said = _metrics({name: value[0] for name, value in metrics.items()})
-            if twins.algorithm in STEPWISE:
-                trace.count_steps(end, said)
+            columns = {ours: inputs.batch[sampled] for sampled, ours in COLUMNS.values()}
+            columns |= {"obs": inputs.batch["observations"], "action": inputs.batch["actions"]}
+            batch = module.Batch(**{name: columns[name][None] for name in module.Batch._fields})
+            end, metrics = trace.update + inputs.n_updates, agent.update(batch, *_orders(agent, inputs))
+            logged = _metrics({name: value[0] for name, value in metrics.items()})
+            if pair.algorithm in STEPWISE:
+                trace.count_steps(end, logged)
             else:
-                trace.note_metrics(said)
-                trace.close(twins.ours())
+                trace.note_metrics(logged)
+                trace.close(pair.ours())
 
 
-def _orders(agent: Any, handed: Handed) -> list[Tensor]:
-    """Orders (K, 1, B) of all epochs, if there are: SB3 draws no more after an early stop, ours looks at no
-    more."""
-    orders = handed.draws.get("permutations")
+def _orders(agent: Any, inputs: UpdateInputs) -> list[Tensor]:
+    """Permutations (K, 1, B) of all epochs, if any. After an early stop SB3 draws no more, so the last one is
+    repeated; our agent does not use it."""
+    orders = inputs.draws.get("permutations")
     if orders is None:
         return []
     missing = max(getattr(agent.config, "n_epochs", 0) - len(orders), 0)

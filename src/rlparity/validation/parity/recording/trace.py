@@ -1,4 +1,4 @@
-"""What a learner computed, tensor by tensor in the order of computation, and how two such traces compare."""
+"""Traces of all tensors that a learner computes, in order, and their comparison."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor
 
 from rlparity.validation.paired_models import difference
 
-KINDS = ("targets", "losses", "gradients", "parameters", "target networks")  # as an update computes them
+KINDS = ("targets", "losses", "gradients", "parameters", "target networks")  # in the order of computation
 INF = float("inf")
 
 
 class Entry(NamedTuple):
-    """One tensor, flat."""
+    """One flattened tensor."""
 
     update: int  # counted from 1
     kind: str  # of KINDS
@@ -26,13 +26,13 @@ class Entry(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """How far one tensor of ours is from the reference's."""
+    """The difference of one of our tensors from the reference's."""
 
     update: int
     kind: str
     name: str
     size: float  # see `measure`
-    missing: str = ""  # who has no such tensor, if one has not: "ours" or "reference"
+    missing: str = ""  # "ours" or "reference", if that side lacks the tensor
 
     def __str__(self) -> str:
         if self.missing:
@@ -42,37 +42,36 @@ class Difference(NamedTuple):
 
 
 class Trace:
-    """Everything that one learner computed in a row of updates."""
+    """All tensors that one learner computed in consecutive updates."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
-        self.update = 1  # the one under way
+        self.update = 1  # number of the current update
 
     def note(self, kind: str, name: str, value: Tensor, scale: float = 0.0) -> None:
-        """Keep a copy of a tensor."""
+        """Record a copy of a tensor."""
         self.entries.append(Entry(self.update, kind, name, value.detach().flatten().clone(), scale))
 
     def note_gradients(self, gradients: Mapping[str, Tensor]) -> None:
-        """Keep the parts of one gradient, which are measured against the largest number in all of it."""
+        """Record the parts of one gradient, compared relative to the largest number in all of it."""
         largest = max((float(part.detach().abs().max()) for part in gradients.values()), default=0.0)
         for name, part in gradients.items():
             self.note("gradients", name, part, largest)
 
     def note_metrics(self, metrics: Mapping[str, Tensor]) -> None:
-        """Keep what an update says of itself."""
+        """Record the metrics of an update."""
         for name, value in metrics.items():
             self.note("losses", name, value)
 
     def close(self, parameters: Mapping[str, Tensor]) -> None:
-        """End an update, with the parameters it leaves behind."""
+        """Record the parameters after an update and count it."""
         for name, value in parameters.items():
             self.note("target networks" if "_target." in name else "parameters", name, value)
         self.update += 1
 
     def count_steps(self, end: int, metrics: Mapping[str, Tensor]) -> None:
-        """Note how many updates a rollout brought, of which the reference made those before number `end`, and
-        what was said of all of them; what there is beyond is dropped, so that the next rollout's are compared
-        with their own."""
+        """Record the number of updates after a rollout and its metrics. The reference has made the updates
+        before number `end`; further ones are dropped, so that the next rollouts stay aligned."""
         made = self.update - 1
         self.entries = [entry for entry in self.entries if entry.update < end]
         self.update = end - 1
@@ -81,7 +80,7 @@ class Trace:
         self.update = end
 
     def table(self, last: int) -> dict[tuple[int, str, str, int], Entry]:
-        """The entries of the first `last` updates; those of one name in one update are counted."""
+        """The entries of the first `last` updates by (update, kind, name, occurrence in the update)."""
         seen: Counter[tuple[int, str, str]] = Counter()
         found = {}
         for entry in self.entries:
@@ -93,11 +92,10 @@ class Trace:
 
 
 def measure(ours: Tensor, theirs: Entry, start: Tensor | None = None) -> float:
-    """max |a - b| / max |b|, see `twins.difference`; absolutely for parameters that start as zeros.
+    """max |a - b| / max |b|, see `paired_models.difference`; absolute for parameters that start as zeros.
 
-    What passes through zero is not measured against its own rounding: the denominator is at least 1 for a
-    loss, the largest number of the whole gradient for a part of it, and for a parameter what it was at the
-    start.
+    A value near zero is not divided by itself: the denominator is at least 1 for a loss, the largest number
+    of the whole gradient for a part of it, and the largest initial value for a parameter.
     """
     least = 1.0 if theirs.kind == "losses" else theirs.scale
     if start is not None and theirs.kind in KINDS[3:]:
@@ -108,11 +106,11 @@ def measure(ours: Tensor, theirs: Entry, start: Tensor | None = None) -> float:
 
 
 def compare(ours: Trace, theirs: Trace, start: Mapping[str, Tensor], last: int) -> Iterator[Difference]:
-    """Every tensor of the reference's first `last` updates beside ours, in the order of its computation;
-    `start` are the parameters before the first.
+    """Compare every tensor of the reference's first `last` updates with ours, in the order of computation;
+    `start` are the parameters before the first update.
 
-    What one of the two never names cannot be compared (a candidate shows its parameters alone); what it names
-    at other times is a difference: an update that only one of them makes.
+    A name that one trace never contains is skipped, because a candidate reports few tensors. A name that it
+    contains in other updates only is a difference: an update that only one of the two makes.
     """
     mine, reference = ours.table(last), theirs.table(last)
     both = {key[1:3] for key in mine} & {key[1:3] for key in reference}
@@ -128,6 +126,6 @@ def compare(ours: Trace, theirs: Trace, start: Mapping[str, Tensor], last: int) 
 
 
 def largest(differences: Sequence[Difference], kind: str, last: int) -> Difference | None:
-    """The largest of one kind within the first `last` updates; None if nothing of the kind was compared."""
+    """The largest difference of one kind within the first `last` updates; None if none was compared."""
     found = [each for each in differences if each.kind == kind and each.update <= last]
     return max(found, key=lambda each: each.size, default=None)

@@ -1,167 +1,21 @@
-"""Faults of rollouts, generalised advantages and PPO."""
+"""Bugs of PPO's update and of its schedules."""
 
 from __future__ import annotations
 
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import gymnasium as gym
 import torch
 from torch import Tensor
 
 from rlparity.agents import base as agents
-from rlparity.environments import cartpole, gymnasium_env
-from rlparity.environments.normalization import NormalizedEnv
 from rlparity.nn import networks
 from rlparity.nn.distributions import gaussian
 from rlparity.objectives import targets
-from rlparity.validation.mutations.mutation import Patch, Room
+from rlparity.validation.mutations.mutation import MutationSet, Patch
 
 ppo = agents.module("ppo")
-bug = Room()
-
-
-def beside(mask: Tensor, like: Tensor) -> Tensor:
-    """A mask (S, N) over the axes of observations (S, N, *obs)."""
-    return mask.view(*mask.shape, *[1] * (like.dim() - mask.dim()))
-
-
-def late(flag: Tensor) -> Tensor:
-    """What the step before had, (S, N, T); nothing for the first."""
-    return torch.cat([torch.zeros_like(flag[..., :1]), flag[..., :-1]], -1)
-
-
-@bug(
-    "P1",
-    "advantages are masked with the end of the step before",
-    "ppo CartPole-v1",
-    "SB3#105; SB3 changelog 0.8.0; anthonytorlucci/rlevo#342",
-    "long episodes",
-)
-def p1(patch: Patch) -> None:
-    def around(gae: Any, r: Tensor, v: Tensor, nv: Tensor, discount: Tensor, last: Tensor, *rest: Any) -> Any:
-        return gae(r, v, nv, 1 - late(1 - discount), late(last), *rest)
-
-    patch.wrap(targets, "gae", around)
-
-
-@bug("P4", "the last advantage of every rollout does not bootstrap", "ppo CartPole-v1", "CleanRL#16")
-def p4(patch: Patch) -> None:
-    def around(gae: Any, r: Tensor, v: Tensor, next_value: Tensor, *rest: Any) -> Any:
-        kept = torch.ones_like(next_value)
-        kept[..., -1] = 0
-        return gae(r, v, kept * next_value, *rest)
-
-    patch.wrap(targets, "gae", around)
-
-
-@bug(
-    "P5",
-    "a time limit is taken for an end",
-    "ppo Pendulum-v1",
-    "CleanRL#198; SB3#651; openai/baselines#436; sfujim/TD3#41",
-    "environments without a time limit",
-)
-def p5(patch: Patch) -> None:
-    def around(gae: Any, r: Tensor, v: Tensor, nv: Tensor, discount: Tensor, last: Tensor, *rest: Any) -> Any:
-        return gae(r, v, nv, 1 - last, last, *rest)
-
-    patch.wrap(targets, "gae", around)
-
-
-@bug(
-    "P6",
-    "values bootstrap beyond a true end",
-    "ppo CartPole-v1",
-    "openai/spinningup#233, #257",
-    "environments without true ends",
-)
-def p6(patch: Patch) -> None:
-    def around(gae: Any, r: Tensor, v: Tensor, nv: Tensor, discount: Tensor, *rest: Any) -> Any:
-        return gae(r, v, nv, torch.ones_like(discount), *rest)
-
-    patch.wrap(targets, "gae", around)
-
-
-@bug(
-    "P7",
-    "a time limit bootstraps from the observation after the reset",
-    "ppo Pendulum-v1",
-    "Unity-Technologies/ml-agents#574; SB2#769",
-    "a short horizon",
-)
-def p7(patch: Patch) -> None:
-    def around(step: Any, self: Any, *arguments: Any) -> Any:
-        now = step(self, *arguments)
-        stopped = beside(now.last > 0, now.next_obs)
-        return now._replace(next_obs=torch.where(stopped, self.obs, now.next_obs))
-
-    patch.wrap(gymnasium_env.GymnasiumEnv, "step", around)
-
-
-class NextStepReset(gym.Wrapper):
-    """Resets in the step after the end, as Gymnasium's vector environments do unless told otherwise."""
-
-    over = False
-
-    def reset(self, **keywords: Any) -> Any:
-        """The last observation again, if a game is over."""
-        return (self.final, {}) if self.over else self.env.reset(**keywords)
-
-    def step(self, action: Any) -> Any:
-        """Where a game is over, the reset takes the place of the step."""
-        if self.over:
-            self.over = False
-            obs, info = self.env.reset()
-            return obs, 0.0, False, False, info
-        self.final, reward, ended, cut, info = self.env.step(action)
-        self.over = ended or cut
-        return self.final, reward, ended, cut, info
-
-
-@bug(
-    "P10",
-    "the reset of the next step is learned from as if it were a transition",
-    "ppo Pendulum-v1",
-    "CleanRL#499; automl/Mighty#108",
-)
-def p10(patch: Patch) -> None:
-    patch.wrap(gymnasium_env, "make_single", lambda make, environment: NextStepReset(make(environment)))
-
-
-@bug(
-    "P11",
-    "ends arrive one step after their observation",
-    "ppo CartPole-v1",
-    "CleanRL docs/rl-algorithms/ppo.md, on EnvPool",
-)
-def p11(patch: Patch) -> None:
-    before: Any = WeakKeyDictionary()
-
-    def around(step: Any, self: Any, *arguments: Any) -> Any:
-        now = step(self, *arguments)
-        discount, last = before.get(self, (torch.ones_like(now.last), torch.zeros_like(now.last)))
-        before[self] = now.discount, now.last
-        return now._replace(discount=discount, last=last)
-
-    patch.wrap(cartpole.CartPole, "step", around)
-
-
-@bug(
-    "P12",
-    "the observation that a time limit cuts off is not normalised",
-    "a2c Pendulum-v1",
-    "SB3 changelog 0.11.0",
-    "tasks without normalisation",
-)
-def p12(patch: Patch) -> None:
-    def around(step: Any, self: Any, *arguments: Any) -> Any:
-        now = step(self, *arguments)
-        raw = now.next_obs * self.obs_moments.scale() + self.obs_moments.mean
-        stopped = beside(now.last > 0, now.next_obs)
-        return now._replace(next_obs=torch.where(stopped, raw.float(), now.next_obs))
-
-    patch.wrap(NormalizedEnv, "step", around)
+bug = MutationSet()
 
 
 @bug(
@@ -178,7 +32,7 @@ def p15(patch: Patch) -> None:
             log_prob = self.policy.log_prob(self.network, features, batch.action)
         return loss(self, batch._replace(log_prob=log_prob), epsilon)
 
-    patch.wrap(ppo.Agent, "loss", around)
+    patch.wrap(ppo.PPO, "loss", around)
 
 
 @bug(
@@ -283,7 +137,7 @@ def p25_late(patch: Patch) -> None:
         self.env_steps += steps
         return metrics
 
-    patch.wrap(ppo.Agent, "update", around)
+    patch.wrap(ppo.PPO, "update", around)
 
 
 @bug(
@@ -321,8 +175,8 @@ def p28_after(patch: Patch) -> None:
         before.pop(self, None)
         return original(self, *arguments)
 
-    patch.wrap(ppo.Agent, "loss", loss)
-    patch.wrap(ppo.Agent, "update", update)
+    patch.wrap(ppo.PPO, "loss", loss)
+    patch.wrap(ppo.PPO, "update", update)
 
 
 @bug(
@@ -339,7 +193,7 @@ def p28_once(patch: Patch) -> None:
 
 @bug(
     "P29",
-    "explained variance is told the truth for the prediction",
+    "explained variance is given truth and prediction in exchanged places",
     "ppo CartPole-v1",
     "SB3 changelog 0.11.0",
     "whatever is learned: only a metric is wrong",
