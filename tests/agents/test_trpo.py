@@ -14,12 +14,14 @@ from torch import Tensor
 from rlparity.agents import base as agents
 from rlparity.agents.policy_gradient import trpo
 from rlparity.environments.base import EnvSpec
-from rlparity.nn import policies
+from rlparity.nn import fisher, policies
 from rlparity.nn.distributions import kl_divergence
 from rlparity.nn.jacobian import Jacobian
 from rlparity.nn.networks import Network, mlp
 from rlparity.seeding import Streams
-from rlparity.training import loop as train
+from rlparity.training import run as train
+
+pytestmark = pytest.mark.paper
 
 DISCRETE = EnvSpec(2, 1, (4,), n_actions=3)
 CONTINUOUS = EnvSpec(2, 1, (4,), None, (2,), (-1.0,) * 2, (1.0,) * 2)
@@ -56,7 +58,7 @@ def double(policy: policies.Policy, inputs: int, activation: str, hidden: tuple[
 def hessian_product(policy: policies.Policy, network: Network, obs: Tensor, v: Tensor) -> Tensor:
     """The mean divergence from the policy itself, differentiated twice."""
     leaves, old, n = network._leaves(), network.copy(), network.n_parameters
-    kl = policy.divergence(network, old, obs).mean(1).sum()
+    kl = fisher.divergence(policy, network, old, obs).mean(1).sum()
     gradients = torch.autograd.grad(kl, leaves, create_graph=True)
     slope = sum((g.flatten(1) * part).sum() for g, part in zip(gradients, split(network, v), strict=True))
     second = torch.autograd.grad(slope, leaves)
@@ -79,12 +81,12 @@ def test_fisher_products_are_hessian_products(task: EnvSpec, activation: str, hi
     network = double(policy, 4, activation, hidden)
     rng = torch.Generator().manual_seed(0)
     obs = torch.randn(2, 40, 4, generator=rng, dtype=torch.float64)
-    fisher = policy.fisher(network, obs)
+    product = fisher.fisher(policy, network, obs)
     for _ in range(4):
         v = torch.randn(network.theta.shape, generator=rng, dtype=torch.float64)
         v[:, network.n_parameters :] = 0
         true = hessian_product(policy, network, obs, v)
-        assert (fisher(v) - true).abs().max() < 1e-10 * true.abs().max()
+        assert (product(v) - true).abs().max() < 1e-10 * true.abs().max()
 
 
 def test_jacobians_by_hand():
@@ -153,14 +155,14 @@ def test_planted_bug_products_that_are_good_only_twice():
     policy = policies.build(CONTINUOUS, 0.0)
     network = double(policy, 4, "tanh", (3,))
     obs = torch.randn(2, 50, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    fisher, width, calls = policy.fisher(network, obs), network.theta.shape[1], 0
+    product, width, calls = fisher.fisher(policy, network, obs), network.theta.shape[1], 0
     v = torch.ones_like(network.theta)
-    assert_solves(lambda v: fisher(v) + 0.1 * v, v)
+    assert_solves(lambda v: product(v) + 0.1 * v, v)
 
     def tired(v: Tensor) -> Tensor:
         nonlocal calls
         calls += 1
-        return fisher(v) * (calls <= width + 2) + 0.1 * v
+        return product(v) * (calls <= width + 2) + 0.1 * v
 
     with pytest.raises(AssertionError):
         assert_solves(tired, v)
@@ -169,11 +171,11 @@ def test_planted_bug_products_that_are_good_only_twice():
 # --- the step. Observations of nothing but zeros: the last biases alone count, and start at zero
 
 
-def linear(n_seeds: int = 1, kind: type[trpo.Agent] = trpo.Agent, **options: Any) -> Any:
+def linear(n_seeds: int = 1, kind: type[trpo.TRPO] = trpo.TRPO, **options: Any) -> Any:
     """An agent for two actions without hidden layers."""
     spec, streams = EnvSpec(n_seeds, 1, (2,), 2), Streams(cell("trpo", tuple(range(n_seeds))))
     options = {"net_arch": (), "normalize_advantage": False, "cg_damping": 0.0, **options}
-    return kind(spec, trpo.Config(**options), streams, budget=1000)
+    return kind(spec, trpo.TRPOConfig(**options), streams, budget=1000)
 
 
 def zeros(advantage: Tensor) -> trpo.Batch:
@@ -258,7 +260,7 @@ def agent_objective(agent: Any) -> Tensor:
     return trpo.surrogate(log_prob, batch.log_prob, batch.advantage).detach()
 
 
-class Forgetful(trpo.Agent):
+class Forgetful(trpo.TRPO):
     """T1: a failed line search leaves its last trial behind."""
 
     def search(self, batch: trpo.Batch, step: Tensor, objective: Tensor) -> dict[str, Tensor]:
@@ -292,12 +294,12 @@ def test_no_gradient_no_step(line_search: bool):
 def test_a_seed_whose_objective_is_not_finite_is_frozen():
     """Seed 0's advantages are NaN; what its critic would learn is not."""
     agent = linear(2)
-    before = {name: value.clone() for name, value in agent.state_dict().items()}
+    before = {name: value.clone() for name, value in agents.state_dict(agent).items()}
     metrics = agent.update(
         zeros(torch.tensor([[math.nan, 1.0], [1.0, 1.0]])), torch.arange(2).expand(3, 2, 2)
     )
     assert agent.alive.tolist() == [False, True] and metrics["step_fraction"].tolist() == [0, 1]
-    for name, value in agent.state_dict().items():
+    for name, value in agents.state_dict(agent).items():
         assert torch.equal(value[0], before[name][0]) and not torch.equal(value[1], before[name][1])
 
 
@@ -399,6 +401,7 @@ SWEPT: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.probes
 @pytest.mark.parametrize("options", SWEPT, ids=str)
 @pytest.mark.parametrize("task", [DISCRETE, CONTINUOUS, ONE])
 def test_a_seed_alone_is_the_seed_in_a_block_of_ten(task: EnvSpec, options: dict[str, Any]):
@@ -409,6 +412,7 @@ def test_a_seed_alone_is_the_seed_in_a_block_of_ten(task: EnvSpec, options: dict
             assert torch.equal(whole[seeds.start : seeds.stop], part)
 
 
+@pytest.mark.probes
 @pytest.mark.parametrize(("algorithm", "environment"), [("trpo", "Pendulum-v1"), ("npg", "CartPole-v1")])
 def test_so_it_is_in_real_worlds(algorithm: str, environment: str):
     changes = {"environment": environment, "budget": 520, "n_envs": 2}

@@ -14,6 +14,8 @@ from rlparity.analysis.scores import ENDPOINTS
 from rlparity.errors import UserError
 from rlparity.reporting.pages import calibration as calibration_page
 
+pytestmark = pytest.mark.probes
+
 FLOOR = {end: np.array([20.0, 21.0, 19.0, 20.0, 20.0]) for end in ENDPOINTS}
 
 

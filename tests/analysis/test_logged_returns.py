@@ -19,6 +19,8 @@ from rlparity.arms import Arm
 from rlparity.cell import Cell
 from rlparity.metrics import RETURN
 
+pytestmark = pytest.mark.paper
+
 KEYS = ("implementation", "algorithm", "environment")
 THEIRS, SB3, RANDOM = (
     ("theirs", "ppo", "CartPole-v1"),

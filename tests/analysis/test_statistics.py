@@ -11,6 +11,8 @@ import scipy.stats
 
 from rlparity.analysis import statistics
 
+pytestmark = pytest.mark.paper
+
 
 def test_iqm_cuts_a_quarter_from_either_end():
     assert statistics.iqm([1, 2, 3, 4, 5, 6, 7, 100]) == 4.5  # 3, 4, 5, 6 stay

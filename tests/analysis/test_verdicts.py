@@ -10,6 +10,8 @@ import pytest
 
 from rlparity.analysis import schemas, tables, verdicts
 
+pytestmark = pytest.mark.paper
+
 RANDOM = [20.0, 22.0, 18.0, 20.0, 20.0]
 TIGHT = [-2.0, -1.0, 0.0, 1.0, 2.0]  # variance 2.5
 WIDE = [-200.0, -100.0, 0.0, 100.0, 200.0]
@@ -265,6 +267,7 @@ def test_both_endpoints_are_judged_and_time_to_threshold_is_not():
     ]  # the primary one first; random has no reference, no verdict
 
 
+@pytest.mark.probes
 def test_false_equivalence_at_the_margin_is_at_most_nominal():
     """In 400 suites whose true difference is the margin itself, about one in twenty passes."""
     rng = np.random.default_rng(5)

@@ -172,6 +172,20 @@ def test_what_a_watcher_raises_is_not_the_candidates_fault() -> None:
     assert not rows.failed and rows.episodes
 
 
+def test_one_that_does_not_come_back_once_its_budget_is_spent_is_ended_and_has_its_rows() -> None:
+    class Waits(Honest):
+        def train(self, make_env: Any, seed: int, budget: int) -> None:
+            try:
+                super().train(make_env, seed, 10 * budget)
+            except BaseException:
+                time.sleep(60)
+
+    started = time.monotonic()
+    rows = entry_point.train(replace(theirs(), candidate={"time_limit_s": 1}), Waits)
+    assert time.monotonic() - started < 50
+    assert not rows.failed and {row["env_step"] for row in rows.evaluations} == {0, 152, 301}
+
+
 def test_rows_of_a_candidate_that_fails_are_kept(capsys: pytest.CaptureFixture[str]) -> None:
     class Late(Honest):
         steps = 0
@@ -204,7 +218,7 @@ def test_one_act_that_hangs_or_raises_is_named() -> None:
     brief = replace(theirs(), candidate={"time_limit_s": 0.3})
     started = time.monotonic()
     assert "nothing happened for 0.3 s" in entry_point.train(brief, Slow).failed[4]
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 50
     assert entry_point.train(theirs(), Fails).failed[4].startswith("act raised IndexError: no such layer")
 
 
@@ -268,6 +282,7 @@ def test_continuous_actions_are_clipped_in_evaluations_alone() -> None:
     assert not rows.failed and len(rows.evaluations) == 2
 
 
+@pytest.mark.probes
 def test_atari_games_are_recorded_raw_and_whole() -> None:
     """Under `nature` a learner's episode ends with each of five lives, and rewards are signs."""
     seen: list[tuple[float, bool]] = []
@@ -300,6 +315,7 @@ def test_atari_games_are_recorded_raw_and_whole() -> None:
     assert first["episode_length"] == first["env_step"] and first["episode_return"] >= sum(signs)
 
 
+@pytest.mark.probes
 def test_the_example_learns() -> None:
     brisk = {"learning_rate": 0.003, "learning_rate_schedule": "constant", "n_epochs": 10, "batch_size": 64}
     c = cell("ppo", (0,), implementation="theirs", budget=4096, hyperparameters=brisk)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clocks import jump_once_there
 from small import cell
 
 from rlparity.candidates import entry_point as candidate
@@ -20,6 +21,8 @@ from rlparity.provenance import fingerprint
 from rlparity.runs import pending
 from rlparity.training.recorder import Recorder
 from rlparity.validation import statistics
+
+pytestmark = pytest.mark.whole
 
 EXAMPLES = Path(__file__).parents[1] / "support" / "examples"
 BROKEN = """
@@ -82,10 +85,16 @@ def test_a_crash_is_one_line(tmp_path: Path, what: str, line: str) -> None:
 
 
 def test_what_cannot_be_interrupted_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(candidate_process, "HARD_LIMIT", 1)
+    """At ten times the limit that its own process would keep."""
+    sign = tmp_path / "deaf"
+    jump_once_there(monkeypatch, sign, 650)
     monkeypatch.setattr(process_group, "GRACE_S", 0.5)
-    deaf = "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM, signal.SIGTERM]); time.sleep(600)"
-    assert "its process was stopped at the time limit of 8 s" in broken(tmp_path, deaf, time_limit_s=8)
+    deaf = (
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM, signal.SIGTERM]); "
+        f"open({str(sign)!r}, 'w'); time.sleep(600)"
+    )
+    assert "its process was stopped at the time limit of 600 s" in broken(tmp_path, deaf, time_limit_s=60)
+    assert sign.exists()
 
 
 def test_a_module_that_is_gone_is_one_line(tmp_path: Path) -> None:

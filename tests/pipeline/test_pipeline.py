@@ -8,12 +8,18 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from forks import Server
 
 from rlparity.__main__ import main
 
+pytestmark = pytest.mark.whole
+
+Completed = subprocess.CompletedProcess[str]
 ROOT = Path(__file__).parents[2]
 SUITE = """\
 name: tiny
@@ -60,17 +66,18 @@ tables.mkdir()
 class Checkout:
     """A copy of the repository in which commands are run."""
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path, server: Server):
+        self.path, self.server = path, server
+        self.environment = {"PYTHONPATH": str(path / "src"), "OMP_NUM_THREADS": "1"}
 
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "PYTHONPATH": str(self.path / "src"), "OMP_NUM_THREADS": "1"}
+    def run(self, *command: str) -> Completed:
+        environment = {**os.environ, **self.environment}
         return subprocess.run(
             [sys.executable, *command], cwd=self.path, env=environment, capture_output=True, text=True
         )
 
-    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self.run("-m", "snakemake", *arguments, "--configfile", "tiny.yaml")
+    def snakemake(self, *arguments: str, suites: Sequence[str] = ("tiny.yaml",)) -> Completed:
+        return self.server.run([*arguments, "--configfile", *suites], self.path, self.environment)
 
     def plan(self, *arguments: str) -> tuple[set[tuple[str, str, str]], Counter[str]]:
         """Cells that would be trained, and how often each other rule would run."""
@@ -100,7 +107,13 @@ class Checkout:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+def server() -> Iterator[Server]:
+    with Server() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Checkout:
     """A checkout in which the suite is trained and reported."""
     path = tmp_path_factory.mktemp("finished") / "checkout"
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
@@ -109,7 +122,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     for name in ("Snakefile", "environment.yml"):
         shutil.copy(ROOT / name, path)
     (path / "tiny.yaml").write_text(SUITE)
-    checkout = Checkout(path)
+    checkout = Checkout(path, server)
     made = checkout.run("-c", FINISH)
     assert made.returncode == 0, made.stderr
     summary = checkout.snakemake("--summary").stdout.splitlines()[1:]
@@ -128,7 +141,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 def checkout(finished: Checkout, tmp_path: Path) -> Checkout:
     """A copy of it, to be edited."""
     shutil.copytree(finished.path, tmp_path / "checkout")
-    return Checkout(tmp_path / "checkout")
+    return Checkout(tmp_path / "checkout", finished.server)
 
 
 def test_nothing_to_do_and_comments_change_nothing(checkout: Checkout) -> None:
@@ -257,7 +270,7 @@ def test_numbers_that_snakemake_reads_otherwise_are_no_overrides(checkout: Check
 
 def test_one_suite_at_a_time(checkout: Checkout) -> None:
     (checkout.path / "more.yaml").write_text("margin: 0.3\n")
-    refused = checkout.run("-m", "snakemake", "--dry-run", "--configfile", "more.yaml", "tiny.yaml")
+    refused = checkout.snakemake("--dry-run", suites=("more.yaml", "tiny.yaml"))
     assert "--configfile: one suite at a time, not 2" in refused.stderr and refused.returncode != 0
 
 
@@ -329,10 +342,12 @@ def test_all_cores_unless_a_number_is_given(
     class Started(Exception):
         pass
 
-    def popen(command: list[str], **options: object) -> None:
-        raise (
-            Started(command) if command[0] == sys.executable else OSError
-        )  # plugins of Snakemake look around
+    real = subprocess.Popen
+
+    def popen(command: list[str], **options: Any) -> subprocess.Popen[str]:
+        if "snakemake" in command:
+            raise Started(command)
+        return real(command, **options)  # plugins ask for programs when they are imported
 
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(subprocess, "Popen", popen)

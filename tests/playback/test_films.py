@@ -26,8 +26,10 @@ from rlparity.reporting.pages.suite.films import gallery
 from rlparity.reporting.report_folder import Folder
 from rlparity.runs import pending, run_cell, saved_policies
 from rlparity.training import checkpoint_files, checkpointing
-from rlparity.training import loop as train
+from rlparity.training import run as train
 from rlparity.training.recorder import Recorder
+
+pytestmark = pytest.mark.whole
 
 SUITE = "test"
 PPO = cell("ppo", (3, 4), budget=256, evaluation=BRIEF, n_envs=4)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from html_page import Page
+from html_pages import Page
 
 from rlparity.analysis import schemas, tables
 from rlparity.benchmark import throughput

@@ -16,6 +16,8 @@ from rlparity.reporting.figures import panels as canvas
 from rlparity.reporting.report_files import TABLES
 from rlparity.reporting.style import OWN_COLOUR, REFERENCE_COLOUR
 
+pytestmark = pytest.mark.probes
+
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from html_page import Page
+from html_pages import Page
 from invented import fake_report
 
 from rlparity.metrics import RETURN, Metric

@@ -23,6 +23,8 @@ from rlparity.suites.suite import Suite
 from rlparity.training import run as training
 from rlparity.training.checkpointing import Checkpointer
 
+pytestmark = pytest.mark.whole
+
 PUBLISHED = Path(__file__).parents[2] / "workflow" / "resources" / "published"
 
 

@@ -22,6 +22,7 @@ PONG = Cell("s", "ALE/Pong-v5@nature", "scratch", "ppo", "ppo", (0,), 1000)
 CARTPOLE = Cell("s", "CartPole-v1", "sb3", "a2c", "a2c", (0,), 1000)
 
 
+@pytest.mark.probes
 @pytest.mark.parametrize("name", SUITES)
 def test_every_suite_has_a_plan(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", name, "--results", str(tmp_path), "--reports", str(tmp_path)]) == 0

@@ -17,6 +17,7 @@ from rlparity.suites import hyperparameters, memory_needs, narrowing, suite, val
 from rlparity.suites.costs import cost
 from rlparity.suites.costs.speeds import EPISODE_S, Speeds
 
+pytestmark = pytest.mark.usefixtures("in_checkout")
 ROOT = Path(__file__).parents[2]
 
 
@@ -24,13 +25,6 @@ def complaints(**changes: Any) -> str:
     with pytest.raises(UserError) as caught:
         resolve(**changes)
     return str(caught.value)
-
-
-@pytest.fixture(autouse=True)
-def _in_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    hyperparameters.root.cache_clear()
-    hyperparameters.library.cache_clear()
 
 
 def test_scratch_trains_blocks_and_sb3_single_seeds_of_what_has_a_reference() -> None:
@@ -271,6 +265,7 @@ def test_unwritable_results_folder(tmp_path: Path) -> None:
     suite.check_writable(tmp_path / "new" / "deep")
 
 
+@pytest.mark.probes
 def test_every_committed_suite_resolves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory_needs.os, "sysconf", lambda name: 2**20)  # a terabyte of memory
     for path in (ROOT / suite.SUITES).glob("*.yaml"):
@@ -387,9 +382,9 @@ def test_a_thousand_cells_are_fingerprinted_within_a_second() -> None:
     import time
 
     cells = resolve(seeds=list(range(1000)), implementations=["scratch"], algorithms=["ppo"]).cells
-    started = time.perf_counter()
+    started = time.process_time()
     assert len({fingerprint.of(cell) for cell in cells}) == 1000
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from rlparity.suites.costs import cost
 from rlparity.suites.costs.speeds import Speeds
 from rlparity.validation import request
 
+pytestmark = pytest.mark.usefixtures("in_checkout")
 ROOT = Path(__file__).parents[2]
 BASE: dict[str, Any] = {
     "name": "made-up",
@@ -44,13 +45,6 @@ def complaints(**candidates: Any) -> str:
     with pytest.raises(UserError) as caught:
         resolve(**candidates)
     return str(caught.value)
-
-
-@pytest.fixture(autouse=True)
-def _in_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    hyperparameters.root.cache_clear()
-    hyperparameters.library.cache_clear()
 
 
 def mine(found: suite.Suite, name: str = "theirs") -> list[Cell]:

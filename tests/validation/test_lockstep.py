@@ -31,6 +31,8 @@ from rlparity.validation.lockstep.cases import Case
 from rlparity.validation.lockstep.distance import RelativeDistance
 from rlparity.validation.lockstep.pair import Difference, Point
 
+pytestmark = pytest.mark.probes
+
 torch.set_num_threads(1)
 SHORT = cases.short
 STEPS = {"a2c": 120, "ppo": 384, "trpo": 192, "dqn": 160, "ddpg": 220, "td3": 220, "sac": 220}

@@ -28,6 +28,8 @@ from rlparity.validation.contract.own_agents import check as agent_contract
 from rlparity.validation.contract.own_agents import fault_showing_env, normalization
 from rlparity.validation.contract.own_agents.traced_training import TracedEnv
 
+pytestmark = pytest.mark.probes
+
 Around = Callable[..., Any]
 
 

@@ -12,6 +12,8 @@ from synthetic import PUBLISHED
 from rlparity.analysis import tables
 from rlparity.analysis.published import dqn2013_table
 
+pytestmark = pytest.mark.paper
+
 AGENTS = ["Random", "Sarsa", "Contingency", "DQN", "Human", "HNeat Best", "HNeat Pixel", "DQN Best"]
 
 

@@ -14,6 +14,8 @@ from rlparity.analysis import tables
 from rlparity.analysis.published import human_normalized
 from rlparity.errors import UserError
 
+pytestmark = pytest.mark.paper
+
 KNOWN = pd.DataFrame(
     {"random": [0.0, -10.0, 0.0], "human": [10.0, 90.0, 1.0], "citation": "a set"},
     index=["Pong", "Breakout", "Enduro"],

@@ -15,6 +15,8 @@ from rlparity.arms import Arm
 from rlparity.errors import UserError
 from rlparity.metrics import Metric
 
+pytestmark = pytest.mark.paper
+
 ZOO = {
     "source_id": "zoo",
     "algorithm": "ppo",
