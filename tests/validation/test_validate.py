@@ -1,4 +1,4 @@
-"""`rlparity validate`: the question, its layers, the exit status, and what is left for people and for CI."""
+"""`rlparity validate`: the request, its layers, the exit status, and the output for people and for CI."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def question(tiny: Path, **changes: Any) -> Request:
     return Request(**{"candidate": candidate, "against": "ppo", "suite": tiny, **changes})
 
 
-# --- the question
+# --- the request
 
 
 @pytest.mark.parametrize(
@@ -85,10 +85,10 @@ def test_a_candidate_without_a_name_is_called_after_what_it_is(kind: str, text: 
     assert request.name_of(kind, text) == name
 
 
-def test_returns_are_told_by_keys() -> None:
-    told = request.returns(["tag=charts/x", "columns.env_step=step", "n_envs=4", "deterministic=false"])
+def test_returns_are_described_by_keys() -> None:
+    found = request.returns(["tag=charts/x", "columns.env_step=step", "n_envs=4", "deterministic=false"])
     expected = {"tag": "charts/x", "columns": {"env_step": "step"}, "n_envs": 4, "deterministic": False}
-    assert told == expected
+    assert found == expected
     with pytest.raises(UserError, match="write KEY=VALUE"):
         request.returns(["tag"])
 
@@ -132,7 +132,7 @@ def findings(
     """`words` are verdicts by `auc` and, if there is a second, by `final`."""
     ends = ("auc", "final")
     verdicts = [
-        Verdict("CartPole-v1", end, word, end == "auc", f"{word}: told")
+        Verdict("CartPole-v1", end, word, end == "auc", f"{word}: why")
         for end, word in zip(ends, words, strict=False)
     ]
     return Findings(request.plan(question(tiny)), list(checks), dict(left_out), verdicts=verdicts)
@@ -168,8 +168,8 @@ def test_a_line_for_each_layer(tiny: Path) -> None:
     found = findings(tiny, ["EQUIVALENT", "WORSE"], [passed, BROKEN, DIFFERS], lockstep="no")
     assert validate.line("contract", found) == "contract: FAIL, 1 of 2: save and load: lost"
     assert validate.line("parity", found) == "parity: FAIL, 1 of 1: default: 1e-2"
-    told = "statistics: EQUIVALENT by auc in CartPole-v1, WORSE by final in CartPole-v1 (told)"
-    assert validate.line("statistics", found) == told
+    line = "statistics: EQUIVALENT by auc in CartPole-v1, WORSE by final in CartPole-v1 (why)"
+    assert validate.line("statistics", found) == line
     assert validate.line("lockstep", found) == "lockstep: not run: no"
     assert validate.conclusion(found, False).endswith("does not match its reference (status 1)")
 
@@ -180,7 +180,7 @@ def test_a_difference_in_parity_is_a_note_where_the_verdict_is_good(tiny: Path) 
 
 
 @pytest.mark.parametrize("strict", [False, True])
-def test_junit_tells_failures_errors_and_what_was_skipped(tiny: Path, tmp_path: Path, strict: bool) -> None:
+def test_junit_reports_failures_errors_and_skipped_cases(tiny: Path, tmp_path: Path, strict: bool) -> None:
     passed = Check("contract", "trains \x00<&>", True, "4,096 steps", 1.5)
     found = findings(tiny, ["WORSE", "INCONCLUSIVE"], [passed, BROKEN, DIFFERS], lockstep="not\x1b for this")
     junit.write(found, strict, tmp_path / "a" / "junit.xml")
@@ -285,7 +285,7 @@ def test_time_limit_of_the_contract_of_a_command(
         ("CartPole-v1", 1, 2_048),
         ("CartPole-v1", 8, 8_000),
         ("CartPole-v1", 20, 16_384),
-        ("CartPole-v1", 64, 32_000),  # one game each may take so long
+        ("CartPole-v1", 64, 32_000),  # one episode each may take so long
         ("ALE/Pong-v5@nature", 8, 16_384),
     ],
 )
@@ -411,11 +411,12 @@ def ship(plan: suite.Suite, reports: Path, **changes: Any) -> None:
     for cell in plan.cells:
         if not cell.candidate:
             folder = reports / "shipped" / "records" / Path(*cell.folder.parts[1:])
-            games = [row for seed in cell.seeds for row in _games(cell, seed)]
-            write(folder, "episodes", games)
+            episodes = [row for seed in cell.seeds for row in _episodes(cell, seed)]
+            write(folder, "episodes", episodes)
             rows = [
-                {**row, "episode": 0, "protocol": mode}
-                for row in games[::40]
+                {**row, "episode": 0, "protocol": mode, "metric": "return"}
+                | {"value": row["episode_return"], "size": row["episode_length"]}
+                for row in episodes[::40]
                 for mode in cell.evaluation.modes
             ]
             write(folder, "evaluations", rows)
@@ -429,14 +430,14 @@ def ship(plan: suite.Suite, reports: Path, **changes: Any) -> None:
             write_bytes(folder / "run.json", json.dumps(run).encode())
 
 
-def _games(cell: Cell, seed: int) -> list[dict[str, Any]]:
-    who = {name: getattr(cell, name) for name in ("implementation", "algorithm", "environment")}
+def _episodes(cell: Cell, seed: int) -> list[dict[str, Any]]:
+    names = {name: getattr(cell, name) for name in ("implementation", "algorithm", "environment")}
     rng = np.random.default_rng([seed, 2])
     top = 22 if cell.agent == "random" else 200
     level = np.linspace(22, top, 160) + rng.normal(0, 3, 160) + rng.normal(0, 3)
-    game = {**who, "seed": seed, "episode_length": 25}
+    episode = {**names, "seed": seed, "episode_length": 25}
     return [
-        {**game, "env_step": 25 * (i + 1), "episode_return": float(value)} for i, value in enumerate(level)
+        {**episode, "env_step": 25 * (i + 1), "episode_return": float(value)} for i, value in enumerate(level)
     ]
 
 
@@ -554,7 +555,7 @@ def test_without_references_nothing_is_decided(
     write_logs(tmp_path / "runs")
     (tmp_path / "reports").mkdir()
     assert main(tiny, tmp_path, "--logs", "runs/seed-{seed}", "--returns", "n_envs=1") == 2
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     refused = "sb3/ppo in CartPole-v1, seeds 0, 1, 2, 3, 4, 5: no record is shipped"
-    assert f"statistics: not run: no reference: {refused}" in told
-    assert "--references train trains it" in told
+    assert f"statistics: not run: no reference: {refused}" in output
+    assert "--references train trains it" in output
