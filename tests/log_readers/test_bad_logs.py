@@ -26,7 +26,7 @@ LOGS: dict[str, tuple[str, bytes]] = {
     "a monitor with text for a return": ("monitor.csv", HEAD.encode() + b"high,20,3\n" * 5),
     "a monitor with no number": ("monitor.csv", HEAD.encode() + b"nan,20,3\n" * 5),
     "a monitor with an infinite return": ("monitor.csv", HEAD.encode() + b"inf,20,3\n" * 5),
-    "a monitor with a game of no steps": ("monitor.csv", HEAD.encode() + b"1,0,3\n" * 5),
+    "a monitor with an episode of no steps": ("monitor.csv", HEAD.encode() + b"1,0,3\n" * 5),
     "a monitor with a negative length": ("monitor.csv", HEAD.encode() + b"1,-5,3\n" * 5),
     "a monitor of another environment": (
         "monitor.csv",

@@ -18,7 +18,6 @@ from small import cell as small_cell
 
 from rlparity.analysis import tables
 from rlparity.errors import UserError
-from rlparity.nn import networks
 from rlparity.objectives import schedules
 from rlparity.provenance import fingerprint, host
 from rlparity.reporting.pages import provenance
@@ -76,7 +75,7 @@ def run_jsons(reports: Path) -> dict[str, dict[str, Any]]:
 
 
 def ask(suite: Suite, reports: Path, **options: Any) -> tuple[bool, list[str]]:
-    """Whether all is valid, and the lines said."""
+    """Whether all is valid, and the lines reported."""
     lines: list[str] = []
     asked = vouch.cells(suite, **options)
     return vouch.vouch(suite, asked, reports, 0.1, 1, lines.append), lines
@@ -101,15 +100,15 @@ def test_equal_rows_make_every_record_of_a_kind_valid(tiny: tuple[Suite, Path], 
         assert run == before["/".join(cell.folder.parts[2:])]
         assert entry["fingerprint"] == cell.fingerprint and entry["git"] == GIT and entry["seed"] == 0
         assert entry["source_hash"] == fingerprint.source_hash(cell)
-        # a tenth of 1600 is step 160; two evaluations after different updates end at 400 (eight worlds)
+        # a tenth of 1600 is step 160; two evaluations after different updates end at 400 (8 sub-environments)
         assert entry["env_step"] == (161 if cell.algorithm == "random" else 408)
         assert entry["rows"] > 4 and entry["date"][:2] == "20"
     assert ask(suite, reports) == (
         True,
         ["nothing to vouch for: 0 vouched for, 7 valid already, 0 stale, 0 not shipped"],
     )
-    told = restore.restore(suite, tmp_path / "results", reports)
-    assert told.splitlines()[-1] == "7 restored, 0 there already, 0 stale, 0 not shipped"
+    report = restore.restore(suite, tmp_path / "results", reports)
+    assert report.splitlines()[-1] == "7 restored, 0 there already, 0 stale, 0 not shipped"
     for cell in suite.cells:
         folder = tmp_path / "results" / cell.folder
         assert (
@@ -122,11 +121,11 @@ def test_equal_rows_make_every_record_of_a_kind_valid(tiny: tuple[Suite, Path], 
 
 def test_what_a_fingerprint_made_comes_before_what_was_vouched_for(tiny: tuple[Suite, Path]) -> None:
     suite, _ = tiny
-    made, told = (
+    made, vouched = (
         {"fingerprint": suite.cells[0].fingerprint},
         {"vouched": [{"fingerprint": suite.cells[0].fingerprint}]},
     )
-    catalogue = [restore.Shipped(Path("told"), told), restore.Shipped(Path("made"), made)]
+    catalogue = [restore.Shipped(Path("vouched"), vouched), restore.Shipped(Path("made"), made)]
     assert all(suite.cells[0].accepts(one.run) for one in catalogue)
     _, reason = restore.choose(suite.cells[0], catalogue, suite.parts(suite.cells[0]))
     assert reason is not None and reason.startswith("made/episodes.parquet is not the file")
@@ -144,7 +143,7 @@ def test_a_changed_number_is_refused(tiny: tuple[Suite, Path], monkeypatch: pyte
     suite, reports = tiny
     before = run_jsons(reports)
     schedule = schedules.scheduled
-    monkeypatch.setattr(networks, "linear_schedule", lambda *words: schedule(*words) * 1.5)
+    monkeypatch.setattr(schedules, "scheduled", lambda *words: schedule(*words) * 1.5)
     valid, lines = ask(suite, reports, algorithms=["a2c"])
     assert not valid and lines[-1] == "3 vouched for, 0 valid already, 2 stale, 0 not shipped"
     assert lines[0].startswith("1/2  CartPole-v1 scratch/a2c, seed 0: DIFFERS after ")

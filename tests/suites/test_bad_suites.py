@@ -35,17 +35,24 @@ GOOD: dict[str, Any] = {
 def plan(
     content: Any, folder: Path, capsys: pytest.CaptureFixture[str], *, text: str | bytes | None = None
 ) -> str:
-    """What `rlparity plan` says of a suite that it must refuse."""
+    """What `rlparity plan` prints about a suite that it must refuse."""
     file = folder / "suite.yaml"
     if text is None:
         text = yaml.safe_dump(content, allow_unicode=True)
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
-    said = refused(capsys, "plan", str(file), "--results", str(folder / "results"))
+    printed = refused(capsys, "plan", str(file), "--results", str(folder / "results"))
     assert [path.name for path in folder.iterdir()] == ["suite.yaml"], "it left something"
-    return said
+    return printed
 
 
 # --- suites: files that are no YAML, or too much of it
+
+
+def unfolding(form: str, before: str = "") -> str:
+    """Eight lines, each of which names the line above ten times."""
+    pairs = zip("abcdefgh", "bcdefghi", strict=True)
+    return "".join(f"{b}: &{b} {form.format(', '.join([f'{before}*{a}'] * 10))}\n" for a, b in pairs)
+
 
 TEXTS: dict[str, str | bytes] = {
     "empty": "",
@@ -71,10 +78,12 @@ TEXTS: dict[str, str | bytes] = {
     "two documents": "name: a\n---\nname: b\n",
     "an unknown alias": "name: *a",
     "an alias of itself": "name: &a [*a]",
-    "a million laughs": "a: &a [x,x,x,x,x,x,x,x,x,x]\n"
-    + "".join(
-        f"{b}: &{b} [{','.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
-    ),
+    "a million laughs": "a: &a [x, x]\n" + unfolding("[{}]"),
+    "merges without end": "a: &a {x: 1, y: 2}\n" + unfolding("{{<<: [{}]}}"),
+    "pairs without end": "a: &a [x, x]\n" + unfolding("!!pairs [{}]", "x: "),
+    "a key twice, with lists without end": "a: &a [x, x]\n" + unfolding("[{}]") + "z: {k: *i, k: *i}",
+    "a key twice beside a merge": "name: a\n<<: {title: b}\nname: c",
+    "an ordered mapping with a key twice": "name: !!omap [a: 1, a: 2]",
     "a thousand levels": "[" * 5000,
     "an impossible date": "name: 2001-99-99",
     "a number of 5,000 digits": "margin: " + "9" * 5000,
@@ -107,8 +116,8 @@ TEXTS: dict[str, str | bytes] = {
 def test_a_suite_that_is_no_yaml(
     text: str | bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = plan(None, tmp_path, capsys, text=text)
-    assert "suite.yaml" in said
+    printed = plan(None, tmp_path, capsys, text=text)
+    assert "suite.yaml" in printed
     assert not Path("/tmp/rlparity-was-here").exists()
 
 
@@ -275,8 +284,8 @@ CHANGES: dict[str, dict[str, Any]] = {
 def test_a_suite_with_wrong_content(
     changes: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = plan({**GOOD, **changes}, tmp_path, capsys)
-    assert said.startswith("rlparity: Bad suite ") and "\n  - " in said
+    printed = plan({**GOOD, **changes}, tmp_path, capsys)
+    assert printed.startswith("rlparity: Bad suite ") and "\n  - " in printed
 
 
 def test_the_suite_that_all_of_them_come_from_is_good(
@@ -360,8 +369,8 @@ SETTINGS: dict[str, Any] = {
     "settings of an unknown agent": lambda raw: raw["settings"]["CartPole-v1"].update(pppo={}),
     "settings as a list": lambda raw: raw.update(settings=[]),
     "settings without a source": lambda raw: raw["settings"]["CartPole-v1"]["ppo"].pop("source"),
-    "worlds that are text": lambda raw: raw["settings"]["CartPole-v1"]["ppo"].update(n_envs="many"),
-    "no worlds": lambda raw: raw["settings"]["CartPole-v1"]["ppo"].update(n_envs=0),
+    "sub-environments that are text": lambda raw: raw["settings"]["CartPole-v1"]["ppo"].update(n_envs="many"),
+    "no sub-environments": lambda raw: raw["settings"]["CartPole-v1"]["ppo"].update(n_envs=0),
     "an unknown key": lambda raw: raw["settings"]["CartPole-v1"]["ppo"].update(envs=3),
 }
 

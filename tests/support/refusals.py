@@ -11,14 +11,14 @@ NARROW = settings(max_examples=150, deadline=None, suppress_health_check=list(He
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """What a command that must fail says."""
+    """What a command prints to stderr; it must fail."""
     capsys.readouterr()
     try:
         status = main(list(arguments))
     except SystemExit as ended:  # argparse
         status = int(ended.code or 0)
-    said = capsys.readouterr().err
+    printed = capsys.readouterr().err
     assert status not in (0, None)
-    assert said.strip() and "Traceback" not in said
-    assert all(len(line) < 2000 for line in said.splitlines())
-    return said
+    assert printed.strip() and "Traceback" not in printed
+    assert all(len(line) < 2000 for line in printed.splitlines())
+    return printed

@@ -1,4 +1,4 @@
-"""Questions, candidates and records for tests of `rlparity validate`."""
+"""Requests, candidates and records for tests of `rlparity validate`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def findings(
     """`words` are verdicts by `auc` and, if there is a second, by `final`."""
     ends = ("auc", "final")
     verdicts = [
-        Verdict("CartPole-v1", end, word, end == "auc", f"{word}: told")
+        Verdict("CartPole-v1", end, word, end == "auc", f"{word}: why")
         for end, word in zip(ends, words, strict=False)
     ]
     return Findings(request.plan(question(tiny)), list(checks), dict(left_out), verdicts=verdicts)
@@ -71,11 +71,12 @@ def ship(plan: suite.Suite, reports: Path, **changes: Any) -> None:
     for cell in plan.cells:
         if not cell.candidate:
             folder = reports / "shipped" / "records" / Path(*cell.folder.parts[1:])
-            games = [row for seed in cell.seeds for row in _games(cell, seed)]
-            write(folder, "episodes", games)
+            episodes = [row for seed in cell.seeds for row in _episodes(cell, seed)]
+            write(folder, "episodes", episodes)
             rows = [
-                {**row, "episode": 0, "protocol": mode}
-                for row in games[::40]
+                {**row, "episode": 0, "protocol": mode, "metric": "return"}
+                | {"value": row["episode_return"], "size": row["episode_length"]}
+                for row in episodes[::40]
                 for mode in cell.evaluation.modes
             ]
             write(folder, "evaluations", rows)
@@ -89,12 +90,12 @@ def ship(plan: suite.Suite, reports: Path, **changes: Any) -> None:
             write_bytes(folder / "run.json", json.dumps(run).encode())
 
 
-def _games(cell: Cell, seed: int) -> list[dict[str, Any]]:
-    who = {name: getattr(cell, name) for name in ("implementation", "algorithm", "environment")}
+def _episodes(cell: Cell, seed: int) -> list[dict[str, Any]]:
+    names = {name: getattr(cell, name) for name in ("implementation", "algorithm", "environment")}
     rng = np.random.default_rng([seed, 2])
     top = 22 if cell.agent == "random" else 200
     level = np.linspace(22, top, 160) + rng.normal(0, 3, 160) + rng.normal(0, 3)
-    game = {**who, "seed": seed, "episode_length": 25}
+    episode = {**names, "seed": seed, "episode_length": 25}
     return [
-        {**game, "env_step": 25 * (i + 1), "episode_return": float(value)} for i, value in enumerate(level)
+        {**episode, "env_step": 25 * (i + 1), "episode_return": float(value)} for i, value in enumerate(level)
     ]

@@ -162,7 +162,7 @@ SPOILED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a pickle": (lambda path: (path / "state.pt").write_bytes(pickle.dumps(3)), UNREADABLE),
     "other content": (lambda path: checkpoint_files.write_state(path, {"a": 1}), UNREADABLE),
     "no dict": (lambda path: checkpoint_files.write_state(path, [1]), UNREADABLE),  # type: ignore[arg-type]
-    "another format": (rewrite(lambda s: s.update(format=99)), "format 99, expected 1"),
+    "another format": (rewrite(lambda s: s.update(format=99)), "format 99, expected 2"),
     "another seed": (rewrite(lambda s: s["cell"].update(seeds=[7])), "CartPole-v1 scratch dqn, seeds 7"),
     "another algorithm": (
         rewrite(lambda s: s["cell"].update(algorithm="a2c")),
@@ -196,6 +196,15 @@ def test_a_checkpoint_that_is_damaged_or_foreign_is_refused_in_one_line(how: str
     assert {file.name: file.read_bytes() for file in path.iterdir()} == before
     shutil.rmtree(path)
     assert run_cell.run_cell(CELL, folder)["status"] == "done"
+
+
+def test_a_checkpoint_of_an_earlier_format_is_dropped_with_a_line(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+):
+    path = folder / "checkpoint"
+    rewrite(lambda state: state.update(format=1))(path)
+    assert run_cell.run_cell(CELL, folder)["times_resumed"] == 0
+    assert "a checkpoint of format 1, now 2; training starts from the beginning" in capfd.readouterr().err
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")

@@ -1,4 +1,4 @@
-"""What `rlparity validate` is asked: names, references and the suite that follows from it."""
+"""The request of `rlparity validate`: names, references and the suite that follows from it."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def test_a_candidate_without_a_name_is_called_after_what_it_is(kind: str, text: 
     assert request.name_of(kind, text) == name
 
 
-def test_returns_are_told_by_keys() -> None:
-    told = request.returns(["tag=charts/x", "columns.env_step=step", "n_envs=4", "deterministic=false"])
+def test_returns_are_described_by_keys() -> None:
+    found = request.returns(["tag=charts/x", "columns.env_step=step", "n_envs=4", "deterministic=false"])
     expected = {"tag": "charts/x", "columns": {"env_step": "step"}, "n_envs": 4, "deterministic": False}
-    assert told == expected
+    assert found == expected
     with pytest.raises(UserError, match="write KEY=VALUE"):
         request.returns(["tag"])
 

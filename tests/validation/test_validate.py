@@ -11,7 +11,8 @@ import pytest
 from validating import findings, question, ship, write_logs
 
 from rlparity.__main__ import main as command_line
-from rlparity.cli import pipeline, validation
+from rlparity.cli import pipeline
+from rlparity.reporting.pages import validation
 from rlparity.validation import junit, request, validate
 from rlparity.validation.checks import Check
 from rlparity.validation.validate import Findings
