@@ -55,7 +55,7 @@ def test_a_checkpoint_is_due_when_a_multiple_is_crossed(
     saved: list[int] = []
     monkeypatch.setattr(Checkpointer, "save", lambda self, training: saved.append(training.env_step))
     c = cell("random", n_envs=n_envs, budget=budget, checkpoint_every=every)
-    train.run(c, evaluate=False, keeper=Checkpointer(c, tmp_path))
+    train.run(c, evaluate=False, checkpointer=Checkpointer(c, tmp_path))
     assert saved == expected
 
 
@@ -75,13 +75,13 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a cell that was killed at step 110, with its checkpoint at 100."""
     folder = tmp_path_factory.mktemp("interrupted")
 
-    def watch(env_step: int, ended: Any) -> None:
+    def kill(env_step: int, ended: Any) -> None:
         if env_step == 110:
             raise Killed
 
     kept = Checkpointer(CELL, folder / "checkpoint")
     with pytest.raises(Killed):
-        train.run(CELL, watch, keeper=kept)
+        train.run(CELL, kill, checkpointer=kept)
     return folder
 
 
@@ -114,8 +114,8 @@ def test_times_add_up_over_interruptions(folder: Path):
     path = folder / "checkpoint"
     state = checkpoint_files.read_state(path)
     state["wall_time_s"] = 1000.0
-    state["training"][2]["rows"][1]["elapsed_s"] = 900.0
-    state["training"][2]["rows"][1]["evaluation_time_s"] = 200.0
+    recorded = state["training"][2]["recorder"][1]
+    recorded["elapsed_s"], recorded["evaluation_time_s"] = 900.0, 200.0
     checkpoint_files.write_state(path, state)
     run = run_cell.run_cell(CELL, folder)
     assert 700 < run["training_time_s"] < 710 and 200 < run["evaluation_time_s"] < 210
@@ -149,8 +149,12 @@ def flip(pattern: str) -> Callable[[Path], None]:
     return spoil
 
 
+def training_of(state: dict[str, Any]) -> dict[str, Any]:
+    return state["training"][2]["training"][2]  # type: ignore[no-any-return]
+
+
 def agent_of(state: dict[str, Any]) -> dict[str, Any]:
-    return state["training"][2]["agent"][2]  # type: ignore[no-any-return]
+    return training_of(state)["agent"][2]  # type: ignore[no-any-return]
 
 
 UNREADABLE = "not a readable checkpoint"
@@ -170,11 +174,11 @@ SPOILED: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "a wrong shape": (
         rewrite(lambda s: agent_of(s)["q"][2].update(theta=torch.zeros(1, 96))),
-        r"Training.agent.q.theta: torch.float32 of shape \(1, 96\), expected .* \(2, 64\)",
+        r"Session.training.agent.q.theta: torch.float32 of shape \(1, 96\), expected .* \(2, 64\)",
     ),
     "a missing entry": (rewrite(lambda s: agent_of(s).pop("env_steps")), "agent: the state lacks env_steps"),
     "a surplus entry": (rewrite(lambda s: agent_of(s).update(x=1)), "agent: the state has a surplus x"),
-    "a missing world": (rewrite(lambda s: s["training"][2]["env"][1]["rngs"].pop()), UNREADABLE),
+    "a missing sub-environment": (rewrite(lambda s: training_of(s)["env"][1]["rngs"].pop()), UNREADABLE),
     "a missing segment": (lambda path: min(path.glob("replay-*")).unlink(), "No such file"),
     "an unlisted segment": (rewrite(lambda s: s["segments"].pop()), "transitions are missing"),
     "a truncated segment": (cut("replay-*"), r"replay-0-\d+-\d+.pt is damaged"),
@@ -275,18 +279,18 @@ def test_what_a_kill_left_half_written_is_swept_away(folder: Path, whole: dict[s
 
 @pytest.fixture
 def full(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """A disk that takes segments but no state: what it was asked to write."""
-    asked: list[Path] = []
+    """A disk that takes segments but no state: the paths of all files that were to be written."""
+    paths: list[Path] = []
     write = checkpoint_files.write_bytes
 
     def refuse(path: Path, content: bytes) -> None:
-        asked.append(path)
+        paths.append(path)
         if path.name == checkpoint_files.STATE:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write(path, content)
 
     monkeypatch.setattr(checkpoint_files, "write_bytes", refuse)
-    return asked
+    return paths
 
 
 def test_a_full_disk_costs_one_line_and_no_record(
@@ -338,7 +342,7 @@ def test_an_interruption_says_where_training_goes_on(folder: Path):
     kept.restore(training)
     written = (folder / "checkpoint" / checkpoint_files.STATE).stat().st_mtime_ns
     kept(training)
-    kept.asked = 15
+    kept.signal = 15
     with pytest.raises(Interrupted, match="with a checkpoint at environment step 100 of 120") as stopped:
         kept(training)
     assert stopped.value.status == 143
@@ -349,7 +353,7 @@ def test_an_interruption_says_where_training_goes_on(folder: Path):
 
 def test_an_interruption_on_a_full_disk_says_so(full: list[Path], tmp_path: Path):
     kept, training = Checkpointer(CELL, tmp_path / "checkpoint"), fresh(CELL)
-    kept.asked = 2
+    kept.signal = 2
     with pytest.raises(Interrupted, match="stopped with no checkpoint") as stopped:
         kept(training)
     assert stopped.value.status == 130
@@ -364,7 +368,7 @@ def test_signals_are_heeded_in_the_main_thread_and_only_if_they_were_not_ignored
             assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
             for _ in range(3):
                 os.kill(os.getpid(), signal.SIGTERM)
-        assert kept.asked == signal.SIGTERM
+        assert kept.signal == signal.SIGTERM
         assert signal.getsignal(signal.SIGTERM) == before[signal.SIGTERM]
     finally:
         signal.signal(signal.SIGINT, before[signal.SIGINT])
