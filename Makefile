@@ -2,20 +2,29 @@
 
 PYTHON ?= python3
 CORES ?= all
+WORKERS ?= logical
 SUITE ?= workflow/suites/cartpole.yaml
 VENV := .venv
 STAMP := $(VENV)/.installed
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: run test test-slurm test-faults lint format docs install clean
+.PHONY: run test quick test-slurm test-faults lint format docs install clean
 .DELETE_ON_ERROR:
 
 run: $(STAMP)
 	snakemake --cores $(CORES) --configfile $(SUITE)
 
+# Test files are shared out among the cores, at most eight at a time. One thread each: numbers depend on it.
+PYTEST := OMP_NUM_THREADS=1 python -m pytest --numprocesses $(WORKERS) --maxprocesses 8 --dist loadfile \
+  --no-loadscope-reorder
+
 test: $(STAMP)
-	python -m pytest
+	$(PYTEST)
+
+# Without trainings and processes: under a minute.
+quick: $(STAMP)
+	$(PYTEST) -m "not whole and not probes"
 
 # As root, on Linux: disks are mounted, and filled.
 test-faults: $(STAMP)

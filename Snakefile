@@ -1,9 +1,9 @@
-"""rlparity: agents from scratch beside their references, over many seeds, to a report that ends in a verdict.
+"""rlparity: train agents beside their references, over many seeds, and report verdicts.
 
 snakemake --cores all                                                   the default suite, cartpole
-snakemake --cores all --configfile workflow/suites/classic.yaml         another one
+snakemake --cores all --configfile workflow/suites/classic.yaml         another suite
 snakemake --cores all --config 'algorithms=[ppo]' 'seeds=[0-4]'         a part of it
-snakemake --cores all --configfile workflow/suites/sensitivity.yaml     planted bugs, and who catches them
+snakemake --cores all --configfile workflow/suites/sensitivity.yaml     planted bugs, and which layers detect them
 """
 
 from snakemake.utils import min_version
@@ -16,7 +16,7 @@ if not workflow.configfiles:
     configfile: "workflow/suites/cartpole.yaml"
 
 
-localrules:  # all that takes seconds is not worth a job on a cluster
+localrules:  # rules that take seconds, not worth a job on a cluster
     all,
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 import torch
 from small import cell
 
@@ -46,6 +47,7 @@ def test_more_worlds_leave_the_first_ones_alone():
     assert streams.environments("training", 8)[0][:4] == streams.environments("training", 4)[0]
 
 
+@pytest.mark.whole
 def test_streams_are_the_same_in_another_process():
     code = (
         "import small; from rlparity.seeding import Streams; print(Streams(small.cell('dqn')).integers('x'))"

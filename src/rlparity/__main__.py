@@ -1,4 +1,4 @@
-"""The command line: one subcommand per stage of the pipeline, and a few for people."""
+"""The command line: reads arguments, runs one command, reports errors in one line."""
 
 from __future__ import annotations
 
@@ -6,47 +6,28 @@ import argparse
 import errno
 import os
 import sys
+from types import ModuleType
 from typing import Any
 
-from rlparity.cli import pipeline, suites, validation
+from rlparity.cli import cells, pipeline, suites, validation
 from rlparity.errors import UserError
 
 STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
-SMALLER = "train fewer seeds in a block, give it a smaller buffer_size, or fewer --cores"
-AGAIN = "mend that and give the same command again"
-DESCRIPTION = """\
-Reproducible reinforcement-learning benchmarks that end in a verdict.
-
-for people:
-  run SUITE        train and report a suite: its name (smoke, cartpole, classic, ...) or a path
-  plan SUITE       what a suite asks for: jobs, hours, memory, storage; what of it is trained already
-  train A E        train one algorithm in one environment, without a suite file
-  play CELL        watch a trained cell (its folder), in a window or as a GIF
-  restore SUITE    take over records that the reports carry, instead of training them again
-  interim SUITE    report a suite that is still in training, as far as its checkpoints go
-  vouch SUITE      keep shipped records valid after a refactoring: train a part again and compare
-  bench            environment steps per second, ours beside Stable-Baselines3's
-  validate ...     an implementation of yours, through all layers, against its reference
-  sensitivity S    plant bugs, and see which layer of validation catches them
-  parity [A ...]   updates beside Stable-Baselines3's: same weights, batches and draws
-  diff A B         what changed between two reports
-  calibrate        how often verdicts err, on seeds of one reference
-  lockstep         our agents beside Stable-Baselines3's, environment step by environment step
-
-stages, called by the pipeline in this order:
-  cell             train one cell of a suite
-  collect          records -> tables
-  films            trained agents at play -> short films
-  analyse          tables -> statistics and verdicts
-  draw             statistics -> figures
-  report           figures and statistics -> the page
-  index            the page of all suites
-  check            say which seeds failed
-"""
+DESCRIPTION = "Train agents beside reference implementations, over many seeds, and report verdicts."
+ARGUMENTS = {
+    "SUITE": "name of a suite (smoke, cartpole, ...) or path of its file",
+    "ALGORITHM": "a configuration in hyperparameters.yaml, such as ppo",
+    "ENVIRONMENT": "a Gymnasium id, such as CartPole-v1",
+    "CELL": "folder of a trained cell, such as results/smoke/CartPole-v1/scratch/ppo/seeds-0-1",
+    "REPORT_A": "folder of a report, such as reports/cartpole",
+    "REPORT_B": "folder of another report",
+}
+EPILOG = "rlparity COMMAND --help lists the options of a command."
+GROUPS: tuple[ModuleType, ...] = (suites, cells, validation, pipeline)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one subcommand; returns the exit status. What a user can mend is told in one line."""
+    """Run one command; returns the exit status. An error that the user can cause is one line."""
     try:
         parser = _parser()
         chosen, rest = parser.parse_known_args(arguments)
@@ -60,7 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
         print("rlparity: interrupted", file=sys.stderr)
         return 130
     except MemoryError:
-        print(f"rlparity: out of memory; {SMALLER}", file=sys.stderr)
+        advice = "train fewer seeds in a block, set a smaller buffer_size, or use fewer --cores"
+        print(f"rlparity: out of memory; {advice}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -69,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         if error.errno not in STORAGE:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        print(f"rlparity: {where}{error.strerror}; {AGAIN}", file=sys.stderr)
+        print(f"rlparity: {where}{error.strerror}; correct that and run the command again", file=sys.stderr)
         return 2
 
 
@@ -77,22 +59,32 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="rlparity",
         usage="rlparity COMMAND ...",
-        description=DESCRIPTION,
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(
         required=True, metavar="COMMAND", help=argparse.SUPPRESS, prog="rlparity"
     )
+    listed: list[str] = []
 
-    def add(name: str, run: Any, summary: str, *positional: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, description=summary, add_help=name != "bench")
+    def add(
+        name: str, run: Any, summary: str, *positional: str, about: str = "", internal: bool = False
+    ) -> argparse.ArgumentParser:
+        """Declare a command; `[NAME]` may be left out, `[NAME ...]` is any number. `internal`: not listed."""
+        command = commands.add_parser(name, description=f"{summary} {about}".strip())
         command.set_defaults(run=run)
         for word in positional:
-            command.add_argument(word.lower(), metavar=word)
+            plain = word.strip("[.] ")
+            nargs = "*" if "..." in word else "?" if word.startswith("[") else None
+            command.add_argument(plain.lower(), metavar=plain, nargs=nargs, help=ARGUMENTS[plain])
+        if not internal:
+            listed.append(f"  {name:12} {summary}")
         return command
 
-    for room in (suites, validation, pipeline):
-        room.add_commands(add)
+    for group in GROUPS:
+        listed += ["", f"{group.TITLE}:"]
+        group.add_commands(add)
+    parser.description = "\n".join([DESCRIPTION, *listed])
     return parser
 
 

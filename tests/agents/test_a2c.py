@@ -10,6 +10,8 @@ from small import build, row, set_output
 
 from rlparity.agents.policy_gradient import a2c
 
+pytestmark = pytest.mark.paper
+
 HALF = math.log(0.5)
 
 

@@ -43,11 +43,11 @@ def test_a_seed_whose_loss_is_not_finite_is_frozen_alone(algorithm: str):
         if t >= 40:
             step = step._replace(reward=step.reward.clone().index_fill_(0, torch.tensor(1), torch.nan))
         if sick.alive.all():
-            kept = {name: value[1].clone() for name, value in sick.state_dict().items()}
+            kept = {name: value[1].clone() for name, value in agents.state_dict(sick).items()}
         sick.observe(step)
     assert sick.alive.tolist() == [True, False, True] and healthy.alive.all()
-    for name, value in sick.state_dict().items():
-        assert torch.equal(value[[0, 2]], healthy.state_dict()[name][[0, 2]])
+    for name, value in agents.state_dict(sick).items():
+        assert torch.equal(value[[0, 2]], agents.state_dict(healthy)[name][[0, 2]])
         assert not torch.equal(value[0], value[2])
         assert torch.equal(value[1], kept[name]) or algorithm == "ppo"  # in mid-epoch
         assert value.isfinite().all()
@@ -59,7 +59,7 @@ def test_saved_parameters_act_as_they_did(algorithm: str):
     for step in stream(3, 2, 60, continuous=algorithm in CONTINUOUS):
         agent.observe(step)
     obs = torch.randn(3, 50, 2, generator=torch.Generator().manual_seed(1))
-    other.load_state_dict({name: value.clone() for name, value in agent.state_dict().items()})
+    agents.load_state_dict(other, {name: value.clone() for name, value in agents.state_dict(agent).items()})
     assert torch.equal(other.act(obs), agent.act(obs))
 
 
@@ -110,7 +110,7 @@ def test_a_page_declares_the_departures_that_reports_print(agent: str):
 
 @pytest.mark.parametrize("agent", AGENTS)
 def test_a_page_explains_every_hyper_parameter_with_its_default(agent: str):
-    fields = dataclasses.fields(agents.module(agent).Config)
+    fields = dataclasses.fields(agents.settings(agent))
     rows = table(section(agent, "Hyper-parameters"))[1:] if fields else []
     defaults = [list(f.default) if isinstance(f.default, tuple) else f.default for f in fields]
     assert [row[:2] for row in rows] == [

@@ -9,9 +9,11 @@ import torch
 from small import Protocol, build, cell, of_seed, row, set_output, stream
 
 from rlparity.agents.continuous_control import td3
-from rlparity.nn import networks
-from rlparity.training import loop as train
+from rlparity.nn import networks, optimizers
+from rlparity.training import run as train
 from rlparity.transitions import Step
+
+pytestmark = pytest.mark.paper
 
 
 def transition(reward: float = 1.0, discount: float = 1.0) -> Step:
@@ -105,9 +107,9 @@ def test_polyak_moves_the_target_by_tau_for_the_seeds_that_are_due():
     slow, fast = agent.critic_target, agent.critic
     slow.theta.detach().fill_(1.0)
     fast.theta.detach().fill_(5.0)
-    networks.polyak(slow, fast, 0.25, torch.tensor([True, False, True]))
+    optimizers.polyak(slow, fast, 0.25, torch.tensor([True, False, True]))
     assert slow.theta[:, 0].tolist() == [2, 1, 2]
-    networks.polyak(slow, fast, 0.25)
+    optimizers.polyak(slow, fast, 0.25)
     assert slow.theta[:, 7].tolist() == [2.75, 2, 2.75]
     assert (fast.theta == 5).all()
 
@@ -158,6 +160,7 @@ def test_a_seed_whose_loss_is_not_finite_is_frozen(algorithm: str):
 WIDE: dict[str, Any] = {"net_arch": [256, 256], "batch_size": 64, "learning_starts": 40, "train_freq": 2}
 
 
+@pytest.mark.probes
 @pytest.mark.parametrize("algorithm", ["ddpg", "td3"])
 @pytest.mark.parametrize(
     "options", [WIDE, {**WIDE, "net_arch": [400, 300], "batch_size": 50}], ids=["256", "400"]

@@ -10,6 +10,8 @@ from torch import Tensor
 from rlparity.agents.value_based import dqn
 from rlparity.transitions import Step
 
+pytestmark = pytest.mark.paper
+
 
 def test_dqn_loss_is_hubers_or_the_square_of_the_error():
     """Q(s, a) = (1, 5), y = (1.5, 2): errors 0.5 and 3; Huber 0.125 and 2.5."""

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from rlparity.agents.policy_gradient import ppo
 
+pytestmark = pytest.mark.paper
+
 HALF = math.log(0.5)
 
 

@@ -8,6 +8,8 @@ from small import CONFIGURATIONS
 
 from rlparity.transitions import Step
 
+pytestmark = pytest.mark.probes
+
 TABLE = [(a, p) for a in CONFIGURATIONS for p in PROBES if applies(a, p)]
 
 
@@ -40,7 +42,7 @@ def test_a_continuous_learner_that_takes_a_cut_for_an_end_fails_by_as_much_as_it
     algorithm: str, mistaken: float
 ):
     """Squared errors: Q = 1 + 4/5 * 0.9 Q."""
-    agent = learn(algorithm, "cut, not ended, continuous", cut_is_an_end)
+    agent = learn(algorithm, "cut, not ended, continuous", spoil=cut_is_an_end)
     for reading in read(agent, algorithm, "cut, not ended, continuous"):
         assert reading.learned == pytest.approx([mistaken] * 3, abs=0.5)
 
@@ -80,20 +82,20 @@ def gae_fixed_point(lam: float) -> float:
     ],
 )
 def test_a_learner_that_takes_a_cut_for_an_end_fails_by_as_much_as_it_must(algorithm: str, mistaken: float):
-    agent = learn(algorithm, "cut, not ended", cut_is_an_end)
+    agent = learn(algorithm, "cut, not ended", spoil=cut_is_an_end)
     for reading in read(agent, algorithm, "cut, not ended"):
         assert reading.learned == pytest.approx([mistaken] * 3, abs=0.5)
         assert reading.error > 20 * tolerance(reading)
 
 
 def test_a_learner_that_never_sees_an_end_takes_one_reward_for_an_endless_stream():
-    agent = learn("dqn", "constant reward", nothing_ends)
+    agent = learn("dqn", "constant reward", spoil=nothing_ends)
     assert read(agent, "dqn", "constant reward")[0].learned == pytest.approx([10] * 3, abs=0.2)
 
 
 @pytest.mark.parametrize("algorithm", ["ppo", "dqn"])
 def test_a_learner_without_observations_cannot_choose_from_them(algorithm: str):
-    agent = learn(algorithm, "choose from observation", blind)
+    agent = learn(algorithm, "choose from observation", spoil=blind)
     found = read(agent, algorithm, "choose from observation")
     assert max(reading.error for reading in found) > 0.5
 

@@ -15,9 +15,11 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from torch import Tensor
 
 from rlparity.agents.value_based import qrdqn
-from rlparity.nn import networks
+from rlparity.nn import networks, optimizers
 from rlparity.validation.parity import cases
 from rlparity.validation.parity import compare as parity
+
+pytestmark = pytest.mark.paper
 
 
 def test_the_loss_sums_over_quantiles_that_learn_and_averages_over_those_they_learn_from():
@@ -97,7 +99,7 @@ def test_an_end_that_is_ignored_is_found(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_the_usual_epsilon_of_adam_is_found(monkeypatch: pytest.MonkeyPatch):
-    adam = networks.Adam
+    adam = optimizers.Adam
     monkeypatch.setattr(networks, "Adam", lambda network, eps: adam(network, 1e-8))
     first = parity.compare_case(cases.of("qrdqn")[0], "float64", (1,)).first
     assert first is not None and first.kind == "parameters"

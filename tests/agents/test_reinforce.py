@@ -9,8 +9,11 @@ import pytest
 import torch
 from small import build, row, set_output, stream
 
+from rlparity.agents import base as agents
 from rlparity.agents.policy_gradient import actor_critic, reinforce
-from rlparity.buffers.replay import Trajectory
+from rlparity.buffers.trajectories import Trajectory
+
+pytestmark = pytest.mark.paper
 
 HALF = math.log(0.5)
 
@@ -113,9 +116,9 @@ def test_actor_critic_moves_actor_and_critic_each_by_its_own_loss():
 def test_a_seed_that_learns_leaves_the_others_where_their_own_games_led(algorithm: str):
     agent = build(algorithm, n_seeds=2)
     agent.update(0, one_step_games(0.0))
-    led = {name: value[0].clone() for name, value in agent.state_dict().items()}
+    led = {name: value[0].clone() for name, value in agents.state_dict(agent).items()}
     agent.update(1, one_step_games(1.0))
-    for name, value in agent.state_dict().items():
+    for name, value in agents.state_dict(agent).items():
         assert torch.equal(value[0], led[name])
 
 

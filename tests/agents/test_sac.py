@@ -12,8 +12,10 @@ from torch import Tensor
 
 from rlparity.agents.continuous_control import sac
 from rlparity.nn.distributions import gaussian
-from rlparity.training import loop as train
+from rlparity.training import run as train
 from rlparity.transitions import Step
+
+pytestmark = pytest.mark.paper
 
 
 def set_critics(agent: Any, online: tuple[float, float], target: tuple[float, float]) -> None:
@@ -199,6 +201,7 @@ def test_a_seed_whose_loss_is_not_finite_is_frozen(ent_coef: Any):
 WIDE: dict[str, Any] = {"net_arch": [256, 256], "batch_size": 64, "learning_starts": 40, "train_freq": 2}
 
 
+@pytest.mark.probes
 @pytest.mark.parametrize(
     "options",
     [WIDE, {**WIDE, "net_arch": [400, 300], "batch_size": 50, "ent_coef": 0.1}],

@@ -20,10 +20,13 @@ from rlparity.agents.policy_gradient import a2c, ppo
 from rlparity.agents.value_based import dqn, qrdqn
 from rlparity.nn import networks
 from rlparity.nn.distributions import categorical, gaussian
-from rlparity.nn.networks import Adam, Network, RMSprop, mlp
+from rlparity.nn.networks import Network, mlp
+from rlparity.nn.optimizers import Adam, RMSprop
 from rlparity.objectives import targets
 from rlparity.suites import hyperparameters
-from rlparity.training import loop as train
+from rlparity.training import run as train
+
+pytestmark = pytest.mark.probes
 
 SEEDS = 10
 BLOCKS = (1, 3)  # compared with SEEDS

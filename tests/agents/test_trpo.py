@@ -19,7 +19,9 @@ from rlparity.nn.distributions import kl_divergence
 from rlparity.nn.jacobian import Jacobian
 from rlparity.nn.networks import Network, mlp
 from rlparity.seeding import Streams
-from rlparity.training import loop as train
+from rlparity.training import run as train
+
+pytestmark = pytest.mark.paper
 
 DISCRETE = EnvSpec(2, 1, (4,), n_actions=3)
 CONTINUOUS = EnvSpec(2, 1, (4,), None, (2,), (-1.0,) * 2, (1.0,) * 2)
@@ -169,11 +171,11 @@ def test_planted_bug_products_that_are_good_only_twice():
 # --- the step. Observations of nothing but zeros: the last biases alone count, and start at zero
 
 
-def linear(n_seeds: int = 1, kind: type[trpo.Agent] = trpo.Agent, **options: Any) -> Any:
+def linear(n_seeds: int = 1, kind: type[trpo.TRPO] = trpo.TRPO, **options: Any) -> Any:
     """An agent for two actions without hidden layers."""
     spec, streams = EnvSpec(n_seeds, 1, (2,), 2), Streams(cell("trpo", tuple(range(n_seeds))))
     options = {"net_arch": (), "normalize_advantage": False, "cg_damping": 0.0, **options}
-    return kind(spec, trpo.Config(**options), streams, budget=1000)
+    return kind(spec, trpo.TRPOConfig(**options), streams, budget=1000)
 
 
 def zeros(advantage: Tensor) -> trpo.Batch:
@@ -258,7 +260,7 @@ def agent_objective(agent: Any) -> Tensor:
     return trpo.surrogate(log_prob, batch.log_prob, batch.advantage).detach()
 
 
-class Forgetful(trpo.Agent):
+class Forgetful(trpo.TRPO):
     """T1: a failed line search leaves its last trial behind."""
 
     def search(self, batch: trpo.Batch, step: Tensor, objective: Tensor) -> dict[str, Tensor]:
@@ -292,12 +294,12 @@ def test_no_gradient_no_step(line_search: bool):
 def test_a_seed_whose_objective_is_not_finite_is_frozen():
     """Seed 0's advantages are NaN; what its critic would learn is not."""
     agent = linear(2)
-    before = {name: value.clone() for name, value in agent.state_dict().items()}
+    before = {name: value.clone() for name, value in agents.state_dict(agent).items()}
     metrics = agent.update(
         zeros(torch.tensor([[math.nan, 1.0], [1.0, 1.0]])), torch.arange(2).expand(3, 2, 2)
     )
     assert agent.alive.tolist() == [False, True] and metrics["step_fraction"].tolist() == [0, 1]
-    for name, value in agent.state_dict().items():
+    for name, value in agents.state_dict(agent).items():
         assert torch.equal(value[0], before[name][0]) and not torch.equal(value[1], before[name][1])
 
 
@@ -399,6 +401,7 @@ SWEPT: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.probes
 @pytest.mark.parametrize("options", SWEPT, ids=str)
 @pytest.mark.parametrize("task", [DISCRETE, CONTINUOUS, ONE])
 def test_a_seed_alone_is_the_seed_in_a_block_of_ten(task: EnvSpec, options: dict[str, Any]):
@@ -409,6 +412,7 @@ def test_a_seed_alone_is_the_seed_in_a_block_of_ten(task: EnvSpec, options: dict
             assert torch.equal(whole[seeds.start : seeds.stop], part)
 
 
+@pytest.mark.probes
 @pytest.mark.parametrize(("algorithm", "environment"), [("trpo", "Pendulum-v1"), ("npg", "CartPole-v1")])
 def test_so_it_is_in_real_worlds(algorithm: str, environment: str):
     changes = {"environment": environment, "budget": 520, "n_envs": 2}

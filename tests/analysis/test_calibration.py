@@ -8,22 +8,25 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rlparity.analysis import calibration, statistics, tables, verdicts
+from rlparity.analysis import calibration, statistics, tables
 from rlparity.analysis.calibration import Pool
+from rlparity.analysis.scores import ENDPOINTS
 from rlparity.errors import UserError
 from rlparity.reporting.pages import calibration as calibration_page
 
-FLOOR = {end: np.array([20.0, 21.0, 19.0, 20.0, 20.0]) for end in verdicts.ENDPOINTS}
+pytestmark = pytest.mark.probes
+
+FLOOR = {end: np.array([20.0, 21.0, 19.0, 20.0, 20.0]) for end in ENDPOINTS}
 
 
 def pool(spread: float = 30.0, size: int = 60, mean: float = 120.0) -> Pool:
     """Normal scores whose mean and deviation are exactly those asked for."""
     rng = np.random.default_rng(0)
     scores = {}
-    for end in verdicts.ENDPOINTS:
+    for end in ENDPOINTS:
         z = rng.standard_normal(size)
         scores[end] = mean + spread * (z - z.mean()) / z.std(ddof=1)
-    return Pool("ppo", "CartPole-v1", scores, FLOOR)
+    return Pool("ppo", "CartPole-v1", scores, FLOOR, margin=0.2)
 
 
 def test_draws_are_disjoint_and_of_the_pool():
@@ -33,7 +36,7 @@ def test_draws_are_disjoint_and_of_the_pool():
 
 def test_false_differences_stay_below_five_per_cent():
     """Two endpoints, Holm: at most 5 % in a report, and about 5 % for Welch's test alone."""
-    rows = list(calibration.false_differences(pool(), margin=0.2, draws=400))
+    rows = list(calibration.false_differences(pool(), draws=400))
     assert [(row["seeds"], row["endpoint"]) for row in rows] == [
         (seeds, end) for seeds in (5, 10, 20) for end in ("auc", "final", "either")
     ]
@@ -48,7 +51,7 @@ def test_false_differences_stay_below_five_per_cent():
 
 def test_a_rule_that_cries_wolf_is_seen(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(statistics, "holm", lambda p: 0.3 * np.array(p))  # as if p values were divided
-    rows = list(calibration.false_differences(pool(), margin=0.2, draws=100))
+    rows = list(calibration.false_differences(pool(), draws=100))
     assert max(row["different"] for row in rows if row["endpoint"] == "either") > 0.15
 
 
@@ -69,18 +72,18 @@ def test_power_agrees_with_the_formula_and_the_margin_holds():
     assert rows[0.5, 30]["worse_at_twice"] > 0.99 > rows[0.1, 5]["worse_at_margin"]
 
 
-def test_equal_scores_are_equivalent_at_any_size():
-    still = pool()._replace(scores={end: np.full(60, 500.0) for end in verdicts.ENDPOINTS})
-    assert {row["equivalent"] for row in calibration.power(still, 50)} == {1.0}
-    rows = list(calibration.false_differences(still, 0.2, 50))
-    assert {row["different"] for row in rows} == {0.0}
+def test_equal_scores_get_no_verdict_at_any_size():
+    still = pool()._replace(scores={end: np.full(60, 500.0) for end in ENDPOINTS})
+    assert {row["equivalent"] for row in calibration.power(still, 50)} == {0.0}
+    rows = list(calibration.false_differences(still, 50))
+    assert {row["different"] for row in rows} == {row["equivalent"] for row in rows} == {0.0}
 
 
 def report(folder: Path, size: int) -> Path:
     """The scores and the plan of a suite, as `analyse` leaves them."""
     folder.mkdir()
     drawn = pool(size=size)
-    who = {"environment": "CartPole-v1"}
+    who = {"environment": "CartPole-v1", "metric": "return"}
     rows = [
         {**who, "implementation": name, "algorithm": algorithm, "seed": seed, "endpoint": end, "value": value}
         for name, algorithm, arms in (("sb3", "ppo", drawn.scores), ("scratch", "random", FLOOR))
@@ -103,7 +106,7 @@ def report(folder: Path, size: int) -> Path:
 def test_too_small_a_pool_is_one_line(tmp_path: Path):
     with pytest.raises(UserError, match="no reference has 60 seeds"):
         calibration.calibrate(report(tmp_path / "pool", 59), tmp_path / "calibration", 10)
-    with pytest.raises(UserError, match="not the report of a suite"):
+    with pytest.raises(UserError, match="name the report of a suite"):
         calibration.calibrate(tmp_path / "nothing", tmp_path / "calibration", 10)
 
 

@@ -11,12 +11,15 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from synthetic import PUBLISHED, Suite
+from synthetic import PUBLISHED, Suite, write
 
 from rlparity.analysis import logged_returns, summarize, tables
-from rlparity.analysis.verdicts import Pair, Scores
+from rlparity.analysis.scores import Pair, Quantity, Scores
+from rlparity.arms import Arm
 from rlparity.cell import Cell
-from rlparity.records import write
+from rlparity.metrics import RETURN
+
+pytestmark = pytest.mark.paper
 
 KEYS = ("implementation", "algorithm", "environment")
 THEIRS, SB3, RANDOM = (
@@ -38,10 +41,17 @@ def points(*rows: tuple[tuple[str, str, str], str, int, float]) -> pd.DataFrame:
     """Evaluations of seed 0: (who, protocol, step, mean return)."""
     return pd.DataFrame(
         [
-            {**dict(zip(KEYS, who, strict=True)), "protocol": mode, "seed": 0, "clock": step, "value": value}
+            {
+                **dict(zip(KEYS, who, strict=True)),
+                "metric": "return",
+                "protocol": mode,
+                "seed": 0,
+                "clock": step,
+                "value": value,
+            }
             for who, mode, step, value in rows
         ],
-        columns=[*KEYS, "protocol", "seed", "clock", "value"],
+        columns=[*KEYS, "metric", "protocol", "seed", "clock", "value"],
     )
 
 
@@ -54,8 +64,8 @@ def runs(status: str = "done") -> pd.DataFrame:
 
 
 def episodes(folder: Path, *rows: tuple[tuple[str, str, str], int, float]) -> Path:
-    """Training games of seed 0: (who, step, return)."""
-    games = [
+    """Training episodes of seed 0: (who, step, return)."""
+    ended = [
         {
             **dict(zip(KEYS, who, strict=True)),
             "seed": 0,
@@ -66,7 +76,7 @@ def episodes(folder: Path, *rows: tuple[tuple[str, str, str], int, float]) -> Pa
         for who, step, value in rows
     ]
     path = folder / "episodes.parquet"
-    tables.frame("episodes", games).to_parquet(path)
+    tables.frame("episodes", ended).to_parquet(path)
     return path
 
 
@@ -150,13 +160,17 @@ def test_each_pair_is_judged_on_its_own_terms() -> None:
     columns = ["implementation", "algorithm", "environment", "seed", "endpoint", "value"]
     own = pd.DataFrame(
         [("sb3", "ppo", "x", 0, "auc", 1.0), ("scratch", "ppo", "x", 0, "auc", 2.0)], columns=columns
-    )
+    ).assign(metric="return")
     rows = [("sb3", "ppo", "x", 0, "auc", 5.0), ("theirs", "ppo", "x", 0, "auc", 6.0)]
-    arms = Scores(own, pd.DataFrame(rows, columns=columns).assign(terms="theirs"))
-    assert list(arms.judged(Pair("x", "ppo", "theirs", "ppo"))) == [("auc", "theirs")]
-    assert list(arms.judged(Pair("x", "ppo", "scratch", "ppo"))) == [("auc", ""), ("final", "")]
-    assert arms("x", "sb3", "ppo", "auc", "theirs").tolist() == [5.0]
-    assert arms("x", "sb3", "ppo", "auc").tolist() == [1.0]
+    theirs = pd.DataFrame(rows, columns=columns).assign(metric="return", terms="theirs")
+    arms, plan = Scores(own, theirs), {"environments": {"x": {}}}
+    sb3 = Arm("sb3", "ppo")
+    logged = arms.quantities(Pair("x", Arm("theirs", "ppo"), sb3), plan)
+    assert list(logged) == [Quantity("x", RETURN, "auc", "theirs")]
+    ours = arms.quantities(Pair("x", Arm("scratch", "ppo"), sb3), plan)
+    assert list(ours) == [Quantity("x", RETURN, "auc"), Quantity("x", RETURN, "final")]
+    assert arms(Quantity("x", RETURN, "auc", "theirs"), sb3).tolist() == [5.0]
+    assert arms(Quantity("x", RETURN, "auc"), sb3).tolist() == [1.0]
 
 
 @pytest.fixture(scope="module")

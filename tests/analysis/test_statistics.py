@@ -11,6 +11,8 @@ import scipy.stats
 
 from rlparity.analysis import statistics
 
+pytestmark = pytest.mark.paper
+
 
 def test_iqm_cuts_a_quarter_from_either_end():
     assert statistics.iqm([1, 2, 3, 4, 5, 6, 7, 100]) == 4.5  # 3, 4, 5, 6 stay
@@ -114,13 +116,29 @@ def test_equivalence_holds_exactly_where_the_90_percent_interval_is_within_the_m
     assert welch.p_equivalence(edge * 1.001) < 0.05 < welch.p_equivalence(edge * 0.999)
 
 
-def test_zero_spread_makes_the_difference_exact():
+def test_the_difference_of_deterministic_arms_is_exact():
     tenth = [0.1 + 0.2] * 7  # its mean rounds, its spread is still zero
-    same = statistics.welch(tenth, tenth)
+    same = statistics.welch(tenth, tenth, (True, True))
     assert (same.p_difference(), same.interval(0.95), same.p_equivalence(0.001)) == (1.0, (0.0, 0.0), 0.0)
-    apart = statistics.welch([500.0] * 5, [490.0] * 5)
+    apart = statistics.welch([500.0], [490.0], (True, True))
     assert (apart.p_difference(), apart.interval(0.9)) == (0.0, (10.0, 10.0))
     assert (apart.p_equivalence(11), apart.p_equivalence(9)) == (0.0, 1.0)
+
+
+def test_zero_spread_of_other_arms_is_not():
+    """All five of one arm above all of the other: of 252 ways to divide ten values 2 are as extreme."""
+    same, apart = statistics.welch([500.0] * 5, [500.0] * 5), statistics.welch([500.0] * 5, [490.0] * 5)
+    assert np.isnan([same.p_difference(), *same.interval(0.95), same.p_equivalence(1.0)]).all()
+    assert apart.p_difference() == pytest.approx(2 / 252)
+    assert np.isnan([*apart.interval(0.95), apart.p_equivalence(11)]).all()
+
+
+def test_one_deterministic_arm_makes_it_the_one_sample_test():
+    x = [1.0, 2.0, 4.0, 8.0]
+    welch = statistics.welch(x, [3.0], (False, True))
+    expected = scipy.stats.ttest_1samp(x, 3.0)
+    assert welch.p_difference() == pytest.approx(expected.pvalue)
+    assert (welch.difference, welch.df) == (0.75, 3)
 
 
 def test_one_arm_without_spread_leaves_the_other_ones_degrees_of_freedom():

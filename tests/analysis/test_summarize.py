@@ -56,7 +56,7 @@ def pick(frame, **keys):
 
 def test_scores_are_those_of_the_deterministic_rows(tables, evaluations):
     rows = pick(evaluations, **WHO, seed=0, protocol="deterministic")
-    curve = rows.groupby("env_step")["episode_return"].mean()
+    curve = rows.groupby("env_step")["value"].mean()
     scores = pick(tables["scores"], **WHO, seed=0).set_index("endpoint")["value"]
     assert scores["final"] == pytest.approx(curve[1000])
     steps = np.array(curve.index)
@@ -69,7 +69,7 @@ def test_random_is_scored_by_its_sampled_rows(tables, evaluations):
     rows = pick(evaluations, algorithm="random", seed=1, env_step=1000)
     assert set(rows.protocol) == {"sampled"}
     (final,) = pick(tables["scores"], algorithm="random", seed=1, endpoint="final")["value"]
-    assert final == pytest.approx(rows.episode_return.mean())
+    assert final == pytest.approx(rows.value.mean())
 
 
 def test_failed_seeds_are_named_and_have_no_score(tables):
@@ -236,7 +236,10 @@ def test_an_arm_whose_seeds_all_failed_is_shown(tmp_path):
 
 def test_a_failed_seed_has_no_score_even_if_it_was_evaluated_at_the_end():
     curve = pd.DataFrame(
-        [{**WHO, "seed": 0, "protocol": "deterministic", "clock": t, "value": 9.0} for t in (0, 8)]
+        [
+            {**WHO, "metric": "return", "seed": 0, "protocol": "deterministic", "clock": t, "value": 9.0}
+            for t in (0, 8)
+        ]
     )
     plan = {"environments": {"CartPole-v1": {"threshold": 5.0}}}
     for status, final in (("done", 9.0), ("failed", math.nan)):
@@ -278,6 +281,6 @@ def test_nothing_collected_is_one_line(tmp_path):
 def test_the_nominal_point_of_a_budget_that_does_not_divide():
     """Budget 100 in 3 points: 33.3 and 66.7 are crossed at 34 and 68 by two environments."""
     plan = {"cells": [{**WHO, "budget": 100, "evaluation": {"points": 3}}]}
-    rows = {**WHO, "seed": 0, "protocol": "deterministic", "episode": 0, "episode_return": 1.0}
+    rows = {**WHO, "metric": "return", "seed": 0, "protocol": "deterministic", "episode": 0, "value": 1.0}
     evaluations = pd.DataFrame([{**rows, "env_step": step} for step in (0, 34, 68, 100)])
     assert summarize.evaluation_points(evaluations, plan).env_step.tolist() == [0, 33, 66, 100]

@@ -14,9 +14,10 @@ from synthetic import Suite
 
 from rlparity.analysis import schemas
 from rlparity.analysis import tables as table
+from rlparity.analysis.columns.column import DTYPES
+from rlparity.analysis.columns.runs import PARQUET
 from rlparity.cell import Protocol
 from rlparity.errors import UserError
-from rlparity.records import SCHEMAS
 
 SMALL = {"budget": 80, "seeds": 2, "protocol": Protocol(points=4, episodes=2, final_episodes=3)}
 
@@ -52,7 +53,7 @@ def rehash(folder, name):
 
 def test_declared_columns_are_those_of_the_records():
     pandas = {"str": pa.string(), "int": pa.int64(), "float": pa.float64()}
-    for kind, schema in SCHEMAS.items():
+    for kind, schema in PARQUET.items():
         declared = [(name, pandas[column.dtype]) for name, column in schemas.TABLES[kind].items()]
         assert declared == [(field.name, field.type) for field in schema]
 
@@ -60,7 +61,7 @@ def test_declared_columns_are_those_of_the_records():
 def test_every_column_says_what_it_holds():
     for name, declared in schemas.TABLES.items():
         for column in declared.values():
-            assert column.dtype in schemas.DTYPES and column.meaning, name
+            assert column.dtype in DTYPES and column.meaning, name
 
 
 def test_collect_gathers_every_row_in_order(suite, tmp_path):
@@ -224,14 +225,15 @@ def test_another_fingerprint_is_refused(suite, tmp_path):
 
 
 def test_csv_is_whole_deterministic_and_reads_back(tmp_path):
-    row = {"implementation": "scratch", "algorithm": "ppo", "environment": "CartPole-v1", "seed": 3}
+    row = {"implementation": "scratch", "algorithm": "ppo", "environment": "CartPole-v1"}
+    row |= {"metric": "return", "seed": 3}
     rows = [{**row, "endpoint": "final", "value": 1 / 3}, {**row, "endpoint": "auc", "value": math.nan}]
     made = table.frame("scores", rows)
     table.write_csv(tmp_path, "scores", made)
     assert (tmp_path / "scores.csv").read_bytes() == (
-        b"implementation,algorithm,environment,seed,endpoint,value\n"
-        b"scratch,ppo,CartPole-v1,3,final,0.3333333333\n"
-        b"scratch,ppo,CartPole-v1,3,auc,\n"
+        b"implementation,algorithm,environment,metric,seed,endpoint,value\n"
+        b"scratch,ppo,CartPole-v1,return,3,final,0.3333333333\n"
+        b"scratch,ppo,CartPole-v1,return,3,auc,\n"
     )
     assert [file.name for file in tmp_path.iterdir()] == ["scores.csv"]
     back = table.read(tmp_path / "scores.csv")

@@ -10,6 +10,8 @@ import pytest
 
 from rlparity.analysis import schemas, tables, verdicts
 
+pytestmark = pytest.mark.paper
+
 RANDOM = [20.0, 22.0, 18.0, 20.0, 20.0]
 TIGHT = [-2.0, -1.0, 0.0, 1.0, 2.0]  # variance 2.5
 WIDE = [-200.0, -100.0, 0.0, 100.0, 200.0]
@@ -19,7 +21,7 @@ def around(mean, spread=TIGHT):
     return [mean + value for value in spread]
 
 
-def judge(ours, reference, random=RANDOM, others=()):
+def judge(ours, reference, random=RANDOM, others=(), metric=None, **plan_keys):
     """The row of `ppo`, endpoint auc; `others` are more algorithms with (name, ours, reference)."""
     arms = [("ppo", ours, reference), *others]
     rows = []
@@ -31,7 +33,11 @@ def judge(ours, reference, random=RANDOM, others=()):
         "margin": 0.2,
         "algorithms": {name: {"agent": name, "reference": name} for name, _, _ in arms},
         "environments": {"CartPole-v1": {"algorithms": [name for name, _, _ in arms]}},
+        **plan_keys,
     }
+    if metric:
+        plan["environments"]["CartPole-v1"]["metrics"] = [metric]
+        rows = [{**row, "metric": metric["name"]} for row in rows]
     if random:
         plan["algorithms"]["random"] = {"agent": "random", "reference": None}
         plan["environments"]["CartPole-v1"]["algorithms"].append("random")
@@ -41,6 +47,7 @@ def judge(ours, reference, random=RANDOM, others=()):
 
 def scored(implementation, algorithm, values):
     who = {"implementation": implementation, "algorithm": algorithm, "environment": "CartPole-v1"}
+    who["metric"] = "return"
     return [{**who, "seed": seed, "endpoint": "auc", "value": value} for seed, value in enumerate(values)]
 
 
@@ -98,6 +105,7 @@ def test_reference_that_fell_below_random_did_not_learn():
 def test_everything_stuck_at_the_floor_did_not_learn():
     row = judge([-200.0] * 5, [-200.0] * 5, random=[-200.0] * 5)
     assert row.verdict == "INCONCLUSIVE (reference did not learn)"
+    assert row.reason == "reference did not learn: all at the floor, 5 and 5 seeds"
     assert math.isnan(row.smallest_margin)
 
 
@@ -110,11 +118,102 @@ def test_below_five_seeds_nothing_is_decided(short):
     assert row.p_equivalence < 0.05  # the numbers are there all the same
 
 
-def test_zero_spread_is_exact():
-    same = judge([500.0] * 5, [500.0] * 5)
-    assert (same.verdict, same.smallest_margin, same.seeds_needed) == ("EQUIVALENT", 0.0, "2")
-    assert judge([403.0] * 5, [500.0] * 5).verdict == "WORSE"  # 97 > 0.2 x 480
-    assert judge([405.0] * 5, [500.0] * 5).verdict == "EQUIVALENT"
+def test_equal_values_at_the_ceiling_get_no_verdict():
+    """Nor do they count in the family: the p of the other row stays what it is alone."""
+    dull = ("dqn", around(66, WIDE), around(110, WIDE))
+    row = judge([500.0] * 5, [500.0] * 6, others=[dull])
+    assert (row.verdict, row.reason) == ("NO VERDICT", "all at the ceiling, 5 and 6 seeds")
+    assert np.isnan([row.p_difference, row.p_holm, row.p_equivalence, row.smallest_margin]).all()
+    assert (row.difference, row.seeds_needed) == (0.0, "")
+    beside = judge(*dull[1:], others=[("dqn", [500.0] * 5, [500.0] * 5)])
+    assert beside.p_holm == beside.p_difference
+
+
+def test_one_seed_below_the_ceiling_is_a_spread():
+    """Mean 496 of five against 500: |-4| + 2.13 x 4 = 12.5 is within 0.2 x 480."""
+    row = judge([500.0] * 4 + [480.0], [500.0] * 5)
+    assert (row.verdict, row.ci90_low) == ("EQUIVALENT", pytest.approx(-4 - 2.131847 * 4))
+
+
+EXACT = {"deterministic": ["scratch/ppo", "sb3/ppo"]}
+
+
+def test_the_difference_of_two_deterministic_arms_is_exact():
+    same = judge([500.0] * 5, [500.0] * 5, **EXACT)
+    assert (same.verdict, same.smallest_margin, same.p_difference) == ("EQUIVALENT", 0.0, 1.0)
+    assert judge([403.0], [500.0], **EXACT).verdict == "WORSE"  # 97 > 0.2 x 480; one seed tells all
+    assert judge([405.0], [500.0], **EXACT).verdict == "EQUIVALENT"
+
+
+def test_one_deterministic_arm_does_not_make_it_exact():
+    row = judge([500.0] * 5, [500.0], deterministic=["sb3/ppo"])
+    assert (row.verdict, row.reason) == ("NO VERDICT", "all at the ceiling, 5 and 1 seeds")
+    row = judge(around(120), [118.0], deterministic=["sb3/ppo"])  # one-sample t on 4 degrees of freedom
+    assert row.ci90_high == pytest.approx(2 + 2.131847 * math.sqrt(0.5))
+    assert row.verdict == "EQUIVALENT"
+
+
+def test_a_declaration_that_the_seeds_contradict_decides_nothing():
+    row = judge(around(125), around(120), **EXACT)
+    assert (row.verdict, row.reason) == (
+        "INCONCLUSIVE",
+        "an arm is declared deterministic, and its seeds differ",
+    )
+
+
+def test_arms_without_spread_that_differ():
+    """Beyond the margin, all five below all five: p = 2 / 252. Within it nothing is known."""
+    row = judge([403.0] * 5, [500.0] * 5)
+    assert (row.verdict, row.p_difference) == ("WORSE", pytest.approx(2 / 252))
+    row = judge([405.0] * 5, [500.0] * 5)
+    assert (row.verdict, row.reason) == (
+        "INCONCLUSIVE",
+        "no arm has a spread over seeds, and they differ by less than the margin",
+    )
+
+
+ERROR = {"name": "error", "unit": "fraction wrong", "better": -1, "floor": 0.9}
+SMALL = [value / 1000 for value in TIGHT]  # standard error of a mean of five: 0.0007
+
+
+@pytest.mark.parametrize(
+    ("ours", "word"), [(0.1, "EQUIVALENT"), (0.105, "EQUIVALENT"), (0.5, "WORSE"), (0.1 - 0.19, "BETTER")]
+)
+def test_a_metric_where_lower_is_better_with_a_constant_floor(ours, word):
+    """Reference 0.1, floor 0.9: the distance is 0.8, the margin 0.16."""
+    row = judge(around(ours, SMALL), around(0.1, SMALL), random=[], metric=ERROR)
+    assert (row.metric, row.verdict, row.reason) == ("error", word, "")
+    assert row.distance == pytest.approx(0.8) and row.mean_random == 0.9
+    assert (row.mean_implementation, row.mean_reference) == pytest.approx((ours, 0.1))
+    assert row.difference == pytest.approx(ours - 0.1)  # in the metric's unit
+    assert row.ci95_low < row.ci90_low < row.difference < row.ci90_high < row.ci95_high
+
+
+def test_a_reference_at_a_constant_floor_did_not_learn():
+    """Its mean must be more than three of its own standard errors, 0.0021, better than 0.9."""
+    for mean, word in (
+        (0.897, "EQUIVALENT"),
+        (0.8985, verdicts.DID_NOT_LEARN),
+        (0.95, verdicts.DID_NOT_LEARN),
+    ):
+        row = judge(around(mean, SMALL), around(mean, SMALL), random=[], metric=ERROR, margin=0.9)
+        assert row.verdict == word, mean
+
+
+def test_a_floor_may_be_another_configuration():
+    floor = ERROR | {"floor": "untrained"}
+    row = judge(around(0.1, SMALL), around(0.1, SMALL), random=[], metric=floor)
+    assert row.reason == "no untrained agent in the suite"
+    untrained = ("untrained", around(0.8, SMALL), [])
+    row = judge(around(0.1, SMALL), around(0.1, SMALL), random=[], metric=floor, others=[untrained])
+    assert (row.verdict, row.mean_random) == ("EQUIVALENT", pytest.approx(0.8))
+
+
+def test_a_margin_of_its_own_for_an_environment_and_metric():
+    plan = {"environments": {"CartPole-v1": {"algorithms": ["ppo", "random"], "margins": {"return": 0.05}}}}
+    plan["algorithms"] = {"ppo": {"reference": "ppo"}, "random": {}}
+    row = judge(around(125), around(120), random=[], **plan)
+    assert row.margin == 0.05
 
 
 def test_a_suite_without_random_agent_or_reference_says_so():
@@ -168,6 +267,7 @@ def test_both_endpoints_are_judged_and_time_to_threshold_is_not():
     ]  # the primary one first; random has no reference, no verdict
 
 
+@pytest.mark.probes
 def test_false_equivalence_at_the_margin_is_at_most_nominal():
     """In 400 suites whose true difference is the margin itself, about one in twenty passes."""
     rng = np.random.default_rng(5)

@@ -33,5 +33,6 @@ def test_others_are_not_counted():
     assert flops.per_update("ppo", ONE, 3, 2) is None
 
 
+@pytest.mark.probes
 def test_the_machine_multiplies():
     assert 1e9 < flops.best_rate() < 1e14

@@ -1,13 +1,14 @@
-"""The benchmark: what is compared, how ratios are taken, and that nothing measured earlier is lost."""
+"""The benchmark: what is compared, how ratios are taken, and which earlier rows stay."""
 
 from __future__ import annotations
 
 import csv
+from collections import Counter
 
 import pytest
 
-from rlparity.benchmark import throughput
-from rlparity.errors import UserError
+from rlparity.__main__ import main
+from rlparity.benchmark import throughput, timed_run
 
 
 def rows(path):
@@ -29,6 +30,18 @@ def row(algorithm, seeds, rate, implementation="scratch"):
     }
 
 
+def runs(monkeypatch, rates):
+    """Let the runs of cells have these rates, in turn; returns the list of cells that are run."""
+    left, made = iter(rates), []
+
+    def child(cell):
+        made.append(cell)
+        return {"steps_per_second": next(left), "peak_memory_mib": 7}
+
+    monkeypatch.setattr(throughput, "_child", child)
+    return made
+
+
 def test_reference_comes_first_with_one_seed_and_the_same_settings():
     reference, one, ten = throughput.cells("ppo", "CartPole-v1", [1, 10])
     assert (reference.implementation, reference.seeds) == ("sb3", (0,))
@@ -38,30 +51,70 @@ def test_reference_comes_first_with_one_seed_and_the_same_settings():
 
 
 def test_ratios_are_taken_within_a_round(monkeypatch):
-    rates = iter([100.0, 400.0, 50.0, 150.0, 200.0, 1000.0])  # reference, ours; three rounds
-    monkeypatch.setattr(
-        throughput, "_child", lambda cell: {"steps_per_second": next(rates), "peak_memory_mib": 7}
-    )
+    runs(monkeypatch, [100.0, 400.0, 50.0, 150.0, 200.0, 1000.0])  # reference, ours; three rounds
     reference, ours = throughput.compare(throughput.cells("ppo", "CartPole-v1", [10]), rounds=3)
     assert (reference["ratio_to_reference"], reference["steps_per_second"]) == (1.0, 100.0)
     assert (ours["ratio_min"], ours["ratio_to_reference"], ours["ratio_max"]) == (3.0, 4.0, 5.0)
     assert (ours["steps_per_second"], ours["rounds"], ours["peak_memory_mib"]) == (400.0, 3, 7)
 
 
-def test_large_blocks_run_in_one_round_only(monkeypatch):
-    asked = []
-
-    def child(cell):
-        asked.append((cell.implementation, len(cell.seeds)))
-        return {"steps_per_second": 1.0, "peak_memory_mib": 1.0}
-
-    monkeypatch.setattr(throughput, "_child", child)
+def test_large_blocks_run_in_the_first_round_only(monkeypatch):
+    made = runs(monkeypatch, [1.0] * 7)
     throughput.compare(throughput.cells("ppo", "CartPole-v1", [1, 50]), rounds=3)
-    assert asked.count(("sb3", 1)) == asked.count(("scratch", 1)) == 3
-    assert asked.count(("scratch", 50)) == 1
+    counts = Counter((cell.implementation, len(cell.seeds)) for cell in made)
+    assert counts == {("sb3", 1): 3, ("scratch", 1): 3, ("scratch", 50): 1}
 
 
-def test_measuring_again_replaces_a_row_and_keeps_the_others(tmp_path):
+def test_a_row_has_the_reference_rate_of_its_own_rounds(monkeypatch):
+    runs(monkeypatch, [100.0, 400.0, 500.0, 50.0, 150.0, 200.0, 1000.0])  # 50 seeds in the first round
+    reference, one, fifty = throughput.compare(throughput.cells("ppo", "CartPole-v1", [1, 50]), rounds=3)
+    assert (fifty["ratio_to_reference"], fifty["reference_steps_per_second"]) == (5.0, 100.0)
+    assert one["reference_steps_per_second"] == reference["reference_steps_per_second"] == 100.0
+    runs(monkeypatch, [100.0, 400.0, 50.0, 150.0])
+    reference, one = throughput.compare(throughput.cells("ppo", "CartPole-v1", [1]), rounds=2)
+    assert one["reference_steps_per_second"] == reference["steps_per_second"] == 75.0
+
+
+def test_algorithms_with_one_reference_are_measured_beside_the_same_runs_of_it(monkeypatch):
+    made = runs(monkeypatch, [100.0, 200.0, 300.0, 10.0, 20.0])
+    algorithms = ["ppo", "ppo-bfloat16", "a2c"]
+    rows = throughput.measure(algorithms, "ALE/Pong-v5@nature", [1], rounds=1)
+    assert [(cell.implementation, cell.algorithm) for cell in made] == [
+        ("sb3", "ppo"), ("scratch", "ppo"), ("scratch", "ppo-bfloat16"), ("sb3", "a2c"), ("scratch", "a2c"),
+    ]  # fmt: skip
+    assert [row["reference_steps_per_second"] for row in rows] == [100.0] * 3 + [10.0] * 2
+    assert [row["ratio_to_reference"] for row in rows] == [1.0, 2.0, 3.0, 1.0, 2.0]
+
+
+def measured(algorithm, implementation, rate, ratio, reference=""):
+    ratios = dict.fromkeys(throughput.RATIOS, ratio)
+    return {**row(algorithm, 1, rate, implementation), **ratios, "reference_steps_per_second": reference}
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "ppo-bfloat16"])  # both measured beside sb3/ppo
+def test_no_ratio_is_left_beside_another_measurement_of_its_reference(tmp_path, algorithm):
+    path = tmp_path / "throughput.csv"
+    throughput.save(path, [measured("ppo", "sb3", 243.0, 1.0), measured(algorithm, "scratch", 262.0, 1.33)])
+    throughput.save(path, [measured("a2c", "sb3", 400.0, 1.0, 400.0)])
+    assert {r["ratio_to_reference"] for r in rows(path)} == {"1.0", "1.33"}  # another reference
+    throughput.save(path, [measured("ppo", "sb3", 197.0, 1.0, 197.0)])
+    (ours,) = (r for r in rows(path) if r["implementation"] == "scratch")
+    assert ours["steps_per_second"] == "262.0" and {ours[name] for name in throughput.RATIOS} == {""}
+
+
+def test_a_ratio_stays_where_its_row_has_the_rate_of_the_reference(tmp_path):
+    path = tmp_path / "throughput.csv"
+    throughput.save(
+        path, [measured("ppo", "sb3", 243.0, 1.0, 243.0), measured("ppo", "scratch", 9.0, 2.0, 4.5)]
+    )
+    throughput.save(path, [measured("ppo", "sb3", 197.0, 1.0, 197.0)])
+    assert [(r["ratio_to_reference"], r["reference_steps_per_second"]) for r in rows(path)] == [
+        ("1.0", "197.0"),
+        ("2.0", "4.5"),
+    ]
+
+
+def test_a_second_measurement_replaces_its_row_and_no_other(tmp_path):
     path = tmp_path / "throughput.csv"
     throughput.save(path, [row("ppo", 1, 10.0), row("dqn", 10, 5.0)])
     throughput.save(path, [row("ppo", 1, 20.0)])
@@ -74,7 +127,7 @@ def test_measuring_again_replaces_a_row_and_keeps_the_others(tmp_path):
 def test_a_run_is_timed_for_real():
     _, one = throughput.cells("a2c", "CartPole-v1", [1])
     small = throughput.replace(one, budget=400)
-    result = throughput.timed(small)
+    result = timed_run.timed(small)
     assert result["steps_per_second"] > 0
     assert 50 < result["peak_memory_mib"] < 4096
 
@@ -82,16 +135,34 @@ def test_a_run_is_timed_for_real():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--seeds", "0"], "numbers of seeds"),
-        (["--seeds", "ten"], "numbers of seeds"),
-        (["--rounds", "0"], "at least 1"),
+        (["--seeds", "0"], "bench: --seeds '0'; numbers of seeds, such as 1,10"),
+        (["--seeds", "ten"], "bench: --seeds 'ten'; numbers of seeds"),
+        (["--dag", "many"], "bench: --dag 'many'; numbers of cells"),
+        (["--rounds", "0"], "bench: --rounds 0; at least 1"),
         (["--algorithms", "reinforce", "--seeds", "1"], "no reference"),
         (["--algorithms", "pppo", "--seeds", "1"], "did you mean 'ppo'"),
     ],
 )
-def test_bad_input_is_one_line(arguments, message):
-    with pytest.raises(UserError, match=message):
-        throughput.main(arguments)
+def test_bad_input_is_one_line(arguments, message, capsys):
+    assert main(["bench", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.startswith("rlparity: ")
+
+
+def test_the_command_measures_saves_and_shows(tmp_path, monkeypatch, capsys):
+    """With one real run of each, short."""
+    monkeypatch.setitem(throughput.BUDGETS, "a2c", 400)
+    arguments = ["--algorithms", "a2c", "--seeds", "1", "--rounds", "1", "--reports", str(tmp_path)]
+    assert main(["bench", *arguments]) == 0
+    reference, ours = rows(tmp_path / "benchmark" / "throughput.csv")
+    assert (reference["implementation"], ours["implementation"]) == ("sb3", "scratch")
+    rate = float(reference["steps_per_second"])
+    assert float(ours["reference_steps_per_second"]) == rate > 0
+    assert float(ours["ratio_to_reference"]) == pytest.approx(
+        float(ours["steps_per_second"]) / rate, abs=0.01
+    )
+    assert "report: " in capsys.readouterr().out and (tmp_path / "benchmark" / "index.html").exists()
+    assert "benchmark" in (tmp_path / "index.html").read_text()
 
 
 def test_the_references_defaults_are_a_configuration_of_their_own(tmp_path):
@@ -110,11 +181,11 @@ def test_the_references_defaults_are_a_configuration_of_their_own(tmp_path):
 def test_off_policy_learners_learn_almost_from_the_start_and_their_products_are_counted():
     reference, ours = throughput.cells("sac", "HalfCheetah-v5", [3])
     assert reference.hyperparameters["learning_starts"] == ours.hyperparameters["learning_starts"] == 100
-    assert throughput._operations(ours) == pytest.approx(3 * 900 * 600e6, rel=0.05)
-    assert throughput._operations(throughput.cells("ppo", "HalfCheetah-v5", [1])[0]) is None
+    assert timed_run.operations(ours) == pytest.approx(3 * 900 * 600e6, rel=0.05)
+    assert timed_run.operations(throughput.cells("ppo", "HalfCheetah-v5", [1])[0]) is None
 
 
-def test_rows_measured_before_there_were_settings_are_kept(tmp_path):
+def test_rows_of_versions_without_settings_stay(tmp_path):
     path = tmp_path / "throughput.csv"
     throughput.save(path, [row("ppo", 1, 10.0)])
     lines = path.read_text().splitlines()

@@ -175,6 +175,7 @@ def test_frames_are_kept_once_and_starts_are_forgotten_with_their_transitions():
     assert sum(ring[0, 0].nbytes for ring in memory._fields) == 2 * 3 + 8 + 3 * 4 + 1
 
 
+@pytest.mark.probes
 def test_a_million_transitions_of_atari_fit_into_seven_and_a_half_gib():
     """Measured: resident memory that grows as a ring for a million fills. Games of 250 steps."""
     memory = FrameReplay(1_000_000, 1, 8)

@@ -13,6 +13,8 @@ from rlparity.buffers.prioritized import Priorities
 from rlparity.training import object_state
 from rlparity.transitions import Step
 
+pytestmark = pytest.mark.paper
+
 
 def places(*index: int) -> Tensor:
     return torch.tensor([index])

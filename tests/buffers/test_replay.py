@@ -8,8 +8,12 @@ import torch
 from stable_baselines3.common.buffers import RolloutBuffer
 from torch import Tensor
 
-from rlparity.buffers.replay import Replay, Rollout, Trajectories
+from rlparity.buffers.replay import Replay
+from rlparity.buffers.rollout import Rollout
+from rlparity.buffers.trajectories import Trajectories
 from rlparity.transitions import Step
+
+pytestmark = pytest.mark.paper
 
 
 def step_of(t: float, n_seeds: int = 2, n_envs: int = 3, last: Tensor | None = None) -> Step:

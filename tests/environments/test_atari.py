@@ -23,8 +23,10 @@ from rlparity.environments.atari import RESUMES_EXACTLY, Atari, emulator_seed
 from rlparity.environments.atari_presets import PRESETS, Preset
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
-from rlparity.suites import hyperparameters, memory_needs, suite
+from rlparity.suites import memory_needs, suite
 from rlparity.transitions import Episode, Step
+
+pytestmark = pytest.mark.probes
 
 NATURE, MACHADO = PRESETS["nature"], PRESETS["machado"]
 BARE = replace(NATURE, noop_max=0, use_fire_reset=False)  # games start at the emulator's first frame
@@ -218,7 +220,7 @@ def test_seeds_become_what_the_emulator_takes() -> None:
     ]
 
 
-@pytest.mark.usefixtures("checkout")
+@pytest.mark.usefixtures("in_checkout")
 def test_what_a_process_with_images_needs_is_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """840 MiB were the most that a cell of PPO on Pong with one seed has taken, 720 one of the reference."""
     raw = {**BASE, "environments": ["ALE/Pong-v5@nature"], "algorithms": ["random", "ppo", "dqn"]}
@@ -284,14 +286,7 @@ BASE: dict[str, Any] = {
 }
 
 
-@pytest.fixture
-def checkout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(Path(__file__).parents[2])
-    hyperparameters.root.cache_clear()
-    hyperparameters.library.cache_clear()
-
-
-@pytest.mark.usefixtures("checkout")
+@pytest.mark.usefixtures("in_checkout")
 def test_a_list_in_a_suite_stands_for_its_games() -> None:
     own = {"id": "atari-7@machado", "algorithms": ["random"], "budgets": {"random": 999}}
     found = suite.resolve({**BASE, "environments": ["ALE/Pong-v5@nature", own]}, "test")
@@ -307,7 +302,7 @@ def test_a_list_in_a_suite_stands_for_its_games() -> None:
     )
 
 
-@pytest.mark.usefixtures("checkout")
+@pytest.mark.usefixtures("in_checkout")
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
@@ -330,7 +325,7 @@ def test_a_wrong_name_gets_one_line(environment: str, expected: str) -> None:
     assert "environments[2]: unknown environment 'ALE/Nothing-v5'" in str(caught.value)
 
 
-@pytest.mark.usefixtures("checkout")
+@pytest.mark.usefixtures("in_checkout")
 def test_a_game_on_a_list_is_not_named_again() -> None:
     with pytest.raises(UserError, match=r"environments\[1\]: 'ALE/Pong-v5@nature' is there twice"):
         suite.resolve({**BASE, "environments": ["atari-7@nature", "ALE/Pong-v5@nature"]}, "test")
@@ -349,7 +344,7 @@ def test_a_missing_rom_gets_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
         metadata.probe("ALE/Zaxxon-v5@machado")
 
 
-@pytest.mark.usefixtures("checkout")
+@pytest.mark.usefixtures("in_checkout")
 def test_a_million_frames_take_less_than_7_gib_here_and_a_machine_without_them_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -14,10 +14,12 @@ from rlparity.environments import base as tasks
 from rlparity.environments.cartpole import TIME_LIMIT, CartPole
 from rlparity.environments.episode_statistics import EpisodeStatistics
 from rlparity.environments.gymnasium_env import GymnasiumEnv
-from rlparity.environments.normalization import Moments, Normalised
+from rlparity.environments.normalization import Moments, NormalizedEnv
 from rlparity.errors import UserError
 from rlparity.training import object_state
 from rlparity.transitions import Episode
+
+pytestmark = pytest.mark.probes
 
 
 def scalar_worlds(environment: str, seeds: list[int]) -> list[gym.Env]:
@@ -157,7 +159,7 @@ def test_normalisation_is_stable_baselines3s_with_one_statistic_per_seed():
     SB3 gets the same observations as float64, because its means of float32 are themselves off by 1e-5.
     """
     seeds, gamma = [[1, 2, 3], [4, 5, 6]], 0.97
-    ours = Normalised(GymnasiumEnv("Acrobot-v1", seeds), gamma)
+    ours = NormalizedEnv(GymnasiumEnv("Acrobot-v1", seeds), gamma)
     theirs = []
     for row in seeds:
         venv = DummyVecEnv([lambda: DtypeObservation(gym.make("Acrobot-v1"), np.float64)] * 3)
@@ -184,21 +186,21 @@ def test_normalisation_is_stable_baselines3s_with_one_statistic_per_seed():
 
 
 def test_a_view_leaves_the_running_statistics_as_they_are():
-    env = Normalised(CartPole([[1, 2]]), 0.99)
+    env = NormalizedEnv(CartPole([[1, 2]]), 0.99)
     for _ in range(20):
         env.step(torch.ones(1, 2, dtype=torch.long))
     saved = {name: value.clone() for name, value in env.state_dict().items()}
     far = torch.full((1, 2, 4), 1e6)
     assert env.view(far).unique().tolist() == [10.0]  # clipped
     assert all(torch.equal(saved[name], value) for name, value in env.state_dict().items())
-    other = Normalised(CartPole([[8, 9]]), 0.99)
+    other = NormalizedEnv(CartPole([[8, 9]]), 0.99)
     other.load_state_dict(saved)
     obs = torch.randn(1, 2, 4, generator=torch.Generator().manual_seed(0))
     assert torch.equal(other.view(obs), env.view(obs))
 
 
 def test_books_stay_raw_under_normalisation():
-    env = Normalised(CartPole([[1, 2]]), 0.99)
+    env = NormalizedEnv(CartPole([[1, 2]]), 0.99)
     for _ in range(40):
         step = env.step(torch.ones(1, 2, dtype=torch.long))
     assert all(e.episode_return == e.episode_length for e in env.pop_episodes())
@@ -227,7 +229,7 @@ def test_a_snapshot_goes_on_bit_for_bit(environment: str, n: int, normalised: bo
 
     def made() -> tasks.Env:
         env = tasks.make(environment, [[1, 2], [3, 4]])
-        return Normalised(env, 0.99) if normalised else env
+        return NormalizedEnv(env, 0.99) if normalised else env
 
     first, second = made(), made()
     travelled(first, n, np.random.default_rng(0))

@@ -1,4 +1,4 @@
-"""Logs of other people's runs: every format read, and what cannot be compared refused with the reason."""
+"""Logs of other programs: every format is read; what cannot be compared is refused with the reason."""
 
 from __future__ import annotations
 
@@ -71,13 +71,13 @@ def pairs(logged: logs.Logged) -> list[tuple[int, float]]:
 
 
 def test_monitor_files_of_sub_environments_share_a_clock(tmp_path: Path) -> None:
-    """Two of them: a game that ended after 30 steps of its own ended at environment step 60."""
+    """Two of them: an episode that ended after 30 of its steps ended at environment step 60."""
     a = monitor(tmp_path / "0.monitor.csv", [(10, 10, 1), (20, 20, 3)])
     b = monitor(tmp_path / "1.monitor.csv", [(15, 15, 2), (33, 33, 4)])
     logged = read(a, b)
     assert pairs(logged) == [(20, 10), (30, 15), (60, 20), (96, 33)]
     assert [row["episode_length"] for row in logged.episodes] == [10, 15, 20, 33]
-    assert any("summed up from the lengths" in note for note in logged.notes)
+    assert any("are sums of the lengths of episodes" in note for note in logged.notes)
 
 
 def test_one_monitor_file_is_summed_up(tmp_path: Path) -> None:
@@ -87,22 +87,20 @@ def test_one_monitor_file_is_summed_up(tmp_path: Path) -> None:
     assert pairs(shared) == [(40, 40), (90, 50)] and any("one monitor file for 2" in n for n in shared.notes)
 
 
-def test_evaluations_keep_their_games_and_say_how_the_policy_acted(tmp_path: Path) -> None:
+def test_evaluations_have_all_episodes_and_the_mode_of_the_policy(tmp_path: Path) -> None:
     path = tmp_path / "evaluations.npz"
     np.savez(path, timesteps=[50, 100], results=[[1.0, 2.0], [3.0, 4.0]], ep_lengths=[[1, 2], [3, 4]])
     logged = read(path)
-    assert [
-        (r["env_step"], r["episode"], r["protocol"], r["episode_return"]) for r in logged.evaluations
-    ] == [
+    assert [(r["env_step"], r["episode"], r["protocol"], r["value"]) for r in logged.evaluations] == [
         (50, 0, "deterministic", 1.0),
         (50, 1, "deterministic", 2.0),
         (100, 0, "deterministic", 3.0),
         (100, 1, "deterministic", 4.0),
     ]
-    assert any("taken to be of the deterministic policy" in note for note in logged.notes)
+    assert any("assumed to be of the deterministic policy" in note for note in logged.notes)
     sampled = read(path, modes=("deterministic", "sampled"), deterministic=False)
     assert {row["protocol"] for row in sampled.evaluations} == {"sampled"}
-    assert "of the sampled policy, the reference's are deterministic" in refused(path, deterministic=False)
+    assert "of the sampled policy; the reference's are deterministic" in refused(path, deterministic=False)
 
 
 def test_nothing_is_unpickled(tmp_path: Path) -> None:
@@ -121,15 +119,15 @@ def test_event_files_by_tag(tmp_path: Path) -> None:
     path = events(tmp_path / "a", "charts/episodic_return", [(20, 20.0), (90, 70.0)], cleanrl)
     logged = read(path)
     assert pairs(logged) == [(20, 20.0), (90, 70.0)]
-    assert not any("does not say its environment" in note for note in logged.notes)
+    assert not any("does not name its environment" in note for note in logged.notes)
     assert "no scalar 'other'; there are charts/episodic_return" in refused(path, tag="other")
     evaluated = events(tmp_path / "b", "eval/mean_reward", [(50, 1.0), (100, 2.0)])
     assert [row["env_step"] for row in read(evaluated, tag="eval/mean_reward").evaluations] == [50, 100]
 
 
-def test_running_means_are_not_compared_with_games(tmp_path: Path) -> None:
+def test_running_means_are_not_returns(tmp_path: Path) -> None:
     path = events(tmp_path, "rollout/ep_rew_mean", [(50, 1.0), (100, 2.0)])
-    assert "mean over the last 100 games" in refused(path, tag="rollout/ep_rew_mean")
+    assert "mean over the last 100 episodes" in refused(path, tag="rollout/ep_rew_mean")
 
 
 @pytest.mark.parametrize("name", ["rollout/ep_rew_mean", "ep_rew_mean"])
@@ -137,8 +135,8 @@ def test_running_means_are_not_compared_with_games(tmp_path: Path) -> None:
 def test_running_means_in_tables_are_refused_too(tmp_path: Path, name: str, measure: str) -> None:
     path = table(tmp_path / "progress.csv", **{"time/total_timesteps": [50, 95], name: [1.0, 2.0]})
     columns = {"env_step": "time/total_timesteps", "episode_return": name}
-    told = refused(path, columns=columns, measure=measure)
-    assert f"column {name}: is Stable-Baselines3's mean over the last 100 games" in told
+    line = refused(path, columns=columns, measure=measure)
+    assert f"column {name}: is Stable-Baselines3's mean over the last 100 episodes" in line
 
 
 def test_a_source_that_is_named_is_read_before_others(tmp_path: Path) -> None:
@@ -162,10 +160,10 @@ def test_evaluations_that_are_asked_for_are_read_beside_training(tmp_path: Path)
     assert len(found.episodes) == 2 and [row["env_step"] for row in found.evaluations] == [50, 100]
     scalars = events(tmp_path, "eval/mean_reward", [(50, 5.0), (100, 6.0)])
     by_tag = read(trained, scalars, tag="eval/mean_reward")
-    assert len(by_tag.episodes) == 2 and [row["episode_return"] for row in by_tag.evaluations] == [5.0, 6.0]
+    assert len(by_tag.episodes) == 2 and [row["value"] for row in by_tag.evaluations] == [5.0, 6.0]
 
 
-def test_options_that_nothing_was_read_by_are_told(tmp_path: Path) -> None:
+def test_unused_options_are_noted(tmp_path: Path) -> None:
     trained = monitor(tmp_path / "monitor.csv", [(50, 50, 1), (45, 45, 2)])
     rows = table(tmp_path / "log.csv", env_step=[30, 95], episode_return=[1.0, 2.0])
     left = [note for note in read(trained, rows, measure="training").notes if note.startswith("left out: ")]
@@ -214,7 +212,7 @@ def test_unsorted_rows_are_sorted_with_a_note(tmp_path: Path) -> None:
     path = table(tmp_path / "log.csv", env_step=[10, 60, 50, 95], episode_return=[1.0, 3.0, 2.0, 4.0])
     logged = read(path)
     assert pairs(logged) == [(10, 1.0), (50, 2.0), (60, 3.0), (95, 4.0)]
-    assert any("1 rows came before earlier environment steps; sorted" in note for note in logged.notes)
+    assert any("1 rows were not in the order of environment steps; sorted" in note for note in logged.notes)
 
 
 def test_rows_in_any_order_are_sorted_too(tmp_path: Path) -> None:
@@ -223,41 +221,39 @@ def test_rows_in_any_order_are_sorted_too(tmp_path: Path) -> None:
     assert pairs(read(path)) == [(step, float(step)) for step in range(1, 101)]
 
 
-def test_rows_that_are_there_twice_are_dropped_with_a_note(tmp_path: Path) -> None:
+def test_duplicate_rows_are_dropped_with_a_note(tmp_path: Path) -> None:
     path = table(tmp_path / "log.csv", env_step=[10, 10, 95], episode_return=[1.0, 1.0, 2.0])
     logged = read(path)
     assert pairs(logged) == [(10, 1.0), (95, 2.0)]
-    assert any("1 rows were there twice; dropped" in note for note in logged.notes)
+    assert any("1 duplicate rows dropped" in note for note in logged.notes)
 
 
 @pytest.mark.parametrize("lengths", [{}, {"episode_length": [30, 30, 25, 25, 40, 40]}])
-def test_a_file_in_which_every_row_stands_twice_is_halved(
-    tmp_path: Path, lengths: dict[str, list[int]]
-) -> None:
+def test_a_file_with_every_row_twice_is_halved(tmp_path: Path, lengths: dict[str, list[int]]) -> None:
     """As few as sub-environments could have ended together, but all of them always did, in too few steps."""
     step, value = [30, 30, 55, 55, 95, 95], [1.0, 1.0, 2.0, 2.0, 1.0, 1.0]
     path = table(tmp_path / "log.csv", env_step=step, episode_return=value, **lengths)
     logged = read(path, expected=EXPECTED._replace(n_envs=2))
     assert pairs(logged) == [(30, 1.0), (55, 2.0), (95, 1.0)]
-    assert any("3 rows were there twice; dropped" in note for note in logged.notes)
+    assert any("3 duplicate rows dropped" in note for note in logged.notes)
 
 
-def test_alike_games_that_end_together_are_all_kept(tmp_path: Path) -> None:
-    """Sixteen files of games that last the time limit, where the reference has eight sub-environments."""
+def test_equal_episodes_that_end_together_are_no_duplicates(tmp_path: Path) -> None:
+    """Sixteen files of episodes that last the time limit, where the reference has eight sub-environments."""
     files = [monitor(tmp_path / f"{i}.monitor.csv", [(-3, 3, 1), (-3, 3, 2)]) for i in range(16)]
     logged = read(*files, expected=EXPECTED._replace(n_envs=8, time_limit=3))
     assert pairs(logged) == [(48, -3.0)] * 16 + [(96, -3.0)] * 16
-    assert not any("twice" in note for note in logged.notes)
+    assert not any("duplicate" in note for note in logged.notes)
 
 
-def test_games_of_several_sub_environments_may_end_together(tmp_path: Path) -> None:
+def test_episodes_of_several_sub_environments_may_end_together(tmp_path: Path) -> None:
     path = table(tmp_path / "log.csv", env_step=[40, 40, 96], episode_return=[5.0, 5.0, 6.0])
     assert len(read(path, expected=EXPECTED._replace(n_envs=2)).episodes) == 3
 
 
 def test_more_returns_at_a_step_than_sub_environments_are_several_runs(tmp_path: Path) -> None:
     path = table(tmp_path / "log.csv", env_step=[10, 10, 95], episode_return=[1.0, 2.0, 3.0])
-    assert "2 returns at one environment step (10), of 1 sub-environments" in refused(path)
+    assert "2 returns at environment step 10, but 1 sub-environments" in refused(path)
 
 
 @pytest.mark.parametrize("name", ["table", "monitor", "concatenated"])
@@ -268,7 +264,7 @@ def test_several_runs_in_one_file_are_refused(tmp_path: Path, name: str) -> None
         assert "several runs in one file, environment steps fall from 100 to 10 at row 11" in refused(path)
     elif name == "monitor":
         path = monitor(tmp_path / "monitor.csv", [(1, 10, t) for t in (1, 2, 3, 0.5, 1.5)])
-        assert "several runs in one file, time starts again at game 4" in refused(path)
+        assert "several runs in one file, time restarts at episode 4" in refused(path)
     else:
         path = monitor(tmp_path / "monitor.csv", [(1, 10, 1)])
         path.write_text(path.read_text() * 2)
@@ -298,16 +294,18 @@ def test_another_environment_or_version_is_refused(tmp_path: Path) -> None:
     assert "made in CartPole-v0, not in CartPole-v1" in refused(path)
 
 
-def test_an_environment_that_is_not_told_is_assumed_with_a_note(tmp_path: Path) -> None:
+def test_a_missing_environment_is_assumed_with_a_note(tmp_path: Path) -> None:
     path = table(tmp_path / "log.csv", env_step=[10, 95], episode_return=[1.0, 2.0])
-    assert any("does not say its environment, taken to be CartPole-v1" in note for note in read(path).notes)
+    assert any(
+        "does not name its environment, assumed to be CartPole-v1" in note for note in read(path).notes
+    )
 
 
 def test_one_file_of_a_run_speaks_for_the_others(tmp_path: Path) -> None:
     a = monitor(tmp_path / "monitor.csv", [(50, 50, 1), (45, 45, 2)])
     b = tmp_path / "evaluations.npz"
     np.savez(b, timesteps=[50, 100], results=[[1.0], [3.0]])
-    assert not any("does not say its environment" in note for note in read(a, b).notes)
+    assert not any("does not name its environment" in note for note in read(a, b).notes)
 
 
 def test_fewer_steps_than_asked_are_refused_and_more_are_left_out(tmp_path: Path) -> None:
@@ -368,10 +366,10 @@ def test_two_runs_of_a_seed_are_refused(tmp_path: Path) -> None:
     [
         (("seed-4", "seed-7"), [4, 7], "taken from the names"),
         (("run_1", "run_2"), [1, 2], "taken from the names"),
-        (("apple", "pear"), [0, 1], "no seeds, 2 runs numbered from 0"),
+        (("apple", "pear"), [0, 1], "no seeds; 2 runs are numbered from 0"),
     ],
 )
-def test_without_a_pattern_seeds_are_told_by_names_or_numbered_with_a_note(
+def test_without_a_pattern_seeds_are_read_from_names_or_numbered_with_a_note(
     tmp_path: Path, names: tuple[str, ...], expected: list[int], note: str
 ) -> None:
     folder(tmp_path, *names)
@@ -382,14 +380,14 @@ def test_without_a_pattern_seeds_are_told_by_names_or_numbered_with_a_note(
 def test_one_run_without_a_seed_is_seed_0_with_a_note(tmp_path: Path) -> None:
     monitor(tmp_path / "monitor.csv", [(50, 50, 1)])
     found = seeds.of({"logs": "monitor.csv"}, "CartPole-v1", tmp_path)
-    assert list(found.files) == [0] and "taken to be seed 0" in found.notes[0]
+    assert list(found.files) == [0] and "assumed to be seed 0" in found.notes[0]
 
 
 @pytest.mark.parametrize(
     ("make", "line"),
     [
         (lambda path: None, "no such file or folder"),
-        (lambda path: (path / "runs").mkdir(), "holds no log files"),
+        (lambda path: (path / "runs").mkdir(), "contains no log files"),
     ],
 )
 def test_no_logs_are_one_line(tmp_path: Path, make: Callable[[Path], Any], line: str) -> None:
@@ -402,5 +400,5 @@ def test_links_that_lead_out_of_a_run_are_not_followed(tmp_path: Path) -> None:
     elsewhere = monitor(tmp_path / "elsewhere" / "monitor.csv", [(50, 50, 1)])
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "monitor.csv").symlink_to(elsewhere)
-    with pytest.raises(Refused, match="holds no log files"):
+    with pytest.raises(Refused, match="contains no log files"):
         find("run", tmp_path, "CartPole-v1")

@@ -10,7 +10,7 @@ from gymnasium import spaces
 from stable_baselines3.common.torch_layers import NatureCNN
 from torch import Tensor
 
-from rlparity.nn import convolutions, networks
+from rlparity.nn import convolutions, networks, optimizers
 from rlparity.nn.networks import TRUNK, Network
 
 SHAPE = (4, 84, 84)
@@ -124,7 +124,7 @@ def test_vectors_have_no_trunk():
 def test_rmsprop_as_tensorflow_has_it():
     """One step from statistics of 1: s = 0.9 + 0.1 g^2, theta -= rate g / sqrt(s + eps)."""
     network = Network({"q": [networks.Layer(1, 1)]}, [torch.Generator().manual_seed(k) for k in range(2)])
-    optimizer = networks.RMSprop(network, alpha=0.9, eps=0.01, tf=True)
+    optimizer = optimizers.RMSprop(network, alpha=0.9, eps=0.01, tf=True)
     start = network.theta.detach().clone()
     network.grad[:] = 2.0
     optimizer.step(0.5, torch.tensor([True, False]))

@@ -11,7 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from rlparity.nn import networks
-from rlparity.nn.networks import Adam, Layer, Network, RMSprop, mlp
+from rlparity.nn.networks import Layer, Network, mlp
+from rlparity.nn.optimizers import Adam, RMSprop
+from rlparity.objectives import schedules
+
+pytestmark = pytest.mark.paper
 
 
 def generators(n: int, first: int = 0) -> list[torch.Generator]:
@@ -195,6 +199,6 @@ def test_a_stack_has_its_gain_last():
 
 
 def test_linear_schedule():
-    assert networks.linear_schedule(0.4, "constant", 0.25) == 0.4
-    assert networks.linear_schedule(0.4, "linear", 0.25) == pytest.approx(0.1)
-    assert networks.linear_schedule(0.4, "linear", -0.01) == 0  # a last round may pass the budget's end
+    assert schedules.scheduled(0.4, "constant", 0.25) == 0.4
+    assert schedules.scheduled(0.4, "linear", 0.25) == pytest.approx(0.1)
+    assert schedules.scheduled(0.4, "linear", -0.01) == 0  # a last round may pass the budget's end

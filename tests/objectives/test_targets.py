@@ -13,6 +13,8 @@ from torch import Tensor
 from rlparity.nn.distributions import categorical
 from rlparity.objectives import targets
 
+pytestmark = pytest.mark.paper
+
 GAMMA, LAM = 0.9, 0.8
 
 

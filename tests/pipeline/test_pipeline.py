@@ -8,12 +8,18 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from forks import Server
 
 from rlparity.__main__ import main
 
+pytestmark = pytest.mark.whole
+
+Completed = subprocess.CompletedProcess[str]
 ROOT = Path(__file__).parents[2]
 SUITE = """\
 name: tiny
@@ -25,12 +31,18 @@ seeds: [0-1]
 budgets: {default: 1024}
 evaluation: {points: 2, episodes: 2, final_episodes: 2}
 """
+PPO = "src/rlparity/agents/policy_gradient/ppo.py"
+EVALUATION = "src/rlparity/training/evaluation.py"
+FIGURES = "src/rlparity/reporting/figures/environment.py"
 SCRATCH = {("scratch", name, "seeds-0-1") for name in ("random", "ppo", "a2c")}
 SB3 = {("sb3", name, f"seeds-{seed}-{seed}") for name in ("ppo", "a2c") for seed in (0, 1)}
 PRESENTING = {"collect", "analyse", "draw", "render", "list_suites", "check_seeds"}
 FINISH = """
 import hashlib, json, pathlib
-from rlparity import fingerprint, orders, records, suite
+from rlparity import records
+from rlparity.provenance import fingerprint
+from rlparity.runs import pending
+from rlparity.suites import suite
 checked = suite.load(pathlib.Path("tiny.yaml"))
 for cell in checked.cells:
     folder = pathlib.Path("results") / cell.folder
@@ -44,7 +56,7 @@ for cell in checked.cells:
         "source_hash": fingerprint.source_hash(cell), "versions": checked.parts(cell)["versions"],
     }
     (folder / "run.json").write_text(json.dumps(run))
-orders.place(checked.cells, pathlib.Path("results"))
+pending.update(checked.cells, pathlib.Path("results"))
 tables = pathlib.Path("results/tiny/tables")
 tables.mkdir()
 (tables / "plan.json").write_text(json.dumps(checked.plan()))
@@ -54,17 +66,18 @@ tables.mkdir()
 class Checkout:
     """A copy of the repository in which commands are run."""
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path, server: Server):
+        self.path, self.server = path, server
+        self.environment = {"PYTHONPATH": str(path / "src"), "OMP_NUM_THREADS": "1"}
 
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "PYTHONPATH": str(self.path / "src"), "OMP_NUM_THREADS": "1"}
+    def run(self, *command: str) -> Completed:
+        environment = {**os.environ, **self.environment}
         return subprocess.run(
             [sys.executable, *command], cwd=self.path, env=environment, capture_output=True, text=True
         )
 
-    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self.run("-m", "snakemake", *arguments, "--configfile", "tiny.yaml")
+    def snakemake(self, *arguments: str, suites: Sequence[str] = ("tiny.yaml",)) -> Completed:
+        return self.server.run([*arguments, "--configfile", *suites], self.path, self.environment)
 
     def plan(self, *arguments: str) -> tuple[set[tuple[str, str, str]], Counter[str]]:
         """Cells that would be trained, and how often each other rule would run."""
@@ -85,9 +98,22 @@ class Checkout:
         assert old in text
         file.write_text(text.replace(old, new, 1) + append)
 
+    def edit_classes(self, name: str) -> None:
+        """Add a constant to every class of a module."""
+        file = self.path / name
+        text, count = re.subn(r"^(class \w+.*:)$", r"\1\n    ADDED = 1", file.read_text(), flags=re.MULTILINE)
+        assert count
+        file.write_text(text)
+
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+def server() -> Iterator[Server]:
+    with Server() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Checkout:
     """A checkout in which the suite is trained and reported."""
     path = tmp_path_factory.mktemp("finished") / "checkout"
     ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
@@ -96,7 +122,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     for name in ("Snakefile", "environment.yml"):
         shutil.copy(ROOT / name, path)
     (path / "tiny.yaml").write_text(SUITE)
-    checkout = Checkout(path)
+    checkout = Checkout(path, server)
     made = checkout.run("-c", FINISH)
     assert made.returncode == 0, made.stderr
     summary = checkout.snakemake("--summary").stdout.splitlines()[1:]
@@ -115,13 +141,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 def checkout(finished: Checkout, tmp_path: Path) -> Checkout:
     """A copy of it, to be edited."""
     shutil.copytree(finished.path, tmp_path / "checkout")
-    return Checkout(tmp_path / "checkout")
+    return Checkout(tmp_path / "checkout", finished.server)
 
 
 def test_nothing_to_do_and_comments_change_nothing(checkout: Checkout) -> None:
     assert checkout.plan() == (set(), Counter())
-    for name in ("agents/ppo.py", "evaluate.py", "figures.py"):
-        checkout.edit(f"src/rlparity/{name}", append="\n# a comment\n")
+    for name in (PPO, EVALUATION, FIGURES):
+        checkout.edit(name, append="\n# a comment\n")
     assert checkout.plan() == (set(), Counter())
 
 
@@ -145,15 +171,15 @@ def test_a_new_algorithm_trains_itself_only(checkout: Checkout) -> None:
 
 
 def test_an_edited_agent_trains_itself_only(checkout: Checkout) -> None:
-    checkout.edit("src/rlparity/agents/ppo.py", append="\nADDED = 1\n")
+    checkout.edit_classes(PPO)
     cells, others = checkout.plan()
     assert cells == {("scratch", "ppo", "seeds-0-1")} and set(others) == PRESENTING
 
 
-def test_an_edited_plot_or_template_trains_nothing_and_renders_again(checkout: Checkout) -> None:
-    checkout.edit("src/rlparity/templates/report.html", append="<!-- more -->\n")
+def test_an_edited_plot_or_template_only_renders(checkout: Checkout) -> None:
+    checkout.edit("src/rlparity/reporting/templates/report.html", append="<!-- more -->\n")
     assert checkout.plan() == (set(), Counter(render=1, list_suites=1, check_seeds=1))
-    checkout.edit("src/rlparity/figures.py", append="\nADDED = 1\n")
+    checkout.edit(FIGURES, append="\nADDED = 1\n")
     cells, others = checkout.plan()
     assert not cells and others["draw"] == others["render"] == 1 and "collect" not in others
 
@@ -167,18 +193,18 @@ def test_films_are_made_when_a_suite_asks_for_them_and_train_nothing(checkout: C
 
 
 def test_an_edited_evaluator_trains_every_cell(checkout: Checkout) -> None:
-    checkout.edit("src/rlparity/evaluate.py", append="\nADDED = 1\n")
+    checkout.edit_classes(EVALUATION)
     assert checkout.plan()[0] == SCRATCH | SB3
 
 
-def test_so_it_does_when_snakemake_has_forgotten_everything(checkout: Checkout) -> None:
+def test_an_edited_evaluator_trains_every_cell_without_snakemakes_notes(checkout: Checkout) -> None:
     shutil.rmtree(checkout.path / ".snakemake")
     assert checkout.plan() == (set(), Counter())
-    checkout.edit("src/rlparity/evaluate.py", append="\nADDED = 1\n")
+    checkout.edit_classes(EVALUATION)
     assert checkout.plan()[0] == SCRATCH | SB3
 
 
-def test_restored_records_are_not_trained_again_and_stale_ones_are_named(checkout: Checkout) -> None:
+def test_restored_records_are_not_retrained_and_stale_ones_are_named(checkout: Checkout) -> None:
     results, records = checkout.path / "results" / "tiny", checkout.path / "reports" / "other" / "records"
     shutil.copytree(
         results / "CartPole-v1", records / "CartPole-v1"
@@ -196,7 +222,7 @@ def test_restored_records_are_not_trained_again_and_stale_ones_are_named(checkou
     assert restored.stdout.splitlines()[-1] == "3 restored, 0 there already, 4 stale, 0 not shipped"
     a2c = {cell for cell in SCRATCH | SB3 if cell[1] == "a2c"}
     assert checkout.plan()[0] == a2c | {("sb3", "ppo", "seeds-0-0")}
-    checkout.edit("src/rlparity/evaluate.py", append="\nADDED = 1\n")
+    checkout.edit_classes(EVALUATION)
     assert checkout.plan()[0] == SCRATCH | SB3
 
 
@@ -205,19 +231,19 @@ def test_shipped_references_are_taken_not_trained(checkout: Checkout) -> None:
     checkout.edit("tiny.yaml", append="references: shipped\n")
     cells, others = checkout.plan()
     assert not cells and others["restore_reference"] == 4
-    order = "results/tiny/CartPole-v1/sb3/ppo/seeds-0-0/cell.json"
-    refused = checkout.run("-m", "rlparity", "restore", "--cell", order)
+    file = "results/tiny/CartPole-v1/sb3/ppo/seeds-0-0/cell.json"
+    refused = checkout.run("-m", "rlparity", "restore", "--cell", file)
     assert refused.returncode == 2 and refused.stderr.count("\n") == 1
     assert "tiny/CartPole-v1/sb3/ppo/seeds-0-0: no record below reports/*/records" in refused.stderr
 
 
-def test_a_failed_seed_is_told_at_the_end(checkout: Checkout) -> None:
+def test_a_failed_seed_is_reported_at_the_end(checkout: Checkout) -> None:
     assert checkout.run("-m", "rlparity", "check", "tiny").returncode == 0
     run = checkout.path / "results/tiny/CartPole-v1/scratch/ppo/seeds-0-1/run.json"
     run.write_text(run.read_text().replace('"failed_seeds": {}', '"failed_seeds": {"1": "not a number"}'))
-    told = checkout.run("-m", "rlparity", "check", "tiny")
-    assert told.returncode == 1 and told.stderr.count("\n") == 1
-    assert "tiny/CartPole-v1/scratch/ppo/seeds-0-1: seed 1 failed: not a number" in told.stderr
+    failed = checkout.run("-m", "rlparity", "check", "tiny")
+    assert failed.returncode == 1 and failed.stderr.count("\n") == 1
+    assert "tiny/CartPole-v1/scratch/ppo/seeds-0-1: seed 1 failed: not a number" in failed.stderr
 
 
 def test_narrowing_plans_a_part_and_refuses_what_is_not_there(checkout: Checkout) -> None:
@@ -244,15 +270,15 @@ def test_numbers_that_snakemake_reads_otherwise_are_no_overrides(checkout: Check
 
 def test_one_suite_at_a_time(checkout: Checkout) -> None:
     (checkout.path / "more.yaml").write_text("margin: 0.3\n")
-    refused = checkout.run("-m", "snakemake", "--dry-run", "--configfile", "more.yaml", "tiny.yaml")
+    refused = checkout.snakemake("--dry-run", suites=("more.yaml", "tiny.yaml"))
     assert "--configfile: one suite at a time, not 2" in refused.stderr and refused.returncode != 0
 
 
 def test_tensorboard_that_is_false_is_false(checkout: Checkout) -> None:
     for word in ("false", "False"):
         assert checkout.plan("--config", f"tensorboard={word}")[0] == set()
-    order = checkout.path / "results/tiny/CartPole-v1/scratch/ppo/seeds-0-1/cell.json"
-    assert '"tensorboard": false' in order.read_text()
+    file = checkout.path / "results/tiny/CartPole-v1/scratch/ppo/seeds-0-1/cell.json"
+    assert '"tensorboard": false' in file.read_text()
     refused = checkout.snakemake("--dry-run", "--config", "tensorboard=maybe")
     assert "--config tensorboard: expected true or false, got maybe" in refused.stderr
 
@@ -265,11 +291,11 @@ def test_a_cluster_may_have_the_gpu_that_its_login_node_has_not(checkout: Checko
     refused = checkout.snakemake("--dry-run", "--cores", "2", "--jobs", "4")  # jobs, and no cluster
     assert "PyTorch finds no CUDA device" in refused.stderr and refused.returncode != 0
     assert checkout.plan(*away)[0] == SCRATCH | SB3
-    order = checkout.path / "results/tiny/CartPole-v1/scratch/ppo/seeds-0-1/cell.json"
-    assert '"device": "cuda"' in order.read_text()
+    file = checkout.path / "results/tiny/CartPole-v1/scratch/ppo/seeds-0-1/cell.json"
+    assert '"device": "cuda"' in file.read_text()
     checkout.edit("tiny.yaml", "device: cuda", "device: auto")
     refused = checkout.snakemake("--dry-run", *away)
-    assert "device: auto is what this machine has" in refused.stderr and refused.returncode != 0
+    assert "device: auto means this machine's" in refused.stderr and refused.returncode != 0
     assert checkout.plan(*away, "--config", "device=cuda")[0] == SCRATCH | SB3
     assert checkout.plan() == (set(), Counter())
     for command in ("plan", "restore", "interim"):
@@ -280,12 +306,12 @@ def test_a_cluster_may_have_the_gpu_that_its_login_node_has_not(checkout: Checko
 
 
 def test_a_job_on_a_cluster_outlives_its_time_limit(checkout: Checkout) -> None:
-    checkout.edit("src/rlparity/agents/ppo.py", append="\nADDED = 1\n")
+    checkout.edit_classes(PPO)
     for hours, minutes, seconds in (("1.5", 93, 5400), ("1e-5", 4, 1)):
         limit = f"time_limit: {hours}\n"
         checkout.edit("tiny.yaml", append=limit)
-        said = checkout.snakemake("--dry-run", "--until", "train").stderr
-        assert f"runtime={minutes}," in said and f"time_limit={seconds}," in said
+        printed = checkout.snakemake("--dry-run", "--until", "train").stderr
+        assert f"runtime={minutes}," in printed and f"time_limit={seconds}," in printed
         checkout.edit("tiny.yaml", limit)
     assert "time_limit=0," in checkout.snakemake("--dry-run", "--until", "train").stderr
 
@@ -316,8 +342,12 @@ def test_all_cores_unless_a_number_is_given(
     class Started(Exception):
         pass
 
-    def popen(command: list[str], **options: object) -> None:
-        raise Started(command)
+    real = subprocess.Popen
+
+    def popen(command: list[str], **options: Any) -> subprocess.Popen[str]:
+        if "snakemake" in command:
+            raise Started(command)
+        return real(command, **options)  # plugins ask for programs when they are imported
 
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(subprocess, "Popen", popen)
@@ -339,7 +369,7 @@ def test_unknown_names_give_one_line_each(checkout: Checkout) -> None:
     assert "evaluation: unknown key 'pints'; choose from" in refused.stderr
 
 
-def test_commands_tell_mistakes_in_one_line(finished: Checkout) -> None:
+def test_commands_report_errors_in_one_line(finished: Checkout) -> None:
     for arguments, expected in [
         (["run", "tinny"], "unknown suite 'tinny'"),
         (["train", "ppoo", "CartPole-v1"], "unknown value 'ppoo'"),

@@ -26,8 +26,10 @@ from rlparity.reporting.pages.suite.films import gallery
 from rlparity.reporting.report_folder import Folder
 from rlparity.runs import pending, run_cell, saved_policies
 from rlparity.training import checkpoint_files, checkpointing
-from rlparity.training import loop as train
+from rlparity.training import run as train
 from rlparity.training.recorder import Recorder
+
+pytestmark = pytest.mark.whole
 
 SUITE = "test"
 PPO = cell("ppo", (3, 4), budget=256, evaluation=BRIEF, n_envs=4)
@@ -322,9 +324,7 @@ def test_the_page_shows_the_films_in_rows(place: Path):
         "step 128",
         "step 256",
     ]
-    assert first.text.startswith(
-        "CartPole-v1 played by PPO, from scratch, seed 3, after 0 environment steps: return "
-    )
+    assert first.text.startswith("CartPole-v1, PPO, from scratch, seed 3, after 0 environment steps: return ")
     html = templates().get_template("films.html").render(films=shown)
     assert html.count('loading="lazy"') == html.count("prefers-reduced-motion") == 6
     assert f'src="{last.file}"' in html and f'alt="{last.text}"' in html
@@ -339,7 +339,7 @@ def test_a_film_is_never_shown_beside_other_records(place: Path):
     shown = gallery(Folder(place / "reports" / SUITE))
     assert [strip.label for strip in shown["reels"]["CartPole-v1"][0].strips] == ["Stable-Baselines3"]
     assert shown["left_out"] == [
-        "No film of PPO (from scratch) on CartPole-v1: the film at hand is of other records."
+        "No film of PPO (from scratch) on CartPole-v1: the film is of other records."
     ]
 
 

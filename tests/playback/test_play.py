@@ -20,7 +20,7 @@ from rlparity.agents import random
 from rlparity.cell import Cell
 from rlparity.environments import base as tasks
 from rlparity.environments.base import EnvSpec
-from rlparity.environments.normalization import Normalised
+from rlparity.environments.normalization import NormalizedEnv
 from rlparity.errors import UserError
 from rlparity.playback import play, rendering
 from rlparity.playback.atari_rendering import AtariRenderer
@@ -28,7 +28,9 @@ from rlparity.references import sb3
 from rlparity.runs import run_cell
 from rlparity.seeding import Streams
 from rlparity.training import checkpoint_files, evaluation
-from rlparity.training import loop as train
+from rlparity.training import run as train
+
+pytestmark = pytest.mark.whole
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +77,7 @@ def _of_block(folder: Path) -> Any:
     c = cell("ppo", (3, 4), budget=256)
     spec = EnvSpec(2, 1, (4,), n_actions=2)
     agent = agents.build(c.agent, spec, dict(c.hyperparameters), Streams(c), c.budget)
-    agent.load_state_dict(checkpoint_files.load(folder / "checkpoint"))
+    agents.load_state_dict(agent, checkpoint_files.load(folder / "checkpoint"))
     return agent
 
 
@@ -125,28 +127,28 @@ def test_a_policy_without_a_deterministic_form_is_sampled_anew_at_every_step(
 ):
     run_cell.run_cell(cell("random", budget=30), tmp_path)
     taken: list[int] = []
-    act = random.Agent.act
+    act = random.Random.act
 
-    def spy(self: random.Agent, obs: Tensor, explore: Tensor | None = None) -> Tensor:
+    def spy(self: random.Random, obs: Tensor, explore: Tensor | None = None) -> Tensor:
         action = act(self, obs, explore)
         taken.append(action.item())
         return action
 
-    monkeypatch.setattr(random.Agent, "act", spy)
+    monkeypatch.setattr(random.Random, "act", spy)
     assert play.play(tmp_path, tmp_path / "game.gif") == len(taken)
     assert set(taken) == {0, 1}
 
 
 def test_a_normalised_policy_sees_what_it_saw_in_training(monkeypatch: pytest.MonkeyPatch):
     """The checkpoint's statistics give the views that training ended with."""
-    kept: list[Normalised] = []
+    kept: list[NormalizedEnv] = []
 
-    class Kept(Normalised):
+    class Kept(NormalizedEnv):
         def __init__(self, *arguments: Any):
             super().__init__(*arguments)
             kept.append(self)
 
-    monkeypatch.setattr(train, "Normalised", Kept)
+    monkeypatch.setattr(train, "NormalizedEnv", Kept)
     c: Cell = cell("a2c", (0, 1), environment="Acrobot-v1", budget=160, evaluation=BRIEF)
     rows = train.run(c, evaluate=False)
     obs = torch.randn(2, 1, 6, generator=torch.Generator().manual_seed(0))

@@ -1,45 +1,73 @@
-"""Fingerprints: what must change them, and what must not. Tried on an edited copy of the package."""
+"""Fingerprints: an edit changes those of exactly the cells whose numbers it can change."""
 
 from __future__ import annotations
 
-import ast
-import dataclasses
 import json
-import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from rlparity.cell import Cell
-from rlparity.provenance import fingerprint, source_code
-from rlparity.runs import pending
+from rlparity.cell import Cell, Protocol
+from rlparity.provenance import definitions, fingerprint, source_code
 
 PPO = Cell("made-up", "CartPole-v1", "scratch", "ppo", "ppo", (0, 1), 4096)
-A2C = dataclasses.replace(PPO, algorithm="a2c", agent="a2c")
-SB3 = dataclasses.replace(PPO, implementation="sb3", seeds=(0,))
+DQN = replace(PPO, algorithm="dqn", agent="dqn")
+SAC = replace(PPO, environment="Pendulum-v1", algorithm="sac", agent="sac")
+PONG = replace(PPO, environment="ALE/Pong-v5@nature")
+CELLS = {
+    "ppo": PPO,
+    "ppo normalised": replace(PPO, normalize=True),
+    "ppo continuous": replace(PPO, environment="Pendulum-v1"),
+    "ppo on cuda": replace(PPO, device="cuda"),
+    "ppo pong": PONG,
+    "ppo sampled": replace(PPO, evaluation=Protocol(modes=("deterministic", "sampled"))),
+    "ppo epsilon": replace(PPO, evaluation=Protocol(modes=("epsilon-0.05",))),
+    "a2c": replace(PPO, algorithm="a2c", agent="a2c"),
+    "trpo": replace(PPO, algorithm="trpo", agent="trpo"),
+    "dqn": DQN,
+    "dqn pong": replace(DQN, environment="ALE/Pong-v5@nature"),
+    "dqn prioritized": replace(DQN, algorithm="dqn-prioritized", hyperparameters={"prioritized": True}),
+    "dqn dueling": replace(DQN, algorithm="dqn-dueling", hyperparameters={"dueling": True}),
+    "sac": SAC,
+    "random": replace(PPO, algorithm="random", agent="random"),
+    "sb3 ppo": replace(PPO, implementation="sb3", seeds=(0,)),
+    "sb3 sac": replace(SAC, implementation="sb3", seeds=(0,)),
+    "sb3 pong": replace(PONG, implementation="sb3", seeds=(0,)),
+}
+ALL = set(CELLS)
+SB3 = {name for name in CELLS if name.startswith("sb3")}
+OURS = ALL - SB3
+PONGS = {name for name in CELLS if "pong" in name}
+PENDULUM = {"ppo continuous", "sac", "sb3 sac"}
+CARTPOLE = ALL - PONGS - PENDULUM
+DQNS = {name for name in CELLS if name.startswith("dqn")}
+ON_POLICY = {name for name in OURS if name.startswith("ppo")} | {"a2c", "trpo"}
 Edit = Callable[..., None]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Edit:
-    """Change a file of a copy of the package, which is what fingerprints are then taken of."""
+    """Change a file of a copy of the package, of which fingerprints are then taken."""
     copy = tmp_path / "rlparity"
     shutil.copytree(source_code.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(source_code, "PACKAGE", copy)
 
     def forget() -> None:
-        for cached in (source_code.path, source_code.tree, source_code.fields, fingerprint.closure):
+        for cached in (source_code.path, source_code.tree, source_code.fields, definitions.module):
             cached.cache_clear()
-        for cached in (fingerprint._imports, fingerprint.digest):
+        for cached in (definitions.definition, definitions.reached, definitions.digest):
             cached.cache_clear()
 
-    def change(name: str, old: str = "", new: str = "", append: str = "") -> None:
+    def change(name: str, *pairs: tuple[str, str], append: str = "", every: bool = False) -> None:
         file = copy / name
         text = file.read_text() if file.exists() else ""
-        assert old in text
-        file.write_text(text.replace(old, new, 1) + append)
+        for old, new in pairs:
+            assert old in text, f"{name} has no {old!r}"
+            text = text.replace(old, new) if every else text.replace(old, new, 1)
+        file.write_text(text + append)
         forget()
 
     forget()
@@ -47,111 +75,227 @@ def edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Edit:
     forget()
 
 
-def test_an_agent_concerns_itself_alone(edit: Edit) -> None:
-    before = [fingerprint.of(cell) for cell in (PPO, A2C, SB3)]
-    edit("agents/ppo.py", append="\nADDED = 1\n")
-    after = [fingerprint.of(cell) for cell in (PPO, A2C, SB3)]
-    assert [old == new for old, new in zip(before, after, strict=True)] == [False, True, True]
+def prints() -> dict[str, str]:
+    return {name: fingerprint.of(cell) for name, cell in CELLS.items()}
 
 
-def test_the_reference_concerns_sb3_alone(edit: Edit) -> None:
-    before = [fingerprint.of(cell) for cell in (PPO, A2C, SB3)]
-    edit("reference.py", append="\nADDED = 1\n")
-    after = [fingerprint.of(cell) for cell in (PPO, A2C, SB3)]
-    assert [old == new for old, new in zip(before, after, strict=True)] == [True, True, False]
+@pytest.fixture(scope="module")
+def before() -> dict[str, str]:
+    """The fingerprints of the package as it is."""
+    return prints()
 
 
-@pytest.mark.parametrize("name", ["evaluate.py", "seeding.py", "records.py", "tasks/classic.py"])
-def test_what_all_share_concerns_all(edit: Edit, name: str) -> None:
-    before = [fingerprint.of(cell) for cell in (PPO, A2C, SB3)]
-    edit(name, append="\nADDED = 1\n")
-    after = [fingerprint.of(cell) for cell in (PPO, A2C, SB3)]
-    assert not set(before) & set(after)
+def changed(before: dict[str, str]) -> set[str]:
+    return {name for name, value in prints().items() if value != before[name]}
 
 
-@pytest.mark.parametrize("name", ["train.py", "memory.py", "networks.py"])
-def test_the_reference_does_not_depend_on_our_loop(edit: Edit, name: str) -> None:
-    before = [fingerprint.of(cell) for cell in (PPO, A2C, SB3)]
-    edit(name, append="\nADDED = 1\n")
-    after = [fingerprint.of(cell) for cell in (PPO, A2C, SB3)]
-    assert [a == b for a, b in zip(before, after, strict=True)] == [False, False, True]
+EDITS = {  # file, text, new text, the cells that it concerns
+    "GAE": ("objectives/targets.py", "delta = (reward +", "delta = 1 * (reward +", ON_POLICY),
+    "TD target": (
+        "objectives/targets.py",
+        "bootstrap = next_q.amax(-1)",
+        "bootstrap = next_q.amin(-1)",
+        DQNS,
+    ),
+    "clipped objective": (
+        *("agents/policy_gradient/ppo.py", "torch.min(ratio * adv", "torch.max(ratio * adv"),
+        {name for name in ON_POLICY if name.startswith("ppo")},
+    ),
+    "a default": ("agents/policy_gradient/a2c.py", "gamma: float = 0.99", "gamma: float = 0.9", {"a2c"}),
+    "replay memory": ("buffers/replay.py", "ring[:, start :", "ring[:, 0 + start :", DQNS | {"sac"}),
+    "a sampler": (
+        "buffers/replay.py",
+        "return Minibatch(self.memory.at(",
+        "return Minibatch(1 * self.memory.at(",
+        DQNS,
+    ),
+    "priorities": ("buffers/prioritized.py", "** -correction", "** +correction", {"dqn prioritized"}),
+    "frames": ("buffers/frame_replay.py", "STACK = 4", "STACK = 5", {"dqn pong"}),
+    "dueling": ("nn/q_networks.py", "- advantage.mean(-1", "- 2 * advantage.mean(-1", {"dqn dueling"}),
+    "convolutions": ("nn/convolutions.py", "WHITE = 255", "WHITE = 256", PONGS - {"sb3 pong"}),
+    "Gaussian policy": (
+        "nn/distributions/gaussian.py",
+        "def log_prob(",
+        "def log_prob(more=0, *, ",
+        {"ppo continuous", "sac", "trpo"},
+    ),
+    "Fisher product": ("nn/fisher.py", "return jacobian.pull(", "return 2 * jacobian.pull(", {"trpo"}),
+    "normalisation": (
+        "environments/normalization.py",
+        "CLIP, EPSILON = 10.0",
+        "CLIP, EPSILON = 9.0",
+        {"ppo normalised"},
+    ),
+    "device": (
+        "training/device_placement.py",
+        "return action.cpu()",
+        "return action.cpu() + 1",
+        {"ppo on cuda"},
+    ),
+    "epsilon": ("training/epsilon_greedy.py", "explore[..., 0] <", "explore[..., 0] <=", {"ppo epsilon"}),
+    "Adam": ("nn/optimizers.py", "beta2=0.999", "beta2=0.99", OURS - {"random"}),
+    "optimiser of another": ("nn/optimizers.py", "square.mul_(self._alpha)", "square.mul_(1)", {"a2c"}),
+    "our loop": ("training/loop.py", "training.env_step += env", "training.env_step += 1 * env", OURS),
+    "evaluation": (
+        "training/evaluation.py",
+        "live[s, n] = (total, length), False",
+        "live[s, n] = (length, total), False",
+        ALL,
+    ),
+    "streams": ("seeding.py", "CHUNK = 128", "CHUNK = 64", ALL),
+    "CartPole": ("environments/cartpole.py", "GRAVITY, MASS_POLE", "GRAVITY , MASS_POLES", set()),
+    "gravity": ("environments/cartpole.py", "= 9.8, 0.1, 1.1, 0.5", "= 9.81, 0.1, 1.1, 0.5", CARTPOLE),
+    "SB3's arguments": ("references/sb3.py", "log_interval=budget", "log_interval=budget + 1", SB3),
+    "SB3's Atari": ("references/sb3_atari.py", "frameskip=1", "frameskip=4", {"sb3 pong"}),
+    "an unused function": (
+        "objectives/targets.py",
+        "def rewards_to_go(reward: Tensor, gamma",
+        "def rewards_to_go(reward: Tensor, g",
+        set(),
+    ),
+    "writing": ("records.py", 'compression="zstd"', 'compression="snappy"', set()),
+    "recording": (
+        "training/recorder.py",
+        "env_step <= self.cell.budget",
+        "env_step < self.cell.budget",
+        set(),
+    ),
+    "timing": ("training/run.py", "time.perf_counter() - started", "time.perf_counter() - 0", set()),
+    "checkpoints": ("training/checkpointing.py", "FORMAT = 2", "FORMAT = 3", set()),
+    "resuming": ("references/sb3_resume.py", '"point": self', '"points": self', set()),
+    "capturing state": ("buffers/rollout.py", '"steps": [torch.stack', '"step": [torch.stack', set()),
+    "display": ("runs/progress.py", "BEAT_S, LINE_S = 1.0", "BEAT_S, LINE_S = 2.0", set()),
+    "departures": ("agents/policy_gradient/ppo.py", '"gradient norms clipped"', '"others"', set()),
+    "annotations": (
+        "objectives/targets.py",
+        "    gamma: float,\n    lam: float,",
+        "    gamma: int,\n    lam: int,",
+        set(),
+    ),
+    "tables": ("analysis/tables.py", "import ", "import os, ", set()),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edit_concerns_exactly_the_cells_that_it_should(
+    edit: Edit, before: dict[str, str], name: str
+) -> None:
+    file, old, new, concerned = EDITS[name]
+    if name == "CartPole":  # a local rename of a constant and of its uses, which is no change
+        old, new = "TIME_LIMIT", "LONGEST"
+    edit(file, (old, new), every=name == "CartPole")
+    assert changed(before) == concerned
+
+
+def test_docstrings_comments_layout_and_aliases_do_not_count(edit: Edit, before: dict[str, str]) -> None:
+    edit("training/loop.py", ('"""', '"""Other words. '), append="\n\n# a comment\n")
+    edit(
+        "objectives/targets.py",
+        ("    assert reward.shape == value.shape", "    # why\n    assert  reward.shape == value.shape"),
+    )
+    edit(
+        "agents/policy_gradient/ppo.py",
+        (
+            "from rlparity.objectives import schedules, targets",
+            "from rlparity.objectives import schedules\nfrom rlparity.objectives import targets as mathematics",
+        ),
+    )
+    edit("agents/policy_gradient/ppo.py", ("targets.", "mathematics."), every=True)
+    assert not changed(before)
+
+
+def test_a_definition_may_move_and_get_another_name(edit: Edit, before: dict[str, str]) -> None:
+    path = source_code.PACKAGE / "objectives/targets.py"
+    text = path.read_text()
+    start = text.index("def explained_variance(")
+    end = text.index("\n\n\n", start)
+    edit(
+        "objectives/statistics.py", append=f"import torch\nfrom torch import Tensor\n\n\n{text[start:end]}\n"
+    )
+    edit("objectives/statistics.py", ("def explained_variance", "def share_explained"))
+    edit(
+        "objectives/targets.py",
+        (text[start:end], "from rlparity.objectives.statistics import share_explained"),
+    )
+    edit("agents/policy_gradient/ppo.py", ("targets.explained_variance", "targets.share_explained"))
+    edit("agents/policy_gradient/trpo.py", ("targets.explained_variance", "targets.share_explained"))
+    assert not changed(before)
+    edit("objectives/statistics.py", ("spread > 0", "spread >= 0"))
+    assert changed(before) == ON_POLICY - {"a2c"}
+
+
+def test_statements_that_define_nothing_belong_to_every_definition_of_their_module(
+    edit: Edit, before: dict[str, str]
+) -> None:
+    edit("environments/cartpole.py", append="\nnp.seterr(all='raise')\n")
+    assert changed(before) == CARTPOLE
+
+
+def test_a_local_name_hides_a_global_one(edit: Edit) -> None:
+    edit(
+        "helper.py",
+        append="VALUE = 1\n\n\ndef one(VALUE):\n    return VALUE\n\n\ndef two():\n    return VALUE\n",
+    )
+    one, two = definitions.digest(("rlparity.helper:one",)), definitions.digest(("rlparity.helper:two",))
+    edit("helper.py", ("VALUE = 1", "VALUE = 2"))
+    assert definitions.digest(("rlparity.helper:one",)) == one
+    assert definitions.digest(("rlparity.helper:two",)) != two
 
 
 @pytest.mark.parametrize(
-    "name",
+    "body",
     [
-        *("suite.py", "registry.py", "errors.py", "__main__.py", "commands/people.py", "runner.py"),
-        *("progress.py", "__init__.py"),
-        *("table.py", "stats.py", "verdict.py", "figures.py", "report.py", "bench.py", "agents/another.py"),
+        "def f():\n    from rlparity import helper\n    return helper.VALUE",
+        "def f():\n    from .. import helper\n    return helper.VALUE",
+        "import rlparity.helper\n\n\ndef f():\n    return rlparity.helper.VALUE",
+        "from rlparity.helper import VALUE as other\n\n\ndef f():\n    return [x for x in range(other)]",
+        "from rlparity import helper\n\n\nclass f:\n    value = helper.VALUE",
+        "from rlparity import helper\n\n\ndef f(value=helper.VALUE):\n    return value",
+        "from rlparity import helper\n\n\n@helper.decorate\ndef f():\n    return 1",
+        "from rlparity import helper\n\n\ndef f():\n    return helper",
+        "from rlparity.helper import VALUE\n\n\ndef g():\n    return f\n\n\ndef f():\n    return g, VALUE",
     ],
 )
-def test_what_makes_no_number_concerns_none(edit: Edit, name: str) -> None:
-    before = [fingerprint.of(cell) for cell in (PPO, A2C, SB3)]
-    edit(name, append="\nADDED = 1\n")
-    assert [fingerprint.of(cell) for cell in (PPO, A2C, SB3)] == before
+def test_every_way_to_refer_to_a_definition_is_followed(edit: Edit, body: str) -> None:
+    edit("helper.py", append="VALUE = 1\n\n\ndef decorate(x, y=VALUE):\n    return x\n")
+    edit("agents/user.py", append=body + "\n")
+    before = definitions.digest(("rlparity.agents.user:f",))
+    edit("helper.py", ("VALUE = 1", "VALUE = 2"))
+    assert definitions.digest(("rlparity.agents.user:f",)) != before
 
 
-def test_comments_docstrings_and_layout_do_not_count(edit: Edit) -> None:
-    before = fingerprint.of(PPO)
-    edit("train.py", '"""', '"""Other words. ', append="\n\n# a comment\n")
-    assert fingerprint.of(PPO) == before
-    edit("train.py", append='\ndef added():\n    """Words."""\n    return 1\n')
-    added = fingerprint.of(PPO)
-    edit("train.py", '"""Words."""\n    return 1', '"""Others."""\n    # more\n    return  (1)')
-    assert fingerprint.of(PPO) == added != before
-    edit("train.py", "return  (1)", "return 2")
-    assert fingerprint.of(PPO) != added
+def test_imports_for_type_checkers_and_unknown_names() -> None:
+    with pytest.raises(LookupError, match=r"rlparity\.cell defines no Nothing"):
+        definitions.digest(("rlparity.cell:Nothing",))
 
 
-def test_imports_are_followed_but_not_those_for_type_checkers(edit: Edit) -> None:
-    edit("helper.py", append="VALUE = 1\n")
-    edit("typing_only.py", append="VALUE = 1\n")
-    edit(
-        "agents/ppo.py",
-        append="\nif TYPE_CHECKING:\n    import rlparity.typing_only\nfrom rlparity.helper import VALUE\n",
-    )
-    found = fingerprint.parts(PPO)["sources"]
-    assert "rlparity.helper" in found and "rlparity.typing_only" not in found and "rlparity" not in found
-    before = fingerprint.of(PPO)
-    edit("helper.py", "1", "2")
-    assert fingerprint.of(PPO) != before
+def test_star_imports_are_refused(edit: Edit) -> None:
+    edit("agents/user.py", append="from rlparity.cell import *\n\n\ndef f():\n    return Cell\n")
+    with pytest.raises(ValueError, match="hides what is imported"):
+        definitions.digest(("rlparity.agents.user:f",))
 
 
-def test_relative_imports_and_imports_in_functions_are_followed(edit: Edit) -> None:
-    edit("helper.py", append="VALUE = 1\n")
-    edit("agents/aside.py", append="VALUE = 1\n")
-    edit(
-        "agents/ppo.py",
-        append="\nfrom .aside import VALUE\n\ndef later():\n    from ..helper import VALUE\n",
-    )
-    assert {"rlparity.helper", "rlparity.agents.base.aside"} <= set(fingerprint.parts(PPO)["sources"])
+def test_constants_of_different_kinds_differ(edit: Edit) -> None:
+    found = set()
+    for number, value in enumerate(["1", "1.0", "True", "'1'", "None", "b'1'"]):
+        edit(f"value{number}.py", append=f"X = {value}\n")
+        found.add(definitions.digest((f"rlparity.value{number}:X",)))
+    assert len(found) == 6
 
 
-def test_cycles_end(edit: Edit) -> None:
-    edit("one.py", append="from rlparity import two\n")
-    edit("two.py", append="from rlparity import one\n")
-    assert fingerprint.closure(("rlparity.one",)) == {"rlparity.one", "rlparity.two"}
-
-
-def test_empty_fields_are_dropped_and_values_are_not() -> None:
-    tree = ast.parse("def f(a=None): return None\nx = 1")
-    text = fingerprint._dump(tree)
-    assert "type_params" not in text and "decorator_list" not in text  # Python 3.12 and 3.13 differ there
-    assert text.count("NoneType:None") == 2
-    different = ["x = 1", "x = 1.0", "x = True", "x = '1'", "x = None", "x = b'1'"]
-    assert len({fingerprint._dump(ast.parse(source)) for source in different}) == len(different)
+def test_ppo_on_cartpole_depends_on_fewer_than_900_lines() -> None:
+    assert definitions.lines(fingerprint.roots(PPO), fingerprint.used(PPO)) < 900
 
 
 def test_versions_count_without_their_local_part(monkeypatch: pytest.MonkeyPatch) -> None:
     installed = {"torch": "2.13.0+cpu"}
-    monkeypatch.setattr(fingerprint.metadata, "version", lambda name: installed.get(name, "1.0"))
+    monkeypatch.setattr(fingerprint, "installed", lambda name: installed.get(name, "1.0"))
     fingerprint.version.cache_clear()
     before = fingerprint.of(PPO)
     assert fingerprint.parts(PPO)["versions"] == {"torch": "2.13.0", "numpy": "1.0", "gymnasium": "1.0"}
-    assert fingerprint.parts(SB3, "box2d")["versions"].keys() == {
-        *("torch", "numpy", "gymnasium", "stable_baselines3", "box2d")
-    }
-    installed["torch"] = "2.13.0+cu128"
+    assert "mujoco" in fingerprint.parts(replace(PPO, environment="Hopper-v5"))["versions"]
+    assert "stable_baselines3" in fingerprint.parts(CELLS["sb3 ppo"])["versions"]
+    installed["torch"] = "2.13.0"
     fingerprint.version.cache_clear()
     assert fingerprint.of(PPO) == before
     installed["torch"] = "2.14.0"
@@ -164,106 +308,32 @@ def test_stages_know_their_own_sources_and_the_report_its_templates(edit: Edit) 
     def stages() -> dict[str, str]:
         return {name: fingerprint.stage(name) for name in fingerprint.STAGES}
 
-    concerned = {
-        ("draw",): ("figures.py", "overview.py"),
-        ("report",): ("report.py", "sections.py", "facts.py"),
-        ("draw", "report"): ("folder.py",),
-        ("draw", "sensitivity"): ("canvas.py",),
-        ("report", "sensitivity"): ("page.py", "wording.py"),
-        ("draw", "report", "sensitivity"): ("palette.py",),
-        ("sensitivity",): ("sensitivity_page.py",),
-        (): ("train.py", "benchmark_page.py"),
-    }
-    for expected, file in [(stage, file) for stage, files in concerned.items() for file in files]:
-        before = stages()
-        edit(file, append="\nADDED = 1\n")
-        assert tuple(name for name, value in stages().items() if value != before[name]) == expected, file
     before = stages()
-    edit("templates/style.css", append="\n/* wider */\n")
+    edit("reporting/templates/style.css", append="\n/* wider */\n")
     assert {name for name, value in stages().items() if value != before[name]} == set(fingerprint.PAGES)
+    before = stages()
+    edit("reporting/figures/environment.py", append="\nADDED = 1\n")
+    assert {name for name, value in stages().items() if value != before[name]} == {"draw"}
 
 
 def test_differences_name_what_changed(edit: Edit) -> None:
     parts = fingerprint.parts(PPO)
-    versions = {**parts["versions"], "torch": "2.1.0+cpu", "pandas": "0.1"}
     run = {
         "cell": json.loads(PPO.to_json()),
-        "versions": versions,
+        "versions": {**parts["versions"], "torch": "2.1.0+cpu", "pandas": "0.1"},
         "source_hash": fingerprint.source_hash(PPO),
+        "definitions": fingerprint.own_hashes(PPO),
     }
     assert fingerprint.differences(PPO, parts, run) == [f"torch is {parts['versions']['torch']}, was 2.1.0"]
     run["versions"] = parts["versions"]
     run["cell"]["hyperparameters"] = {"gamma": 0.5}
-    changed = dataclasses.replace(PPO, hyperparameters={"gamma": 0.9}, budget=8192)
-    assert fingerprint.differences(changed, fingerprint.parts(changed), run) == [
+    other = replace(PPO, hyperparameters={"gamma": 0.9}, budget=8192)
+    assert fingerprint.differences(other, fingerprint.parts(other), run) == [
         "budget is 8192, was 4096",
         "hyperparameters.gamma is 0.9, was 0.5",
     ]
-    run["cell"], run["sources"] = json.loads(PPO.to_json()), parts["sources"]
-    edit("evaluate.py", append="\nADDED = 1\n")
+    run["cell"] = json.loads(PPO.to_json())
+    edit("objectives/targets.py", ("delta = (reward +", "delta = 1 * (reward +"))
     now = fingerprint.parts(PPO)
-    assert fingerprint.differences(PPO, now, run) == ["the sources changed: rlparity.evaluate"]
-
-
-def finish(cell: Cell, folder: Path, print_: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in pending.OUTPUTS:
-        (folder / name).write_text(json.dumps({"fingerprint": print_}) if name == "run.json" else "")
-
-
-def newer(folder: Path) -> bool:
-    """Whether Snakemake would train: the order is newer than the oldest of the records."""
-    oldest = min((folder / name).stat().st_mtime_ns for name in pending.OUTPUTS)
-    return (folder / pending.ORDER).stat().st_mtime_ns > oldest
-
-
-def test_orders_follow_the_fingerprint(tmp_path: Path) -> None:
-    results = tmp_path / "results"
-    cell = dataclasses.replace(PPO, fingerprint="a")
-    folder = results / cell.folder
-    assert pending.place([cell], results) == [cell]
-    assert pending.read(folder / pending.ORDER) == cell
-    finish(cell, folder, "a")
-    assert pending.place([cell], results) == [] and not newer(folder)
-    edited = dataclasses.replace(cell, fingerprint="b")
-    assert pending.place([edited], results) == [edited] and newer(folder)
-    assert pending.place([edited], results) == [edited] and newer(folder)
-    assert pending.place([cell], results) == [] and not newer(folder)  # the edit was undone
-    (folder / pending.ORDER).unlink()  # restored records, or a new checkout
-    assert pending.place([cell], results) == [] and not newer(folder)
-    finish(cell, folder, "b")  # records of another fingerprint, newer than the order
-    before = (folder / pending.ORDER).read_text()
-    assert pending.place([cell], results) == [cell] and newer(folder)
-    assert (folder / pending.ORDER).read_text() != before  # Snakemake compares checksums, too
-
-
-@pytest.mark.parametrize(
-    "content", ["", '{"fingerprint": "a"', "[1, 2]", "7", '{"status": "done"}', "[" * 9999]
-)
-def test_a_run_that_says_nothing_is_made_again(content: str, tmp_path: Path) -> None:
-    cell = dataclasses.replace(PPO, fingerprint="a")
-    folder = tmp_path / cell.folder
-    pending.place([cell], tmp_path)
-    finish(cell, folder, "a")
-    (folder / "run.json").write_text(content)
-    os.utime(folder / pending.ORDER, ns=(1, 1))
-    assert pending.place([cell], tmp_path) == [cell] and newer(folder)
-
-
-def test_an_unfinished_cell_is_not_up_to_date(tmp_path: Path) -> None:
-    cell = dataclasses.replace(PPO, fingerprint="a")
-    folder = tmp_path / cell.folder
-    finish(cell, folder, "a")
-    assert pending.up_to_date(cell, folder)
-    (folder / "progress.parquet").unlink()
-    assert not pending.up_to_date(cell, folder)
-
-
-def test_tensorboard_alone_renews_no_training(tmp_path: Path) -> None:
-    cell = dataclasses.replace(PPO, fingerprint="a")
-    folder = tmp_path / cell.folder
-    pending.place([cell], tmp_path)
-    finish(cell, folder, "a")
-    logged = dataclasses.replace(cell, tensorboard=True)
-    assert pending.place([logged], tmp_path) == [] and not newer(folder)
-    assert pending.read(folder / pending.ORDER).tensorboard
+    culprit = "the sources changed: rlparity.objectives.targets.gae"
+    assert fingerprint.differences(PPO, now, run) == [culprit]

@@ -21,9 +21,9 @@ from rlparity.references import sb3
 from rlparity.references.sb3_environments import RecordedEnvironments
 from rlparity.seeding import Streams
 from rlparity.suites import hyperparameters
-from rlparity.training import loop as train
+from rlparity.training import run as train
 
-pytestmark = pytest.mark.filterwarnings("ignore:You have specified a mini-batch size")
+pytestmark = [pytest.mark.probes, pytest.mark.filterwarnings("ignore:You have specified a mini-batch size")]
 QUICK: dict[str, dict[str, Any]] = {"dqn": {"gradient_steps": 2, "train_freq": 16, "net_arch": [16]}}
 QUICK["qrdqn"] = {**QUICK["dqn"], "n_quantiles": 5}
 
@@ -161,7 +161,7 @@ def test_both_arms_get_the_same_hyper_parameters(algorithm: str, environment: st
     memory = {"buffer_size": 1000} if "dqn" in algorithm else {}
     c = replace(c, hyperparameters={**block.hyperparameters, **memory})
     model: Any = sb3.build(c, DummyVecEnv([lambda: make_single(environment)]), seed=0)
-    config = vars(agents.module(algorithm).Config(**c.hyperparameters))
+    config = vars(agents.settings(algorithm)(**c.hyperparameters))
     ours_alone = hyperparameters.MEANS | hyperparameters.OURS
     ours_alone |= {"net_arch", "activation", "log_std_init", "ortho_init"}
     ours_alone |= {"use_rms_prop", "rms_prop_eps", "rms_prop_tf"}
@@ -287,7 +287,7 @@ def test_defaults_of_the_continuous_agents_are_the_references(algorithm: str):
         "ortho_init",
         "buffer_size",
     }
-    config = vars(agents.module(algorithm).Config())
+    config = vars(agents.settings(algorithm)())
     for name in config.keys() - ours_alone - {"target_entropy", "train_freq"}:
         assert getattr(model, name) == config[name], name
     assert config["net_arch"] == tuple(

@@ -23,7 +23,7 @@ from rlparity.suites import hyperparameters as settings
 from rlparity.training.recorder import Recorder
 from rlparity.transitions import Episode
 
-pytestmark = pytest.mark.filterwarnings("ignore:You have specified a mini-batch size")
+pytestmark = [pytest.mark.probes, pytest.mark.filterwarnings("ignore:You have specified a mini-batch size")]
 SMALL: dict[str, dict[str, Any]] = {
     "dqn": {"buffer_size": 100, "learning_starts": 20, "batch_size": 8},
     "qrdqn": {"buffer_size": 100, "learning_starts": 20, "batch_size": 8, "n_quantiles": 5},
@@ -227,7 +227,7 @@ def test_both_arms_get_the_same_hyper_parameters(algorithm: str):
     model: Any = sb3.build(c, sb3_atari.present(sb3_atari.make(c.environment, 2)), seed=0)
     assert sum(isinstance(module, nn.Conv2d) for module in model.policy.modules()) % 3 == 0
     assert not {64} & {m.out_features for m in model.policy.modules() if isinstance(m, nn.Linear)}
-    config = vars(agents.module(named.agent).Config(**c.hyperparameters))
+    config = vars(agents.settings(named.agent)(**c.hyperparameters))
     for name in config.keys() - settings.MEANS - settings.OURS - NETWORK:
         theirs = getattr(model, name)
         value = config[name]

@@ -33,6 +33,8 @@ from rlparity.references.sb3_resume import resumable
 from rlparity.runs import progress, run_cell, saved_policies
 from rlparity.training import checkpoint_files, evaluation
 
+pytestmark = pytest.mark.whole
+
 BUDGET = 240
 OPTIONS: dict[str, dict[str, Any]] = {
     "ppo": {"n_steps": 16, "batch_size": 32, "n_epochs": 1, "learning_rate": 1e-3},

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from html_page import Page
+from html_pages import Page
 
 from rlparity.analysis import schemas, tables
 from rlparity.benchmark import throughput
@@ -35,7 +35,7 @@ def invented(folder: Path, sizes: tuple[int, ...] = tuple(SPEED_UP), **changes: 
             "commit": "0123456789abcdef",
         }
         about["configuration"] = json.dumps({"n_envs": 8, "gamma": 0.98, "net_arch": [64, 64]})
-        about |= {"versions": "torch 2.13.0, stable-baselines3 2.9.2"} | changes
+        about |= {"versions": "torch 2.13.0, stable-baselines3 2.9.2", "reference_steps_per_second": rate}
         ours = [
             ("scratch", size, SPEED_UP[size] * {"ppo": 1.0, "a2c": 1.1, "dqn": 0.5}[algorithm])
             for size in sizes
@@ -43,7 +43,7 @@ def invented(folder: Path, sizes: tuple[int, ...] = tuple(SPEED_UP), **changes: 
         for who, seeds, ratio in [("sb3", 1, 1.0), *ours]:
             measured = {"implementation": who, "seeds": seeds, "steps_per_second": ratio * rate}
             ends = {"ratio_min": 0.9 * ratio, "ratio_max": 1.2 * ratio, "ratio_to_reference": ratio}
-            rows.append(about | measured | ends | {"peak_memory_mib": 300.0 + 4 * seeds})
+            rows.append(about | measured | ends | {"peak_memory_mib": 300.0 + 4 * seeds} | changes)
     folder.mkdir(parents=True, exist_ok=True)
     tables.write_csv(folder, "throughput", tables.frame("throughput", rows))
     return folder
@@ -101,15 +101,60 @@ def test_page_and_twin_hold_all_measurements_and_how_they_were_made(folder: Path
         assert "Left out are evaluation" in text and "net" in text
     rows = [line for line in twin.splitlines() if line.startswith("| CartPole-v1 |")]
     assert len(rows) == 3 * 7
-    cells = "from scratch | 50 | 45,600 | 12 \\[10.8, 14.4\\] | 8.33 | 500 MiB | 3 | 16,384"
+    cells = "from scratch | 50 | 45,600 | 12 \\[10.8, 14.4\\] | 3,800 | 8.33 | 500 MiB | 3 | 16,384"
     assert rows[6] == f"| CartPole-v1 | ppo | {cells} |"
     assert "\n\n\n" not in twin
+
+
+def changed(folder: Path, **rates: float | None) -> Path:
+    """A benchmark whose rows of ours with so many seeds have these rates of the reference in their rounds."""
+    rows = tables.read(invented(folder) / "throughput.csv")
+    for seeds, rate in rates.items():
+        ours = (rows.implementation == "scratch") & (rows.seeds == int(seeds.removeprefix("of_")))
+        rows.loc[ours, "reference_steps_per_second"] = rate
+    tables.write_csv(folder, "throughput", rows)
+    return folder
+
+
+def last_column(folder: Path) -> list[str]:
+    lines = benchmark.render(folder).splitlines()[:4]
+    assert lines[0].endswith("Stable-Baselines3 in these rounds, steps/s")
+    return [re.split("  +", line)[-1] for line in lines[1:]]
+
+
+def test_ratios_stand_beside_the_rate_of_the_reference_in_the_same_rounds(tmp_path: Path) -> None:
+    other = changed(tmp_path / "other", of_1=3_000.0, of_10=3_500.0)
+    assert last_column(other) == ["3,000 (1 seed), 3,500 (10 seeds)"] * 3
+    rows = [line for line in (other / "README.md").read_text().splitlines() if line.startswith("| CartPole")]
+    assert "| from scratch | 10 | 30,400 | 8 \\[7.2, 9.6\\] | 3,500 | 2.5 |" in rows[4]
+    assert f"| Stable-Baselines3 | 1 | 3,800 | {NONE} | {NONE} | 1 |" in rows[0]
+    assert last_column(changed(tmp_path / "one", of_1=3_000.0, of_10=None)) == ["3,000"] * 3
+    old = last_column(changed(tmp_path / "old", of_1=None, of_10=None))
+    assert old == [f"{rate}, rounds unknown" for rate in ("3,800", "8,000", "760")]
+
+
+def test_the_reference_has_the_name_of_its_implementation(tmp_path: Path) -> None:
+    rows = tables.read(invented(tmp_path) / "throughput.csv")
+    rows["implementation"] = rows.implementation.replace("sb3", "exact")
+    tables.write_csv(tmp_path, "throughput", rows)
+    text = benchmark.render(tmp_path)
+    page, twin = (tmp_path / "index.html").read_text(), (tmp_path / "README.md").read_text()
+    for found in (text, page, twin, (tmp_path / "figures" / "scaling.svg").read_text()):
+        assert "exact" in found and "Stable-Baselines3" not in found
+
+
+def test_a_block_without_a_ratio_is_no_answer(tmp_path: Path) -> None:
+    file = invented(tmp_path) / "throughput.csv"
+    rows = tables.read(file)
+    rows.loc[(rows.algorithm == "ppo") & (rows.seeds == 10), "ratio_to_reference"] = None
+    tables.write_csv(tmp_path, "throughput", rows)
+    assert "takes 8.8 times (a2c) and 4 times (dqn) as many" in benchmark.render(tmp_path)
 
 
 def test_figure_has_a_line_per_algorithm_and_the_reference_dashed(folder: Path) -> None:
     panels = re.findall(r'<svg class="panel".*?</svg>', (folder / "index.html").read_text(), flags=re.DOTALL)
     assert len(panels) == 2
-    for paint in ("var(--scratch)", "var(--spare-0)", "var(--spare-1)"):
+    for paint in ("var(--own)", "var(--spare-0)", "var(--spare-1)"):
         assert all(f"stroke: {paint}" in panel for panel in panels)
         styles = [re.findall(rf'style="([^"]*stroke: {re.escape(paint)}[^"]*)"', panel) for panel in panels]
         assert [any("dasharray" in style for style in found) for found in styles] == [True, False]
@@ -124,7 +169,8 @@ def test_same_table_same_bytes(folder: Path, tmp_path: Path) -> None:
 
 
 def test_part_of_a_benchmark_is_shown_too(tmp_path: Path) -> None:
-    text = benchmark.render(invented(tmp_path / "benchmark", sizes=(2,), rounds=1))
+    folder = invented(tmp_path / "benchmark", sizes=(2,), rounds=1, reference_steps_per_second=None)
+    text = benchmark.render(folder)
     assert "No block of 10 seeds has been measured." in text
     twin = (tmp_path / "benchmark" / "README.md").read_text()
     assert f"| CartPole-v1 | ppo | from scratch | 2 | 13,300 | 3.5 | {NONE} | 308 MiB | 1 | 16,384 |" in twin

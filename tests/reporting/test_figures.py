@@ -11,10 +11,12 @@ import pandas as pd
 import pytest
 from invented import TITLES, fake_report
 
-from rlparity.reporting.figures import environment, overview
+from rlparity.reporting.figures import environment, marks
 from rlparity.reporting.figures import panels as canvas
-from rlparity.reporting.report_folder import COLUMNS
-from rlparity.reporting.style import COLOURS
+from rlparity.reporting.report_files import TABLES
+from rlparity.reporting.style import OWN_COLOUR, REFERENCE_COLOUR
+
+pytestmark = pytest.mark.probes
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +53,9 @@ def test_curves_hold_every_algorithm_and_tell_arms_apart(report: Path) -> None:
         "PPO",
         "DQN",
     ]
-    colours = [{colour for colour in COLOURS.values() if colour in ET.tostring(p).decode()} for p in panels]
-    scratch, sb3 = COLOURS["scratch"], COLOURS["sb3"]
-    assert colours == [{scratch}, {scratch, sb3}, {scratch, sb3}, {scratch, sb3}]
+    both = {OWN_COLOUR, REFERENCE_COLOUR}
+    colours = [{colour for colour in both if colour in ET.tostring(panel).decode()} for panel in panels]
+    assert colours == [{OWN_COLOUR}, both, both, both]
 
 
 def test_text_stays_text_and_is_escaped(tmp_path: Path) -> None:
@@ -77,7 +79,7 @@ def test_text_stays_text_and_is_escaped(tmp_path: Path) -> None:
 )
 def test_missing_tables_leave_figures_out(tmp_path: Path, keep: set[str], drawn: set[str]) -> None:
     folder = fake_report(tmp_path / "thin", algorithms=("random", "ppo"), seeds=2)
-    for name in COLUMNS.keys() - keep:
+    for name in set(TABLES) - keep:
         (folder / f"{name}.csv").unlink()
     assert {file.stem for file in environment.draw(folder)} == drawn
 
@@ -112,8 +114,8 @@ def test_old_figures_go(report: Path, tmp_path: Path) -> None:
 
 def test_scale_undoes_the_smallest_margin() -> None:
     row = pd.Series({"ci90_low": -45.0, "ci90_high": 9.0, "smallest_margin": 0.1})
-    assert overview.scale(row) == pytest.approx(450)
-    assert np.isnan(overview.scale(row.replace(0.1, np.nan)))
+    assert marks.scale(row) == pytest.approx(450)
+    assert np.isnan(marks.scale(row.replace(0.1, np.nan)))
 
 
 def test_steps_are_short() -> None:

@@ -104,6 +104,7 @@ def test_missing_or_empty_tables_are_told(tmp_path: Path):
         parity_page.render(tmp_path)
 
 
+@pytest.mark.probes
 def test_the_command_compares_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["parity", "qrdqn", "--dtype", "float64", "float32", "--reports", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -25,10 +25,11 @@ def test_candidates_get_colours_of_their_own_whatever_else_is_there(tmp_path: Pa
     folder = Folder(
         fake_report(tmp_path / "three", ("ppo",), implementations=("mine", "sb3", "scratch"), seeds=2)
     )
-    assert list(folder.colours) == ["scratch", "sb3", "mine"]
-    assert len(set(folder.colours.values())) == 3
+    assert list(folder.looks) == ["scratch", "sb3", "mine"]
+    for part in zip(*folder.looks.values(), strict=True):  # colours, markers and dashes
+        assert len(set(part)) == 3
     alone = Folder(fake_report(tmp_path / "two", ("ppo",), implementations=("sb3", "mine"), seeds=2))
-    assert alone.colours == {name: folder.colours[name] for name in ("sb3", "mine")}
+    assert alone.looks == {name: folder.looks[name] for name in ("sb3", "mine")}
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import small
 
 from rlparity.errors import UserError
 from rlparity.runs import lock, run_cell
+from rlparity.training import run as training
 
 
 @pytest.fixture(autouse=True)
@@ -46,33 +47,33 @@ def test_one_machine_lets_one_process_in(tmp_path: Path) -> None:
     with lock.held(tmp_path):
         (claim,) = lock.claims(tmp_path)
         assert claim.holder["process"] == str(os.getpid()) and claim.holder["machine"] == lock.machine()
-        again = pytest.raises(lock.Taken, match=f"another process .* process {os.getpid()} on ")
-        with again, lock.held(tmp_path):
+        refused = pytest.raises(lock.Taken, match=f"another process .* process {os.getpid()} on ")
+        with refused, lock.held(tmp_path):
             pass
     assert names(tmp_path) == {".lock"}
 
 
-def test_what_a_dead_process_of_this_machine_left_counts_for_nothing(tmp_path: Path) -> None:
+def test_the_claim_of_a_dead_process_of_this_machine_is_ignored(tmp_path: Path) -> None:
     path = elsewhere(tmp_path)
     path.write_text(json.dumps({"machine": lock.machine(), "process": 5}))
     with lock.held(tmp_path):
         assert mine(tmp_path) != path
 
 
-def test_a_process_elsewhere_keeps_others_out_while_it_is_heard_of(tmp_path: Path) -> None:
+def test_a_process_elsewhere_excludes_others_while_its_claim_is_touched(tmp_path: Path) -> None:
     elsewhere(tmp_path, age=lock.EXPIRES_S - 20)
     with pytest.raises(lock.Taken, match="process 5 on n2, job 17"), lock.held(tmp_path):
         pass
     assert names(tmp_path) == {".lock", ".claim-1"}
 
 
-def test_a_process_elsewhere_that_was_silent_for_long_has_lost_its_claim(tmp_path: Path) -> None:
+def test_a_claim_that_was_not_touched_for_long_has_expired(tmp_path: Path) -> None:
     elsewhere(tmp_path, age=lock.EXPIRES_S + 20)
     with lock.held(tmp_path):
         assert names(tmp_path) == {".lock", mine(tmp_path).name}
 
 
-def test_one_who_was_only_silent_finds_that_others_came_and_went(tmp_path: Path) -> None:
+def test_a_suspended_process_finds_that_others_came_and_went(tmp_path: Path) -> None:
     """Suspended for long, and meanwhile a second process has come and gone and a third one trains."""
     with lock.held(tmp_path) as first:
         first._path.unlink()  # the second, done
@@ -160,7 +161,7 @@ def test_where_flock_does_nothing_claims_decide(tmp_path: Path, monkeypatch: pyt
         pass
 
 
-def test_who_has_lost_a_claim_is_told(tmp_path: Path) -> None:
+def test_a_lost_claim_is_an_error(tmp_path: Path) -> None:
     with lock.held(tmp_path) as held:
         held.check()
         mine(tmp_path).unlink()
@@ -168,15 +169,15 @@ def test_who_has_lost_a_claim_is_told(tmp_path: Path) -> None:
             held.check()
 
 
-def test_one_who_waits_is_told_for_whom_and_comes_in(tmp_path: Path) -> None:
-    path, told = elsewhere(tmp_path), list[str]()
+def test_a_process_that_waits_names_the_holder_and_gets_the_lock(tmp_path: Path) -> None:
+    path, lines = elsewhere(tmp_path), list[str]()
 
     def wait(who: str) -> None:
-        told.append(who)
+        lines.append(who)
         path.unlink()
 
     with lock.held(tmp_path, wait):
-        assert told == [f"{tmp_path}: another process is training this cell, process 5 on n2, job 17"]
+        assert lines == [f"{tmp_path}: another process is training this cell, process 5 on n2, job 17"]
 
 
 def test_damaged_claims_expire_too(tmp_path: Path) -> None:
@@ -188,13 +189,13 @@ def test_damaged_claims_expire_too(tmp_path: Path) -> None:
         pass
 
 
-def test_a_cell_that_another_process_has_finished_meanwhile_is_not_trained_again(
+def test_a_cell_that_another_process_has_finished_is_not_retrained(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cell = small.cell("random")
     first = run_cell.run_cell(cell, tmp_path)
     path = elsewhere(tmp_path)
-    monkeypatch.setattr(run_cell.train, "run", lambda *_, **__: pytest.fail("it was trained"))
+    monkeypatch.setattr(training, "run", lambda *_, **__: pytest.fail("it was trained"))
     assert run_cell.run_cell(cell, tmp_path, wait=lambda who: path.unlink()) == first
 
 
@@ -204,14 +205,16 @@ def test_a_cell_whose_trainer_died_meanwhile_is_trained(tmp_path: Path) -> None:
     assert run_cell.run_cell(cell, tmp_path, wait=lambda who: path.unlink())["status"] == "done"
 
 
-def test_who_has_lost_a_claim_writes_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    train = run_cell.train.run
+def test_a_process_that_lost_its_claim_writes_no_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = training.run
 
     def losing(*arguments: Any, **options: Any) -> Any:
         mine(tmp_path).unlink()
         return train(*arguments, **options)
 
-    monkeypatch.setattr(run_cell.train, "run", losing)
+    monkeypatch.setattr(training, "run", losing)
     with pytest.raises(UserError, match="silent for too long"):
         run_cell.run_cell(small.cell("random"), tmp_path)
     assert not list(tmp_path.glob("*.parquet")) and not (tmp_path / "run.json").exists()

@@ -10,7 +10,7 @@ import pytest
 
 COUNT = """
 import ctypes, resource
-from rlparity.allocator import MMAP_THRESHOLD, TRIM_THRESHOLD, keep_freed_memory
+from rlparity.runs.malloc import MMAP_THRESHOLD, TRIM_THRESHOLD, keep_freed_memory
 for name in (MMAP_THRESHOLD, TRIM_THRESHOLD):
     ctypes.CDLL(None).mallopt(name, 2**17)  # as a process starts
 {call}
@@ -26,14 +26,14 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 
 def faults(call: str) -> int:
-    """Pages asked for while twelve blocks of 256 KiB come and go ten times, after ten times before."""
+    """Page faults while twelve blocks of 256 KiB come and go ten times, after ten times before."""
     done = subprocess.run([sys.executable, "-c", COUNT.format(call=call)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return int(done.stdout)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
-def test_freed_memory_is_used_again():
+def test_freed_memory_is_reused():
     assert faults("assert keep_freed_memory()") < 100 < faults("pass")
 
 

@@ -21,12 +21,10 @@ from small import cell
 
 from rlparity import records
 from rlparity.cell import Cell
-from rlparity.environments import metadata
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
 from rlparity.runs import pending, progress, run_cell
-from rlparity.training import checkpoint_files
-from rlparity.training import loop as train
+from rlparity.training import checkpoint_files, loop, recorder
 from rlparity.transitions import Episode
 
 ALWAYS = {
@@ -55,7 +53,7 @@ def test_run_json_is_complete(finished):
     assert run["config"]["n_envs"] == 8 and run["config"]["normalize"] is False
     assert "gradient norms clipped" in run["departures"]
     assert {"python", "torch", "numpy", "gymnasium"} <= set(run["versions"])
-    assert set(run["hardware"]) >= {"cpu", "gpu", "cores", "threads", "machine"}
+    assert set(run["hardware"]) >= {"cpu", "instructions", "gpu", "cores", "threads", "machine"}
     assert run["hardware"]["threads"] == 1
     assert run["wall_time_s"] >= run["training_time_s"] + run["evaluation_time_s"] > 0
     assert run["steps_per_second"] == pytest.approx(2 * c.budget / run["training_time_s"])
@@ -83,9 +81,9 @@ def test_records_have_their_schemas_and_hashes(finished):
 
 def test_the_same_cell_twice_leaves_the_same_bytes(finished, tmp_path: Path):
     c, folder, run = finished
-    again = run_cell.run_cell(c, tmp_path / "again")
-    assert again["hashes"] == run["hashes"]
-    assert (tmp_path / "again" / "episodes.parquet").read_bytes() == (
+    second = run_cell.run_cell(c, tmp_path / "second")
+    assert second["hashes"] == run["hashes"]
+    assert (tmp_path / "second" / "episodes.parquet").read_bytes() == (
         folder / "episodes.parquet"
     ).read_bytes()
 
@@ -99,7 +97,7 @@ def interrupt(*_: object, **__: object) -> None:
 
 
 def test_a_run_that_stops_in_training_leaves_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(train, "loop", interrupt)
+    monkeypatch.setattr(loop, "loop", interrupt)
     with pytest.raises(Interrupted):
         run_cell.run_cell(cell("random"), tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {".lock"}
@@ -120,15 +118,16 @@ def test_a_run_that_stops_in_writing_leaves_no_run_json_not_even_an_old_one(tmp_
         with pytest.raises(Interrupted):
             run_cell.run_cell(cell("random", (2,)), tmp_path)
     assert not (tmp_path / "run.json").exists()
-    assert run_cell.run_cell(cell("random", (2,)), tmp_path)["status"] == "done"  # running again completes it
+    assert run_cell.run_cell(cell("random", (2,)), tmp_path)["status"] == "done"  # another run completes it
     assert pq.read_table(tmp_path / "episodes.parquet")["seed"].unique().to_pylist() == [2]
 
 
+@pytest.mark.whole
 def test_a_killed_process_leaves_no_half_written_record_and_its_lock_falls_away(tmp_path: Path):
     c = cell("random", budget=100_000_000)
     code = (
-        "import sys; from pathlib import Path; from rlparity import cell, runner;"
-        "runner.run_cell(cell.Cell.from_json(sys.argv[1]), Path(sys.argv[2]))"
+        "import sys; from pathlib import Path; from rlparity import cell; from rlparity.runs import run_cell;"
+        "run_cell.run_cell(cell.Cell.from_json(sys.argv[1]), Path(sys.argv[2]))"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", code, c.to_json(), str(tmp_path)],
@@ -156,7 +155,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path):
 
 
 def test_a_failed_seed_is_named_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    class Recorder(train.Recorder):
+    class Recorder(recorder.Recorder):
         def __post_init__(self) -> None:
             super().__post_init__()
             self.fail(1, 64, "the loss was not finite")
@@ -211,7 +210,7 @@ def test_a_missing_checkpoint_is_one_line(tmp_path: Path):
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """A clock that stands until it is set."""
+    """A clock that shows the time to which it is set."""
     clock = SimpleNamespace(now=100.0)
     monkeypatch.setattr(
         progress, "time", SimpleNamespace(monotonic=lambda: clock.now, time=lambda: clock.now)
@@ -219,7 +218,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     return clock
 
 
-def test_a_heartbeat_says_once_a_second_where_a_cell_is(tmp_path: Path, clock: SimpleNamespace):
+def test_a_heartbeat_is_written_once_a_second(tmp_path: Path, clock: SimpleNamespace):
     path = tmp_path / "heartbeat.json"
     display = progress.Display(cell("ppo", (3, 4), budget=1000), path)
     display(8, [Episode(0, 0, 8, 20.0, 8)])
@@ -303,45 +302,53 @@ def test_event_files_for_tensorboard_on_request(tmp_path: Path):
     assert b"seed-0/episode_return" in events.read_bytes()
 
 
-def test_tensorboard_files_hold_games_evaluations_and_metrics(tmp_path: Path) -> None:
+def test_tensorboard_files_contain_episodes_evaluations_and_metrics(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     run_cell.run_cell(cell("a2c", (3,), tensorboard=True), tmp_path)
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     rows = pq.read_table(tmp_path / "evaluations.parquet").to_pylist()
-    first = [r["episode_return"] for r in rows if (r["env_step"], r["protocol"]) == (0, "deterministic")]
+    first = [r["value"] for r in rows if (r["env_step"], r["protocol"]) == (0, "deterministic")]
     scalars = events.Scalars("seed-3/evaluation/deterministic")
     assert scalars[0].value == pytest.approx(sum(first) / len(first))
     assert {"seed-3/episode_return", "seed-3/value_loss"} <= set(events.Tags()["scalars"])
 
 
-def test_tensorboard_files_of_a_resumed_cell_say_nothing_twice(tmp_path: Path) -> None:
-    """Killed after step 24 with a checkpoint at step 8: steps 16 and 24 come again."""
+def test_tensorboard_files_of_a_resumed_cell_have_no_duplicates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after step 24 with a checkpoint at step 8: steps 16 and 24 are repeated."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.summary.writer import event_file_writer
 
     for first in (8, 16):
+        clock = SimpleNamespace(time=lambda later=first: time.time() + later)  # files are named by the second
+        monkeypatch.setattr(event_file_writer, "time", clock)
         display = progress.Display(cell("ppo", (3,)), None, tmp_path / "tensorboard")
         for env_step in range(first, 25, 8):
             display(env_step, [Episode(0, 0, env_step, 100 * first + env_step, 8)])
         display.close()
-        time.sleep(1.1)  # files are named by the second
+    assert len(list((tmp_path / "tensorboard").iterdir())) == 2
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     returns = [(event.step, event.value) for event in events.Scalars("seed-3/episode_return")]
     assert returns == [(8, 808), (16, 1616), (24, 1624)]
 
 
-def test_a_cell_is_trained_by_the_code_that_it_was_ordered_of(tmp_path: Path) -> None:
+@pytest.mark.whole
+def test_a_cell_is_trained_by_the_code_of_its_fingerprint(tmp_path: Path) -> None:
     made = cell("random")
-    world = metadata.probe(made.environment)
-    ordered = dataclasses.replace(made, fingerprint=fingerprint.of(made, world.simulator, world.module))
-    run_cell.check_code(ordered)
-    edited = dataclasses.replace(ordered, fingerprint="0" * 16)
-    pending.place([edited], tmp_path)
-    order = tmp_path / edited.folder / pending.ORDER
+    current = dataclasses.replace(made, fingerprint=fingerprint.of(made))
+    run_cell.check_code(current)
+    edited = dataclasses.replace(current, fingerprint="0" * 16)
+    pending.update([edited], tmp_path)
+    file = tmp_path / edited.folder / pending.CELL_FILE
     done = subprocess.run(
-        [sys.executable, "-m", "rlparity", "cell", "--cell", str(order)], capture_output=True, text=True
+        [sys.executable, "-m", "rlparity", "cell", "--cell", str(file)], capture_output=True, text=True
     )
-    assert done.returncode == 2 and "the code or a package has changed since this was ordered" in done.stderr
-    assert done.stderr.count("\n") == 1 and not list(order.parent.glob("*.parquet"))
+    assert (
+        done.returncode == 2
+        and "the code or a package has changed since this cell was planned" in done.stderr
+    )
+    assert done.stderr.count("\n") == 1 and not list(file.parent.glob("*.parquet"))

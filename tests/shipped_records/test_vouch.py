@@ -13,29 +13,23 @@ from typing import Any
 
 import pytest
 from invented import fake_report, write_run
+from shipped import OLD, amend, ship
 from small import cell as small_cell
 
 from rlparity.analysis import tables
-from rlparity.cell import Cell, Protocol
-from rlparity.environments import metadata
-from rlparity.environments.normalization import Normalised
 from rlparity.errors import UserError
 from rlparity.nn import networks
+from rlparity.objectives import schedules
 from rlparity.provenance import fingerprint, host
-from rlparity.references import sb3
-from rlparity.reporting.pages import provenance as facts
+from rlparity.reporting.pages import provenance
 from rlparity.reporting.report_folder import Folder
-from rlparity.runs import pending, run_cell
+from rlparity.runs import pending
 from rlparity.shipped_records import restore, retrain, vouch
-from rlparity.shipped_records.retrain import Comparison, Difference, Enough
 from rlparity.shipped_records.vouch import Finding, Group, Record
 from rlparity.suites import suite as suites
 from rlparity.suites.suite import Suite
-from rlparity.training import loop as train
-from rlparity.training.recorder import Recorder
-from rlparity.transitions import Episode
 
-pytestmark = pytest.mark.filterwarnings("ignore:You have specified a mini-batch size")
+pytestmark = [pytest.mark.whole, pytest.mark.filterwarnings("ignore:You have specified a mini-batch size")]
 RAW: dict[str, Any] = {
     "name": "tiny",
     "title": "Tiny",
@@ -46,7 +40,6 @@ RAW: dict[str, Any] = {
     "budgets": {"default": 1600},
     "evaluation": {"points": 8, "episodes": 2, "final_episodes": 2},
 }
-OLD = {"fingerprint": "of older sources", "source_hash": "older"}
 GIT = {"commit": "c0ffee" + 34 * "0", "dirty": False}
 
 
@@ -57,19 +50,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Suite, Path]:
     for cell in suite.cells:
         ship(cell, reports / "tiny" / "records" / Path(*cell.folder.parts[1:]))
     return suite, reports
-
-
-def ship(cell: Cell, folder: Path) -> None:
-    """Train a cell; its run.json says that older sources did."""
-    run_cell.run_cell(cell, folder)
-    for name in (".lock", "progress.parquet"):
-        (folder / name).unlink()
-    amend(folder, **OLD)
-
-
-def amend(folder: Path, **changes: Any) -> None:
-    run = json.loads((folder / "run.json").read_text())
-    (folder / "run.json").write_text(json.dumps(run | changes, indent=1, sort_keys=True))
 
 
 @pytest.fixture
@@ -137,7 +117,7 @@ def test_equal_rows_make_every_record_of_a_kind_valid(tiny: tuple[Suite, Path], 
             and tables.read_run(folder, cell)["fingerprint"] == OLD["fingerprint"]
         )
         assert not pending.up_to_date(replace(cell, fingerprint="another"), folder)
-    assert pending.place(suite.cells, tmp_path / "results") == []
+    assert pending.update(suite.cells, tmp_path / "results") == []
 
 
 def test_what_a_fingerprint_made_comes_before_what_was_vouched_for(tiny: tuple[Suite, Path]) -> None:
@@ -163,7 +143,7 @@ def test_vouchers_of_later_sources_are_added(tiny: tuple[Suite, Path]) -> None:
 def test_a_changed_number_is_refused(tiny: tuple[Suite, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     suite, reports = tiny
     before = run_jsons(reports)
-    schedule = networks.linear_schedule
+    schedule = schedules.scheduled
     monkeypatch.setattr(networks, "linear_schedule", lambda *words: schedule(*words) * 1.5)
     valid, lines = ask(suite, reports, algorithms=["a2c"])
     assert not valid and lines[-1] == "3 vouched for, 0 valid already, 2 stale, 0 not shipped"
@@ -270,189 +250,20 @@ def test_a_seed_that_did_not_fail_is_chosen() -> None:
     assert Group([record({}, 4, 5), sound]).chosen[1] == 4
 
 
-def fingerprinted(cell: Cell) -> Cell:
-    world = metadata.probe(cell.environment)
-    return replace(cell, fingerprint=fingerprint.of(cell, world.simulator, world.module))
-
-
-FOUR = Protocol(points=4, episodes=2, final_episodes=2)
-ALL_KINDS = [
-    ("reinforce", "scratch", {}),
-    (
-        "ppo",
-        "scratch",
-        {"normalize": True, "n_envs": 4, "hyperparameters": {"n_steps": 16, "batch_size": 32}},
-    ),
-    ("dqn", "scratch", {"hyperparameters": {"target_update_interval": 50}}),
-    ("td3", "scratch", {"budget": 400}),
-    ("ppo", "sb3", {"normalize": True, "n_envs": 4, "hyperparameters": {"n_steps": 16, "batch_size": 32}}),
-    ("dqn", "sb3", {"hyperparameters": {"target_update_interval": 50}}),
-]
-
-
-@pytest.mark.parametrize(("algorithm", "implementation", "changes"), ALL_KINDS)
-def test_every_kind_of_learner_repeats_its_rows(
-    algorithm: str, implementation: str, changes: dict[str, Any], tmp_path: Path
-) -> None:
-    """Seed 4 of a block, again by itself; SB3's are single."""
-    seeds = (3, 4) if implementation == "scratch" else (4,)
-    cell = small_cell(algorithm, seeds, implementation=implementation, evaluation=FOUR, **changes)
-    ship(cell, tmp_path)
-    finding = retrain.retrain_part(fingerprinted(replace(cell, seeds=(4,))), tmp_path, 0.1)
-    assert finding.difference is None and finding.rows >= 6  # three evaluations of two games
-    assert cell.budget / 4 < finding.env_step < cell.budget
-
-
-def test_a_share_of_one_is_the_whole_seed(tmp_path: Path) -> None:
-    cell = fingerprinted(small_cell("a2c", (4,), evaluation=FOUR))
-    ship(cell, tmp_path)
-    finding = retrain.retrain_part(cell, tmp_path, 1.0)
-    rows = train.run(cell)
-    assert finding == Finding(cell.budget, len(rows.episodes) + len(rows.evaluations))
-
-
-def test_edited_sources_are_noticed_by_the_process_that_trains(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="edited meanwhile"):
-        retrain.retrain_part(replace(small_cell("a2c"), fingerprint="of yesterday"), tmp_path, 0.1)
-
-
-def test_replay_learners_go_on_until_a_target_network_was_copied() -> None:
-    dqn = small_cell(
-        "dqn", budget=5000, hyperparameters={"learning_starts": 300, "target_update_interval": 900}
-    )
-    assert retrain.least(dqn, 0.1) == 1200 and retrain.least(dqn, 0.5) == 2500
-    assert retrain.least(replace(dqn, budget=1000), 0.1) == 1000
-    assert retrain.least(replace(dqn, implementation="sb3", hyperparameters={}), 0.1) == 5000  # 100 + 10,000
-    assert retrain.least(small_cell("ppo", budget=5000), 0.1) == 500
-
-
-def game(env_step: int, total: float) -> dict[str, Any]:
-    names = {"implementation": "scratch", "algorithm": "a2c", "environment": "CartPole-v1", "seed": 0}
-    return {**names, "env_step": env_step, "episode_return": total, "episode_length": 1}
-
-
-def compare(*left: dict[str, Any], failure: str | None = None, least: int = 1000) -> Comparison:
-    return Comparison(
-        small_cell("a2c", budget=100), {"episodes": list(left), "evaluations": []}, failure, least
-    )
-
-
-def ends(comparison: Comparison, env_step: int, total: float) -> None:
-    """A game ends at a step."""
-    comparison.rows.ended([Episode(0, 0, env_step, total, 1)])
-    comparison(env_step, ())
-
-
-def test_rows_are_equal_to_the_last_bit() -> None:
-    comparison = compare(game(10, 0.1 + 0.2), game(20, float("nan")), game(30, 0.0))
-    ends(comparison, 10, 0.1 + 0.2)
-    ends(comparison, 20, float("nan"))
-    assert comparison.n_rows == 2
-    with pytest.raises(
-        Difference, match=r"^the game that ended at environment step 30: episode_return is -0.0, was 0.0"
-    ):
-        ends(comparison, 30, -0.0)
-    with pytest.raises(Difference, match=r"episode_return is 0.3, was 0.30000000000000004"):
-        ends(compare(game(10, 0.1 + 0.2)), 10, 0.3)
-    with pytest.raises(Difference, match=r"step 11: env_step is 10, was 11$"):
-        ends(compare(game(11, 1.0)), 10, 1.0)
-
-
-def test_rows_too_many_or_too_few_are_differences() -> None:
-    with pytest.raises(Difference, match="step 10 is not in the record"):
-        ends(compare(), 10, 1.0)
-    comparison = compare(game(10, 1.0))
-    comparison(9, ())
-    comparison.close(whole=False)
-    comparison(10, ())
-    with pytest.raises(Difference, match="step 10 is in the record, and did not come again"):
-        comparison.close(whole=False)
-    late = compare(game(90, 1.0))
-    late(50, ())
-    late.close(whole=False)
-    with pytest.raises(Difference, match="did not come again"):
-        late.close(whole=True)
-
-
-def test_an_evaluation_at_the_last_step_is_still_to_come() -> None:
-    row = {**game(20, 1.0), "episode": 3, "protocol": "sampled"}
-    comparison = Comparison(small_cell("a2c", budget=100), {"episodes": [], "evaluations": [row]}, None, 10)
-    comparison(20, ())
-    comparison.close(whole=False)
-    comparison(21, ())
-    with pytest.raises(
-        Difference, match=r"^sampled game 3 of the evaluation at environment step 20 is in the record"
-    ):
-        comparison.close(whole=False)
-
-
-def test_a_seed_that_fails_must_have_failed_so() -> None:
-    for now, then, whole in [("loss", None, False), (None, "loss", True), ("loss", "another", True)]:
-        comparison = compare(failure=then)
-        comparison.rows.failed |= {0: now} if now else {}
-        with pytest.raises(Difference, match="the seed ended with"):
-            comparison.close(whole)
-    compare(failure="later").close(whole=False)
-
-
-def test_it_ends_after_two_evaluations_that_saw_different_updates() -> None:
-    comparison = compare(least=5)
-
-    def evaluated(env_step: int, **metrics: float) -> None:
-        for name, value in {"evaluation_time_s": float(env_step), **metrics}.items():
-            comparison.rows.progress.append({"env_step": env_step, "metric": name, "value": value})
-        comparison(env_step + 1, ())
-
-    evaluated(0)
-    evaluated(10, loss=1.0)
-    evaluated(20, loss=1.0)  # no update in between
-    with pytest.raises(Enough):
-        evaluated(30, loss=2.0)
-    learner = replace(comparison.cell, agent="random", algorithm="random")
-    random = Comparison(learner, {"episodes": [], "evaluations": []}, None, 5)
-    random(5, ())
-    with pytest.raises(Enough):
-        random(6, ())
-    Comparison(learner, {"episodes": [], "evaluations": []}, None, 5)(100, ())  # the budget: the loop ends it
-
-
-@pytest.mark.parametrize(("implementation", "trainer"), [("scratch", train), ("sb3", sb3)])
-def test_rows_outlive_a_watch_that_ends_the_training(
-    implementation: str, trainer: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cell = small_cell("a2c", (4,), implementation=implementation, normalize=True)
-    closed: list[type] = []
-    for kind in (trainer.Evaluator, Normalised, sb3.VecNormalize):
-        monkeypatch.setattr(kind, "close", lambda self: closed.append(type(self)))
-
-    def watch(env_step: int, ended: Any) -> None:
-        if env_step > 300:
-            raise Enough
-
-    rows = Recorder(cell)
-    with pytest.raises(Enough):
-        trainer.run(cell, watch, rows=rows)
-    assert rows.episodes and {row["env_step"] for row in rows.evaluations} == {0, 264}
-    assert closed == [
-        trainer.Evaluator,
-        Normalised if implementation == "scratch" else sb3.VecNormalize,
-    ]
-
-
 def test_the_page_says_what_was_vouched_for(tmp_path: Path) -> None:
     folder = fake_report(tmp_path / "invented", algorithms=("ppo",), budget=1000)
-    assert facts.vouched(Folder(folder)) == []
+    assert provenance.vouched(Folder(folder)) == []
     ours, theirs = Folder(folder).plan["cells"]
     older = {"git": {"commit": "a" * 40}, "env_step": 999}
     write_run(folder, ours, vouched=[older, {"git": {"commit": "b" * 40}, "env_step": 109}])
-    assert facts.vouched(Folder(folder)) == [
+    assert provenance.vouched(Folder(folder)) == [
         "1 of 2 records, by commit bbbbbbbbbbbb: of each kind one seed was trained again, "
         "to the same rows over the first 10 % of its budget"
     ]
     write_run(folder, theirs, vouched=[{"git": {"commit": "b" * 40}, "env_step": 200}])
-    (line,) = facts.vouched(Folder(folder))
+    (line,) = provenance.vouched(Folder(folder))
     assert line.startswith("2 of 2 records") and line.endswith("the first 10 % to 20 % of its budget")
-    assert facts.provenance(Folder(folder))["vouched"] == [line]
+    assert provenance.provenance(Folder(folder))["vouched"] == [line]
 
 
 @pytest.fixture

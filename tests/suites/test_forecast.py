@@ -13,14 +13,16 @@ from rlparity.__main__ import main
 from rlparity.cell import Cell
 from rlparity.environments import metadata
 from rlparity.errors import UserError
-from rlparity.suites import devices, forecast, hyperparameters, memory_needs, speeds, suite, yaml_reader
-from rlparity.suites.speeds import Speeds
+from rlparity.suites import devices, hyperparameters, memory_needs, suite, yaml_reader
+from rlparity.suites.costs import forecast, speeds
+from rlparity.suites.costs.speeds import Speeds
 
 SUITES = sorted(path.stem for path in (hyperparameters.root() / suite.SUITES).glob("*.yaml"))
 PONG = Cell("s", "ALE/Pong-v5@nature", "scratch", "ppo", "ppo", (0,), 1000)
 CARTPOLE = Cell("s", "CartPole-v1", "sb3", "a2c", "a2c", (0,), 1000)
 
 
+@pytest.mark.probes
 @pytest.mark.parametrize("name", SUITES)
 def test_every_suite_has_a_plan(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", name, "--results", str(tmp_path), "--reports", str(tmp_path)]) == 0
@@ -35,7 +37,7 @@ def test_every_suite_has_a_plan(name: str, tmp_path: Path, capsys: pytest.Captur
 
 
 def test_a_suite_too_large_for_this_machine_is_planned_but_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(suite.needs, "machine_bytes", lambda: 2**30)
+    monkeypatch.setattr(memory_needs, "machine_bytes", lambda: 2**30)
     path = suite.find("mujoco")
     assert suite.load(path, elsewhere=True).cells
     with pytest.raises(UserError, match=r"the machine has 1\.0"):

@@ -8,7 +8,7 @@ import pytest
 
 from rlparity.cell import Cell
 from rlparity.errors import UserError
-from rlparity.suites import hyperparameters, suite
+from rlparity.suites import hyperparameters, suite, value_checks
 
 PONG = "ALE/Pong-v5@nature"
 BASE: dict[str, Any] = {
@@ -108,5 +108,5 @@ def test_an_option_that_does_not_fit_is_named_with_what_does(
 def test_options_of_namespaces_fit_their_agents():
     for name, algorithm in hyperparameters.library().algorithms.items():
         for namespace, options in algorithm.options_in.items():
-            assert hyperparameters.bad_hyperparameters(options, algorithm.agent, f"{name}.{namespace}") == []
+            assert value_checks.bad_hyperparameters(options, algorithm.agent, f"{name}.{namespace}") == []
             assert options.keys().isdisjoint(algorithm.options)

@@ -16,6 +16,8 @@ from rlparity.reporting.pages.suite.tables import primary, verdicts
 from rlparity.reporting.report_folder import Folder
 from rlparity.suites import hyperparameters
 
+pytestmark = pytest.mark.probes
+
 
 def test_the_plain_configuration_is_found_in_the_suite() -> None:
     """By its options, its agent and its reference; what is not in the suite is none."""

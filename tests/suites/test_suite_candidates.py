@@ -17,10 +17,12 @@ from rlparity.errors import UserError
 from rlparity.provenance import candidate_files, fingerprint
 from rlparity.runs import pending
 from rlparity.shipped_records import vouch
-from rlparity.suites import cost, hyperparameters, suite
-from rlparity.suites.speeds import Speeds
+from rlparity.suites import hyperparameters, suite
+from rlparity.suites.costs import cost
+from rlparity.suites.costs.speeds import Speeds
 from rlparity.validation import request
 
+pytestmark = pytest.mark.usefixtures("in_checkout")
 ROOT = Path(__file__).parents[2]
 BASE: dict[str, Any] = {
     "name": "made-up",
@@ -43,13 +45,6 @@ def complaints(**candidates: Any) -> str:
     with pytest.raises(UserError) as caught:
         resolve(**candidates)
     return str(caught.value)
-
-
-@pytest.fixture(autouse=True)
-def _in_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    hyperparameters.root.cache_clear()
-    hyperparameters.library.cache_clear()
 
 
 def mine(found: suite.Suite, name: str = "theirs") -> list[Cell]:
@@ -251,5 +246,5 @@ def test_logs_cost_no_training(tmp_path: Path) -> None:
 
 def test_orders_of_candidates_are_read_back(tmp_path: Path) -> None:
     made = mine(resolve(theirs=THEIRS))[0]
-    pending.place([made], tmp_path)
-    assert pending.read(tmp_path / made.folder / pending.ORDER) == made
+    pending.update([made], tmp_path)
+    assert pending.read(tmp_path / made.folder / pending.CELL_FILE) == made

@@ -6,17 +6,23 @@ Where `synthetic` makes up what a suite leaves behind, this makes up what the st
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from rlparity.reporting.report_folder import COLUMNS, slug
+from rlparity.metrics import RETURN, Metric
+from rlparity.reporting.report_files import ONE_METRIC, TABLES, required
+from rlparity.reporting.report_folder import slug
 
 TITLES = {"random": "Random agent", "reinforce": "REINFORCE", "a2c": "A2C", "ppo": "PPO", "dqn": "DQN"}
 VERDICTS = {"ppo": ("EQUIVALENT", 0.07, 3), "a2c": ("INCONCLUSIVE", 0.41, 14), "dqn": ("WORSE", 0.63, 21)}
 KEYS = ["implementation", "algorithm", "environment"]
+Metrics = Mapping[str, tuple[Metric, ...]]  # environment -> what is measured; none: the return
 
 
 def fake_report(
@@ -27,8 +33,12 @@ def fake_report(
     seeds: int = 5,
     budget: int = 100_000,
     titles: dict[str, str] = TITLES,
+    metrics: Metrics = MappingProxyType({}),
 ) -> Path:
-    """Write a report folder's plan, tables and run records, all invented; returns `path`."""
+    """Write a report folder's plan, tables and run records, all invented; returns `path`.
+
+    Without `metrics` they are those of an older version, which knew returns alone.
+    """
     path.mkdir(parents=True)
     arms = [
         (who, name, environment)
@@ -54,20 +64,26 @@ def fake_report(
         },
         "environments": {
             environment: {
-                "threshold": 475.0,
+                "threshold": threshold(metrics.get(environment, (RETURN,))[0]),
                 "time_limit": 500,
                 "algorithms": list(algorithms),
                 "settings": {name.split("-")[0]: settings(name) for name in algorithms},
+                **({"metrics": [asdict(one) for one in metrics[environment]]} if metrics else {}),
             }
             for environment in environments
         },
         "cells": [cell(path.name, *arm, tuple(range(seeds)), budget) for arm in arms],
     }
     (path / "plan.json").write_text(json.dumps(plan))
-    write_tables(path, arms, seeds, budget)
+    write_tables(path, arms, seeds, budget, metrics)
     for one in plan["cells"]:
         write_run(path, one)
     return path
+
+
+def threshold(metric: Metric) -> float:
+    """The invented value that counts as solved: return 475, or an error of 0.05."""
+    return 475.0 if metric.better > 0 else 0.05
 
 
 def settings(algorithm: str) -> dict[str, Any]:
@@ -130,11 +146,14 @@ def write_run(path: Path, one: dict[str, Any], **changes: Any) -> Path:
     return folder / "run.json"
 
 
-def write_tables(path: Path, arms: list[tuple[str, str, str]], seeds: int, budget: int) -> None:
-    """Every CSV of a report folder, from learning curves that rise to a level of their own."""
+def write_tables(
+    path: Path, arms: list[tuple[str, str, str]], seeds: int, budget: int, metrics: Metrics
+) -> None:
+    """Every CSV of a report folder, from learning curves that rise to a level of their own; of a metric that
+    is better the lower it is, they fall from 0.9 towards 0."""
     rng = np.random.default_rng(0)
     steps = np.linspace(0, budget, 21).astype(int)
-    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in COLUMNS}
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in TABLES}
     for number, arm in enumerate(arms):
         keys = dict(zip(KEYS, arm, strict=True))
         rate = 0.0 if arm[1] == "random" else 0.15 + 0.1 * (number % 5)
@@ -142,32 +161,40 @@ def write_tables(path: Path, arms: list[tuple[str, str, str]], seeds: int, budge
         values = np.clip(
             22 + 480 * (1 - np.exp(-rates * np.arange(21))) + rng.normal(0, 12, (seeds, 21)), 9, 500
         )
-        arm_rows(rows, keys, values, steps)
         cost = {"seeds": seeds, "steps_per_second": 21_000 / (1 + 4 * (arm[0] == "sb3"))}
         times = ("training_time_per_seed_s", "evaluation_time_per_seed_s", "wall_time_per_seed_s")
         rows["cost"].append(keys | cost | dict.fromkeys(times, 6.1) | {"peak_memory_mib": 410.0})
-        if arm[0] == "scratch" and ("sb3", *arm[1:]) in arms:
-            verdict_rows(rows, keys, seeds)
-    for name, columns in COLUMNS.items():
-        pd.DataFrame(rows[name], columns=columns.split()).to_csv(path / f"{name}.csv", index=False)
+        for metric in metrics.get(arm[2], (RETURN,)):
+            own = keys | {"metric": metric.name}
+            arm_rows(rows, own, values if metric.better > 0 else 0.9 * (1 - values / 500), steps, metric)
+            if arm[0] == "scratch" and ("sb3", *arm[1:]) in arms:
+                verdict_rows(rows, own, seeds, metric)
+    for name in TABLES:
+        columns = required(name) + ["metric"] * bool(metrics and name not in ONE_METRIC)
+        pd.DataFrame(rows[name], columns=columns).to_csv(path / f"{name}.csv", index=False)
 
 
 def arm_rows(
-    rows: dict[str, list[dict[str, Any]]], keys: dict[str, str], values: np.ndarray, steps: np.ndarray
+    rows: dict[str, list[dict[str, Any]]],
+    keys: dict[str, str],
+    values: np.ndarray,
+    steps: np.ndarray,
+    metric: Metric,
 ) -> None:
     """Curves, scores, summary, profile and threshold of one arm; `values` is (seeds, evaluations)."""
-    seeds = len(values)
+    seeds, better = len(values), metric.better
+    good = better * values >= better * threshold(metric)
     protocol = {"protocol": "sampled" if keys["algorithm"] == "random" else "deterministic"}
     for step, column in zip(steps, values.T, strict=True):
         low, high = np.quantile(column, [0.1, 0.9])
         points = {"env_step": step, "iqm": np.median(column), "ci_low": low, "ci_high": high}
         rows["curves"].append(keys | protocol | points | {"mean": column.mean(), "seeds": seeds})
-    for seed, line in enumerate(values):
+    for seed, (line, solved) in enumerate(zip(values, good, strict=True)):
         rows["seed_curves"] += [
             keys | protocol | {"seed": seed, "env_step": step, "value": value}
             for step, value in zip(steps, line, strict=True)
         ]
-        reached = steps[line >= 475]
+        reached = steps[solved]
         ends = {
             "auc": line.mean(),
             "final": line[-1],
@@ -184,22 +211,25 @@ def arm_rows(
         ):
             interval = {"estimate": estimate, "ci_low": sample.min(), "ci_high": sample.max(), "seeds": seeds}
             rows["summary"].append(keys | {"endpoint": endpoint, "statistic": statistic} | interval)
-    for tau in np.linspace(0, 500, 26):
-        share = (values[:, -1] > tau).mean()
+    for tau in np.linspace(0, 500, 26) if better > 0 else np.linspace(0.9, 0, 26):
+        share = (better * values[:, -1] > better * tau).mean()
         bounds = {"ci_low": max(share - 0.2, 0), "ci_high": min(share + 0.2, 1)}
         rows["profiles"].append(keys | {"tau": tau, "fraction": share} | bounds)
-    count = int((values.max(1) >= 475).sum())
+    count = int(good.any(1).sum())
     median = 40_000 if 2 * count > seeds else None
-    found = {"threshold": 475.0, "reached": count, "seeds": seeds, "median_env_step": median}
+    found = {"threshold": threshold(metric), "reached": count, "seeds": seeds, "median_env_step": median}
     rows["thresholds"].append(keys | found)
 
 
-def verdict_rows(rows: dict[str, list[dict[str, Any]]], keys: dict[str, str], seeds: int) -> None:
+def verdict_rows(
+    rows: dict[str, list[dict[str, Any]]], keys: dict[str, str], seeds: int, metric: Metric
+) -> None:
     """Verdicts, improvement and a published number for an algorithm that has a reference."""
     word, smallest, needed = VERDICTS[keys["algorithm"].split("-")[0]]
-    distance, judge = 450.0, f"sb3/{keys['algorithm']}"
+    distance, judge = 450.0 if metric.better > 0 else 0.9, f"sb3/{keys['algorithm']}"
     high = {"EQUIVALENT": 0.05, "INCONCLUSIVE": 0.2, "WORSE": -0.2}[word] * distance
     low = -smallest * distance
+    low, high = (low, high) if metric.better > 0 else (-high, -low)
     middle, spread = (low + high) / 2, (high - low) / 2
     bounds = {
         "ci90_low": low,

@@ -11,7 +11,8 @@ the probability of its best action. What a learner has no opinion about does not
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -27,7 +28,7 @@ from rlparity.environments.base import EnvSpec
 from rlparity.environments.episode_statistics import EpisodeStatistics
 from rlparity.seeding import Streams, Uniforms
 from rlparity.suites import hyperparameters
-from rlparity.training import loop as train
+from rlparity.training import run as train
 from rlparity.transitions import Episode, Step
 
 GAMMA = 0.9
@@ -98,11 +99,13 @@ MONTE_CARLO = ("reinforce", "actor_critic")  # agents that declare that they do 
 class Worlds:
     """S x N worlds of one probe, all at the same step of their episode; see `rlparity.tasks.Env`."""
 
-    def __init__(self, probe: Probe, coins: Uniforms, n_seeds: int, n_envs: int):
+    def __init__(self, cell: Cell):
+        probe, n_envs = PROBES[cell.environment], cell.n_envs
         box = {"n_actions": None, "action_shape": (1,), "action_low": (-1.0,), "action_high": (1.0,)}
-        self.spec = EnvSpec(n_seeds, n_envs, (1,), **(box if probe.continuous else {"n_actions": 2}))
-        self._probe, self._coins, self._t = probe, coins, 0
-        self._books = EpisodeStatistics(n_seeds, n_envs)
+        self.spec = EnvSpec(len(SEEDS), n_envs, (1,), **(box if probe.continuous else {"n_actions": 2}))
+        self._probe, self._t = probe, 0
+        self._coins = Uniforms(Streams(cell).generators("probe"), n_envs)
+        self._books = EpisodeStatistics(len(SEEDS), n_envs)
         self.obs = self._observe()
 
     def _observe(self) -> Tensor:
@@ -136,6 +139,53 @@ class Worlds:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+class SideBySide:
+    """Worlds of several probes of one kind in one block, the seeds of the first before those of the next."""
+
+    def __init__(self, parts: Sequence[Worlds]):
+        first = parts[0].spec
+        self.spec = first._replace(n_seeds=sum(part.spec.n_seeds for part in parts))
+        self._parts, self._sizes = parts, [part.spec.n_seeds for part in parts]
+
+    @property
+    def obs(self) -> Tensor:
+        """Observations (S, N, 1)."""
+        return torch.cat([part.obs for part in self._parts])
+
+    def step(self, action: Tensor, live: np.ndarray | None = None) -> Step:
+        """A step of all of them."""
+        actions = action.split(self._sizes)
+        steps = [part.step(own) for part, own in zip(self._parts, actions, strict=True)]
+        return Step(*map(torch.cat, zip(*steps, strict=True)))
+
+    def reset(self, seeds: Sequence[Sequence[int]]) -> None:
+        """Probes are made anew instead."""
+        raise NotImplementedError
+
+    def pop_episodes(self) -> list[Episode]:
+        """The games that ended since the last call."""
+        firsts = np.cumsum([0, *self._sizes[:-1]]).tolist()
+        return [
+            game._replace(seed_index=game.seed_index + first)
+            for part, first in zip(self._parts, firsts, strict=True)
+            for game in part.pop_episodes()
+        ]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class JointStreams(Streams):
+    """The random streams of several cells: those of the first before those of the next."""
+
+    def __init__(self, cells: Sequence[Cell]):
+        self._each = [Streams(cell) for cell in cells]
+
+    def sequences(self, name: str) -> list[np.random.SeedSequence]:
+        """One seed sequence for each seed of each cell, as in the cell alone."""
+        return [sequence for streams in self._each for sequence in streams.sequences(name)]
 
 
 SMALL = {"net_arch": (32,), "gamma": GAMMA}
@@ -238,19 +288,38 @@ OWN: dict[str, dict[str, Any]] = {
 
 
 def learn(
-    algorithm: str, probe: str, spoil: Callable[[Step], Step] | None = None, **changes: Any
+    algorithm: str, *probes: str, spoil: Callable[[Step], Step] | None = None, **changes: Any
 ) -> agents.Agent:
-    """Train a named configuration on a probe with three seeds; `spoil` plants a bug in what it observes."""
+    """Train a named configuration on probes of one kind and budget, with three seeds on each.
+
+    `spoil` plants a bug in what it observes.
+    The probes lie along the axis of seeds, so each learns what it would learn alone.
+    """
+    cells = [_cell(algorithm, probe, changes) for probe in probes]
+    assert len({cell.budget for cell in cells}) == 1
+    whole = replace(cells[0], seeds=tuple(range(len(SEEDS) * len(cells))))
+    random = JointStreams(cells)
+    worlds = SideBySide([Worlds(cell) for cell in cells])
+    agent = agents.build(whole.agent, worlds.spec, dict(whole.hyperparameters), random, whole.budget)
+    if spoil is not None:
+        observe = agent.observe
+        agent.observe = lambda step: observe(spoil(step))  # type: ignore[method-assign]
+    explore = Uniforms(random.generators("explore"), whole.n_envs, agent.uniforms)
+    train.loop(train.Training(agent, worlds, explore, train.Recorder(whole)))
+    return agent
+
+
+def _cell(algorithm: str, probe: str, changes: Mapping[str, Any]) -> Cell:
     named = hyperparameters.library().algorithms[algorithm]
     tuned = TUNED[named.agent]
-    cell = Cell(
+    return Cell(
         suite="probes",
         environment=probe,
         implementation="scratch",
         algorithm=algorithm,
         agent=named.agent,
         seeds=SEEDS,
-        budget=tuned["budget"] * (PROBES[probe].horizon if named.agent in MONTE_CARLO else 1),
+        budget=budget(algorithm, probe),
         n_envs=tuned["n_envs"],
         hyperparameters={
             **SMALL,
@@ -260,16 +329,13 @@ def learn(
             **changes,
         },
     )
-    random = Streams(cell)
-    coins = Uniforms(random.generators("probe"), cell.n_envs)
-    worlds = Worlds(PROBES[probe], coins, len(SEEDS), cell.n_envs)
-    agent = agents.build(cell.agent, worlds.spec, dict(cell.hyperparameters), random, cell.budget)
-    if spoil is not None:
-        observe = agent.observe
-        agent.observe = lambda step: observe(spoil(step))  # type: ignore[method-assign]
-    explore = Uniforms(random.generators("explore"), cell.n_envs, agent.uniforms)
-    train.loop(train.Training(agent, worlds, explore, train.Recorder(cell)))
-    return agent
+
+
+def budget(algorithm: str, probe: str) -> int:
+    """Environment steps of a training."""
+    agent = hyperparameters.library().algorithms[algorithm].agent
+    steps: int = TUNED[agent]["budget"]
+    return steps * (PROBES[probe].horizon if agent in MONTE_CARLO else 1)
 
 
 class Reading(NamedTuple):
@@ -286,25 +352,27 @@ class Reading(NamedTuple):
 
 
 @torch.no_grad()
-def read(agent: Any, algorithm: str, probe: str) -> list[Reading]:
-    """Every opinion of a trained agent that a probe knows the truth of."""
+def read(agent: Any, algorithm: str, probe: str, place: int = 0) -> list[Reading]:
+    """Every opinion of a trained agent that a probe knows the truth of; `place` is that of the probe among
+    those that it was trained on."""
+    own = slice(len(SEEDS) * place, len(SEEDS) * (place + 1))
     if PROBES[probe].continuous:
-        return _read_continuous(agent, probe, probe.removesuffix(twin("")))
+        return _read_continuous(agent, probe.removesuffix(twin("")), own)
     named = hyperparameters.library().algorithms[algorithm]
     readings = []
     for state, values in Q_VALUES[probe].items():
-        obs = torch.full((len(SEEDS), 1, 1), float(state))
+        obs = torch.full((len(agent.alive), 1, 1), float(state))
         if named.agent in ("dqn", "qrdqn"):
-            learned = q_values(agent, obs)[:, 0]
+            learned = q_values(agent, obs)[own, 0]
             for action, value in enumerate(values):
                 readings.append(Reading(f"Q({state:g}, {action})", value, learned[:, action].tolist()))
             continue
         if "critic" in critic(agent).stacks:
             truth = MONTE_CARLO_CUT if PROBES[probe].cut and named.agent in MONTE_CARLO else max(values)
-            readings.append(Reading(f"V({state:g})", truth, critic(agent)("critic", obs)[:, 0].tolist()))
+            readings.append(Reading(f"V({state:g})", truth, critic(agent)("critic", obs)[own, 0].tolist()))
         if probe in BEST:
             best = BEST[probe][state]
-            chance = torch.softmax(actor(agent)("actor", obs), -1)[:, 0, best]
+            chance = torch.softmax(actor(agent)("actor", obs), -1)[own, 0, best]
             readings.append(Reading(f"pi({best}; {state:g})", 1.0, chance.tolist()))
     return readings
 
@@ -316,23 +384,22 @@ def q_values(agent: Any, obs: Tensor) -> Tensor:
     return agent.q_values(agent.q, obs)
 
 
-def _read_continuous(agent: Any, probe: str, name: str) -> list[Reading]:
+def _read_continuous(agent: Any, name: str, own: slice) -> list[Reading]:
     """V of an actor-critic, Q at the best action of the others, and the action itself."""
     readings = []
     for state, values in Q_VALUES[name].items():
-        obs = torch.full((len(SEEDS), 1, 1), float(state))
+        obs = torch.full((len(agent.alive), 1, 1), float(state))
         best = BEST_CONTINUOUS.get(name, {}).get(state, 0.0)
         if "critic" in critic(agent).stacks:
-            readings.append(
-                Reading(f"V({state:g})", max(values), critic(agent)("critic", obs)[:, 0].tolist())
-            )
+            learned = critic(agent)("critic", obs)[own, 0].tolist()
+            readings.append(Reading(f"V({state:g})", max(values), learned))
         else:
             seen = torch.cat([obs, torch.full_like(obs, best)], -1)
             stack = next(iter(critic(agent).stacks))
-            learned = critic(agent)(stack, seen)[:, 0].tolist()
+            learned = critic(agent)(stack, seen)[own, 0].tolist()
             readings.append(Reading(f"Q({state:g}, {best:g})", max(values), learned))
         if name in BEST_CONTINUOUS:
-            action = agent.act(obs).clamp(-1, 1)[:, 0, 0]
+            action = agent.act(obs).clamp(-1, 1)[own, 0, 0]
             readings.append(Reading(f"mu({state:g})", best, action.tolist()))
     return readings
 
@@ -352,7 +419,20 @@ def readings(algorithm: str, probe: str) -> tuple[Reading, ...]:
     """Train and read; nothing for a learner without an opinion."""
     if not applies(algorithm, probe):
         return ()
-    return tuple(read(learn(algorithm, probe), algorithm, probe))
+    together = tuple(name for name in PROBES if applies(algorithm, name) and alike(algorithm, name, probe))
+    return tuple(read(learned(algorithm, together), algorithm, probe, together.index(probe)))
+
+
+def alike(algorithm: str, probe: str, other: str) -> bool:
+    """Whether a configuration can learn both in one training."""
+    a, b = PROBES[probe], PROBES[other]
+    return a.continuous == b.continuous and budget(algorithm, probe) == budget(algorithm, other)
+
+
+@cache
+def learned(algorithm: str, together: tuple[str, ...]) -> agents.Agent:
+    """A configuration trained on several probes, once."""
+    return learn(algorithm, *together)
 
 
 def applies(algorithm: str, probe: str) -> bool:

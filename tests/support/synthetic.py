@@ -14,13 +14,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from rlparity.analysis import schemas, summarize, tables
+from rlparity.analysis import summarize, tables
+from rlparity.analysis.columns.column import ARM
+from rlparity.analysis.columns.runs import PARQUET
 from rlparity.cell import Cell, Protocol
-from rlparity.records import write, write_bytes
+from rlparity.metrics import RETURN, Metric
+from rlparity.records import write_bytes
 
 PUBLISHED = Path(__file__).parents[2] / "workflow" / "resources" / "published"
 RANDOM_RETURN, CEILING = 22.0, 500.0
+
+
+def write(folder: Path, kind: str, rows: list[dict[str, Any]]) -> None:
+    """Write rows of one kind of record."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(rows, schema=PARQUET[kind]), sink)
+    write_bytes(folder / f"{kind}.parquet", sink.getvalue().to_pybytes())
 
 
 @dataclass
@@ -40,6 +52,8 @@ class Suite:
     spread: float = 15.0  # standard deviation of a seed's plateau
     levels: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # task -> random return, plateau
     failed: Mapping[tuple[str, str], Mapping[int, str]] = field(default_factory=dict)  # arm -> seed -> reason
+    metrics: tuple[Metric, ...] = (RETURN,)  # of every environment; all but the return are errors
+    threshold: float = 475.0  # of the first of them
 
     def __post_init__(self) -> None:
         random = ("random",) if self.random else ()
@@ -74,8 +88,11 @@ class Suite:
             "hyperparameters": {},
         }
         settings = {name: setting for name in names}
-        threshold = None if name in self.levels else 475.0
-        return {"threshold": threshold, "time_limit": 500, "algorithms": names, "settings": settings}
+        threshold = None if name in self.levels else self.threshold
+        about = {"threshold": threshold, "time_limit": 500, "algorithms": names, "settings": settings}
+        if self.metrics != (RETURN,):
+            about["metrics"] = [asdict(metric) for metric in self.metrics]
+        return about
 
     def _blocks(self, environment: str, algorithm: str) -> list[Cell]:
         def cell(implementation: str, seeds: tuple[int, ...]) -> Cell:
@@ -109,7 +126,7 @@ class Suite:
         write_bytes(folder / "run.json", json.dumps(run_json(cell, failed, hashes)).encode())
 
     def _seed(self, cell: Cell, seed: int, rows: dict[str, list[dict[str, Any]]], stop: int) -> None:
-        names = {key: getattr(cell, key) for key in schemas.ARM}
+        names = {key: getattr(cell, key) for key in ARM}
         word = f"{cell.environment}|{cell.implementation}|{cell.algorithm}|{seed}"
         rng = np.random.default_rng(list(word.encode()))
         lacks = self.shift.get(cell.algorithm, 0.0) if cell.implementation == "scratch" else 0.0
@@ -129,11 +146,19 @@ class Suite:
             at = {**names, "seed": seed, "env_step": step}
             for protocol in cell.evaluation.modes:
                 for episode, value in enumerate(np.round(level + 5 * rng.standard_normal(episodes))):
-                    game = {"episode_return": float(value), "episode_length": max(int(value), 1)}
-                    rows["evaluations"].append({**at, "episode": episode, "protocol": protocol, **game})
+                    keys = {**at, "episode": episode, "protocol": protocol, "size": max(int(value), 1)}
+                    rows["evaluations"] += [
+                        {**keys, "metric": metric.name, "value": measured(metric, float(value))}
+                        for metric in self.metrics
+                    ]
             game = {"episode_return": float(round(level)), "episode_length": max(round(level), 1)}
             rows["episodes"].append({**at, **game})
             rows["progress"].append({**at, "wall_time_s": step / 4000, "metric": "loss", "value": 1 - learnt})
+
+
+def measured(metric: Metric, total: float) -> float:
+    """What a metric measures of an episode with this return: the return, or an error that falls with it."""
+    return total if metric == RETURN else 1 - total / CEILING
 
 
 def run_json(cell: Cell, failed: Mapping[int, str], hashes: Mapping[str, str]) -> dict[str, Any]:

@@ -13,8 +13,10 @@ import torch
 from small import CONFIGURATIONS, CONTINUOUS, build, cell, of_seed, stream
 
 from rlparity.training import device_placement
-from rlparity.training import loop as train
+from rlparity.training import run as train
 from rlparity.training.device_placement import Placed
+
+pytestmark = pytest.mark.probes
 
 LEARNERS = [name for name in CONFIGURATIONS if name != "random"]
 MONTE_CARLO = [name for name in LEARNERS if name.startswith("reinforce") or name == "actor-critic"]

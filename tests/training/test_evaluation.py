@@ -13,8 +13,10 @@ from torch import Tensor
 
 from rlparity.environments import base as tasks
 from rlparity.seeding import Streams, Uniforms
-from rlparity.training import loop as train
+from rlparity.training import run as train
 from rlparity.training.evaluation import Evaluator, play
+
+pytestmark = pytest.mark.probes
 
 
 class Pusher:

@@ -10,8 +10,10 @@ from small import Protocol, cell, of_seed
 
 from rlparity.environments import base as tasks
 from rlparity.environments.cartpole import CartPole
-from rlparity.training import loop as train
+from rlparity.training import run as train
 from rlparity.transitions import Episode, Step
+
+pytestmark = pytest.mark.probes
 
 
 @pytest.mark.parametrize(

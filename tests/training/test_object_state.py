@@ -14,7 +14,8 @@ from small import Protocol
 from torch import Tensor
 
 from rlparity.buffers.replay import Replay
-from rlparity.nn.networks import Adam, Network, mlp
+from rlparity.nn.networks import Network, mlp
+from rlparity.nn.optimizers import Adam
 from rlparity.training import object_state
 from rlparity.transitions import Step
 

@@ -28,6 +28,8 @@ from rlparity.cell import Cell
 from rlparity.runs import progress, saved_policies
 from rlparity.training import checkpoint_files, evaluation, object_state
 
+pytestmark = pytest.mark.whole
+
 SERVER = multiprocessing.get_context("forkserver")
 SHORT = Protocol(points=3, episodes=1, final_episodes=2)
 COMMON: dict[str, Any] = {"budget": 400, "checkpoint_every": 60, "evaluation": SHORT}

@@ -18,6 +18,8 @@ from rlparity.validation.contract import check as contract
 from rlparity.validation.contract.candidates import entry_point
 from rlparity.validation.contract.candidates.traced_training import Trace
 
+pytestmark = pytest.mark.probes
+
 TRAINS, STEPS = (
     "trains for the whole budget",
     "steps are Gymnasium's, termination apart from truncation",
@@ -41,9 +43,9 @@ BROKEN = [
     ),
     ("TrainsTooLittle", TRAINS, "ended training after 1,000 of 1,024 steps"),
     ("UsesWorkers", TRAINS, "in the process that trains, not in workers"),
-    ("GoesOnAfterTheEnd", TRAINS, "stepped before a reset, or after its game had ended"),
-    ("ReportsNormalisedReturns", TRAINS, r"reports a return of .* for game 1, which paid"),
-    ("ReportsGamesOfItsOwn", TRAINS, r"reports \d+ games, \d+ were played"),
+    ("GoesOnAfterTheEnd", TRAINS, "stepped before a reset, or after its episode had ended"),
+    ("ReportsNormalisedReturns", TRAINS, r"reports a return of .* for episode 1; it was"),
+    ("ReportsGamesOfItsOwn", TRAINS, r"reports \d+ episodes; \d+ ended"),
     ("Incomplete", TRAINS, r"gave a Incomplete, which has no method act\(obs, deterministic\)"),
     ("OtherArguments", TRAINS, r"train cannot be called with \(make_env, seed, budget\)"),
     ("breaks", TRAINS, "the factory raised KeyError: 'hidden_units'"),
@@ -124,7 +126,12 @@ def test_a_candidate_may_reset_in_the_middle_of_an_episode() -> None:
 
 
 def test_a_candidate_may_swallow_what_ends_its_training() -> None:
-    assert failures(contract.check(misbehaving.SwallowsExceptions, "CartPole-v1", "ppo")) == {}
+    """One that waits for ever after any exception never meets one; one that stops at whatever it is, also
+    those that no `except Exception` catches, has spent its budget all the same."""
+    started = time.monotonic()
+    for swallows in (misbehaving.SwallowsExceptions, misbehaving.SwallowsEverything):
+        assert failures(contract.check(swallows, "CartPole-v1", "ppo", time_limit_s=100)) == {}
+    assert time.monotonic() - started < 100, "it was ended by its time limit"
 
 
 def test_what_does_not_exist_or_fit_is_one_line() -> None:

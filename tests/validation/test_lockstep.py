@@ -18,9 +18,9 @@ from rlparity.agents.continuous_control import td3
 from rlparity.agents.value_based import dqn
 from rlparity.buffers.replay import Replay
 from rlparity.buffers.rollout import Rollout
-from rlparity.environments.action_scaling import Bounds
 from rlparity.environments.cartpole import CartPole
 from rlparity.errors import UserError
+from rlparity.nn.action_scaling import Bounds
 from rlparity.nn.distributions import categorical
 from rlparity.objectives import targets
 from rlparity.reporting.pages import lockstep as lockstep_page
@@ -30,6 +30,8 @@ from rlparity.validation.lockstep import table as lockstep_table
 from rlparity.validation.lockstep.cases import Case
 from rlparity.validation.lockstep.distance import RelativeDistance
 from rlparity.validation.lockstep.pair import Difference, Point
+
+pytestmark = pytest.mark.probes
 
 torch.set_num_threads(1)
 SHORT = cases.short
@@ -290,7 +292,7 @@ def test_tables_and_page(tmp_path: Path):
     assert next(int(row["env_step"]) for row in own if row["first_difference"]) == 600
     assert rows[-1]["max_relative_difference"] == "4.990e-13"
     answer = lockstep_page.render(tmp_path)
-    assert "our a2c on CartPole-v1 learn what it learns for 500 environment steps" in answer
+    assert "our a2c on CartPole-v1 learn the same for 500 environment steps" in answer
     assert "They part in a2c on CartPole-v1 (own-actions)." in answer
     page = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "parted: log\\_prob by 1.0e-03 at environment step 600" in page

@@ -30,7 +30,7 @@ from rlparity.validation.mutations.corpus import CORPUS
 from rlparity.validation.mutations.mutation import Mutation, Patch, planted
 from rlparity.validation.plain_environments import with_time_limit
 
-pytestmark = pytest.mark.filterwarnings("ignore:std")  # of one number, which is P31
+pytestmark = [pytest.mark.probes, pytest.mark.filterwarnings("ignore:std")]  # of one number, which is P31
 DOCS = Path(__file__).parents[2] / "docs" / "method" / "mutations.md"
 ROUNDING = 1e-5  # of parameters of size 1, float32, after some updates
 BRIEF = Protocol(points=1, episodes=2, final_episodes=2)

@@ -16,9 +16,9 @@ from rlparity import seeding
 from rlparity.buffers.replay import Replay
 from rlparity.buffers.rollout import Rollout
 from rlparity.environments import cartpole, episode_statistics, gymnasium_env
-from rlparity.environments.action_scaling import Bounds
 from rlparity.environments.normalization import NormalizedEnv
 from rlparity.nn import networks
+from rlparity.nn.action_scaling import Bounds
 from rlparity.objectives import targets
 from rlparity.training import object_state
 from rlparity.transitions import Step
@@ -27,6 +27,8 @@ from rlparity.validation.contract import check as contract
 from rlparity.validation.contract.own_agents import check as agent_contract
 from rlparity.validation.contract.own_agents import fault_showing_env, normalization
 from rlparity.validation.contract.own_agents.traced_training import TracedEnv
+
+pytestmark = pytest.mark.probes
 
 Around = Callable[..., Any]
 

@@ -16,6 +16,8 @@ from rlparity.validation.counterparts import COUNTERPARTS, ON_POLICY
 from rlparity.validation.paired_models import PairedModels, difference
 from rlparity.validation.parity import cases, environments
 
+pytestmark = pytest.mark.probes
+
 SMALL: dict[str, Any] = {"net_arch": (8, 6)}
 OFF_POLICY = {**SMALL, "buffer_size": 50, "learning_starts": 0}
 

@@ -160,6 +160,7 @@ def test_statistics_report_where_they_cannot_run(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.whole
 def test_a_trial_in_a_separate_process(tmp_path: Path) -> None:
     """The contract finds an end that arrives late; a process that cannot be started is an alarm."""
     trial = Trial("P11", "ppo", "CartPole-v1", "contract")
@@ -170,6 +171,7 @@ def test_a_trial_in_a_separate_process(tmp_path: Path) -> None:
     assert broken["caught"] and "unknown mutation 'P77'" in broken["evidence"]
 
 
+@pytest.mark.whole
 def test_a_trial_that_takes_too_long(tmp_path: Path) -> None:
     trial = Trial(BASELINE, "ppo", "CartPole-v1", "contract")
     outcome = attempt(trial, tmp_path / "slow.json", 1, None, Judge())
@@ -235,8 +237,8 @@ def learning(seeds: int, rng: np.random.Generator, top: float = 100.0, noise: fl
     return top * rise + 5 * rng.normal(size=seeds) + noise * rng.normal(size=(POINTS + 1, seeds))
 
 
-def arm(returns: np.ndarray) -> sequential_tests.Arm:
-    return sequential_tests.Arm(
+def arm(returns: np.ndarray) -> sequential_tests.Curves:
+    return sequential_tests.Curves(
         pd.DataFrame(returns, index=[k * BUDGET // POINTS for k in range(POINTS + 1)])
     )
 
@@ -286,6 +288,7 @@ class Unadjusted(sequential_tests.Case):
     tests = 1  # type: ignore[assignment]
 
 
+@pytest.mark.probes
 def test_interim_tests_do_not_add_up_to_false_alarms(tmp_path: Path) -> None:
     """Of 160 agents like the reference, at most one in twenty is stopped by any of four tests; by the same
     tests without adjustment, more are."""
@@ -308,6 +311,7 @@ def test_a_reference_that_did_not_learn_decides_nothing(tmp_path: Path) -> None:
     assert judged.obstacle() == "reference did not learn"
 
 
+@pytest.mark.whole
 def test_the_judge_answers_line_by_line(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     file = tmp_path / "case.json"
@@ -379,7 +383,7 @@ def test_the_matrix(page: tuple[str, Path]) -> None:
 def test_the_page_counts(page: tuple[str, Path]) -> None:
     answer, folder = page
     assert answer.startswith(
-        "2 of 3 planted bugs (66.7 %) are caught by some layer. Of 1 refactorings no layer alarms. "
+        "2 of 3 planted bugs (66.7 %) are caught by some layer. Of 1 refactorings none raises an alarm. "
         "1 of 1 harmless differences are named by parity. 1 of 10 trials were not run."
     )
     text = (folder / "README.md").read_text()

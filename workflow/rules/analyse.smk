@@ -1,4 +1,4 @@
-"""Records -> tables -> statistics and verdicts."""
+"""Collect records in tables; compute statistics and verdicts."""
 
 
 localrules:

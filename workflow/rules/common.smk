@@ -1,4 +1,4 @@
-"""The suite, read and checked before any job is planned, as a table of cells."""
+"""Read and check the suite before any job is planned; give the rules its cells as a table."""
 
 import contextlib
 import io
@@ -8,22 +8,26 @@ import re
 import sys
 from pathlib import Path
 
-from rlparity.environments import atari_ids as arcade
+from rlparity import registry
+from rlparity.environments import atari_ids
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
-from rlparity.runs import pending as orders
-from rlparity.suites import cost
-from rlparity.suites import memory_needs as needs
+from rlparity.runs import pending
+from rlparity.suites import memory_needs
 from rlparity.suites import suite as suites
+from rlparity.suites.costs import cost
+from rlparity.suites.costs.speeds import Speeds
 from rlparity.suites.hyperparameters import library, put_command_on_path
-from rlparity.suites.speeds import Rates
 
-QUEUED_MIN = 3  # after its time limit a job has a minute for a checkpoint, and some for its records
+GRACE_MIN = 3  # of a job after its time limit: one minute for a checkpoint, the rest for its records
 
 
-def sent_away():
-    """Whether this process sends its jobs to a cluster. Rules are read before Snakemake's workflow knows its
-    executor, and a number of jobs may be given without a cluster: its arguments and profiles are asked."""
+def runs_on_cluster():
+    """Whether this process submits its jobs to a cluster.
+
+    Rules are read before Snakemake's workflow knows its executor, and `--jobs` alone does not mean a cluster.
+    So the arguments and profiles are parsed here.
+    """
     if not workflow.is_main_process or workflow.resource_settings.nodes is None:
         return False
     if Path(sys.argv[0]).name not in ("snakemake", "__main__.py"):
@@ -42,17 +46,17 @@ try:
     suites.check_writable(Path("results"), Path("reports"))
     if len(workflow.configfiles) > 1:
         raise UserError(f"--configfile: one suite at a time, not {len(workflow.configfiles)}")
-    away = sent_away()
-    # Jobs go to a cluster, or this is one of them: what is run need not fit this machine as a whole.
-    elsewhere = away or not workflow.is_main_process
-    asked = workflow.config_settings.config  # of --config; `config` has the file, as Snakemake reads it
-    suite = suites.load(Path(workflow.configfiles[0]), narrow=asked, elsewhere=elsewhere)
-    if away and suite.device == "auto":
+    on_cluster = runs_on_cluster()
+    # On a cluster, or inside a job, the whole suite need not fit this machine.
+    elsewhere = on_cluster or not workflow.is_main_process
+    overrides = workflow.config_settings.config  # from --config; `config` has the file's values, too
+    suite = suites.load(Path(workflow.configfiles[0]), narrow=overrides, elsewhere=elsewhere)
+    if on_cluster and suite.device == "auto":
         raise UserError(
-            "device: auto is what this machine has; for a cluster write cpu or cuda, or --config device=cuda"
+            "device: auto means this machine's; for a cluster set cpu or cuda in the suite, or --config device=cuda"
         )
     if workflow.is_main_process:
-        waiting = orders.place(suite.cells, Path("results"))
+        waiting = pending.update(suite.cells, Path("results"))
         estimate = cost.describe(suite.cells, waiting, Path("reports"))
         print(f"suite {suite.name}: {estimate}", file=sys.stderr)
 except UserError as error:
@@ -71,36 +75,35 @@ wildcard_constraints:
 
 
 cells = suite.columns()
-restored = {"sb3"} if suite.references == "shipped" else set()
+restored = set(registry.IMPLEMENTATIONS) - {"scratch"} if suite.references == "shipped" else set()
 trained = [name for name in suite.implementations if name not in restored]
 needed = {
-    str(cell.folder): needs.needed_mib(cell, suite.environments[cell.environment].info)
+    str(cell.folder): memory_needs.needed_mib(cell, suite.environments[cell.environment].info)
     for cell in suite.cells
 }
-rates = Rates(Path("reports"))
-minutes = {str(cell.folder): cost.minutes_allowed(cell, rates) for cell in suite.cells}
+speeds = Speeds(Path("reports"))
+minutes = {str(cell.folder): cost.minutes_allowed(cell, speeds) for cell in suite.cells}
 if "mem_mb" not in workflow.global_resources and not elsewhere:
-    workflow.register_resource("mem_mb", needs.machine_bytes() // 2**20)
-has_atari = bool(arcade.games(suite.environments))
+    workflow.register_resource("mem_mb", memory_needs.machine_bytes() // 2**20)
+has_atari = bool(atari_ids.games(suite.environments))
 on_gpu = any(cell.device == "cuda" for cell in suite.cells)
 plan = fingerprint.text_hash(suite.plan())
 
 
 def cells_with(*records):
-    """The table of cells, once for each of these records."""
+    """The table of cells, repeated for each of these files of records."""
     table = {name: values * len(records) for name, values in cells.items()}
     return table | {"record": [record for record in records for _ in suite.cells]}
 
 
 def memory_of(cell):
-    """MiB, so that cells whose replay memories do not fit side by side run one after another."""
+    """MiB of memory. Cells whose replay buffers do not fit together then run one after another."""
     return needed["/".join(cell)]
 
 
 def minutes_of(cell):
-    """What a cluster is asked for: the suite's time limit and what comes after it, else several times the
-    estimate."""
-    return math.ceil(suite.time_limit * 60) + QUEUED_MIN if suite.time_limit else minutes["/".join(cell)]
+    """Minutes that a cluster reserves: the suite's time limit and GRACE_MIN, else several times the estimate."""
+    return math.ceil(suite.time_limit * 60) + GRACE_MIN if suite.time_limit else minutes["/".join(cell)]
 
 
 onsuccess:
@@ -109,4 +112,4 @@ onsuccess:
 
 
 onerror:
-    logger.error(f"suite {suite.name}: not finished, see above; the same command goes on where it stopped")
+    logger.error(f"suite {suite.name}: not finished, see above; run the same command to continue")

@@ -1,4 +1,4 @@
-"""Tables -> figures -> the page, and a last word on the seeds that failed."""
+"""Draw figures, write films and pages, and report the seeds that failed."""
 
 
 localrules:

@@ -1,6 +1,7 @@
-"""Cells: a block of seeds each, trained or taken from the records that the reports carry.
+"""Train cells, each a block of seeds, or copy their records from the reports.
 
-What is interrupted goes on from its checkpoint folder, which is no output: Snakemake removes those of failed jobs.
+An interrupted cell resumes from its folder `checkpoint`. That folder is no output of the rule, because Snakemake
+removes outputs of failed jobs.
 """
 
 
@@ -31,21 +32,23 @@ rule train:
         "exec rlparity cell --cell {input.cell:q} --time-limit {resources.time_limit} >{log:q} 2>&1"
 
 
-if suite.references == "shipped":
+if restored:
 
     localrules:
         restore_reference,
 
     rule restore_reference:
         input:
-            cell="results/{suite}/{environment}/sb3/{algorithm}/{seeds}/cell.json",
+            cell="results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/cell.json",
         output:
-            episodes="results/{suite}/{environment}/sb3/{algorithm}/{seeds}/episodes.parquet",
-            evaluations="results/{suite}/{environment}/sb3/{algorithm}/{seeds}/evaluations.parquet",
-            progress="results/{suite}/{environment}/sb3/{algorithm}/{seeds}/progress.parquet",
-            run="results/{suite}/{environment}/sb3/{algorithm}/{seeds}/run.json",
+            episodes="results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/episodes.parquet",
+            evaluations="results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/evaluations.parquet",
+            progress="results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/progress.parquet",
+            run="results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/run.json",
         log:
-            "results/{suite}/{environment}/sb3/{algorithm}/{seeds}/restore.log",
+            "results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/restore.log",
+        wildcard_constraints:
+            implementation="|".join(sorted(restored)),
         conda:
             "../../environment.yml"
         shell:

@@ -1,6 +1,7 @@
-"""Planted bugs before the layers of validation: every mutation on every layer, and the page of what was caught.
+"""Try planted bugs on the layers of validation, and write the page of what they detect.
 
-Trials keep their outcomes below results/<suite>/trials, which is no output: what is interrupted goes on there.
+Outcomes of trials are written below results/<suite>/trials. That folder is no output of a rule, because
+Snakemake removes outputs of failed jobs: after an interruption, finished trials are used.
 """
 
 import sys
@@ -8,33 +9,32 @@ from pathlib import Path
 
 from rlparity import registry
 from rlparity.errors import UserError
-from rlparity.provenance import definitions
-from rlparity.suites import hyperparameters as settings
+from rlparity.provenance import definitions, fingerprint
+from rlparity.suites import hyperparameters, yaml_reader
 from rlparity.suites import suite as suites
-from rlparity.suites import yaml_reader as yamlfile
 
-settings.put_command_on_path()
+hyperparameters.put_command_on_path()
 try:
     suites.check_writable(Path("results"), Path("reports"))
     if len(workflow.configfiles) > 1:
         raise UserError(f"--configfile: one suite at a time, not {len(workflow.configfiles)}")
-    asked = yamlfile.read(Path(workflow.configfiles[0]))
-    schema = settings.root() / settings.SCHEMAS / "sensitivity.schema.yaml"
-    if problems := list(yamlfile.problems(asked, schema)):
+    raw = yaml_reader.read(Path(workflow.configfiles[0]))
+    schema = hyperparameters.root() / hyperparameters.SCHEMAS / "sensitivity.schema.yaml"
+    if problems := list(yaml_reader.problems(raw, schema)):
         raise UserError("\n  - ".join([f"Bad suite {workflow.configfiles[0]}:", *problems]))
     if workflow.config_settings.config:
-        raise UserError("--config: a suite of planted bugs takes none; write one with less in it")
+        raise UserError("--config: a suite of planted bugs takes none; write a smaller suite")
 except UserError as error:
     sys.exit(f"rlparity: {error}")
 
 
 wildcard_constraints:
-    suite=asked["name"],
+    suite=raw["name"],
 
 
 tried = ["rlparity.validation.sensitivity.run", "rlparity.analysis.sequential_tests"]
 tried += [entry.module for entry in registry.AGENTS.values()]
-tried += [registry.LAYERS[layer] for layer in asked["layers"] if layer != "statistics"]
+tried += [registry.LAYERS[layer] for layer in raw["layers"] if layer != "statistics"]
 code = definitions.digest(tuple(tried))
 
 
@@ -76,11 +76,11 @@ rule render_sensitivity:
 
 rule list_reports:
     input:
-        page=expand("reports/{suite}/index.html", suite=asked["name"]),
+        page=expand("reports/{suite}/index.html", suite=raw["name"]),
     output:
         index="reports/index.html",
     log:
-        expand("results/{suite}/index.log", suite=asked["name"]),
+        expand("results/{suite}/index.log", suite=raw["name"]),
     conda:
         "../../environment.yml"
     params:
@@ -90,10 +90,8 @@ rule list_reports:
 
 
 onsuccess:
-    logger.info(Path("results", asked["name"], "render.log").read_text(encoding="utf-8"))
+    logger.info(Path("results", raw["name"], "render.log").read_text(encoding="utf-8"))
 
 
 onerror:
-    logger.error(
-        f"suite {asked['name']}: not finished, see above; the same command goes on where it stopped"
-    )
+    logger.error(f"suite {raw['name']}: not finished, see above; run the same command to continue")

@@ -1,5 +1,7 @@
-"""How often the verdict errs, measured: two disjoint draws of one implementation's own seeds differ by
-chance alone, so whatever calls them different is wrong, and what calls them equivalent shows the power.
+"""Error rates and power of the verdict, measured on many seeds of one implementation.
+
+Two disjoint draws of its seeds differ by chance alone: a verdict that calls them different is wrong, one that
+calls them equivalent shows the power.
 
 Drawing without replacement from a finite pool, the variance of the difference of two disjoint means is that
 of two fresh samples with the pool's variance, so no correction is needed. The shares of draws from one pool
@@ -8,8 +10,8 @@ are estimates for that pool: other seeds would give another one.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,9 +19,11 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from rlparity.analysis import statistics, tables
-from rlparity.analysis.verdicts import ALPHA, ENDPOINTS, REFERENCE, Scores, decide, random_agent, tested
+from rlparity.analysis import plans, statistics, tables
+from rlparity.analysis.scores import ENDPOINTS, Floor, Quantity, Scores, mean
+from rlparity.analysis.verdicts import ALPHA, decide, tested
 from rlparity.errors import UserError
+from rlparity.metrics import RETURN, Metric
 
 SMALLEST_POOL = 60  # seeds
 SIZES = (5, 10, 20)  # of draws, for false differences
@@ -29,12 +33,14 @@ DRAWS, SEED = 2000, 20251104
 
 
 class Pool(NamedTuple):
-    """All scores of a reference, and of the random agent, by endpoint."""
+    """All scores of a reference, and the floor, by endpoint; larger ones are better."""
 
     algorithm: str
     environment: str
     scores: dict[str, statistics.Array]  # (n,) in the same order of seeds
-    random: dict[str, statistics.Array]  # (k,)
+    floor: dict[str, Floor]
+    margin: float  # of the suite
+    metric: Metric = RETURN
 
     @property
     def size(self) -> int:
@@ -54,47 +60,42 @@ def calibrate(report: Path, into: Path, draws: int = DRAWS) -> tuple[pd.DataFram
     found = list(pools(report))
     if not found:
         raise UserError(f"{report}: no reference has {SMALLEST_POOL} seeds; run the suite pool")
-    margin = _plan(report)["margin"]
-    differences = [row for pool in found for row in false_differences(pool, margin, draws)]
+    differences = [row for pool in found for row in false_differences(pool, draws)]
     curves = [row for pool in found for row in power(pool, draws)]
-    made = {"false_differences": differences, "power": curves}
-    frames = {name: tables.frame(name, rows) for name, rows in made.items()}
-    for name, frame in frames.items():
-        tables.write_csv(into, name, frame)
-    return frames["false_differences"], frames["power"]
+    made = tables.frame("false_differences", differences), tables.frame("power", curves)
+    for name, table in zip(("false_differences", "power"), made, strict=True):
+        tables.write_csv(into, name, table)
+    return made
 
 
 def pools(report: Path) -> Iterator[Pool]:
     """Every reference of a suite's report that has enough seeds, failed ones left out."""
-    plan, scores = _plan(report), tables.read(report / "scores.csv")
-    random, arms = random_agent(plan), Scores(scores)
+    plan = plans.read(report / "plan.json", "name the report of a suite")
+    arms = Scores(tables.read(report / "scores.csv"))
     for environment in plan["environments"]:
-        for algorithm in plan["algorithms"]:
-            own = {end: arms(environment, REFERENCE, algorithm, end) for end in ENDPOINTS}
-            if random is not None and min(map(len, own.values())) >= SMALLEST_POOL:
-                floor = {end: arms(environment, "scratch", random, end) for end in ENDPOINTS}
-                yield Pool(algorithm, environment, own, floor)
+        for reference in dict.fromkeys(plans.reference(plan, name) for name in plan["algorithms"]):
+            if reference is None:
+                continue
+            for metric in plans.metrics(plan, environment):
+                asked = [Quantity(environment, metric, end) for end in ENDPOINTS]
+                scores = {one.endpoint: metric.better * arms(one, reference) for one in asked}
+                floor = {one.endpoint: metric.better * arms.floor(one) for one in asked}
+                if min(map(len, scores.values())) >= SMALLEST_POOL and min(map(np.size, floor.values())):
+                    margin = plans.margin(plan, environment, metric)
+                    yield Pool(reference.algorithm, environment, scores, floor, margin, metric)
 
 
-def _plan(report: Path) -> dict[str, Any]:
-    try:
-        plan: dict[str, Any] = json.loads((report / "plan.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{report}: not the report of a suite ({error})") from None
-    return plan
-
-
-def false_differences(pool: Pool, margin: float, draws: int = DRAWS) -> Iterator[dict[str, Any]]:
+def false_differences(pool: Pool, draws: int = DRAWS) -> Iterator[dict[str, Any]]:
     """Rows of the table: verdicts on pairs of disjoint draws, decided as in a report of this one pair."""
     for seeds in SIZES:
         rng = np.random.default_rng(SEED)
-        said: dict[str, list[tuple[str, float]]] = {end: [] for end in ENDPOINTS}
+        found: dict[str, list[tuple[str, float]]] = {end: [] for end in ENDPOINTS}
         for _ in range(draws):
             x, y = pool.draw(rng, seeds)
-            for end, verdict in _report(pool, x, y, margin).items():
-                said[end].append(verdict)
-        words = {end: np.array([word for word, _ in rows]) for end, rows in said.items()}
-        raw = {end: np.array([p < ALPHA for _, p in rows]) for end, rows in said.items()}
+            for end, verdict in _report(pool, x, y).items():
+                found[end].append(verdict)
+        words = {end: np.array([word for word, _ in rows]) for end, rows in found.items()}
+        raw = {end: np.array([p < ALPHA for _, p in rows]) for end, rows in found.items()}
         called = {end: np.isin(word, ("WORSE", "BETTER")) for end, word in words.items()}
         equal = {end: word == "EQUIVALENT" for end, word in words.items()}
         for end in (*ENDPOINTS, "either"):
@@ -106,6 +107,7 @@ def false_differences(pool: Pool, margin: float, draws: int = DRAWS) -> Iterator
             yield {
                 "algorithm": pool.algorithm,
                 "environment": pool.environment,
+                "metric": pool.metric.name,
                 "seeds": seeds,
                 "draws": draws,
                 "endpoint": end,
@@ -118,11 +120,12 @@ def false_differences(pool: Pool, margin: float, draws: int = DRAWS) -> Iterator
             }
 
 
-def _report(pool: Pool, x: np.ndarray, y: np.ndarray, margin: float) -> dict[str, tuple[str, float]]:
+def _report(pool: Pool, x: np.ndarray, y: np.ndarray) -> dict[str, tuple[str, float]]:
     """Verdict and unadjusted p of each endpoint, in a report that has these two rows."""
-    rows = [tested(pool.scores[end][x], pool.scores[end][y], pool.random[end], margin) for end in ENDPOINTS]
+    scores, floor, margin = pool.scores, pool.floor, pool.margin
+    rows = [tested(scores[end][x], scores[end][y], floor[end], margin) for end in ENDPOINTS]
     for row, p in zip(rows, statistics.holm([row["p_difference"] for row in rows]), strict=True):
-        row |= {"p_holm": p, "implementation": "drawn", "reference": REFERENCE, "failed_seeds": ""}
+        row |= {"p_holm": p, "implementation": "drawn", "reference": "reference", "failed_seeds": ""}
     return {end: (decide(row)[0], row["p_difference"]) for end, row in zip(ENDPOINTS, rows, strict=True)}
 
 
@@ -131,7 +134,7 @@ def power(pool: Pool, draws: int = DRAWS) -> Iterator[dict[str, Any]]:
     for end in ENDPOINTS:
         scores = pool.scores[end]
         sd = float(scores.std(ddof=1))
-        distance = abs(float(scores.mean() - pool.random[end].mean()))
+        distance = abs(float(scores.mean()) - mean(pool.floor[end]))
         for seeds in (size for size in CURVE if 2 * size <= pool.size):
             rng = np.random.default_rng(SEED)
             pairs = [pool.draw(rng, seeds) for _ in range(draws)]
@@ -142,6 +145,7 @@ def power(pool: Pool, draws: int = DRAWS) -> Iterator[dict[str, Any]]:
                 yield {
                     "algorithm": pool.algorithm,
                     "environment": pool.environment,
+                    "metric": pool.metric.name,
                     "endpoint": end,
                     "margin": margin,
                     "seeds": seeds,
@@ -157,7 +161,7 @@ def power(pool: Pool, draws: int = DRAWS) -> Iterator[dict[str, Any]]:
 
 def _rates(tests: list[statistics.Welch], shift: float, width: float) -> tuple[float, float]:
     """Shares called EQUIVALENT and WORSE once the first arm of every test is lowered by `shift`."""
-    lowered = [statistics.Welch(test.difference - shift, test.se, test.df) for test in tests]
+    lowered = [replace(test, difference=test.difference - shift) for test in tests]
     equivalent = np.array([test.p_equivalence(width) < ALPHA for test in lowered])
     worse = np.array([test.difference < 0 and test.p_difference() < ALPHA for test in lowered])
     return float(equivalent.mean()), float((worse & ~equivalent).mean())

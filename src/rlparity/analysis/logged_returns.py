@@ -1,9 +1,10 @@
-"""Candidates whose returns come from logs, scored on equal terms with what they are compared with.
+"""Candidates whose returns come from logs, scored on equal terms with the arms they are compared with.
 
-Logged evaluations happen where somebody chose to evaluate: every arm is scored on that grid, the reference's
-curve interpolated linearly. A random agent does not learn, and may have a shorter budget: it counts by the
-mean of its evaluations. Logged training returns are compared with the training returns in the reference's
-`episodes.parquet`: means over equal stretches of the budget, as many as the protocol has evaluations.
+Logged evaluations are at environment steps of their own: every arm is scored on that grid, the reference's
+curve interpolated linearly. The arm of the floor, such as the random agent, does not learn and may have a
+shorter budget: its score is the mean of its evaluations. Logged training returns are compared with the
+training returns in the reference's `episodes.parquet`: means over equal stretches of the budget, as many as
+the protocol has evaluations.
 """
 
 from __future__ import annotations
@@ -15,84 +16,95 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from rlparity.analysis import statistics, tables
-from rlparity.analysis.schemas import ARM
-from rlparity.analysis.verdicts import ENDPOINTS, REFERENCE, TRAINING, random_agent
+from rlparity.analysis import plans, statistics, tables
+from rlparity.analysis.columns.column import ARM
+from rlparity.analysis.plans import Plan
+from rlparity.analysis.scores import ENDPOINTS, TRAINING
+from rlparity.metrics import RETURN
 
 LAST = 0.1  # of the budget, over which the final training return is averaged
+FLOOR = plans.floor(RETURN)  # logs have returns alone
 Who = tuple[str, str, str]  # implementation, algorithm, environment
+Values = dict[str, dict[tuple[Who, int], float]]  # endpoint -> (who, seed) -> score
 
 
 class Logged(NamedTuple):
-    """A candidate of logs in one environment, and whom it meets there."""
+    """A candidate of logs in one environment, and the arms it is compared with there."""
 
     candidate: Who
     reference: Who
-    random: Who | None
+    floor: Who | None
     budget: int
     points: int
 
     def others(self) -> list[Who]:
-        """Reference and random agent."""
-        return [self.reference] + ([self.random] if self.random else [])
+        """Reference and floor."""
+        return [self.reference] + ([self.floor] if self.floor else [])
 
 
-def logged(plan: Mapping[str, Any]) -> list[Logged]:
+def logged(plan: Plan) -> list[Logged]:
     """The candidates of a plan that come as commands or logs."""
     found: dict[Who, Logged] = {}
     for cell in plan.get("cells", ()):
-        if {"command", "logs"} & cell.get("candidate", {}).keys():
-            algorithm, environment, random = cell["algorithm"], cell["environment"], random_agent(plan)
-            who = (cell["implementation"], algorithm, environment)
-            reference = (REFERENCE, plan["algorithms"][algorithm]["reference"], environment)
-            floor = ("scratch", random, environment) if random else None
-            found[who] = Logged(who, reference, floor, cell["budget"], cell["evaluation"]["points"])
+        if not {"command", "logs"} & cell.get("candidate", {}).keys():
+            continue
+        environment, reference = cell["environment"], plans.reference(plan, cell["algorithm"])
+        if reference is not None:
+            who = (cell["implementation"], cell["algorithm"], environment)
+            floor = (*FLOOR, environment) if FLOOR and FLOOR.algorithm in plan["algorithms"] else None
+            asked = cell["budget"], cell["evaluation"]["points"]
+            found[who] = Logged(who, (*reference, environment), floor, *asked)
     return list(found.values())
 
 
-def score(points: pd.DataFrame, episodes: Path, runs: pd.DataFrame, plan: Mapping[str, Any]) -> pd.DataFrame:
+def score(points: pd.DataFrame, episodes: Path, runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """Columns of table `scores` and `terms`, a candidate's name: its scores, and those of the reference and
-    the random agent on the same terms.
+    the floor on the same terms.
 
-    `points` are mean returns of evaluations as `analyse.evaluation_points` gives them; `episodes`, the table
-    of training games, is read if there are such candidates.
+    `points` are mean values of evaluations as `summarize.evaluation_points` gives them; `episodes`, the table
+    of training episodes, is read if there are such candidates.
     """
     rows: list[dict[str, Any]] = []
     found = logged(plan)
-    games = tables.read(episodes) if found else pd.DataFrame()
+    trained = tables.read(episodes) if found else pd.DataFrame()
     for one in found:
         budgets = {tuple(cell[key] for key in ARM): cell["budget"] for cell in plan["cells"]}
         for who in one.others():
             budgets.setdefault(who, one.budget)
-        values = {**_evaluated(one, points), **_trained(one, games, budgets)}
-        ends = [end for end in (*ENDPOINTS, *TRAINING) if end in values] or list(TRAINING)
+        values = {**_evaluated(one, points), **_trained(one, trained, budgets)}
         for who in (one.candidate, *one.others()):
-            failed = set(runs[_is(runs, who) & (runs["status"] != "done")]["seed"])
-            for seed in sorted(set(runs[_is(runs, who)]["seed"])):
-                for end in ends:
-                    value = values.get(end, {}).get((who, seed), np.nan)
-                    value = np.nan if seed in failed else value
-                    keys = dict(zip(ARM, who, strict=True))
-                    score = {**keys, "seed": seed, "endpoint": end, "value": value}
-                    rows.append({**score, "terms": one.candidate[0]})
+            rows += ({**row, "terms": one.candidate[0]} for row in _scores(who, values, runs))
     terms = pd.Series([row.pop("terms") for row in rows], dtype=str)
     return tables.frame("scores", rows).assign(terms=terms)
 
 
-def curves(episodes: Path, plan: Mapping[str, Any]) -> pd.DataFrame:
+def _scores(who: Who, values: Values, runs: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Rows of table `scores` of one arm; without a value where a seed failed."""
+    ends = [end for end in (*ENDPOINTS, *TRAINING) if end in values] or list(TRAINING)
+    own = runs[_is(runs, who)]
+    failed = set(own[own["status"] != "done"]["seed"])
+    keys = {**dict(zip(ARM, who, strict=True)), "metric": RETURN.name}
+    for seed in sorted(set(own["seed"])):
+        for end in ends:
+            value = np.nan if seed in failed else values.get(end, {}).get((who, seed), np.nan)
+            yield {**keys, "seed": seed, "endpoint": end, "value": value}
+
+
+def curves(episodes: Path, plan: Plan) -> pd.DataFrame:
     """Columns of table `seed_curves`: mean training returns of these candidates and their references, by the
     environment step at which a stretch of the budget ends."""
     rows: list[dict[str, Any]] = []
     found = logged(plan)
-    games = tables.read(episodes) if found else pd.DataFrame()
-    logging = [one for one in found if not games[_is(games, one.candidate)].empty]
+    trained = tables.read(episodes) if found else pd.DataFrame()
+    logging = [one for one in found if not trained[_is(trained, one.candidate)].empty]
     arms = {who: one for one in logging for who in (one.candidate, one.reference)}
     for who, one in arms.items():
-        for seed, part in games[_is(games, who)].groupby("seed"):
+        for seed, part in trained[_is(trained, who)].groupby("seed"):
             values = stretches(part["env_step"], part["episode_return"], one.budget, one.points)
-            keys = {**dict(zip(ARM, who, strict=True)), "protocol": "training", "seed": int(seed)}
+            keys = {**dict(zip(ARM, who, strict=True)), "metric": RETURN.name, "protocol": "training"}
             ends = [one.budget * (k + 1) // one.points for k in range(one.points)]
-            rows += [{**keys, "env_step": at, "value": value} for at, value in zip(ends, values, strict=True)]
+            points = zip(ends, values, strict=True)
+            rows += [{**keys, "seed": int(seed), "env_step": at, "value": value} for at, value in points]
     return tables.frame("seed_curves", rows)
 
 
@@ -104,19 +116,14 @@ def _is(frame: pd.DataFrame, who: Who) -> pd.Series:
     )
 
 
-Values = dict[str, dict[tuple[Who, int], float]]  # endpoint -> (who, seed) -> score
-
-
 def _evaluated(one: Logged, points: pd.DataFrame) -> Values:
     """Endpoints of evaluations on the candidate's grid; none if it logged none."""
+    points = points[points["metric"] == RETURN.name]
     own = points[_is(points, one.candidate)]
     if own.empty:
         return {}
-    protocol = (
-        "sampled"
-        if (own["protocol"] == "sampled").all()
-        else own["protocol"][own["protocol"] != "sampled"].iloc[0]
-    )
+    others = own["protocol"][own["protocol"] != "sampled"]
+    protocol = "sampled" if others.empty else others.iloc[0]
     curves = dict(_curves(points, one.candidate, protocol))
     start = max(curve.index[0] for curve in curves.values())
     end = min(curve.index[-1] for curve in curves.values())
@@ -126,8 +133,8 @@ def _evaluated(one: Logged, points: pd.DataFrame) -> Values:
         return {}
     found: Values = {"final": {}}
     for who in (one.candidate, *one.others()):
-        for seed, curve in _curves(points, who, "sampled" if who == one.random else protocol):
-            if who == one.random:
+        for seed, curve in _curves(points, who, "sampled" if who == one.floor else protocol):
+            if who == one.floor:
                 value = np.full(len(grid), curve.mean())
             elif curve.index[-1] >= end:
                 value = np.interp(grid, curve.index, curve)
@@ -145,14 +152,14 @@ def _curves(points: pd.DataFrame, who: Who, protocol: str) -> Iterator[tuple[int
         yield int(seed), part.set_index("clock")["value"].sort_index()
 
 
-def _trained(one: Logged, games: pd.DataFrame, budgets: Mapping[Any, int]) -> Values:
+def _trained(one: Logged, episodes: pd.DataFrame, budgets: Mapping[Any, int]) -> Values:
     """Endpoints of returns in training; none if it logged none."""
-    if games[_is(games, one.candidate)].empty:
+    if episodes[_is(episodes, one.candidate)].empty:
         return {}
     found: Values = {name: {} for name in TRAINING}
     last = max(1, round(LAST * one.points))
     for who in (one.candidate, *one.others()):
-        for seed, part in games[_is(games, who)].groupby("seed"):
+        for seed, part in episodes[_is(episodes, who)].groupby("seed"):
             curve = stretches(part["env_step"], part["episode_return"], budgets[who], one.points)
             for name, value in zip(TRAINING, (curve.mean(), curve[-last:].mean()), strict=True):
                 found[name][who, int(seed)] = float(value)
@@ -160,9 +167,9 @@ def _trained(one: Logged, games: pd.DataFrame, budgets: Mapping[Any, int]) -> Va
 
 
 def stretches(env_step: pd.Series, value: pd.Series, budget: int, n: int) -> statistics.Array:
-    """Mean return of the games that ended in each of n equal stretches of the budget, (n,).
+    """Mean return of the episodes that ended in each of n equal stretches of the budget, (n,).
 
-    A stretch in which none ended lies between its neighbours, or equals the nearest one.
+    A stretch in which none ended is interpolated between its neighbours, or equals the nearest one.
     """
     place = np.clip(np.ceil(np.asarray(env_step) * n / budget).astype(int), 1, n)
     means = pd.Series(np.asarray(value, dtype=float)).groupby(place).mean()

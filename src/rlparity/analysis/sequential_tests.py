@@ -1,11 +1,11 @@
-"""Interim looks: what can be said of a training that is still under way, without looking too often for free.
+"""Sequential tests: verdicts on a training under way, at interim looks, with their error rate controlled.
 
 At every look but the last one endpoint is tested, the area under the evaluation curve so far; at the last
-one both, with the rules of `rlparity.verdict`, or the area alone where training ends before its budget: one
-evaluation on the way is no final return. The reference's curve is cut at the same environment step.
+one both, by the rules of `verdicts`, or the area alone where training ends before its budget: an evaluation
+on the way is no final one. The reference's curve is cut at the same environment step.
 Every Welch p is multiplied by the number of tests that all looks together may make (Bonferroni): whichever
-look stops a training, WORSE or BETTER is wrong with a probability of at most 5 %. EQUIVALENT comes of the
-last look alone.
+look stops a training, WORSE or BETTER is wrong with a probability of at most 5 %. Only the last look can
+find EQUIVALENT.
 """
 
 from __future__ import annotations
@@ -21,16 +21,18 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from rlparity.analysis import statistics
-from rlparity.analysis.verdicts import ENDPOINTS, REFERENCE, decide, tested
+from rlparity.analysis import statistics, tables
+from rlparity.analysis.scores import ENDPOINTS, Floor
+from rlparity.analysis.verdicts import NO_VERDICT, UNDECIDED, decide, tested
+from rlparity.arms import OURS
+from rlparity.metrics import RETURN, Metric
 
 INTERIM = ("auc",)  # endpoints of all looks but the last
-UNDECIDED = "INCONCLUSIVE"
 
 
 @dataclass(frozen=True)
-class Arm:
-    """Mean returns of evaluations, one column per seed, one row per environment step."""
+class Curves:
+    """Mean values of evaluations, one column per seed, one row per environment step; larger ones better."""
 
     curve: pd.DataFrame
 
@@ -44,56 +46,73 @@ class Arm:
         return np.array([statistics.area_under_curve(seen.index, seen[seed]) for seed in seen])
 
 
-def arm(files: Iterable[Path]) -> Arm:
-    """The arm whose evaluations these files hold: those of the deterministic policy, if it has one."""
-    rows = pd.concat([pq.read_table(file).to_pandas() for file in files])
+def read_curves(files: Iterable[Path], metric: Metric) -> Curves:
+    """The curves of an arm from its evaluations: those of the deterministic policy, if it has one."""
+    rows = pd.concat([tables.by_metric(pq.read_table(file)).to_pandas() for file in files])
+    rows = rows[rows.metric == metric.name]
     protocols = set(rows.protocol)
     rows = rows[rows.protocol == ("sampled" if protocols == {"sampled"} else "deterministic")]
-    return Arm(rows.groupby(["env_step", "seed"])["episode_return"].mean().unstack())
+    return Curves(metric.better * rows.groupby(["env_step", "seed"])["value"].mean().unstack())
 
 
 class Case:
-    """A reference and a random agent, against which looks are judged; `content` as `train_case` reads it."""
+    """A reference and a floor, against which looks are judged.
+
+    `content` has the looks, the margin, the cell, folders of records of the `reference` and of the floor
+    (`random`, none where the floor is a constant), and the metric; without one it is the return.
+    """
 
     def __init__(self, content: Mapping[str, Any]):
         self._looks = dict(content["looks"])  # point -> environment steps
         self._margin = content["margin"]
+        self._metric = Metric(**content["metric"]) if "metric" in content else RETURN
         ended = max(self._looks) >= content["cell"]["evaluation"]["points"]
         self._last = ENDPOINTS if ended else INTERIM  # endpoints of the last look
-        self._arms = {
-            name: arm(Path(folder, "evaluations.parquet") for folder in content[name])
+        arms = {
+            name: read_curves((Path(folder, "evaluations.parquet") for folder in content[name]), self._metric)
             for name in ("reference", "random")
+            if content.get(name)
         }
-        self._scores = cache(lambda name, *at: self._arms[name].scores(*at))
+        self._scores = cache(lambda name, *at: arms[name].scores(*at))
+
+    def _floor(self, endpoint: str, env_step: int) -> Floor:
+        if isinstance(self._metric.floor, str):
+            return self._scores("random", endpoint, env_step)
+        return self._metric.better * float(self._metric.floor)
+
+    def curves(self, file: Path) -> Curves:
+        """The curves of the training under way, from its evaluations so far."""
+        return read_curves([file], self._metric)
 
     @property
     def tests(self) -> int:
-        """How many tests all looks may make together."""
+        """Number of tests that all looks may make together."""
         return len(INTERIM) * (len(self._looks) - 1) + len(self._last)
 
     def obstacle(self) -> str:
-        """Why nothing could be decided at the last look, however the agent did; empty if something can."""
+        """Why nothing can be decided at the last look, whatever the agent learns; empty if something can."""
         at = ("auc", self._looks[max(self._looks)])
         reference = self._scores("reference", *at)
-        return str(tested(reference, reference, self._scores("random", *at), self._margin)["reason"])
+        return str(tested(reference, reference, self._floor(*at), self._margin)["reason"])
 
-    def judge(self, point: int, mutated: Arm) -> tuple[str, str]:
+    def judge(self, point: int, mutated: Curves) -> tuple[str, str]:
         """Verdict and evidence at a look; UNDECIDED where training should go on, or ended undecided."""
         env_step, whole = self._looks[point], point == max(self._looks)
         found = []
         for endpoint in self._last if whole else INTERIM:
-            y, z = (self._scores(name, endpoint, env_step) for name in ("reference", "random"))
+            y, z = self._scores("reference", endpoint, env_step), self._floor(endpoint, env_step)
             row = tested(mutated.scores(endpoint, env_step), y, z, self._margin)
-            row |= {"implementation": "scratch", "reference": REFERENCE, "failed_seeds": ""}
+            row |= {"implementation": OURS, "reference": "reference", "failed_seeds": ""}
             row["p_holm"] = min(self.tests * row["p_difference"], 1.0)
             row["p_equivalence"] = row["p_equivalence"] if whole else 1.0
             word, why = decide(row)
+            word = UNDECIDED if word == NO_VERDICT else word
             found.append((word, f"{endpoint} at step {env_step:,}: {_numbers(row, why)}"))
         return worst(found)
 
 
 def worst(found: list[tuple[str, str]]) -> tuple[str, str]:
-    """Of the endpoints' verdicts that which counts: any WORSE, else any BETTER, else the primary one's."""
+    """The verdict of all endpoints: WORSE or else BETTER if any has it, else that of the primary one."""
     for word in ("WORSE", "BETTER"):
         for verdict, evidence in found:
             if verdict == word:
@@ -118,6 +137,6 @@ def serve(questions: TextIO, answers: TextIO) -> None:
         if asked["point"] is None:
             answer = "", case.obstacle()
         else:
-            answer = case.judge(asked["point"], arm([Path(asked["look"], "evaluations.parquet")]))
+            answer = case.judge(asked["point"], case.curves(Path(asked["look"], "evaluations.parquet")))
         answers.write(json.dumps(answer) + "\n")
         answers.flush()

@@ -1,6 +1,6 @@
 """Estimates over seeds, their intervals, and the tests behind a verdict. Pure functions of numpy arrays.
 
-Seeds are resampled, never episodes: the episodes of one trained agent tell nothing about the next one.
+Seeds are resampled, never episodes: episodes of one trained agent say nothing about another training.
 Sources: Agarwal et al. 2021 (arXiv 2108.13264) for the inter-quartile mean, stratified bootstrap, performance
 profiles and probability of improvement, in rliable's definitions; Welch 1947 for the difference of means;
 Schuirmann 1987 for two one-sided tests; Holm 1979.
@@ -8,6 +8,7 @@ Schuirmann 1987 for two one-sided tests; Holm 1979.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -71,16 +72,19 @@ def probability_of_improvement(x: ArrayLike, y: ArrayLike, axis: int = -1) -> Ar
 
 
 def area_under_curve(env_step: ArrayLike, value: ArrayLike) -> float:
-    """Trapezoidal area divided by the span of `env_step`, so in units of return: (P,), (P,) -> scalar."""
+    """Trapezoidal area divided by the span of `env_step`, so in the unit of `value`: (P,), (P,) -> scalar."""
     step = np.asarray(env_step, dtype=float)
     if len(step) < 2:
         return float("nan")
     return float(scipy.integrate.trapezoid(value, step) / (step[-1] - step[0]))
 
 
-def time_to_threshold(env_step: ArrayLike, value: ArrayLike, threshold: float) -> float:
-    """First environment step evaluated at or above the threshold; NaN where there is none (censored)."""
-    reached = np.flatnonzero(np.asarray(value) >= threshold)
+def time_to_threshold(env_step: ArrayLike, value: ArrayLike, threshold: float, better: int = 1) -> float:
+    """First environment step at which the value is at least as good; NaN where there is none (censored).
+
+    `better` is -1 where lower values are better.
+    """
+    reached = np.flatnonzero(better * np.asarray(value) >= better * threshold)
     return float(np.asarray(env_step)[reached[0]]) if len(reached) else float("nan")
 
 
@@ -101,43 +105,62 @@ def mean_interval(x: ArrayLike, level: float = 0.95) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Welch:
-    """A difference of two means with unequal variances. A standard error of zero makes it exact."""
+    """A difference of two means with unequal variances.
+
+    Where no arm has a spread, t does not exist. If both arms are deterministic the difference is exact. Else
+    nothing is known about it but that the arms do not overlap: its p is that of the permutation test, and
+    there is neither an interval nor a test of equivalence.
+    """
 
     difference: float  # mean of x minus mean of y
-    se: float  # standard error; NaN where an arm has fewer than two seeds
+    se: float  # standard error; NaN where an arm has too few seeds
     df: float  # Welch-Satterthwaite degrees of freedom
+    exact: bool = False  # whether both arms are deterministic
+    sizes: tuple[int, int] = (0, 0)  # seeds of x and y
 
     def p_difference(self) -> float:
-        """Two-sided p of "the means are equal"."""
-        if self.se == 0:
+        """Two-sided p of "the means are equal"; NaN for equal values without a spread."""
+        if self.se > 0 or math.isnan(self.se):
+            return float(2 * scipy.stats.t.sf(abs(self.difference) / self.se, self.df))
+        if self.exact:
             return float(self.difference == 0)
-        return float(2 * scipy.stats.t.sf(abs(self.difference) / self.se, self.df))
+        return (
+            float("nan") if self.difference == 0 else min(1.0, 2 / math.comb(sum(self.sizes), self.sizes[0]))
+        )
 
     def interval(self, level: float) -> tuple[float, float]:
         """Confidence interval of the difference."""
         if self.se == 0:
-            return self.difference, self.difference
+            ends = self.difference if self.exact else float("nan")
+            return ends, ends
         half = float(scipy.stats.t.ppf((1 + level) / 2, self.df)) * self.se
         return self.difference - half, self.difference + half
 
     def p_equivalence(self, margin: float) -> float:
         """Larger p of the two one-sided tests of "the means differ by `margin` or more" (TOST)."""
         if self.se == 0:
-            return float(abs(self.difference) >= margin)
+            return float(abs(self.difference) >= margin) if self.exact else float("nan")
         return float(scipy.stats.t.sf((margin - abs(self.difference)) / self.se, self.df))
 
 
-def welch(x: ArrayLike, y: ArrayLike) -> Welch:
-    """Welch's difference of means: (n,), (m,)."""
-    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
-    difference = float(x.mean() - y.mean()) if len(x) and len(y) else float("nan")
-    if min(len(x), len(y)) < 2:
+def welch(x: ArrayLike, y: ArrayLike, deterministic: tuple[bool, bool] = (False, False)) -> Welch:
+    """Welch's difference of means: (n,), (m,).
+
+    An arm that is `deterministic` has no spread, and one value tells all of it: with one such arm this is
+    the one-sample t test, with two the difference is exact.
+    """
+    arms = [np.asarray(arm, dtype=float) for arm in (x, y)]
+    sizes = len(arms[0]), len(arms[1])
+    difference = float(arms[0].mean() - arms[1].mean()) if min(sizes) else float("nan")
+    known = [len(arm) > (0 if fixed else 1) for arm, fixed in zip(arms, deterministic, strict=True)]
+    if not all(known):
         return Welch(difference, float("nan"), float("nan"))
-    a, b = _sd(x) ** 2 / len(x), _sd(y) ** 2 / len(y)
+    variances = [0.0 if fixed else _sd(arm) ** 2 for arm, fixed in zip(arms, deterministic, strict=True)]
+    a, b = (variance / size for variance, size in zip(variances, sizes, strict=True))
     if a + b == 0:
-        return Welch(difference, 0.0, float(len(x) + len(y) - 2))
-    df = 1 / ((a / (a + b)) ** 2 / (len(x) - 1) + (b / (a + b)) ** 2 / (len(y) - 1))
-    return Welch(difference, float(np.sqrt(a + b)), float(df))
+        return Welch(difference, 0.0, float(sum(sizes) - 2), all(deterministic), sizes)
+    shares = ((part / (a + b)) ** 2 / (size - 1) for part, size in zip((a, b), sizes, strict=True) if part)
+    return Welch(difference, float(np.sqrt(a + b)), float(1 / sum(shares)))
 
 
 def _sd(x: Array) -> float:

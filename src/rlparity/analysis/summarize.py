@@ -1,12 +1,11 @@
 """Stage `analyse`: the four tables of records -> every CSV of a report.
 
-Endpoints come from the deterministic evaluations, and of an arm that has none (the random agent) from the
+Endpoints are those of the deterministic evaluations, of an arm without any (the random agent) those of the
 sampled ones. A failed seed keeps its learning curve as far as it goes, and has no `final` and no `auc`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,20 +13,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rlparity.analysis import logged_returns, schemas, statistics
+from rlparity.analysis import logged_returns, plans, statistics
 from rlparity.analysis import tables as table
-from rlparity.analysis.dqn2013_table import dqn2013, printed
-from rlparity.analysis.human_normalized import human_normalised, references
-from rlparity.analysis.published_scores import paper, published
-from rlparity.analysis.schemas import SEED, TABLES
-from rlparity.analysis.verdicts import ENDPOINTS, TRAINING, Scores, pairs, verdicts
+from rlparity.analysis.columns import column
+from rlparity.analysis.plans import Plan
+from rlparity.analysis.published.dqn2013_table import dqn2013, printed
+from rlparity.analysis.published.human_normalized import human_normalised, references
+from rlparity.analysis.published.numbers import published
+from rlparity.analysis.published.paper_table import paper
+from rlparity.analysis.schemas import TABLES
+from rlparity.analysis.scores import ENDPOINTS, TRAINING, Scores, pairs
+from rlparity.analysis.verdicts import verdicts
 from rlparity.environments.atari_ids import games
-from rlparity.errors import UserError
+from rlparity.metrics import Metric
 
-ARM = list(schemas.ARM)
+ARM = list(column.ARM)
+SEED = list(column.SEED)
 TAUS = 51  # points of a performance profile
 ATARI = ("human_normalised", "dqn2013")  # tables that a suite without Atari games does not have
-PHASES = ("training", "evaluation", "wall")  # what a cell spends time on
+PHASES = ("training", "evaluation", "wall")  # of the time of a cell
 
 
 def analyse(tables: Path, published_numbers: Path, into: Path) -> None:
@@ -36,7 +40,7 @@ def analyse(tables: Path, published_numbers: Path, into: Path) -> None:
     Reads `tables/{evaluations,runs}.parquet` and `tables/plan.json`, and the folder of published numbers.
     Raises UserError where one of them is missing or damaged.
     """
-    plan = _plan(tables / "plan.json")
+    plan = plans.read(tables / "plan.json", "run the stage collect")
     evaluations, runs = (table.read(tables / f"{name}.parquet") for name in ("evaluations", "runs"))
     points = evaluation_points(evaluations, plan)
     trained = logged_returns.curves(tables / "episodes.parquet", plan)
@@ -52,7 +56,7 @@ def analyse(tables: Path, published_numbers: Path, into: Path) -> None:
         "paper": paper(scores, plan, published(published_numbers), curve),
         "curves": curve,
         "seed_curves": table.frame("seed_curves", drawn[list(TABLES["seed_curves"])]),
-        "profiles": profiles(scores),
+        "profiles": profiles(scores, plan),
         "improvement": improvement(scores, plan, equal),
         "thresholds": thresholds(scores, runs, plan),
         "cost": cost(runs),
@@ -66,21 +70,13 @@ def analyse(tables: Path, published_numbers: Path, into: Path) -> None:
         table.write_csv(into, name, rows)
 
 
-def _plan(file: Path) -> dict[str, Any]:
-    try:
-        plan: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file}: cannot be read ({error}); run the stage collect") from None
-    return plan
-
-
-def evaluation_points(evaluations: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
-    """Mean return of each evaluation: columns of `seed_curves`, and `clock`, the step as it was recorded.
+def evaluation_points(evaluations: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """Mean value of each evaluation: columns of `seed_curves`, and `clock`, the step as it was recorded.
 
     `env_step` is the nominal point: an evaluation happens when a multiple of budget / points is crossed.
     """
-    keys = [*ARM, "protocol", "seed", "env_step"]
-    points = evaluations.groupby(keys, observed=True)["episode_return"].mean().rename("value").reset_index()
+    keys = [*ARM, "metric", "protocol", "seed", "env_step"]
+    points = evaluations.groupby(keys, observed=True)["value"].mean().reset_index()
     asked = {
         tuple(cell[key] for key in ARM): (cell["budget"], cell["evaluation"]["points"])
         for cell in plan["cells"]
@@ -98,39 +94,50 @@ def evaluation_points(evaluations: pd.DataFrame, plan: dict[str, Any]) -> pd.Dat
     return points.sort_values(keys, kind="stable").reset_index(drop=True)
 
 
-def score(points: pd.DataFrame, runs: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
-    """Table `scores`: one row for each seed and endpoint; without a value where a seed failed, has not ended,
-    or never reached the threshold."""
-    curves = {key: curve for key, curve in points.groupby([*ARM, "seed", "protocol"])}
-    main = {key[:3]: key[-1] for key in curves if key[-1] != "sampled"}
+def score(points: pd.DataFrame, runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """Table `scores`: one row for each seed, metric and endpoint.
+
+    It has no value where a seed failed, has not ended, or never reached the threshold.
+    """
+    curves = {key: curve for key, curve in points.groupby([*ARM, "metric", "seed", "protocol"])}
+    main = {key[:4]: key[-1] for key in curves if key[-1] != "sampled"}
     rows, elsewhere = [], {one.candidate for one in logged_returns.logged(plan)}
     for run in runs.sort_values([*ARM, "seed"]).to_dict("records"):
         arm = tuple(run[key] for key in ARM)
         if arm in elsewhere:
             continue
-        protocol = main.get(arm, "sampled")
-        curve = curves.get((*arm, run["seed"], protocol), points.iloc[:0])
-        threshold = plan["environments"][run["environment"]]["threshold"]
-        at_end = curve["value"][curve["clock"] == run["budget"]]
-        whole = run["status"] == "done" and len(at_end) == 1
-        values = {
-            "final": at_end.iloc[0] if whole else np.nan,
-            "auc": statistics.area_under_curve(curve["clock"], curve["value"]) if whole else np.nan,
-        }
-        if threshold is not None and run["status"] != "unfinished":
-            values["time_to_threshold"] = statistics.time_to_threshold(
-                curve["clock"], curve["value"], threshold
-            )
-        who = {key: run[key] for key in SEED}
-        rows += [{**who, "endpoint": endpoint, "value": value} for endpoint, value in values.items()]
+        for metric in plans.metrics(plan, run["environment"]):
+            protocol = main.get((*arm, metric.name), "sampled")
+            curve = curves.get((*arm, metric.name, run["seed"], protocol), points.iloc[:0])
+            who = {**{key: run[key] for key in SEED}, "metric": metric.name}
+            values = _endpoints(curve, run, metric, plans.threshold(plan, run["environment"], metric))
+            rows += [{**who, "endpoint": endpoint, "value": value} for endpoint, value in values.items()]
     return table.frame("scores", rows)
 
 
+def _endpoints(
+    curve: pd.DataFrame, run: dict[str, Any], metric: Metric, threshold: float | None
+) -> dict[str, float]:
+    """The endpoints of one seed from its curve, by name."""
+    at_end = curve["value"][curve["clock"] == run["budget"]]
+    whole = run["status"] == "done" and len(at_end) == 1
+    values = {
+        "final": at_end.iloc[0] if whole else np.nan,
+        "auc": statistics.area_under_curve(curve["clock"], curve["value"]) if whole else np.nan,
+    }
+    if threshold is not None and run["status"] != "unfinished":
+        values["time_to_threshold"] = statistics.time_to_threshold(
+            curve["clock"], curve["value"], threshold, metric.better
+        )
+    return values
+
+
 def _arms(scores: pd.DataFrame, *keys: str) -> Iterator[tuple[dict[str, Any], statistics.Array, str]]:
-    """Each group's keys, the values there are (n,), and the seeds that have none."""
-    for key, part in scores.groupby([*ARM, *keys]):
+    """Of each arm, metric and group: its keys, the values there are (n,), and the seeds that have none."""
+    names = [*ARM, "metric", *keys]
+    for key, part in scores.groupby(names):
         missing = ", ".join(str(seed) for seed in part["seed"][part["value"].isna()])
-        yield dict(zip([*ARM, *keys], key, strict=True)), part["value"].dropna().to_numpy(), missing
+        yield dict(zip(names, key, strict=True)), part["value"].dropna().to_numpy(), missing
 
 
 def summary(scores: pd.DataFrame) -> pd.DataFrame:
@@ -147,8 +154,8 @@ def summary(scores: pd.DataFrame) -> pd.DataFrame:
 
 def curves(points: pd.DataFrame) -> pd.DataFrame:
     """Table `curves`: IQM over seeds with its bootstrap interval, and mean, at each nominal point."""
-    parts = []
-    for key, part in points.groupby([*ARM, "protocol"]):
+    parts, names = [], [*ARM, "metric", "protocol"]
+    for key, part in points.groupby(names):
         grid = part.pivot_table(index="env_step", columns="seed", values="value")
         for seeds, rows in grid.groupby(grid.notna().apply(tuple, axis=1)):  # failed seeds end early
             values = rows.to_numpy()[:, list(seeds)]
@@ -160,52 +167,54 @@ def curves(points: pd.DataFrame) -> pd.DataFrame:
                 "mean": values.mean(-1),
                 "seeds": values.shape[-1],
             }
-            who = dict(zip([*ARM, "protocol"], key, strict=True))
+            who = dict(zip(names, key, strict=True))
             parts.append(pd.DataFrame({**who, "env_step": rows.index, **numbers}))
-    whole = pd.concat(parts).sort_values([*ARM, "protocol", "env_step"]) if parts else pd.DataFrame()
+    whole = pd.concat(parts).sort_values([*names, "env_step"]) if parts else pd.DataFrame()
     return table.frame("curves", whole)
 
 
-def profiles(scores: pd.DataFrame) -> pd.DataFrame:
-    """Table `profiles`: share of seeds whose final return exceeds tau, on one grid for each environment."""
+def profiles(scores: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """Table `profiles`: share of seeds whose final value is better than tau, on one grid for each environment
+    and metric, from the worst value to the best."""
     final = scores[(scores["endpoint"] == "final") & scores["value"].notna()]
     grids = {}
-    for environment, values in final.groupby("environment")["value"]:
-        low, high = values.min(), values.max()
+    for place, values in final.groupby(["environment", "metric"])["value"]:
+        oriented = plans.better(plan, *place) * values
+        low, high = oriented.min(), oriented.max()
         step = ((high - low) or 1.0) / (TAUS - 1)
-        grids[environment] = np.linspace(low - step, high, TAUS)
+        grids[place] = np.linspace(low - step, high, TAUS)
     rows = []
     for who, x, _ in _arms(final):
-        tau = grids[who["environment"]]
-        for numbers in zip(tau, *statistics.performance_profile(x, tau), strict=True):
+        place = who["environment"], who["metric"]
+        better = plans.better(plan, *place)
+        shares = statistics.performance_profile(better * x, grids[place])
+        for numbers in zip(better * grids[place], *shares, strict=True):
             rows.append({**who, **dict(zip(("tau", "fraction", "ci_low", "ci_high"), numbers, strict=True))})
     return table.frame("profiles", rows)
 
 
-def improvement(
-    scores: pd.DataFrame, plan: dict[str, Any], equal: pd.DataFrame | None = None
-) -> pd.DataFrame:
-    """Table `improvement`: probability that a seed scores above one of the reference's."""
+def improvement(scores: pd.DataFrame, plan: Plan, equal: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Table `improvement`: probability that a seed scores better than one of the reference's."""
     arms, rows = Scores(scores, equal), []
     chance: Callable[..., statistics.Array] = statistics.probability_of_improvement
     for pair in pairs(plan, arms):
-        for endpoint, terms in arms.judged(pair):
-            x = arms(pair.environment, pair.implementation, pair.algorithm, endpoint, terms)
-            y = arms(pair.environment, *pair.judge, endpoint, terms)
+        for quantity in arms.quantities(pair, plan):
+            x, y, _ = arms.compared(pair, quantity)
             if len(x) and len(y):
                 low, high = statistics.bootstrap_interval(chance, x, y)
-                who = {**pair._asdict(), "endpoint": endpoint}
-                rows.append({**who, "probability": chance(x, y), "ci_low": low, "ci_high": high})
+                numbers = {"probability": chance(x, y), "ci_low": low, "ci_high": high}
+                rows.append(pair.keys(quantity) | numbers)
     return table.frame("improvement", rows)
 
 
-def thresholds(scores: pd.DataFrame, runs: pd.DataFrame, plan: dict[str, Any]) -> pd.DataFrame:
-    """Table `thresholds`: how many seeds reached the task's threshold, and when; the others are censored."""
+def thresholds(scores: pd.DataFrame, runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """Table `thresholds`: seeds that reached the threshold, and when; the others are censored."""
     failed = {tuple(run[key] for key in SEED) for run in runs[runs.status != "done"].to_dict("records")}
     budgets = runs.groupby(ARM)["budget"].max()
     rows = []
-    for key, part in scores[scores["endpoint"] == "time_to_threshold"].groupby(ARM):
-        who = dict(zip(ARM, key, strict=True))
+    names = [*ARM, "metric"]
+    for key, part in scores[scores["endpoint"] == "time_to_threshold"].groupby(names):
+        who, arm = dict(zip(names, key, strict=True)), key[: len(ARM)]
         rows.append(
             {
                 **who,
@@ -213,15 +222,15 @@ def thresholds(scores: pd.DataFrame, runs: pd.DataFrame, plan: dict[str, Any]) -
                 "reached": part["value"].notna().sum(),
                 "seeds": len(part),
                 "median_env_step": statistics.censored_median(part["value"]),
-                "budget": budgets[key],
-                "failed_seeds": ", ".join(str(seed) for seed in part["seed"] if (*key, seed) in failed),
+                "budget": budgets[arm],
+                "failed_seeds": ", ".join(str(seed) for seed in part["seed"] if (*arm, seed) in failed),
             }
         )
     return table.frame("thresholds", rows)
 
 
 def cost(runs: pd.DataFrame) -> pd.DataFrame:
-    """Table `cost`: over an arm's cells: throughput of a process, times per seed, largest memory."""
+    """Table `cost`: over the cells of an arm, steps per second, times per seed, largest memory."""
     rows = []
     for key, part in runs.groupby(ARM):
         cells = part.drop_duplicates("cell")

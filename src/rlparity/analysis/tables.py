@@ -1,8 +1,7 @@
-"""Tables of `columns.TABLES`: read, check, concatenate, write.
+"""Tables of `schemas.TABLES`: read, check, concatenate, write.
 
-`collect` is the stage that turns the records of a suite's cells into four tables. It believes nothing: a
-record counts only if it hashes to what its run.json says, has the schema of `records.SCHEMAS`, and speaks
-of its own cell.
+`collect` is the stage that turns the records of a suite's cells into four tables. A record counts only if its
+hash is that in its run.json, its columns are those of `records.SCHEMAS`, and its rows are of its own cell.
 """
 
 from __future__ import annotations
@@ -18,10 +17,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from rlparity.analysis.schemas import ARM, DTYPES, TABLES
+from rlparity.analysis.columns.column import ARM, DTYPES
+from rlparity.analysis.columns.runs import PARQUET, RENAMED
+from rlparity.analysis.schemas import TABLES
 from rlparity.cell import Cell
 from rlparity.errors import UserError
-from rlparity.records import KEYS, SCHEMAS, write_bytes
+from rlparity.metrics import RETURN
+from rlparity.records import KEYS, write_bytes
 
 ORDER = {  # what a table of records is sorted by; rows that agree keep their order
     "episodes": [name for name, _ in KEYS],
@@ -44,19 +46,42 @@ def frame(name: str, rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> pd.Dat
 
 
 def read(path: Path) -> pd.DataFrame:
-    """Read `<table>.parquet` or `.csv`. Raises UserError where it is missing, unreadable or another table."""
+    """Read `<table>.parquet` or `.csv`; what an older version wrote gets the columns of this one.
+
+    Raises UserError where the file is missing, unreadable or another table.
+    """
     columns = TABLES[path.stem]
     if not path.is_file():
         raise UserError(f"{path}: missing; run the stage that makes it")
     try:
         if path.suffix == ".csv":
             dtypes = {key: DTYPES[column.dtype][0] for key, column in columns.items()}
-            table = pd.read_csv(path, dtype=dtypes)
+            table = _with_metric(path.stem, pd.read_csv(path, dtype=dtypes))
         else:
-            table = pq.read_table(path).to_pandas()
+            table = by_metric(pq.read_table(path)).to_pandas()
     except (pa.ArrowException, OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({_line(error)})") from None
     check(path, path.stem, table.columns)
+    return table
+
+
+def by_metric(table: pa.Table) -> pa.Table:
+    """Evaluations of format 1, which measured returns in columns of their own, in the columns of format 2.
+
+    Any other table comes back as it is.
+    """
+    if "episode" not in table.column_names or "metric" in table.column_names:
+        return table
+    table = table.rename_columns([RENAMED.get(name, name) for name in table.column_names])
+    where = table.column_names.index("value") if "value" in table.column_names else 0
+    return table.add_column(where, "metric", pa.repeat(RETURN.name, table.num_rows))
+
+
+def _with_metric(name: str, table: pd.DataFrame) -> pd.DataFrame:
+    """A CSV of a version without metrics has returns alone."""
+    columns = list(TABLES[name])
+    if "metric" in columns and list(table) == [column for column in columns if column != "metric"]:
+        table.insert(columns.index("metric"), "metric", RETURN.name)
     return table
 
 
@@ -88,13 +113,13 @@ def collect(
     that are missing, damaged, of another cell, or made by other code or settings than the suite asks for.
     `places` says, by cell folder, where records lie that are not there.
     """
-    parts: dict[str, list[pa.Table]] = {kind: [schema.empty_table()] for kind, schema in SCHEMAS.items()}
+    parts: dict[str, list[pa.Table]] = {kind: [schema.empty_table()] for kind, schema in PARQUET.items()}
     runs: list[dict[str, Any]] = []
     shipped: dict[Path, bytes] = {}
     for cell in cells:
         folder = (places or {}).get(str(cell.folder), results / cell.folder)
         run, shelf = read_run(folder, cell), reports / plan["name"] / "records" / Path(*cell.folder.parts[1:])
-        for kind in SCHEMAS:
+        for kind in PARQUET:
             file = folder / f"{kind}.parquet"
             if kind == "progress" and not file.exists():
                 continue
@@ -156,10 +181,10 @@ def _verified(file: Path, run: Mapping[str, Any]) -> bytes:
 
 def _records(file: Path, content: bytes, cell: Cell) -> pa.Table:
     try:
-        table = pq.read_table(pa.BufferReader(content))
+        table = by_metric(pq.read_table(pa.BufferReader(content)))
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{file}: not a Parquet file ({_line(error)})") from None
-    if not table.schema.equals(SCHEMAS[file.stem]):
+    if not table.schema.equals(PARQUET[file.stem]):
         found = ", ".join(f"{field.name} {field.type}" for field in table.schema)
         raise UserError(f"{file}: not a table of {file.stem}: its columns are {found or 'none'}")
     own = {name: {getattr(cell, name)} for name in ARM} | {"seed": set(cell.seeds)}

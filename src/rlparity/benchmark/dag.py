@@ -1,4 +1,4 @@
-"""How long Snakemake takes to plan a suite of so many cells, before the first job starts."""
+"""Measure how long Snakemake takes to plan suites, before the first job starts."""
 
 from __future__ import annotations
 
@@ -12,23 +12,26 @@ from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 
+from rlparity import registry
 from rlparity.errors import UserError
 from rlparity.provenance import host
 from rlparity.records import write_bytes
 from rlparity.suites import hyperparameters
-from rlparity.suites.forecast import DAG
+from rlparity.suites.costs.forecast import DAG
 
 COLUMNS = ("cells", "seconds", "seconds_again", "hardware", "versions", "commit")
 
 
 def measure(sizes: Sequence[int], reports: Path) -> None:
-    """Dry runs of made-up suites: `seconds` with orders still to be written, `seconds_again` with all there.
-    Writes `benchmark/dag.csv`."""
+    """Time dry runs of suites with these numbers of cells, and write `benchmark/dag.csv`.
+
+    Column `seconds`: `cell.json` of all cells is written; `seconds_again`: all are there.
+    """
     rows = []
     for size in sizes:
-        first, again = _dry_runs(size)
-        print(f"{size:,} cells: {first:.1f} s, again {again:.1f} s", file=sys.stderr)
-        rows.append([size, round(first, 2), round(again, 2), *_where()])
+        first, second = _dry_runs(size)
+        print(f"{size:,} cells: {first:.1f} s, second time {second:.1f} s", file=sys.stderr)
+        rows.append([size, round(first, 2), round(second, 2), *_where()])
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows([COLUMNS, *rows])
@@ -44,10 +47,10 @@ def _where() -> tuple[str, str, str]:
 def _dry_runs(size: int) -> tuple[float, float]:
     suite = {
         "name": "dag",
-        "title": "Made up to be planned",
+        "title": "Only planned",
         "environments": ["CartPole-v1"],
         "algorithms": ["ppo"],
-        "implementations": ["scratch", "sb3"],
+        "implementations": list(registry.IMPLEMENTATIONS),
         "seeds": list(range(max(size // 2, 1))),
         "budgets": {"default": 100_000},
     }
@@ -64,5 +67,5 @@ def _timed(command: list[str], root: Path) -> float:
     started = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, cwd=root)
     if done.returncode:
-        raise UserError(f"bench: the dry run stopped: {done.stderr.strip()[-300:]}")
+        raise UserError(f"bench: the dry run failed: {done.stderr.strip()[-300:]}")
     return time.perf_counter() - started

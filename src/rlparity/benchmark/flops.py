@@ -1,8 +1,8 @@
-"""What an update costs in floating-point operations, and what this machine can do in a second.
+"""Count the floating-point operations of an update, and measure the machine's best rate.
 
-Off-policy learners with networks of hundreds of units are bound by matrix products: their rate beside the
-machine's best tells how much is left to gain. Only products are counted, and only those that the algorithm
-needs: a gradient that nobody uses costs time and counts nothing.
+Matrix products dominate off-policy learners with hundreds of units a layer: the ratio of the two rates is the
+share of the possible speed. Only products that the algorithm needs are counted; an unused gradient takes time
+and counts nothing.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ BEST_OF, SIZE = 5, 1024
 
 
 def per_update(agent: str, values: dict[str, Any], n_inputs: int, n_actions: int) -> float | None:
-    """Operations of one update of one seed (a multiplication and an addition are two); None if not counted.
+    """Operations of one update of one seed, multiplications and additions; None if not counted.
 
-    `values` are all hyper-parameters, `n_inputs` numbers of an observation, `n_actions` of an action.
+    `values` are all hyper-parameters; `n_inputs`, `n_actions`: numbers in an observation and in an action.
     """
     if agent not in ("ddpg", "td3", "sac"):
         return None
@@ -26,24 +26,26 @@ def per_update(agent: str, values: dict[str, Any], n_inputs: int, n_actions: int
     actor = _Stack([n_inputs, *hidden, n_actions * (2 if agent == "sac" else 1)])
     critic = _Stack([n_inputs + n_actions, *hidden, 1])
     n_critics = 1 if agent == "ddpg" else 2
-    judging = n_critics if agent == "sac" else 1  # critics that the actor's loss asks
+    evaluated = n_critics if agent == "sac" else 1  # critics in the actor's loss
     delay = values.get("policy_delay", 1)
-    critics = actor.all + n_critics * (critic.all + critic.all + critic.learn)  # targets, values, gradients
-    actors = actor.all + actor.learn + judging * 2 * critic.all  # through the critics to the action and back
+    # targets by target actor and critics; then values of the critics and their gradients
+    critics = actor.forward + n_critics * (2 * critic.forward + critic.backward)
+    # the actor forwards and backwards; the critics forwards, and backwards to the action
+    actors = actor.forward + actor.backward + evaluated * 2 * critic.forward
     return float(rows * (critics + actors / delay))
 
 
 class _Stack:
-    """Multiplications of dense layers for one row: a pass forwards, and the gradient of all weights."""
+    """Multiplications of dense layers for one row: the forward pass, and the gradient of all weights."""
 
     def __init__(self, sizes: Sequence[int]):
         layers = [i * o for i, o in pairwise(sizes)]
-        self.all = sum(layers)
-        self.learn = self.all + sum(layers[1:])  # weights of every layer, inputs of all but the first
+        self.forward = sum(layers)
+        self.backward = self.forward + sum(layers[1:])  # weights of every layer, inputs of all but the first
 
 
 def best_rate() -> float:
-    """Operations per second of a large float32 matrix product on one thread, the best of several."""
+    """Operations per second of a large float32 matrix product on one thread, the best of BEST_OF."""
     import torch
 
     torch.set_num_threads(1)

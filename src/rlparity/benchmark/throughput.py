@@ -1,37 +1,32 @@
-"""Throughput, ours and the reference in alternation: same machine, one thread each, same named configuration.
+"""Measure throughput, the reference and ours in alternation: one machine, one thread, one configuration.
 
-What is timed is a whole run without evaluation: worlds made, steps taken, learning, records written. Every
-run is a process of its own; its start and imports are not timed. A round runs the reference, then every
-number of seeds; ratios are taken within a round, so that a machine whose speed drifts does not bend them.
+A whole run without evaluation is timed: making environments, stepping, learning, writing records. Every run
+has its own process, whose start and imports are not timed. A round runs the reference, then ours with each
+number of seeds. Ratios are taken within a round, so that a machine whose speed drifts does not bias them.
+Each row has the rate of the reference in its own rounds.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 import json
 import os
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib import import_module
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from rlparity.benchmark import flops
+from rlparity import registry
 from rlparity.cell import Cell
-from rlparity.environments import metadata
 from rlparity.errors import UserError
 from rlparity.provenance import host
-from rlparity.records import SCHEMAS, write, write_bytes
-from rlparity.runs import malloc
-from rlparity.runs.run_cell import configuration
-from rlparity.suites import devices, suite
+from rlparity.records import write_bytes
+from rlparity.suites import suite
 
 BUDGETS = {  # environment steps per seed, some seconds of SB3
     "ppo": 16_384,
@@ -39,19 +34,15 @@ BUDGETS = {  # environment steps per seed, some seconds of SB3
     **dict.fromkeys(("ddpg", "td3", "sac"), 1_000),
 }
 OTHERWISE = 8_192
-PIXELS = {
-    "ppo": 8_192,
-    "a2c": 4_000,
-    "dqn": 2_000,
-    "qrdqn": 2_000,
-}  # the same where a step costs milliseconds
+PIXELS = {"ppo": 8_192, "a2c": 4_000, "dqn": 2_000, "qrdqn": 2_000}  # where a step takes milliseconds
 EARLY = {"learning_starts": 100}  # off-policy learners with an update per step; the rest is learning
-BRIEF = {**EARLY, "buffer_size": 10_000}  # on images: what is timed is no more than that
-SEEDS = (1, 2, 5, 10, 20, 50)
-WARM_UP = 8  # part of the budget that is run before, untimed: PyTorch imports some of itself at first use
-ONCE = 20  # from this many seeds on, one round has to do
+BRIEF = {**EARLY, "buffer_size": 10_000}  # on images, enough for the steps that are timed
+ONCE = 20  # blocks of this many seeds or more are measured in the first round only
+OURS = "scratch"
+TUNED, DEFAULTS = "hyperparameters.yaml", "SB3's defaults"  # values of the column `settings`
+CIRCUMSTANCES = ("environment", "settings", "threads", "device", "hardware")
 KEY = ("algorithm", "environment", "settings", "implementation", "seeds", "threads", "device", "hardware")
-TUNED, DEFAULTS = "hyperparameters.yaml", "SB3's defaults"  # values of `settings`
+RATIOS = ("ratio_to_reference", "ratio_min", "ratio_max")
 COLUMNS = (
     *KEY,
     "steps_per_second",
@@ -59,6 +50,7 @@ COLUMNS = (
     "peak_memory_mib",
     "ratio_min",
     "ratio_max",
+    "reference_steps_per_second",
     "rounds",
     "budget",
     "gflops",
@@ -67,92 +59,27 @@ COLUMNS = (
     "versions",
     "commit",
 )
+NAMED = ("torch", "stable-baselines3", "sb3-contrib", "gymnasium", "mujoco", "ale-py", "numpy")  # versions
 
 
-def main(arguments: Sequence[str]) -> int:
-    """The command `rlparity bench`; `--child` is how it calls itself."""
-    parser = argparse.ArgumentParser(prog="rlparity bench", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--algorithms", default="ppo,a2c,dqn", help="named configurations with a reference")
-    parser.add_argument("--environment", default="CartPole-v1")
-    parser.add_argument("--seeds", default=",".join(map(str, SEEDS)), help="numbers of seeds of a block")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument(
-        "--defaults", action="store_true", help="SB3's defaults, not the environment's settings"
-    )
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--reports", type=Path, default=Path("reports"))
-    parser.add_argument("--dag", metavar="CELLS", help="only the time to plan so many, such as 1000,10000")
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    chosen = parser.parse_args(arguments)
-    if chosen.child:
-        print(json.dumps(timed(Cell.from_json(chosen.child))))
-        return 0
-    if chosen.dag:
-        from rlparity.benchmark import dag
-
-        dag.measure(_numbers(chosen.dag), chosen.reports)
-        return 0
-    sizes = _numbers(chosen.seeds)
-    if chosen.rounds < 1:
-        raise UserError(f"bench: --rounds {chosen.rounds}; at least 1")
-    rows: list[dict[str, Any]] = []
-    settings = DEFAULTS if chosen.defaults else TUNED
-    device = devices.resolve(chosen.device)
-    for algorithm in chosen.algorithms.split(","):
-        plan = cells(algorithm, chosen.environment, sizes, settings, device)
-        rows += [{**row, "settings": settings} for row in compare(plan, chosen.rounds)]
-    folder = chosen.reports / "benchmark"
-    save(folder / "throughput.csv", rows)
-    from rlparity.reporting.pages import benchmark
-    from rlparity.reporting.pages.suite import report
-
-    print(benchmark.render(folder))
-    report.render_index(chosen.reports)
-    return 0
-
-
-def _numbers(text: str) -> list[int]:
-    try:
-        sizes = sorted({int(number) for number in text.split(",")})
-    except ValueError:
-        sizes = []
-    if not sizes or sizes[0] < 1:
-        raise UserError(f"bench: --seeds {text!r}; numbers of seeds, such as 1,10")
-    return sizes
-
-
-def timed(cell: Cell) -> dict[str, float]:
-    """Run a cell without evaluation; aggregate environment steps per second and peak memory in MiB."""
-    import torch
-
-    torch.set_num_threads(1)
-    malloc.keep_freed_memory()
-    trainer = import_module(
-        "rlparity.references.sb3" if cell.implementation == "sb3" else "rlparity.training.loop"
-    )
-    trainer.run(replace(cell, budget=cell.budget // WARM_UP), evaluate=False)
-    with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
-        rows = trainer.run(cell, evaluate=False)
-        for kind in SCHEMAS:
-            write(Path(folder), kind, getattr(rows, kind))
-        seconds = time.perf_counter() - started
-    rate = cell.budget * len(cell.seeds) / seconds
-    found = {"steps_per_second": rate, "peak_memory_mib": host.peak_memory_mib()}
-    operations = _operations(cell)
-    if operations is not None and cell.device == "cpu":
-        found |= {"gflops": operations / seconds / 1e9, "machine_gflops": flops.best_rate() / 1e9}
-    return found
-
-
-def _operations(cell: Cell) -> float | None:
-    """Floating-point operations of all updates of a cell; None where they are not counted."""
-    world, values = metadata.probe(cell.environment), configuration(replace(cell, implementation="scratch"))
-    once = flops.per_update(cell.agent, values, world.observation_size, world.action_size)
-    if once is None:
-        return None
-    updates = (cell.budget - values["learning_starts"]) // values["train_freq"] * values["gradient_steps"]
-    return once * updates * len(cell.seeds)
+def measure(
+    algorithms: Sequence[str],
+    environment: str,
+    sizes: Sequence[int],
+    rounds: int,
+    settings: str = TUNED,
+    device: str = "cpu",
+) -> list[dict[str, Any]]:
+    """Rows of throughput.csv. Algorithms that share a reference are measured beside the same runs of it."""
+    alternations: list[list[Cell]] = []
+    for algorithm in dict.fromkeys(algorithms):
+        reference, *ours = cells(algorithm, environment, sizes, settings, device)
+        shared = next((one for one in alternations if one[0] == reference), None)
+        if shared is None:
+            alternations.append([reference, *ours])
+        else:
+            shared += ours
+    return [{**row, "settings": settings} for one in alternations for row in compare(one, rounds)]
 
 
 def cells(
@@ -166,13 +93,14 @@ def cells(
         "title": "Benchmark",
         "environments": [environment],
         "algorithms": [algorithm],
-        "implementations": ["scratch", "sb3"],
+        "implementations": list(registry.IMPLEMENTATIONS),
         "seeds": [0],
         "budgets": {"default": (PIXELS if pixels else BUDGETS).get(agent, OTHERWISE)},
         "checkpoint_every": 0,
     }
     found = {cell.implementation: cell for cell in suite.resolve(raw, "bench").cells}
-    if "sb3" not in found:
+    references = [name for name in found if name != OURS]
+    if not references:
         raise UserError(f"bench: {algorithm} has no reference in hyperparameters.yaml; choose one that has")
     if settings == DEFAULTS:
         plain: dict[str, Any] = {"n_envs": 1, "normalize": False, "hyperparameters": {}}
@@ -184,22 +112,23 @@ def cells(
         name: replace(cell, device=device, hyperparameters={**cell.hyperparameters, **early})
         for name, cell in found.items()
     }
-    return [found["sb3"], *(replace(found["scratch"], seeds=tuple(range(size))) for size in sizes)]
+    return [found[references[0]], *(replace(found[OURS], seeds=tuple(range(size))) for size in sizes)]
 
 
 def compare(plan: Sequence[Cell], rounds: int) -> list[dict[str, Any]]:
-    """Rows of throughput.csv for one algorithm: its reference, then ours."""
+    """Rows of throughput.csv for one alternation: the reference `plan[0]`, then ours.
+
+    A row's ratios, and its rate of the reference, are those of the rounds in which its cell was run.
+    """
     measured: list[list[dict[str, float]]] = [[] for _ in plan]
-    ratios: list[list[float]] = [[] for _ in plan]
     for turn in range(rounds):
         for i, cell in enumerate(plan):
             if turn and len(cell.seeds) >= ONCE:
                 continue
             result = _child(cell)
             measured[i].append(result)
-            ratios[i].append(result["steps_per_second"] / measured[0][turn]["steps_per_second"])
-            _tell(cell, turn, result, ratios[i][-1])
-    return [_row(*item) for item in zip(plan, measured, ratios, strict=True)]
+            _report(cell, turn, result, measured[0][turn])
+    return [_row(cell, own, measured[0][: len(own)]) for cell, own in zip(plan, measured, strict=True)]
 
 
 def _child(cell: Cell) -> dict[str, float]:
@@ -214,17 +143,22 @@ def _child(cell: Cell) -> dict[str, float]:
     return result
 
 
-def _tell(cell: Cell, turn: int, result: dict[str, float], ratio: float) -> None:
+def _report(cell: Cell, turn: int, result: dict[str, float], reference: dict[str, float]) -> None:
     who = f"{cell.environment} {cell.implementation}/{cell.algorithm}, {len(cell.seeds)} seeds"
     rate = result["steps_per_second"]
+    ratio = rate / reference["steps_per_second"]
     print(f"round {turn + 1}  {who}: {rate:,.0f} steps/s, {ratio:.2f} of the reference", file=sys.stderr)
 
 
-def _row(cell: Cell, measured: list[dict[str, float]], ratios: list[float]) -> dict[str, Any]:
-    versions = host.versions()
-    hardware = host.hardware()
+def _row(
+    cell: Cell, measured: Sequence[dict[str, float]], beside: Sequence[dict[str, float]]
+) -> dict[str, Any]:
+    """One row; `beside` are the reference's measurements of the same rounds."""
+    rates, theirs = ([one["steps_per_second"] for one in many] for many in (measured, beside))
+    ratios = [rate / reference for rate, reference in zip(rates, theirs, strict=True)]
+    versions, hardware = host.versions(), host.hardware()
     gpu = [hardware["gpu"]] if cell.device == "cuda" else []
-    named = ("torch", "stable-baselines3", "sb3-contrib", "gymnasium", "mujoco", "ale-py", "numpy")
+    configuration = {"n_envs": cell.n_envs, "normalize": cell.normalize, **cell.hyperparameters}
     return {
         "algorithm": cell.algorithm,
         "environment": cell.environment,
@@ -233,37 +167,59 @@ def _row(cell: Cell, measured: list[dict[str, float]], ratios: list[float]) -> d
         "threads": 1,
         "device": cell.device,
         "hardware": ", ".join([*gpu, f"{hardware['cpu']}, {hardware['cores']} cores"]),
-        "steps_per_second": round(median(m["steps_per_second"] for m in measured), 1),
+        "steps_per_second": round(median(rates), 1),
         "ratio_to_reference": round(median(ratios), 3),
         "peak_memory_mib": round(max(m["peak_memory_mib"] for m in measured), 1),
         "ratio_min": round(min(ratios), 3),
         "ratio_max": round(max(ratios), 3),
+        "reference_steps_per_second": round(median(theirs), 1),
         "rounds": len(ratios),
         "budget": cell.budget,
         **{name: _median(measured, name) for name in ("gflops", "machine_gflops")},
-        "configuration": json.dumps(
-            {"n_envs": cell.n_envs, "normalize": cell.normalize, **cell.hyperparameters}, sort_keys=True
-        ),
-        "versions": ", ".join(f"{name} {versions[name]}" for name in named if name in versions),
+        "configuration": json.dumps(configuration, sort_keys=True),
+        "versions": ", ".join(f"{name} {versions[name]}" for name in NAMED if name in versions),
         "commit": host.git()["commit"] or "",
     }
 
 
-def _median(measured: list[dict[str, float]], name: str) -> float | str:
+def _median(measured: Sequence[dict[str, float]], name: str) -> float | str:
     values = [m[name] for m in measured if name in m]
     return round(median(values), 2) if values else ""
 
 
 def save(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write throughput.csv; rows measured earlier stay, unless the same thing was measured again."""
-    kept = {}
+    """Write throughput.csv. Rows measured earlier stay, unless the same cell was measured anew.
+
+    Rows of older versions lack the reference's rate in their own rounds. They lose their ratios once that
+    reference is measured anew, because what the ratios were taken against is no longer in the table.
+    """
+    earlier: list[dict[str, Any]] = []
     if path.exists():
         with path.open(encoding="utf-8", newline="") as file:
-            rows_before = [{"settings": TUNED, **row} for row in csv.DictReader(file)]
-        kept = {tuple(row[name] for name in KEY): row for row in rows_before}
-    kept |= {tuple(str(row[name]) for name in KEY): row for row in rows}
+            blank = {"settings": TUNED, "reference_steps_per_second": ""}
+            earlier = [{**blank, **row} for row in csv.DictReader(file)]
+    anew = {(row["algorithm"], *_circumstances(row)) for row in rows if row["implementation"] != OURS}
+    for row in earlier:
+        if row["implementation"] == OURS and not row["reference_steps_per_second"]:
+            reference = _reference(row["algorithm"], row["environment"])
+            if (reference, *_circumstances(row)) in anew:
+                row |= dict.fromkeys(RATIOS, "")
+    kept = {tuple(str(row[name]) for name in KEY): row for row in (*earlier, *rows)}
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(kept[key] for key in sorted(kept, key=lambda key: (*key[:4], int(key[4]), *key[5:])))
     write_bytes(path, text.getvalue().encode())
+
+
+def _circumstances(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(row[name]) for name in CIRCUMSTANCES)
+
+
+@cache
+def _reference(algorithm: str, environment: str) -> str:
+    """The configuration of the reference that an algorithm is measured beside."""
+    try:
+        return cells(algorithm, environment, ())[0].algorithm
+    except UserError:  # no longer known
+        return algorithm

@@ -1,4 +1,4 @@
-"""A candidate that comes as a command: run without a shell for each seed, its returns read from its logs."""
+"""Train a candidate that is a command: run it for each seed, without a shell, and read its logs."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from rlparity.provenance.candidate_files import bad_command
 from rlparity.seeding import Streams
 from rlparity.training.recorder import Recorder
 
-STEPS_PER_S = 50  # slower than that by default is too slow
-START_S = 120.0
+STEPS_PER_S, START_S = 50, 120.0  # of the slowest program within the default time limit
 
 
-def words(cell: Cell, base: Path, output: Path) -> list[str]:
-    """The command as it is run, from a working folder elsewhere: its program, and the first other word that
-    names a file, become absolute if they are relative to `base`.
+def arguments(cell: Cell, base: Path, output: Path) -> list[str]:
+    """The program and its arguments, with placeholders replaced.
 
-    Links stay, because the interpreter of a virtual environment is one; so do further words, which may name
-    files that the program writes."""
+    It runs in another folder, so paths relative to `base` become absolute: the program, and the first
+    argument that names a file. Later ones stay, because they may name files that the program writes. Links
+    are not followed: the interpreter of a virtual environment is one.
+    """
     if problem := bad_command(cell.candidate["command"]):
         raise UserError(f"candidate {cell.implementation!r}: command: {problem}")
     values = {
@@ -49,60 +49,60 @@ def words(cell: Cell, base: Path, output: Path) -> list[str]:
 
 
 def time_limit_s(candidate: Mapping[str, Any], budget: int) -> float:
-    """Seconds for one seed."""
+    """Time limit of one seed, seconds."""
     return float(candidate.get("time_limit_s", START_S + budget / STEPS_PER_S))
 
 
-def run(cell: Cell, folder: Path, rows: Recorder) -> tuple[str, ...]:
-    """Run the command for the one seed of a cell and fill `rows` with what it logged; returns notes.
+def run(cell: Cell, folder: Path, recorder: Recorder) -> tuple[str, ...]:
+    """Run the command for the one seed of a cell and record what it logged; returns notes.
 
-    What goes wrong is the reason why the seed failed, never an exception. Its output is in `candidate.log`.
+    An error fails the seed and raises nothing. Output of the command goes to `candidate.log`.
     """
-    assert len(cell.seeds) == 1, "a candidate has no axis of seeds"
+    assert len(cell.seeds) == 1, "candidates are trained seed by seed"
     seed, base = cell.seeds[0], Path(cell.candidate.get("folder", ".")).resolve()
     limit = time_limit_s(cell.candidate, cell.budget)
     problem = ""
-    rows.start()
+    recorder.start()
     with process_group.folder() as work:
-        command = words(cell, base, work)
+        command = arguments(cell, base, work)
         variables = process_group.environment(base)
         try:
             process_group.run(command, work, folder / "candidate.log", limit, variables, None)
         except process_group.Stopped as stopped:
             problem = str(stopped)
-        rows.finish()
+        recorder.finish()
         try:
             logged = _read(cell, work)
         except Refused as refused:
             reason = str(refused).replace(f"{work}/", "").replace(str(work), "its folder")
-            rows.failed[seed] = "; ".join(filter(None, (problem, reason)))
+            recorder.failed[seed] = "; ".join(filter(None, (problem, reason)))
             return ()
     if problem:
-        rows.failed[seed] = problem
-    fill(rows, logged)
+        recorder.failed[seed] = problem
+    record(recorder, logged)
     return tuple(note.replace(f"{work}/", "").replace(str(work), "its folder") for note in logged.notes)
 
 
 def _read(cell: Cell, work: Path) -> logs.Logged:
-    how = Reading.of(cell.candidate.get("returns", {}))
-    written = files(work, how.files, deep=True)
+    reading = Reading.of(cell.candidate.get("returns", {}))
+    written = files(work, reading.files, deep=True)
     if not written:
         there = sorted(str(path.relative_to(work)) for path in work.rglob("*") if path.is_file())
-        named = f"no {how.files}" if how.files else "no returns"
+        named = f"no {reading.files}" if reading.files else "no returns"
         raise Refused(f"wrote {named}, only {', '.join(there[:5])}" if there else "wrote nothing")
-    return logs.read(written, how, expected(cell, how), cell.evaluation.modes, cell.seeds[0])
+    return logs.read(written, reading, expected(cell, reading), cell.evaluation.modes, cell.seeds[0])
 
 
-def expected(cell: Cell, how: Reading) -> Expected:
-    """What the logs of a cell have to fit."""
+def expected(cell: Cell, reading: Reading) -> Expected:
+    """What the logs of a cell must agree with."""
     limit = metadata.probe(cell.environment).time_limit
-    n_envs = how.n_envs or cell.n_envs
+    n_envs = reading.n_envs or cell.n_envs
     return Expected(cell.environment, cell.budget, n_envs, cell.evaluation.points, limit)
 
 
-def fill(rows: Recorder, logged: logs.Logged) -> None:
-    """Book what was logged as rows of the cell's one seed."""
-    cell = rows.cell
-    who = {name: getattr(cell, name) for name in ("implementation", "algorithm", "environment")}
-    rows.episodes += [{**who, "seed": cell.seeds[0], **row} for row in logged.episodes]
-    rows.evaluations += [{**who, "seed": cell.seeds[0], **row} for row in logged.evaluations]
+def record(recorder: Recorder, logged: logs.Logged) -> None:
+    """Add what was logged to the rows of the cell's one seed."""
+    cell = recorder.cell
+    arm = {name: getattr(cell, name) for name in ("implementation", "algorithm", "environment")}
+    recorder.episodes += [{**arm, "seed": cell.seeds[0], **row} for row in logged.episodes]
+    recorder.evaluations += [{**arm, "seed": cell.seeds[0], **row} for row in logged.evaluations]

@@ -1,26 +1,24 @@
-"""An implementation under validation that comes as a Python entry point, `MODULE:FACTORY`.
+"""Train a candidate that is a Python entry point, `MODULE:FACTORY`.
 
-Same worlds, clock, evaluator and records as our own agents and the reference: the candidate brings a learner
-and its loop. docs/candidates.md explains what it promises, with a complete example.
+The candidate provides a learner and its training loop. Environments, step count, evaluation and records are
+those of our own agents and of the reference. docs/candidates.md is the guide, with a complete example.
 """
 
 from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
-import gymnasium as gym
-import numpy as np
 from torch import Tensor
 
 from rlparity import registry
 from rlparity.candidates import environments
-from rlparity.candidates.environments import BudgetSpent, Ended, Ledger, Misbehaved
+from rlparity.candidates.environments import BudgetSpent, Ended, Misbehaved, TrainingEnvironments
 from rlparity.candidates.importing import bad_signature, load
-from rlparity.candidates.policy import Policy, ambient_randomness, blamed
-from rlparity.candidates.time_limit import Patience
+from rlparity.candidates.policy import Policy, ambient_randomness, candidate_code
+from rlparity.candidates.protocol import Candidate, Factory
+from rlparity.candidates.time_limit import TimeLimit
 from rlparity.cell import Cell
 from rlparity.provenance import source_code
 from rlparity.seeding import Streams
@@ -28,41 +26,15 @@ from rlparity.suites import hyperparameters as settings
 from rlparity.training.evaluation import Evaluator
 from rlparity.training.recorder import OnEpisodes, Recorder, ignore
 
-if TYPE_CHECKING:
-    from rlparity.training.checkpointing import Checkpointer
-
-TIME_LIMIT_S = 600.0  # without a step, an action or an end; `candidate["time_limit_s"]` of a cell
-
-
-class Candidate(Protocol):
-    """What `factory(observation_space, action_space, hyperparameters)` gives: an untrained learner.
-
-    It may have more: `episode_returns`, the returns of its training games as it has counted them itself;
-    `save(path)` and `load(path)`; and for update parity `update(batch, draws)`, `load_reference(state)` and
-    `reference_state()`, see `rlparity.validation.parity`.
-    """
-
-    def train(self, make_env: Callable[[int], gym.Env], seed: int, budget: int) -> None:
-        """Learn from `budget` environment steps, counted over all sub-environments.
-
-        `make_env(i)` gives sub-environment i, 0 and up, whose first `reset()` seeds it: leave `seed=` out.
-        All other randomness follows from `seed`. An environment's `step` ends training by an exception once
-        the budget is spent, and evaluates `act` in between.
-        """
-
-    def act(self, obs: np.ndarray, deterministic: bool) -> np.ndarray:
-        """Raw observations (E, *obs) -> actions (E,) integers, or (E, *action) floats in the task's units.
-
-        Learns nothing, and changes nothing that training depends on.
-        """
-
-
-Factory = Callable[[gym.Space, gym.Space, Mapping[str, Any]], Candidate]
+TIME_LIMIT_S = 600.0  # without a step, an action or an end; default of `candidate["time_limit_s"]`
 
 
 def hyperparameters(cell: Cell) -> dict[str, Any]:
-    """What a factory is given: all settings of the named configuration by Stable-Baselines3's names, defaults
-    included, with `n_envs` (sub-environments) and `normalize` (running normalisation wanted)."""
+    """The hyper-parameters that a factory is given, under Stable-Baselines3's names, defaults included.
+
+    Besides: `n_envs`, the number of sub-environments, and `normalize`, whether the configuration normalises
+    observations and rewards by running statistics.
+    """
     fields = settings.config(cell.agent) if cell.agent in registry.AGENTS else {}
     defaults = {name: field.default for name, field in fields.items()}
     known = {name: value for name, value in defaults.items() if value is not source_code.UNREADABLE}
@@ -70,10 +42,10 @@ def hyperparameters(cell: Cell) -> dict[str, Any]:
 
 
 def build(cell: Cell, factory: Factory) -> Candidate:
-    """An untrained candidate for the cell; Misbehaved if there is none."""
+    """Make an untrained candidate for a cell. Raises Misbehaved if the factory fails."""
     env = environments.make(cell.environment)
     try:
-        with blamed("the factory"):
+        with candidate_code("the factory"):
             made: Candidate = factory(env.observation_space, env.action_space, hyperparameters(cell))
     finally:
         env.close()
@@ -82,9 +54,9 @@ def build(cell: Cell, factory: Factory) -> Candidate:
 
 
 def need_methods(made: Any) -> None:
-    """Misbehaved if `train` or `act` is missing, or takes other arguments."""
-    takes = {"train": "(make_env, seed, budget)", "act": "(obs, deterministic)"}
-    for name, arguments in takes.items():
+    """Raise Misbehaved if `train` or `act` is missing, or takes other arguments."""
+    needed = {"train": "(make_env, seed, budget)", "act": "(obs, deterministic)"}
+    for name, arguments in needed.items():
         method = getattr(made, name, None)
         if not callable(method):
             raise Misbehaved(
@@ -96,78 +68,80 @@ def need_methods(made: Any) -> None:
 
 def run(
     cell: Cell,
-    watch: OnEpisodes = ignore,
+    on_episodes: OnEpisodes = ignore,
     evaluate: bool = True,
-    checkpointer: Checkpointer | None = None,
-    rows: Recorder | None = None,
+    recorder: Recorder | None = None,
 ) -> Recorder:
     """Train the one seed of a cell whose `candidate["entry"]` names a factory.
 
-    `watch`, `evaluate` and `rows` are as in `train.run`. Whatever the candidate does wrong is the reason why
-    its seed failed. UserError if there is no such factory.
+    The other arguments are those of `training.loop.run`. If the candidate breaks its contract, the seed fails
+    with the reason. Raises UserError if there is no such factory.
     """
-    assert checkpointer is None, "a candidate's training cannot be saved"
-    return train(cell, load(cell.candidate["entry"]), watch, evaluate, rows)
+    return train(cell, load(cell.candidate["entry"]), on_episodes, evaluate, recorder)
 
 
 def train(
     cell: Cell,
     factory: Factory,
-    watch: OnEpisodes = ignore,
+    on_episodes: OnEpisodes = ignore,
     evaluate: bool = True,
-    rows: Recorder | None = None,
+    recorder: Recorder | None = None,
 ) -> Recorder:
     """As `run`, with the factory itself."""
-    assert len(cell.seeds) == 1, "a candidate has no axis of seeds"
-    rows = rows or Recorder(cell)
-    with Patience(cell.candidate.get("time_limit_s", TIME_LIMIT_S)) as patience:
-        session = Session(cell, rows, watch, evaluate, patience)
-        rows.start()
+    assert len(cell.seeds) == 1, "candidates are trained seed by seed"
+    recorder = recorder or Recorder(cell)
+    with TimeLimit(cell.candidate.get("time_limit_s", TIME_LIMIT_S)) as limit:
+        session = Session(cell, recorder, on_episodes, evaluate, limit)
+        recorder.start()
         try:
             session.train(factory)
         finally:
             session.close()
-        rows.finish()
-    return rows
+        recorder.finish()
+    return recorder
 
 
 class Session:
-    """One seed of a candidate in training."""
+    """The training of one seed of a candidate."""
 
-    def __init__(self, cell: Cell, rows: Recorder, watch: OnEpisodes, evaluate: bool, patience: Patience):
-        self._cell, self._rows, self._patience = cell, rows, patience
+    def __init__(
+        self, cell: Cell, recorder: Recorder, on_episodes: OnEpisodes, evaluate: bool, limit: TimeLimit
+    ):
+        self._cell, self._recorder, self._limit = cell, recorder, limit
         self._random = Streams(cell)
         self._evaluator = Evaluator(cell, self._random) if evaluate else None
         self._point = 0  # the next of the protocol's evaluations
         self._policy: Policy | None = None
-        self._ledger = Ledger(cell, rows, watch, self._before_step, patience.moved)
+        self._environments = TrainingEnvironments(cell, recorder, on_episodes, self._before_step, limit.renew)
 
     def train(self, factory: Factory) -> None:
-        """Build, train, evaluate once more; what the candidate does wrong fails the seed."""
-        cell, ledger = self._cell, self._ledger
+        """Build, train, evaluate at the end. If the candidate breaks its contract, its seed fails."""
+        cell, environments = self._cell, self._environments
         try:
             made = build(cell, factory)
-            self._policy = Policy(made, cell.environment, self._patience.moved)
+            self._policy = Policy(made, cell.environment, self._limit.renew)
             self._learn(made)
-            if ledger.env_step < cell.budget:
-                raise Misbehaved(f"it ended training after {ledger.env_step:,} of {cell.budget:,} steps")
-            check_returns(made, [row["episode_return"] for row in self._rows.episodes])
+            if environments.env_step < cell.budget:
+                raise Misbehaved(
+                    f"it ended training after {environments.env_step:,} of {cell.budget:,} steps"
+                )
+            check_returns(made, [row["episode_return"] for row in self._recorder.episodes])
             self._evaluate(cell.evaluation.points, cell.budget)
         except Misbehaved as error:
             if error.__cause__ is not None:
                 traceback.print_exception(error.__cause__)
-            self._rows.fail(0, ledger.env_step, str(error))
+            self._recorder.fail(0, environments.env_step, str(error))
 
     def _learn(self, made: Candidate) -> None:
-        ledger = self._ledger
+        environments = self._environments
         try:
-            with blamed("train"):
-                made.train(ledger.make_env, self._cell.seeds[0], self._cell.budget)
+            with candidate_code("train"):
+                made.train(environments.make_env, self._cell.seeds[0], self._cell.budget)
         except Ended:
-            if ledger.raised is None:
+            if environments.raised is None:
                 raise
-        if not (ledger.raised is None or isinstance(ledger.raised, BudgetSpent)):
-            raise ledger.raised  # whatever the candidate made of it
+        if not (environments.raised is None or isinstance(environments.raised, BudgetSpent)):
+            raise environments.raised  # also where the candidate has caught it
 
     def _before_step(self, env_step: int) -> None:
         points, budget = self._cell.evaluation.points, self._cell.budget
@@ -184,32 +158,34 @@ class Session:
         assert self._policy is not None
         started = time.perf_counter()
         with ambient_randomness(self._random.integers(f"evaluation|ambient|{point}")[0]):
-            outcomes = self._evaluator(self._policy, _as_it_is, point)
-        self._rows.evaluation_time_s += time.perf_counter() - started
-        self._rows.evaluated(env_step, outcomes, {})
+            outcomes = self._evaluator(self._policy, _unchanged, point)
+        self._recorder.evaluation_time_s += time.perf_counter() - started
+        self._recorder.evaluated(env_step, outcomes, {})
 
     def close(self) -> None:
-        """Close all worlds."""
+        """Close all environments."""
         if self._evaluator is not None:
             self._evaluator.close()
-        self._ledger.close()
+        self._environments.close()
 
 
-def _as_it_is(obs: Tensor) -> Tensor:
-    """A candidate that normalises observations does so itself."""
+def _unchanged(obs: Tensor) -> Tensor:
+    """Observations as they are: a candidate normalises them itself."""
     return obs
 
 
-def check_returns(made: Candidate, booked: list[float]) -> None:
-    """Misbehaved if the candidate has counted its games' returns otherwise than the books; it may leave out
-    the last ones."""
+def check_returns(made: Candidate, recorded: list[float]) -> None:
+    """Raise Misbehaved if `episode_returns` of the candidate differ from the recorded ones.
+
+    The last episodes may be missing from it.
+    """
     reported = getattr(made, "episode_returns", None)
     if reported is None:
         return
-    with blamed("reading episode_returns"):
+    with candidate_code("reading episode_returns"):
         values = [float(value) for value in reported]
-    if len(values) > len(booked):
-        raise Misbehaved(f"it reports {len(values)} games, {len(booked)} were played")
-    for i, (said, true) in enumerate(zip(values, booked, strict=False)):
-        if not abs(said - true) <= 1e-4 * max(1.0, abs(true)):
-            raise Misbehaved(f"it reports a return of {said:g} for game {i + 1}, which paid {true:g}")
+    if len(values) > len(recorded):
+        raise Misbehaved(f"it reports {len(values)} episodes; {len(recorded)} ended")
+    for i, (value, true) in enumerate(zip(values, recorded, strict=False)):
+        if not abs(value - true) <= 1e-4 * max(1.0, abs(true)):
+            raise Misbehaved(f"it reports a return of {value:g} for episode {i + 1}; it was {true:g}")

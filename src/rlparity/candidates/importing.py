@@ -1,4 +1,4 @@
-"""From `MODULE:FACTORY` to the callable that it names, and errors of other people's code in one line."""
+"""Import the factory that `MODULE:FACTORY` names; describe errors of a candidate's code in one line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rlparity.provenance import source_code
 
 
 def load(entry: str) -> Callable[..., Any]:
-    """The factory that `MODULE:FACTORY` names; MODULE may be a file, `folder/module.py`. UserError if not."""
+    """Import a factory; MODULE may be a file, `folder/module.py`. Raises UserError if that fails."""
     where = f"candidate {entry!r}"
     module_name, colon, name = entry.rpartition(":")
     if not (colon and module_name and name):
@@ -32,8 +32,8 @@ def load(entry: str) -> Callable[..., Any]:
     if not callable(factory):
         raise UserError(f"{where}: {name} is a {type(factory).__name__}; expected a callable")
     if problem := bad_signature(factory, 3):
-        takes = "(observation_space, action_space, hyperparameters)"
-        raise UserError(f"{where}: {name} cannot be called with {takes}: {problem}")
+        arguments = "(observation_space, action_space, hyperparameters)"
+        raise UserError(f"{where}: {name} cannot be called with {arguments}: {problem}")
     loaded: Callable[..., Any] = factory
     return loaded
 
@@ -49,11 +49,11 @@ def _import(name: str, where: str) -> ModuleType:
         raise
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
-            looked = f"looked in {Path.cwd()} and on Python's path"
-            raise UserError(f"{where}: there is no module {name!r} ({looked})") from None
-        raise UserError(f"{where}: importing {name} failed: {told(error)}") from None
+            searched = f"looked in {Path.cwd()} and on Python's path"
+            raise UserError(f"{where}: there is no module {name!r} ({searched})") from None
+        raise UserError(f"{where}: importing {name} failed: {one_line(error)}") from None
     except (Exception, SystemExit) as error:
-        raise UserError(f"{where}: importing {name} failed: {told(error)}") from None
+        raise UserError(f"{where}: importing {name} failed: {one_line(error)}") from None
 
 
 def _import_file(path: Path, where: str) -> ModuleType:
@@ -70,6 +70,7 @@ def _import_file(path: Path, where: str) -> ModuleType:
 
 
 def bad_signature(call: Callable[..., Any], arguments: int) -> str | None:
+    """Why a callable cannot be called with that number of arguments; None if it can."""
     try:
         signature = inspect.signature(call)
     except (TypeError, ValueError):  # written in C
@@ -81,8 +82,8 @@ def bad_signature(call: Callable[..., Any], arguments: int) -> str | None:
     return None
 
 
-def told(error: BaseException) -> str:
-    """An exception in one line, with the place in the candidate's own code where it came from."""
+def one_line(error: BaseException) -> str:
+    """An exception in one line, with the innermost place of it in the candidate's own code."""
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)

@@ -1,4 +1,4 @@
-"""A Python candidate in a process of its own: whatever it does to that, its cell comes to an end."""
+"""Train a Python candidate in its own process, so that a crash or hang of it fails only its seed."""
 
 from __future__ import annotations
 
@@ -14,81 +14,74 @@ from rlparity.candidates import process_group
 from rlparity.cell import Cell
 from rlparity.training.recorder import Recorder
 
-RESULT, PULSE = "rows.json", "heartbeat.json"
-HARD_LIMIT = (
-    10  # times the limit that the candidate's own process keeps, for what cannot be interrupted there
-)
+RESULT, HEARTBEAT = "result.json", "heartbeat.json"
+HARD_LIMIT = 10  # times the limit inside the process, for code that cannot be interrupted there
 TIME_LIMIT_S = 600.0
 
 
-def run(cell: Cell, folder: Path, rows: Recorder) -> tuple[str, ...]:
-    """Train the one seed of a cell in another process and fill `rows` with what that booked; returns notes.
+def run(cell: Cell, folder: Path, recorder: Recorder) -> tuple[str, ...]:
+    """Train the one seed of a cell in another process, and add its rows to the recorder; returns notes.
 
-    An exception, a crash of the interpreter and a hang are the reason why the seed failed. What it prints is
-    in `candidate.log`, and the folder that it runs in is removed with all that it wrote there.
+    After an exception, a crash of the interpreter or a hang the seed has failed. Output of the candidate goes
+    to `candidate.log`. It runs in an empty folder, which is removed with everything in it.
     """
     base = Path(cell.candidate.get("folder", ".")).resolve()
     limit = float(cell.candidate.get("time_limit_s", TIME_LIMIT_S))
     entry = absolute(cell.candidate["entry"], base)
     inner = dataclasses.replace(cell, candidate={**cell.candidate, "entry": entry})
-    rows.start()
-    with process_group.folder() as books, process_group.folder() as work:
-        (books / "cell.json").write_text(inner.to_json(), encoding="utf-8")
-        pulse = (folder / PULSE).resolve()
-        command = [
-            sys.executable,
-            "-m",
-            "rlparity",
-            "attempt",
-            "--into",
-            str(books),
-            "--heartbeat",
-            str(pulse),
-        ]
+    recorder.start()
+    with process_group.folder() as exchange, process_group.folder() as work:
+        (exchange / "cell.json").write_text(inner.to_json(), encoding="utf-8")
+        heartbeat = (folder / HEARTBEAT).resolve()
+        command = [sys.executable, "-m", "rlparity", "attempt"]
+        command += ["--into", str(exchange), "--heartbeat", str(heartbeat)]
         variables = process_group.environment(base)
         try:
-            process_group.run(command, work, folder / "candidate.log", HARD_LIMIT * limit, variables, pulse)
-            _take(rows, books)
+            log = folder / "candidate.log"
+            process_group.run(command, work, log, HARD_LIMIT * limit, variables, heartbeat)
+            _read(recorder, exchange)
         except process_group.Stopped as stopped:
-            rows.failed[cell.seeds[0]] = f"its process {stopped}"
+            recorder.failed[cell.seeds[0]] = f"its process {stopped}"
         finally:
-            pulse.unlink(missing_ok=True)
-    rows.finish()
+            heartbeat.unlink(missing_ok=True)
+    recorder.finish()
     return ()
 
 
 def absolute(entry: str, base: Path) -> str:
-    """`folder/module.py:FACTORY` from anywhere; other entries are found on Python's path."""
+    """`folder/module.py:FACTORY` with an absolute path; an entry with a module name as it is."""
     place, _, name = entry.rpartition(":")
     return f"{(base / place).resolve()}:{name}" if place.endswith(".py") else entry
 
 
-def train(books: Path, heartbeat: Path) -> None:
-    """The other process: train the cell in `books/cell.json`, and leave there what was booked."""
+def train(exchange: Path, heartbeat: Path) -> None:
+    """In the other process: train the cell of `exchange/cell.json`, and write its rows to that folder."""
     from rlparity.candidates import entry_point
     from rlparity.errors import UserError
     from rlparity.runs.progress import Display
 
-    cell = Cell.from_json((books / "cell.json").read_text(encoding="utf-8"))
-    rows, display = Recorder(cell), Display(cell, heartbeat)
+    cell = Cell.from_json((exchange / "cell.json").read_text(encoding="utf-8"))
+    recorder, display = Recorder(cell), Display(cell, heartbeat)
     try:
-        entry_point.run(cell, display, rows=rows)
+        entry_point.run(cell, display, recorder=recorder)
     except UserError as error:
-        rows.failed[cell.seeds[0]] = str(error)
+        recorder.failed[cell.seeds[0]] = str(error)
     finally:
         display.close()
     for kind in records.SCHEMAS:
-        records.write(books, kind, getattr(rows, kind))
-    told = {"failed": rows.failed.get(cell.seeds[0]), "evaluation_time_s": rows.evaluation_time_s}
-    records.write_bytes(books / RESULT, json.dumps(told).encode())
+        records.write(exchange, kind, getattr(recorder, kind))
+    failed = recorder.failed.get(cell.seeds[0])
+    result = {"failed": failed, "evaluation_time_s": recorder.evaluation_time_s}
+    records.write_bytes(exchange / RESULT, json.dumps(result).encode())
 
 
-def _take(rows: Recorder, books: Path) -> None:
-    if not (books / RESULT).is_file():
+def _read(recorder: Recorder, exchange: Path) -> None:
+    """Add what the other process has written; Stopped if it wrote no result."""
+    if not (exchange / RESULT).is_file():
         raise process_group.Stopped("ended without a result")
-    told = json.loads((books / RESULT).read_text(encoding="utf-8"))
+    result = json.loads((exchange / RESULT).read_text(encoding="utf-8"))
     for kind in records.SCHEMAS:
-        getattr(rows, kind).extend(pq.read_table(books / f"{kind}.parquet").to_pylist())
-    rows.evaluation_time_s = told["evaluation_time_s"]
-    if told["failed"] is not None:
-        rows.failed[rows.cell.seeds[0]] = told["failed"]
+        getattr(recorder, kind).extend(pq.read_table(exchange / f"{kind}.parquet").to_pylist())
+    recorder.evaluation_time_s = result["evaluation_time_s"]
+    if result["failed"] is not None:
+        recorder.failed[recorder.cell.seeds[0]] = result["failed"]

@@ -1,11 +1,10 @@
-"""A candidate's `act` as the evaluator asks it, and what is done so that asking changes nothing."""
+"""A candidate's `act` as a policy for the evaluator, without an influence on its training."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,48 +13,45 @@ from torch import Tensor
 
 from rlparity.candidates import environments
 from rlparity.candidates.environments import Misbehaved, bad_actions
-from rlparity.candidates.importing import told
-
-if TYPE_CHECKING:
-    from rlparity.candidates.entry_point import Candidate
+from rlparity.candidates.importing import one_line
+from rlparity.candidates.protocol import Candidate
 
 
 class Policy:
-    """A candidate as the evaluator sees it, with S = 1; it draws from random numbers of its own."""
+    """A candidate as the evaluator's policy, with S = 1. It draws its own random numbers."""
 
     uniforms = 1
 
-    def __init__(self, candidate: Candidate, environment: str, moved: Callable[[], None]):
+    def __init__(self, candidate: Candidate, environment: str, progressed: Callable[[], None]):
         env = environments.make(environment)
         self._space, self._dtype = env.action_space, env.observation_space.dtype
         env.close()
-        self._candidate, self._moved = candidate, moved
+        self._candidate, self._progressed = candidate, progressed
 
     def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:
-        """obs (1, E, *obs) -> action (1, E) or (1, E, *action)."""
-        seen = obs[0].numpy().astype(self._dtype)
-        with blamed("act"):
-            action = self._candidate.act(seen, explore is None)
-        self._moved()
-        if problem := bad_actions(action, self._space, (len(seen),)):
+        """Map obs (1, E, *obs) to actions (1, E) or (1, E, *action)."""
+        raw = obs[0].numpy().astype(self._dtype)
+        with candidate_code("act"):
+            action = self._candidate.act(raw, explore is None)
+        self._progressed()
+        if problem := bad_actions(action, self._space, (len(raw),)):
             raise Misbehaved(f"act gave {problem}")
         dtype = np.int64 if isinstance(self._space, spaces.Discrete) else np.float32
         return torch.from_numpy(action.astype(dtype))[None]
 
 
 @contextmanager
-def blamed(what: str) -> Iterator[None]:
-    """What other people's code raises becomes Misbehaved, with the original as its cause."""
+def candidate_code(what: str) -> Iterator[None]:
+    """Run code of a candidate; an exception becomes Misbehaved, with the original as its cause."""
     try:
         yield
     except (Exception, SystemExit) as error:
-        raise Misbehaved(f"{what} raised {told(error)}") from error
+        raise Misbehaved(f"{what} raised {one_line(error)}") from error
 
 
 @contextmanager
 def ambient_randomness(seed: int) -> Iterator[None]:
-    """Random numbers that code draws from the generators of Python, numpy and torch start from `seed`, and go
-    on afterwards as if nothing had been drawn."""
+    """Seed the global generators of Python, numpy and torch; restore their states at the end."""
     before = random.getstate(), np.random.get_state(), torch.get_rng_state()
     random.seed(seed)
     np.random.seed(seed)

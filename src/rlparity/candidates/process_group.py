@@ -1,8 +1,7 @@
-"""Where other people's programs run: in a folder and a process group of their own, for a limited time."""
+"""Run a candidate's program in its own folder and process group, with a time limit."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import signal
@@ -13,24 +12,26 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from rlparity.runs.parent_death import end_with_parent
+
 LOG_MIB = 64  # of output, after which a program is stopped
 POLL_S, GRACE_S = 0.1, 5.0
-UNSTARTED = "could not be started"  # how the reason begins where no program ran
-LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # cells run side by side
+UNSTARTED = "could not be started"  # the reason begins so if no program ran
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # 1: cells run in parallel
 
 
 class Stopped(Exception):
-    """The program did not come to a good end; the message says why, in one line."""
+    """The program failed or was stopped; the message is the reason, in one line."""
 
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """An empty folder away from all results, removed in the end."""
+    """An empty folder outside of the results, removed at the end."""
     path = Path(tempfile.mkdtemp(prefix="rlparity-")).resolve()
     try:
         yield path
@@ -39,7 +40,8 @@ def folder() -> Iterator[Path]:
 
 
 def environment(base: Path) -> dict[str, str]:
-    """Variables for a program called from `base`: its modules found, this Python first, one thread."""
+    """Environment variables for a program of `base`: modules are found there, this Python comes first, one
+    thread."""
     paths = [str(base), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     python = str(Path(sys.executable).parent)
     found = {**dict.fromkeys(THREADS, "1"), **os.environ, "PYTHONPATH": os.pathsep.join(paths)}
@@ -47,45 +49,40 @@ def environment(base: Path) -> dict[str, str]:
 
 
 def run(
-    words: Sequence[str],
+    command: Sequence[str],
     where: Path,
     log: Path,
     limit_s: float,
     variables: Mapping[str, str],
-    pulse: Path | None,
+    heartbeat: Path | None,
 ) -> None:
-    """Run a program in `where` to its end, its output in `log`. What it started goes with it.
+    """Run a program in the folder `where` to its end, with its output in `log`; end all that it started.
 
-    The limit counts from the start, or, with `pulse`, from the last change of that file. Raises Stopped.
+    The limit counts from the start, or from the last change of the file `heartbeat`. Raises Stopped if the
+    program fails, takes too long or prints too much.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as out, _ends_with_us():
+    with log.open("wb") as out, _sigterm_raises():
         try:
             process = subprocess.Popen(
-                words, cwd=where, env=variables, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                start_new_session=True, preexec_fn=_follow,
+                command, cwd=where, env=variables, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                start_new_session=True, preexec_fn=partial(end_with_parent, signal.SIGKILL),
             )  # fmt: skip
         except OSError as error:
-            raise Stopped(f"{UNSTARTED}: {words[0]}: {error.strerror}") from None
+            raise Stopped(f"{UNSTARTED}: {command[0]}: {error.strerror}") from None
         try:
-            _watch(process, log, limit_s, pulse)
+            _wait(process, log, limit_s, heartbeat)
         finally:
             _end(process)
     if process.returncode < 0:
         name = signal.Signals(-process.returncode).name
-        raise Stopped(f"crashed by signal {name}{_last_words(log)}")
+        raise Stopped(f"crashed by signal {name}{_last_line(log)}")
     if process.returncode:
-        raise Stopped(f"ended with status {process.returncode}{_last_words(log)}")
+        raise Stopped(f"ended with status {process.returncode}{_last_line(log)}")
 
 
-def _follow() -> None:
-    """In the program's process: end with the one that started it, however that ends."""
-    if LIBC is not None:
-        LIBC.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-
-
-def _watch(process: subprocess.Popen[bytes], log: Path, limit_s: float, pulse: Path | None) -> None:
-    moved, beat = time.monotonic(), 0.0
+def _wait(process: subprocess.Popen[bytes], log: Path, limit_s: float, heartbeat: Path | None) -> None:
+    since, beat = time.monotonic(), 0.0
     while True:
         with suppress(subprocess.TimeoutExpired):
             process.wait(POLL_S)
@@ -93,14 +90,14 @@ def _watch(process: subprocess.Popen[bytes], log: Path, limit_s: float, pulse: P
         if log.stat().st_size > LOG_MIB * 2**20:
             raise Stopped(f"printed more than {LOG_MIB} MiB, and was stopped")
         with suppress(OSError):
-            if pulse and (touched := pulse.stat().st_mtime) != beat:
-                moved, beat = time.monotonic(), touched
-        if time.monotonic() - moved > limit_s:
+            if heartbeat and (touched := heartbeat.stat().st_mtime) != beat:
+                since, beat = time.monotonic(), touched
+        if time.monotonic() - since > limit_s:
             raise Stopped(f"was stopped at the time limit of {limit_s:g} s")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End whatever is left of the program's process group."""
+    """End all processes that are left of the program's group."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)
@@ -108,8 +105,8 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             process.wait(GRACE_S)
 
 
-def _last_words(log: Path) -> str:
-    """The last line that was printed, which in Python is the exception."""
+def _last_line(log: Path) -> str:
+    """The last line that was printed; for a Python program that failed, the exception."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 4096))
         lines = [line.strip() for line in file.read().decode(errors="replace").splitlines()]
@@ -119,8 +116,8 @@ def _last_words(log: Path) -> str:
 
 
 @contextmanager
-def _ends_with_us() -> Iterator[None]:
-    """SIGTERM ends this process as an exception, so that the program is ended first."""
+def _sigterm_raises() -> Iterator[None]:
+    """Turn SIGTERM of this process into an exception, so that the program is ended before it."""
 
     def end(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)

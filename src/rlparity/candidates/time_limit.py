@@ -1,4 +1,4 @@
-"""A time limit for code that is not ours and may never come back."""
+"""A time limit for a candidate's code in this process."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any, Self
 
 from rlparity.candidates.environments import Misbehaved
 
-AGAIN_S = 1.0  # until it is told again, if it goes on all the same
+REPEAT_S = 1.0  # until the exception is raised anew, if the code has caught it
 
 
-class Patience:
-    """Raises `Misbehaved` where the main thread is, once `seconds` have passed without a sign of life.
+class TimeLimit:
+    """Raises `Misbehaved` in the main thread once `seconds` have passed since the last `renew()`.
 
-    It reaches code that waits, sleeps or runs Python, and none that stays inside one call of a library for
-    ever. In other threads, and where there is no SIGALRM, there is no limit.
+    It interrupts code that waits, sleeps or runs Python, but not a single call of a library that does not
+    return. There is no limit in other threads, or on systems without SIGALRM.
     """
 
     def __init__(self, seconds: float):
@@ -27,8 +27,8 @@ class Patience:
     def __enter__(self) -> Self:
         self._armed = threading.current_thread() is threading.main_thread() and hasattr(signal, "SIGALRM")
         if self._armed:
-            self._before = signal.signal(signal.SIGALRM, self._lost)
-        self.moved()
+            self._before = signal.signal(signal.SIGALRM, self._expired)
+        self.renew()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -37,12 +37,12 @@ class Patience:
             signal.signal(signal.SIGALRM, self._before)
             self._armed = False
 
-    def moved(self) -> None:
-        """There was a sign of life."""
+    def renew(self) -> None:
+        """Count the seconds from now."""
         if self._armed:
-            signal.setitimer(signal.ITIMER_REAL, self._seconds, AGAIN_S)
+            signal.setitimer(signal.ITIMER_REAL, self._seconds, REPEAT_S)
 
-    def _lost(self, number: int, frame: FrameType | None) -> None:
+    def _expired(self, number: int, frame: FrameType | None) -> None:
         raise Misbehaved(
             f"nothing happened for {self._seconds:g} s (time_limit_s), neither a step nor an end"
         )

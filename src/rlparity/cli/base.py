@@ -1,25 +1,28 @@
-"""The commands of `rlparity`, by who calls them: people, the pipeline, the layers of validation.
-
-Importing a room of these is quick: each command loads what it needs when it is run.
-"""
+"""What all commands share. Importing a module of commands is quick: each command imports what it runs."""
 
 from __future__ import annotations
 
 import argparse
-import ctypes
-import signal
-import sys
 from collections.abc import Callable
+from pathlib import Path
 
 Add = Callable[..., argparse.ArgumentParser]  # name, what runs it, summary, positional arguments
 
 
-def say(line: str) -> None:
-    """A line for whoever watches, at once."""
+def print_now(line: str) -> None:
+    """Print a line without buffering, also into a file or a pipe."""
     print(line, flush=True)
 
 
-def end_with_parent() -> None:
-    """Let a killed Snakemake take its trainer along (Linux; elsewhere the lock on the folder has to do)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+def add_results(command: argparse.ArgumentParser) -> None:
+    """The option for the folder of records."""
+    command.add_argument(
+        "--results", type=Path, default=Path("results"), metavar="FOLDER", help="of records; default: results"
+    )
+
+
+def add_reports(command: argparse.ArgumentParser) -> None:
+    """The option for the folder of reports."""
+    command.add_argument(
+        "--reports", type=Path, default=Path("reports"), metavar="FOLDER", help="of reports; default: reports"
+    )

@@ -8,36 +8,40 @@ import sys
 import time
 from pathlib import Path
 
-from rlparity.cli.base import Add, end_with_parent, say
+from rlparity.cli.base import Add, add_reports, add_results, print_now
 from rlparity.errors import UserError
+from rlparity.runs.parent_death import end_with_parent
 
+TITLE = "stages, called by the pipeline in this order"
 STARTED = time.monotonic()
 
 
 def add_commands(add: Add) -> None:
-    """One for each stage, in the order in which the pipeline calls them."""
-    cell = add("cell", train_cell, "Train one cell.")
-    cell.add_argument("--cell", required=True, help="the cell as JSON, or the file that holds it (cell.json)")
+    """Declare a command for each stage, in the order in which the pipeline calls them."""
+    cell = add("cell", train_cell, "Train one cell of a suite.")
+    cell.add_argument("--cell", required=True, help="the cell as JSON, or the file that has it (cell.json)")
     cell.add_argument("--into", type=Path, metavar="FOLDER", help="default: the folder of the file")
-    cell.add_argument("--time-limit", type=float, default=0, metavar="SECONDS", help="default: none")
-    collecting = add("collect", collect, "Records -> tables.", "SUITE")
-    collecting.add_argument("--narrow", type=json.loads, default={}, metavar="JSON")
-    reporting = add("report", report_suite, "Figures and statistics -> the page.", "SUITE")
+    cell.add_argument(
+        "--time-limit", type=float, default=0, metavar="SECONDS", help="default: 0, which is none"
+    )
+    collecting = add("collect", collect, "Write tables from the records of all cells.", "SUITE")
+    collecting.add_argument(
+        "--narrow", type=json.loads, default={}, metavar="JSON", help="values of the suite to replace"
+    )
+    films = add("films", make_films, "Write short films of trained agents.", "SUITE")
+    analysing = add("analyse", analyse, "Write statistics and verdicts from the tables.", "SUITE")
+    drawing = add("draw", draw, "Write figures from the statistics.", "SUITE")
+    reporting = add("report", report_suite, "Write the page of a suite.", "SUITE")
     reporting.add_argument(
         "--summary", type=Path, metavar="FILE", help="write what is printed to a file, too"
     )
-    stages = [
-        collecting,
-        add("films", make_films, "Trained agents at play -> short films.", "SUITE"),
-        add("analyse", analyse, "Tables -> statistics and verdicts.", "SUITE"),
-        add("draw", draw, "Statistics -> figures.", "SUITE"),
-        reporting,
-        add("index", index_reports, "The page of all suites."),
-        add("check", check_seeds, "Say which seeds failed.", "SUITE"),
-    ]
-    for command in stages:
-        command.add_argument("--results", type=Path, default=Path("results"))
-        command.add_argument("--reports", type=Path, default=Path("reports"))
+    index = add("index", index_reports, "Write the page that lists all suites.")
+    check = add(
+        "check", check_seeds, "List the seeds that failed.", "SUITE", about="Exit status 1 if there are any."
+    )
+    for command in (collecting, films, analysing, drawing, reporting, index, check):
+        add_results(command)
+        add_reports(command)
 
 
 def train_cell(chosen: argparse.Namespace, rest: list[str]) -> None:
@@ -53,7 +57,7 @@ def train_cell(chosen: argparse.Namespace, rest: list[str]) -> None:
     folder = chosen.into or Path(chosen.cell).parent
     with time_limit.limited(chosen.time_limit, folder):
         run_cell.check_code(cell)
-        run_cell.run_cell(cell, folder, STARTED, lambda who: say(f"waiting: {who}"))
+        run_cell.run_cell(cell, folder, STARTED, lambda who: print_now(f"waiting: {who}"))
 
 
 def collect(chosen: argparse.Namespace, rest: list[str]) -> None:
@@ -87,16 +91,19 @@ def draw(chosen: argparse.Namespace, rest: list[str]) -> None:
 
 def report_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity.reporting.pages.suite import report
+    from rlparity.shipped_records import stale
 
-    summary = report.render(chosen.reports / chosen.suite)
+    folder = chosen.reports / chosen.suite
+    summary = report.render(folder, stale.count(folder))
     if chosen.summary is not None:
         chosen.summary.write_text(summary.rstrip() + "\n", encoding="utf-8")
 
 
 def index_reports(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity.reporting.pages.suite import report
+    from rlparity.shipped_records import stale
 
-    report.render_index(chosen.reports)
+    report.render_index(chosen.reports, stale.counts(chosen.reports))
 
 
 def check_seeds(chosen: argparse.Namespace, rest: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""Commands that hold an implementation against its reference, and those that layers call themselves by."""
+"""Commands that compare an implementation with its reference."""
 
 from __future__ import annotations
 
@@ -10,35 +10,40 @@ import sys
 from pathlib import Path
 
 from rlparity.cli import pipeline
-from rlparity.cli.base import Add, end_with_parent, say
+from rlparity.cli.base import Add, add_reports, add_results, print_now
 from rlparity.errors import UserError
+from rlparity.runs.parent_death import end_with_parent
+
+TITLE = "validation"
 
 
 def add_commands(add: Add) -> None:
-    """All of them."""
+    """Declare the commands of this module, and two that layers of validation call for themselves."""
     _add_validate(add)
     _add_parity(add)
+    lockstep = add(
+        "lockstep", run_lockstep, "Compare trainings with the reference's, step by step.", "[ALGORITHM ...]"
+    )
+    lockstep.add_argument("--steps", type=int, default=20_000, help="environment steps; default: 20000")
+    add_reports(lockstep)
     _add_sensitivity(add)
     calibrate = add(
-        "calibrate", calibrate_verdicts, "How often verdicts err: a reference's own seeds against each other."
+        "calibrate",
+        calibrate_verdicts,
+        "Measure how often verdicts are wrong.",
+        about="Two disjoint draws of one reference's seeds are compared: every difference is an error.",
     )
-    calibrate.add_argument("suite", nargs="?", default="pool", metavar="SUITE", help="default pool")
-    calibrate.add_argument("--reports", type=Path, default=Path("reports"))
-    lockstep = add(
-        "lockstep", run_lockstep, "Real runs of Stable-Baselines3, and our agents beside them, step by step."
+    calibrate.add_argument("suite", nargs="?", default="pool", metavar="SUITE", help="default: pool")
+    add_reports(calibrate)
+    layer = add("layer", look_at_layer, "Run one layer on a Python candidate.", internal=True)
+    layer.add_argument("--request", type=json.loads, required=True, metavar="JSON")
+    layer.add_argument(
+        "--into", type=Path, required=True, metavar="FILE", help="where its checks are written"
     )
-    lockstep.add_argument("algorithms", nargs="*", metavar="ALGORITHM", help="default: all it knows")
-    lockstep.add_argument("--steps", type=int, default=20_000, help="environment steps; default 20000")
-    lockstep.add_argument("--reports", type=Path, default=Path("reports"))
-    layer = add("layer", look_at_layer, "Look at a Python candidate: one layer, its checks left in a file.")
-    layer.add_argument("--asked", type=json.loads, required=True, metavar="JSON")
-    layer.add_argument("--into", type=Path, required=True, metavar="FILE")
     attempt = add(
-        "attempt",
-        train_candidate,
-        "Train a Python candidate: the cell in FOLDER/cell.json, which its rows join.",
+        "attempt", train_candidate, "Train the Python candidate of FOLDER/cell.json.", internal=True
     )
-    attempt.add_argument("--into", type=Path, required=True, metavar="FOLDER")
+    attempt.add_argument("--into", type=Path, required=True, metavar="FOLDER", help="where rows are written")
     attempt.add_argument("--heartbeat", type=Path, required=True, metavar="FILE")
 
 
@@ -46,57 +51,63 @@ def _add_validate(add: Add) -> None:
     validate = add(
         "validate",
         validate_candidate,
-        "An implementation through all layers, against its reference. Exit status: 3 if the contract could "
-        "not be run, 1 if it fails or the statistics say WORSE, 0 if they say EQUIVALENT or BETTER, else 2.",
+        "Compare your own implementation with a reference.",
+        about="Layers: contract, update parity, statistics. Exit status: 3 if the contract could not be run, "
+        "1 if it fails or the verdict is WORSE, 0 if the verdict is EQUIVALENT or BETTER, else 2.",
     )
-    brought = validate.add_mutually_exclusive_group(required=True)
-    brought.add_argument("entry", nargs="?", metavar="MODULE:FACTORY", help="a Python entry point")
-    brought.add_argument("--command", help="a program; {environment}, {seed} and {budget} are filled in")
-    brought.add_argument(
-        "--logs", metavar="PATH", help="finished logs; {seed} and {environment} in it are known"
+    candidate = validate.add_mutually_exclusive_group(required=True)
+    candidate.add_argument("entry", nargs="?", metavar="MODULE:FACTORY", help="a Python entry point")
+    candidate.add_argument("--command", help="a program; {environment}, {seed} and {budget} are replaced")
+    candidate.add_argument(
+        "--logs", metavar="PATH", help="finished logs; {seed} and {environment} are replaced"
     )
     validate.add_argument("--against", required=True, metavar="REFERENCE", help="such as sb3/ppo")
     validate.add_argument("--suite", required=True, help="its name, or a path")
-    validate.add_argument("--name", default="", help="of the candidate; default: told by what is brought")
+    validate.add_argument(
+        "--name", default="", help="of the candidate; default: from the entry point or path"
+    )
     validate.add_argument("--environments", nargs="+", default=[], metavar="ID", help="default: all")
     validate.add_argument("--seeds", nargs="+", default=[], metavar="RANGE", help="default: the suite's")
     returns = validate.add_argument("--returns", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
     returns.help = "how logs are read, such as tag=charts/return or columns.env_step=step"
-    validate.add_argument("--folder", default=".", help="where all of that is found; default: here")
-    validate.add_argument("--time-limit", type=float, metavar="SECONDS")
-    validate.add_argument("--references", choices=["shipped", "train"], default="shipped")
-    validate.add_argument("--strict", action="store_true", help="a difference in parity fails, too")
+    validate.add_argument(
+        "--folder", default=".", help="where the entry point, program or logs are; default: here"
+    )
+    validate.add_argument(
+        "--time-limit", type=float, metavar="SECONDS", help="of one seed; without progress, of an entry point"
+    )
+    references = validate.add_argument("--references", choices=["shipped", "train"], default="shipped")
+    references.help = "take the reference's records from a report, or train it; default: shipped"
+    validate.add_argument("--strict", action="store_true", help="fail if update parity differs, too")
     validate.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML")
     jobs = validate.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), metavar="N")
     jobs.help = "processes at a time; default: one for each core"
-    validate.add_argument("--results", type=Path, default=Path("results"))
-    validate.add_argument("--reports", type=Path, default=Path("reports"))
+    add_results(validate)
+    add_reports(validate)
 
 
 def _add_parity(add: Add) -> None:
     parity = add(
         "parity",
         compare_updates,
-        "Our agents' updates beside Stable-Baselines3's: same weights, batches and draws.",
-    )
-    parity.add_argument(
-        "algorithms", nargs="*", metavar="ALGORITHM", help="default: all that have a reference"
+        "Compare single updates with the reference's.",
+        "[ALGORITHM ...]",
+        about="Both start from the same weights and are given the same batches and random draws.",
     )
     dtypes = ["float64", "float32"]
     parity.add_argument("--dtype", nargs="+", choices=dtypes, default=dtypes[:1], help="default: float64")
-    parity.add_argument("--reports", type=Path, default=Path("reports"))
+    add_reports(parity)
 
 
 def _add_sensitivity(add: Add) -> None:
-    command = add("sensitivity", plant_bugs, "Try every planted bug on every layer of validation.")
-    command.add_argument("suite", nargs="?", metavar="SUITE")
-    command.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time; default 1")
-    command.add_argument("--page", action="store_true", help="only the page, of the outcomes there are")
+    command = add("sensitivity", plant_bugs, "Plant bugs, and measure which layers find them.", "[SUITE]")
+    command.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time; default: 1")
+    command.add_argument("--page", action="store_true", help="only write the page, from finished trials")
     command.add_argument("--judge", action="store_true", help=argparse.SUPPRESS)  # how it calls itself
     for inner, kind in (("--trial", str), ("--into", Path), ("--limit", int), ("--case", Path)):
-        command.add_argument(inner, type=kind, help=argparse.SUPPRESS)  # what, where to, how long, on what
-    command.add_argument("--results", type=Path, default=Path("results"))
-    command.add_argument("--reports", type=Path, default=Path("reports"))
+        command.add_argument(inner, type=kind, help=argparse.SUPPRESS)  # trial, output file, seconds, input
+    add_results(command)
+    add_reports(command)
 
 
 def validate_candidate(chosen: argparse.Namespace, rest: list[str]) -> int:
@@ -120,7 +131,7 @@ def _validate(chosen: argparse.Namespace, rest: list[str]) -> int:
     try:
         question = request.from_options(vars(chosen), suite.find(chosen.suite))
         suite.check_writable(chosen.results, chosen.reports)
-        found = validate.run(question, chosen.results, chosen.reports, max(chosen.jobs, 1), say)
+        found = validate.run(question, chosen.results, chosen.reports, max(chosen.jobs, 1), print_now)
     except UserError as error:
         error.status = validate.NOT_RUN
         raise
@@ -130,10 +141,10 @@ def _validate(chosen: argparse.Namespace, rest: list[str]) -> int:
         chosen.suite, chosen.summary = found.plan.name, None
         pipeline.analyse(chosen, rest)
         found.verdicts = statistics.verdicts(report, question.candidate_name)
-    say(validate.line("statistics", found))
+    print_now(validate.line("statistics", found))
     validate.record(found, chosen.strict, report)
     if found.cells:
-        with contextlib.redirect_stdout(None):  # the verdicts have been told
+        with contextlib.redirect_stdout(None):  # the verdicts were printed above
             for stage in (pipeline.draw, pipeline.report_suite):
                 stage(chosen, rest)
     else:
@@ -143,8 +154,8 @@ def _validate(chosen: argparse.Namespace, rest: list[str]) -> int:
     pipeline.index_reports(chosen, rest)
     if chosen.junit is not None:
         junit.write(found, chosen.strict, chosen.junit)
-    say(f"report: {report / 'index.html'}")
-    say(validate.conclusion(found, chosen.strict))
+    print_now(f"report: {report / 'index.html'}")
+    print_now(validate.conclusion(found, chosen.strict))
     return found.status(chosen.strict)
 
 
@@ -153,7 +164,7 @@ def compare_updates(chosen: argparse.Namespace, rest: list[str]) -> int:
     from rlparity.validation.parity import table as parity_table
 
     folder = chosen.reports / "parity"
-    passed = parity_table.make(chosen.algorithms, chosen.dtype, folder, say)
+    passed = parity_table.make(chosen.algorithm, chosen.dtype, folder, print_now)
     print(parity_page.render(folder))
     return 0 if passed else 1
 
@@ -166,8 +177,8 @@ def run_lockstep(chosen: argparse.Namespace, rest: list[str]) -> int:
     from rlparity.validation.lockstep import table as lockstep_table
 
     suite.check_writable(chosen.reports)
-    algorithms, folder = chosen.algorithms or cases.ALGORITHMS, chosen.reports / "lockstep"
-    well = lockstep_table.record(algorithms, chosen.steps, folder, say)
+    algorithms, folder = chosen.algorithm or cases.ALGORITHMS, chosen.reports / "lockstep"
+    well = lockstep_table.record(algorithms, chosen.steps, folder, print_now)
     from rlparity.reporting.pages import lockstep as lockstep_page
 
     print(lockstep_page.render(folder))
@@ -205,14 +216,14 @@ def plant_bugs(chosen: argparse.Namespace, rest: list[str]) -> None:
 
         plan = sensitivity_plan.load(suite.find(chosen.suite))
         suite.check_writable(chosen.results, chosen.reports)
-        sensitivity.Runner(plan, chosen.results, chosen.reports).run(chosen.jobs, say)
+        sensitivity.Runner(plan, chosen.results, chosen.reports).run(chosen.jobs, print_now)
 
 
 def look_at_layer(chosen: argparse.Namespace, rest: list[str]) -> None:
     end_with_parent()
     from rlparity.validation import quick_layers
 
-    quick_layers.write_checks(**chosen.asked, into=chosen.into)
+    quick_layers.write_checks(**chosen.request, into=chosen.into)
 
 
 def train_candidate(chosen: argparse.Namespace, rest: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""What must hold of a log before its rows count as ours: repaired with a note, or refused with the reason."""
+"""Check the rows of a log before they are compared: repair them with a note, or refuse them."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ RESTART = 0.5  # steps that fall below this share of the highest so far begin an
 
 
 class Expected(NamedTuple):
-    """What the rows have to fit."""
+    """What the rows of a log must agree with."""
 
     environment: str
     budget: int  # environment steps
-    n_envs: int  # sub-environments; as many games may end at one environment step
+    n_envs: int  # sub-environments; at most so many episodes end at one environment step
     points: int  # evaluations of the protocol
-    time_limit: int | None  # environment steps of the longest game
+    time_limit: int | None  # environment steps of the longest episode
 
 
 class Checked(NamedTuple):
-    """Rows in order, none twice, none beyond the budget."""
+    """Rows in order, without duplicates, within the budget."""
 
     series: Series
-    notes: tuple[str, ...]  # what was assumed and repaired
+    notes: tuple[str, ...]  # assumptions and repairs, a line each
 
 
 def check(series: Series, expected: Expected) -> Checked:
-    """The series as it may be compared. Raises Refused with the reason where it may not."""
+    """Return the series in a form that can be compared. Raises Refused if there is none."""
     notes = list(series.notes)
     expected = expected._replace(n_envs=series.n_envs or expected.n_envs)
     _same_environment(series, expected, notes)
@@ -43,57 +43,58 @@ def check(series: Series, expected: Expected) -> Checked:
 
 def _same_environment(series: Series, expected: Expected, notes: list[str]) -> None:
     if series.environment is None:
-        notes.append(f"does not say its environment, taken to be {expected.environment}")
+        notes.append(f"does not name its environment, assumed to be {expected.environment}")
     elif _plain(series.environment) != _plain(expected.environment):
         raise Refused(f"{series.source}: made in {series.environment}, not in {expected.environment}")
 
 
 def _plain(environment: str) -> str:
-    """An id as programs log it, without `module:` and `@preset`."""
+    """An environment id without `module:` and `@preset`, which programs do not log."""
     return environment.rpartition(":")[2].partition("@")[0]
 
 
 def _whole_numbers(series: Series) -> None:
     if not len(series.env_step):
-        raise Refused(f"{series.source}: holds no returns")
+        raise Refused(f"{series.source}: contains no returns")
     for name, values in (("return", series.episode_return), ("environment step", series.env_step)):
         if len(wrong := np.flatnonzero(~np.isfinite(values))):
             raise Refused(f"{series.source}: {name} {wrong[0] + 1} of {len(values)} is {values[wrong[0]]}")
     step = series.env_step
     if len(wrong := np.flatnonzero((step < 0) | (step != np.floor(step)))):
-        raise Refused(f"{series.source}: environment step {step[wrong[0]]:g} is no whole number from 0")
+        raise Refused(f"{series.source}: environment step {step[wrong[0]]:g} is not a whole number from 0")
 
 
 def _in_order(series: Series, notes: list[str]) -> Series:
-    """Sorted by environment step; a fall back to the beginning is another run."""
+    """Sort by environment step. Raises Refused if the steps show several runs."""
     step = series.env_step
-    fallen = np.flatnonzero(np.diff(step) < 0) + 1
-    if not len(fallen):
+    decreases = np.flatnonzero(np.diff(step) < 0) + 1
+    if not len(decreases):
         return series
     highest = np.maximum.accumulate(step)
-    restart = [i for i in fallen if step[i] <= RESTART * highest[i - 1] and i + 1 < len(step)]
-    if restart and _rises(step, restart):
+    restart = [i for i in decreases if step[i] <= RESTART * highest[i - 1] and i + 1 < len(step)]
+    if restart and _are_runs(step, restart):
         i = restart[0]
         raise Refused(
             f"{series.source}: several runs in one file, environment steps fall from {step[i - 1]:.0f} to "
             f"{step[i]:.0f} at row {i + 1}; split it, or name its column of seeds"
         )
-    notes.append(f"{len(fallen)} rows came before earlier environment steps; sorted")
+    notes.append(f"{len(decreases)} rows were not in the order of environment steps; sorted")
     return _take(series, np.argsort(step, kind="stable"))
 
 
-def _rises(step: np.ndarray, restart: list[np.intp]) -> bool:
-    """Whether the pieces between restarts are runs: none of them falls, or few rows do in few pieces."""
+def _are_runs(step: np.ndarray, restart: list[np.intp]) -> bool:
+    """Whether the pieces between restarts are runs: steps never decrease in them, or rarely in few pieces."""
     pieces = np.split(step, restart)
-    falls = sum(int((np.diff(piece) < 0).sum()) for piece in pieces)
-    if not falls and min(map(len, pieces)) > 1:
+    decreases = sum(int((np.diff(piece) < 0).sum()) for piece in pieces)
+    if not decreases and min(map(len, pieces)) > 1:
         return True
-    return falls <= len(step) // 10 and len(restart) <= len(step) // 10
+    return decreases <= len(step) // 10 and len(restart) <= len(step) // 10
 
 
 def _without_duplicates(series: Series, expected: Expected, notes: list[str]) -> Series:
-    """In training, as many games may end at one step as there are sub-environments; an evaluation's games all
-    have one step."""
+    """Drop duplicate rows of training: at most `n_envs` episodes end at one step. Raises Refused if more are
+    left. The episodes of an evaluation all have the same step.
+    """
     if series.measure == EVALUATION:
         return series
     series = _without_copy(series, notes)
@@ -101,27 +102,30 @@ def _without_duplicates(series: Series, expected: Expected, notes: list[str]) ->
     if count.max() <= expected.n_envs:
         return series
     rows = _rows(series)
-    kept = np.sort(np.unique(rows, axis=0, return_index=True)[1])
-    thinned = _take(series, kept)
-    left = np.unique(thinned.env_step, return_counts=True)[1].max()
+    unique = np.sort(np.unique(rows, axis=0, return_index=True)[1])
+    reduced = _take(series, unique)
+    left = np.unique(reduced.env_step, return_counts=True)[1].max()
     if left > expected.n_envs:
         at = first[count > expected.n_envs][0]
         raise Refused(
-            f"{series.source}: {count.max()} returns at one environment step ({series.env_step[at]:.0f}), of "
-            f"{expected.n_envs} sub-environments; is it several runs, or is n_envs another?"
+            f"{series.source}: {count.max()} returns at environment step {series.env_step[at]:.0f}, but "
+            f"{expected.n_envs} sub-environments; are these several runs, or is n_envs another?"
         )
-    notes.append(f"{len(rows) - len(kept)} rows were there twice; dropped")
-    return thinned
+    notes.append(f"{len(rows) - len(unique)} duplicate rows dropped")
+    return reduced
 
 
 def _without_copy(series: Series, notes: list[str]) -> Series:
-    """Half of the rows if each of them stands twice. Games that did end together, and are alike, show it by
-    their lengths: their sum does not exceed the steps trained."""
+    """Drop half of the rows if every row occurs an even number of times.
+
+    They are no duplicates if the lengths of all episodes add up to no more than the steps trained: then equal
+    episodes ended together.
+    """
     rows, length = _rows(series), series.episode_length
     count = np.unique(rows, axis=0, return_counts=True)[1]
     if (count % 2).any() or (length.all() and length.sum() <= series.env_step.max()):
         return series
-    notes.append(f"{len(rows) // 2} rows were there twice; dropped")
+    notes.append(f"{len(rows) // 2} duplicate rows dropped")
     return _take(series, np.sort(np.lexsort(rows.T)[::2]))
 
 
@@ -139,7 +143,7 @@ def _within_budget(series: Series, expected: Expected, notes: list[str]) -> Seri
 
 
 def _long_enough(series: Series, expected: Expected) -> None:
-    """What is missing of the budget may be games that had not ended, or the way to the next evaluation."""
+    """Raise Refused if the log ends too early: by more than one episode, or one interval of evaluations."""
     reached = int(series.env_step.max())
     spacing = expected.budget // expected.points
     if series.measure == EVALUATION:

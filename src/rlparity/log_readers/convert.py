@@ -1,9 +1,9 @@
-"""Returns that others wrote down -> our own rows.
+"""Convert logged returns to rows of our records.
 
-Readers: Stable-Baselines3's `monitor.csv` and `evaluations.npz`, TensorBoard, Dopamine, CSV and Parquet.
+Formats: Stable-Baselines3's `monitor.csv` and `evaluations.npz`, TensorBoard, Dopamine, CSV and Parquet.
 
-What cannot be compared is refused with the reason; what can be repaired is, and a note says so. Nothing is
-unpickled.
+Logs that cannot be compared are refused with the reason; repairs and assumptions are returned as notes.
+Nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from rlparity.log_readers import csv_and_parquet, dopamine, sb3_monitor, tensorb
 from rlparity.log_readers import sb3_evaluations as evaluations
 from rlparity.log_readers.checks import Checked, Expected, check
 from rlparity.log_readers.series import EVALUATION, TRAINING, Reading, Refused, Series
+from rlparity.metrics import RETURN
 
 READERS: dict[str, Callable[[Sequence[Path], Reading], list[Series]]] = {
     "monitor": sb3_monitor.read,
@@ -27,12 +28,9 @@ READERS: dict[str, Callable[[Sequence[Path], Reading], list[Series]]] = {
     "dopamine": dopamine.read,
     "table": csv_and_parquet.read,
 }
-NAMED_BY = {"tensorboard": "tag", "dopamine": "iteration_steps", "table": "columns"}  # fields of Reading
-OPEN = {
-    "tensorboard": tensorboard.measure,
-    "table": csv_and_parquet.measure,
-}  # formats that do not say what they measure
-NAMES = {  # file names, the first that fits
+OPTIONS = {"tensorboard": "tag", "dopamine": "iteration_steps", "table": "columns"}  # fields of Reading
+AMBIGUOUS = {"tensorboard": tensorboard.measure, "table": csv_and_parquet.measure}  # training or evaluation
+PATTERNS = {  # of file names; the first that matches
     "*monitor.csv": "monitor",
     "*.npz": "evaluations",
     "*tfevents*": "tensorboard",
@@ -43,41 +41,42 @@ NAMES = {  # file names, the first that fits
 
 
 class Logged(NamedTuple):
-    """The returns of one run in the columns of `records.SCHEMAS`, without who made them."""
+    """The returns of one run in the columns of `records.SCHEMAS`, without those that name the arm."""
 
     episodes: list[dict[str, Any]]
     evaluations: list[dict[str, Any]]
     notes: tuple[str, ...]  # assumed, repaired or left out
 
 
-def runs(files: Sequence[Path], how: Reading) -> tuple[list[Series], list[str]]:
-    """All that the files of one place say, unchecked, and why some of them are not read. Raises Refused if
-    none can be.
+def runs(files: Sequence[Path], reading: Reading) -> tuple[list[Series], list[str]]:
+    """Read the files of one place: the series, unchecked, and the reasons why files were not read.
 
-    Returns in training, and evaluations, are each read from one format: one that `how` names by an option
-    that only it has, else the first of READERS.
+    Returns in training are read from one format, evaluations from one, too: a format for which `reading` has
+    an option, else the first of READERS. Raises Refused if no file can be read.
     """
     formats: dict[str, list[Path]] = {}
     for path in files:
-        name = how.format or next((kind for end, kind in NAMES.items() if fnmatch(path.name, end)), None)
+        name = reading.format or next(
+            (kind for end, kind in PATTERNS.items() if fnmatch(path.name, end)), None
+        )
         if name is None:
             raise Refused(f"{path}: of no known format; name one of {', '.join(READERS)} with `format`")
         formats.setdefault(name, []).append(path)
     found: list[Series] = []
     refused: list[str] = []
-    named = [name for name, option in NAMED_BY.items() if getattr(how, option)]
+    named = [name for name, option in OPTIONS.items() if getattr(reading, option)]
     for name in dict.fromkeys((*named, *READERS)):
         if name not in formats:
             if name in named:
-                refused.append(f"`{NAMED_BY[name]}` is for {name} files, of which there are none")
+                refused.append(f"`{OPTIONS[name]}` is for {name} files, of which there are none")
             continue
-        first, measure = formats[name][0], _measure(name, how)
+        first, measure = formats[name][0], _measure(name, reading)
         if there := [series.source for series in found if series.measure == measure]:
-            if name in named or (how.measure and name in OPEN):
+            if name in named or (reading.measure and name in AMBIGUOUS):
                 refused.append(f"{first}: {measure} is read from {there[0]}; choose with `files`")
             continue
         try:
-            found += READERS[name](formats[name], how)
+            found += READERS[name](formats[name], reading)
         except Refused as error:
             refused.append(str(error))
         except (OSError, UnicodeDecodeError) as error:
@@ -87,29 +86,31 @@ def runs(files: Sequence[Path], how: Reading) -> tuple[list[Series], list[str]]:
     return found, refused
 
 
-def _measure(name: str, how: Reading) -> str:
-    if name in OPEN:
-        return OPEN[name](how)
+def _measure(name: str, reading: Reading) -> str:
+    if name in AMBIGUOUS:
+        return AMBIGUOUS[name](reading)
     return EVALUATION if name == "evaluations" else TRAINING
 
 
-def read(files: Sequence[Path], how: Reading, expected: Expected, modes: Sequence[str], seed: int) -> Logged:
-    """The rows of one seed. `modes` are those that the reference was evaluated in.
+def read(
+    files: Sequence[Path], reading: Reading, expected: Expected, modes: Sequence[str], seed: int
+) -> Logged:
+    """Read the rows of one seed. `modes` are those in which the reference was evaluated.
 
-    Raises Refused if nothing can be compared; where some of it can, the rest is left out with a note.
+    What cannot be compared is left out with a note. Raises Refused if nothing is left.
     """
-    found, refused = runs(files, how)
+    found, refused = runs(files, reading)
     here = [series for series in found if series.seed in (None, seed)]
     if not here:
         raise Refused(f"{files[0]}: no rows of seed {seed}")
-    told = {series.environment for series in here if series.environment is not None}
-    if len(told) == 1:  # one file of a run speaks for the others
-        here = [series._replace(environment=min(told)) for series in here]
+    named = {series.environment for series in here if series.environment is not None}
+    if len(named) == 1:  # of all files of the run
+        here = [series._replace(environment=min(named)) for series in here]
     checked = []
     for series in here:
         try:
             if series.measure == EVALUATION:
-                _same_policy(series, how, modes)
+                _same_policy(series, reading, modes)
             checked.append(check(series, expected))
         except Refused as error:
             refused.append(str(error))
@@ -121,18 +122,19 @@ def read(files: Sequence[Path], how: Reading, expected: Expected, modes: Sequenc
         raise Refused("; ".join(refused))
     notes = [note for one in checked for note in one.notes]
     notes += [f"left out: {reason}" for reason in refused]
-    return Logged(*_rows(checked, mode(how)), tuple(notes))
+    return Logged(*_rows(checked, mode(reading)), tuple(notes))
 
 
-def mode(how: Reading) -> str:
-    """How the policy acted in logged evaluations."""
-    return "sampled" if how.deterministic is False else "deterministic"
+def mode(reading: Reading) -> str:
+    """The mode of the policy in logged evaluations."""
+    return "sampled" if reading.deterministic is False else "deterministic"
 
 
-def _same_policy(series: Series, how: Reading, modes: Sequence[str]) -> None:
-    if mode(how) not in modes:
+def _same_policy(series: Series, reading: Reading, modes: Sequence[str]) -> None:
+    if mode(reading) not in modes:
         raise Refused(
-            f"{series.source}: evaluations of the {mode(how)} policy, the reference's are {', '.join(modes)}"
+            f"{series.source}: evaluations of the {mode(reading)} policy; "
+            f"the reference's are {', '.join(modes)}"
         )
 
 
@@ -141,18 +143,19 @@ def _rows(checked: Sequence[Checked], protocol: str) -> tuple[list[dict[str, Any
     evaluated: list[dict[str, Any]] = []
     for series, _ in checked:
         step, length = series.env_step.astype(int).tolist(), series.episode_length.astype(int).tolist()
-        games = [
-            {"episode_return": value, "episode_length": steps}
-            for value, steps in zip(series.episode_return.tolist(), length, strict=True)
-        ]
+        rows = zip(step, series.episode_return.tolist(), length, strict=True)
         if series.measure == TRAINING:
-            episodes = [{"env_step": at, **game} for at, game in zip(step, games, strict=True)]
+            episodes = [
+                {"env_step": at, "episode_return": value, "episode_length": steps}
+                for at, value, steps in rows
+            ]
         else:
             first = np.unique(series.env_step, return_index=True)[1]
             starts = first[np.searchsorted(series.env_step[first], series.env_step)]
             number = (np.arange(len(step)) - starts).tolist()
+            common = {"protocol": protocol, "metric": RETURN.name}
             evaluated = [
-                {"env_step": at, "episode": i, "protocol": protocol, **game}
-                for at, i, game in zip(step, number, games, strict=True)
+                {"env_step": at, "episode": i, **common, "value": value, "size": steps}
+                for i, (at, value, steps) in zip(number, rows, strict=True)
             ]
     return episodes, evaluated

@@ -1,4 +1,4 @@
-"""CSV and Parquet with whatever columns, and a map from ours to theirs."""
+"""CSV and Parquet files with any columns, and a mapping from our columns to theirs."""
 
 from __future__ import annotations
 
@@ -11,32 +11,40 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from rlparity.log_readers.series import EVALUATION, TRAINING, Reading, Refused, Series, games_only, numbers
+from rlparity.log_readers.series import (
+    EVALUATION,
+    TRAINING,
+    Reading,
+    Refused,
+    Series,
+    numbers,
+    refuse_running_means,
+)
 
 NEEDED = ("env_step", "episode_return")
 OPTIONAL = ("episode_length", "seed", "environment", "algorithm")
 
 
-def read(paths: Sequence[Path], how: Reading) -> list[Series]:
-    """One run for each seed of a file, or for the file where it has no column of seeds."""
-    return [series for path in paths for series in _file(path, how)]
+def read(paths: Sequence[Path], reading: Reading) -> list[Series]:
+    """Read a run for each seed of a file; without a column of seeds, the file is one run."""
+    return [series for path in paths for series in _file(path, reading)]
 
 
-def measure(how: Reading) -> str:
-    """What a table holds, TRAINING or EVALUATION."""
-    return how.measure or TRAINING
+def measure(reading: Reading) -> str:
+    """What a table contains, TRAINING or EVALUATION."""
+    return reading.measure or TRAINING
 
 
-def _file(path: Path, how: Reading) -> list[Series]:
+def _file(path: Path, reading: Reading) -> list[Series]:
     table = _load(path)
-    names = {ours: how.columns.get(ours, ours) for ours in (*NEEDED, *OPTIONAL)}
-    asked = {ours for ours in names if ours in NEEDED or ours in how.columns}
-    if missing := sorted(names[ours] for ours in asked if names[ours] not in table.column_names):
+    names = {ours: reading.columns.get(ours, ours) for ours in (*NEEDED, *OPTIONAL)}
+    needed = {ours for ours in names if ours in NEEDED or ours in reading.columns}
+    if missing := sorted(names[ours] for ours in needed if names[ours] not in table.column_names):
         there = ", ".join(table.column_names)
         raise Refused(
-            f"{path}: no column {', '.join(missing)}; there are {there} (`columns` maps ours to them)"
+            f"{path}: no column {', '.join(missing)}; there are {there} (name yours with `columns`)"
         )
-    games_only(names["episode_return"], f"{path}, column {names['episode_return']}")
+    refuse_running_means(names["episode_return"], f"{path}, column {names['episode_return']}")
     for ours in ("environment", "algorithm"):
         if names[ours] in table.column_names and len(found := _values(table, names[ours])) > 1:
             raise Refused(f"{path}: rows of several {ours}s ({', '.join(found)}); split it")
@@ -44,12 +52,16 @@ def _file(path: Path, how: Reading) -> list[Series]:
         _values(table, names["environment"])[0] if names["environment"] in table.column_names else None
     )
     if names["seed"] not in table.column_names:
-        return [_series(str(path), table, names, None, environment, how)]
+        return [_series(str(path), table, names, None, environment, reading)]
     seeds = numbers(table[names["seed"]].to_numpy(), str(path), "seed")
     if not (np.isfinite(seeds) & (seeds >= 0) & (seeds == np.floor(seeds))).all():
-        raise Refused(f"{path}: column {names['seed']} holds what is no seed, a whole number from 0")
+        raise Refused(
+            f"{path}: column {names['seed']} contains a value that is not a seed, a whole number from 0"
+        )
     return [
-        _series(f"{path}, seed {seed}", table.filter(pa.array(seeds == seed)), names, seed, environment, how)
+        _series(
+            f"{path}, seed {seed}", table.filter(pa.array(seeds == seed)), names, seed, environment, reading
+        )
         for seed in map(int, dict.fromkeys(seeds.tolist()))
     ]
 
@@ -60,19 +72,19 @@ def _series(
     names: dict[str, str],
     seed: int | None,
     environment: str | None,
-    how: Reading,
+    reading: Reading,
 ) -> Series:
     there = {
         ours: numbers(table[theirs].to_numpy(), source, theirs)
         for ours, theirs in names.items()
         if ours in (*NEEDED, "episode_length") and theirs in table.column_names
     }
-    notes = [] if how.measure else [f"taken to be returns in {TRAINING}, not of an {EVALUATION}"]
+    notes = [] if reading.measure else [f"assumed to be returns in {TRAINING}, not in {EVALUATION}"]
     if "episode_length" not in there:
-        notes.append("lengths of games are not logged, written as 0")
+        notes.append("lengths of episodes are not logged, recorded as 0")
     length = there.get("episode_length", np.zeros(table.num_rows))
     columns = (there["env_step"], there["episode_return"], length)
-    return Series(source, measure(how), *columns, seed, environment, notes=tuple(notes))
+    return Series(source, measure(reading), *columns, seed, environment, notes=tuple(notes))
 
 
 def _values(table: pa.Table, name: str) -> list[str]:

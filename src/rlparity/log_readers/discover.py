@@ -1,4 +1,4 @@
-"""Where the runs of finished logs lie, and which seed each of them has."""
+"""Find the runs of finished logs, and the seed of each."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ WORD = re.compile(r"\{(seed|environment)\}")
 
 
 class Place(NamedTuple):
-    """The files of one run; with several runs in them, each has its seed inside."""
+    """The files of one run, or of several runs that have their seeds inside."""
 
     seed: int | None
     files: tuple[Path, ...]
 
 
 class Found(NamedTuple):
-    """All places, with what had to be assumed to tell them apart."""
+    """All places, and the assumptions by which they were separated."""
 
     places: tuple[Place, ...]
     notes: tuple[str, ...]
 
 
 def find(text: str, base: Path, environment: str, pattern: str = "") -> Found:
-    """The runs below a path such as `runs/{environment}__ppo__{seed}__*`, taken from `base`.
+    """Find the runs below a path such as `runs/{environment}__ppo__{seed}__*`, relative to `base`.
 
-    Without `{seed}`, a folder with log files in it is one run, else each of its folders that has some.
-    Raises Refused where there is nothing, or two runs of a seed.
+    Without `{seed}`, a folder that contains log files is one run; else each of its folders that contains some
+    is one. Raises Refused if there is none, or if a seed has two.
     """
     named = text.replace("{environment}", path_name(environment))
     if "{seed}" in named:
@@ -44,12 +44,12 @@ def find(text: str, base: Path, environment: str, pattern: str = "") -> Found:
         raise Refused(f"{text}: no such file or folder below {base}")
     runs = [group for match in matches for group in _runs(match, pattern)]
     if not runs:
-        raise Refused(f"{text}: holds no log files; known are {', '.join(KNOWN)}")
+        raise Refused(f"{text}: contains no log files; known are {', '.join(KNOWN)}")
     if len(runs) == 1:
         return Found((Place(None, runs[0]),), ())
-    seeds = _told(runs)
+    seeds = _in_names(runs)
     if seeds is None:
-        note = f"{text}: no seeds, {len(runs)} runs numbered from 0 in the order of their names"
+        note = f"{text}: no seeds; {len(runs)} runs are numbered from 0 in the order of their names"
         return Found(tuple(Place(i, files) for i, files in enumerate(runs)), (note,))
     note = f"{text}: seeds {', '.join(map(str, sorted(seeds)))} taken from the names of folders and files"
     return Found(tuple(Place(seed, files) for seed, files in zip(seeds, runs, strict=True)), (note,))
@@ -79,7 +79,7 @@ def _by_seed(text: str, base: Path, pattern: str) -> list[Place]:
             names = ", ".join(str(run[0].parent) for run in whole[:3])
             raise Refused(f"{text}: {len(whole)} runs of seed {seed_number} ({names}); name one of them")
         if not whole:
-            raise Refused(f"{paths[0]}: holds no log files; known are {', '.join(KNOWN)}")
+            raise Refused(f"{paths[0]}: contains no log files; known are {', '.join(KNOWN)}")
         places.append(Place(seed_number, tuple(whole[0])))
     return places
 
@@ -99,16 +99,18 @@ def _runs(path: Path, pattern: str) -> list[tuple[Path, ...]]:
 
 
 def files(folder: Path, pattern: str = "", deep: bool = False) -> tuple[Path, ...]:
-    """Log files of a run's folder: of `pattern`, or all that are known, `deep` below it. None that a link has
-    from elsewhere."""
+    """Log files in a run's folder, or `deep` below it: those that match `pattern`, or all of known formats.
+
+    Files that links lead to outside of the folder are left out.
+    """
     root = folder.resolve()
     look = folder.rglob if deep and not pattern else folder.glob
     found = {match for name in ((pattern,) if pattern else KNOWN) for match in look(name)}
     return tuple(sorted(one for one in found if one.is_file() and one.resolve().is_relative_to(root)))
 
 
-def _told(runs: Sequence[Sequence[Path]]) -> list[int] | None:
-    """Seeds from the names of the runs' folders or files, where all of them have one and no two the same."""
+def _in_names(runs: Sequence[Sequence[Path]]) -> list[int] | None:
+    """Seeds from the names of the runs' folders or files; None unless each has one and all differ."""
     single = len({run[0].parent for run in runs}) < len(runs)
     names = [run[0].stem if single else run[0].parent.name for run in runs]
     for expression in NAMES:

@@ -1,4 +1,4 @@
-"""What a log says, as it stands there, and how it is to be read."""
+"""The content of a log, unchecked, and the options for reading it."""
 
 from __future__ import annotations
 
@@ -13,56 +13,56 @@ from rlparity.errors import UserError
 
 CLEANRL_TAG = "charts/episodic_return"
 TRAINING, EVALUATION = "training", "evaluation"
-RUNNING_MEANS = {"ep_rew_mean": "Stable-Baselines3's mean over the last 100 games"}  # by the name's end
+RUNNING_MEANS = {"ep_rew_mean": "Stable-Baselines3's mean over the last 100 episodes"}  # by the end of a name
 
 
 class Refused(UserError):
-    """A log, or rows of it, that cannot be used: one line with the reason."""
+    """A log, or rows of it, cannot be used; the message is the reason, in one line."""
 
 
 class Series(NamedTuple):
-    """What one file says of one run: neither sorted nor checked."""
+    """The content of one file about one run, neither sorted nor checked."""
 
-    source: str  # file, and what of it, for messages
-    measure: str  # TRAINING: returns of the games it learnt from, or EVALUATION
+    source: str  # file and part of it, for messages
+    measure: str  # TRAINING, returns of episodes that were learnt from, or EVALUATION
     env_step: NDArray[np.float64]  # (n,) environment steps over all sub-environments
     episode_return: NDArray[np.float64]  # (n,)
-    episode_length: NDArray[np.float64]  # (n,) environment steps; 0 where the file does not say
+    episode_length: NDArray[np.float64]  # (n,) environment steps; 0 if unknown
     seed: int | None = None
-    environment: str | None = None  # Gymnasium id, as the file has it
-    notes: tuple[str, ...] = ()  # what had to be assumed to read it
-    n_envs: int = 0  # sub-environments, where the files tell; 0 where they do not
+    environment: str | None = None  # Gymnasium id in the file
+    notes: tuple[str, ...] = ()  # assumptions made in reading
+    n_envs: int = 0  # sub-environments; 0 if unknown
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How returns are read, from the mapping `returns` of a candidate."""
+    """Options for reading returns, from the mapping `returns` of a candidate."""
 
-    files: str = ""  # pattern of the files to read, relative to a run's folder; all that are known if empty
-    format: str = ""  # a key of `logs.READERS`; told by the file's name if empty
-    tag: str = ""  # of TensorBoard's scalars; CLEANRL_TAG if empty
+    files: str = ""  # pattern of the files, relative to a run's folder; empty: all of known formats
+    format: str = ""  # a key of `convert.READERS`; empty: by the name of the file
+    tag: str = ""  # of TensorBoard's scalars; empty: CLEANRL_TAG
     columns: Mapping[str, str] = field(default_factory=dict)  # ours -> the table's
-    measure: str = ""  # TRAINING or EVALUATION, where the format leaves it open
-    deterministic: bool | None = None  # of evaluations; SB3's default, True, if None
+    measure: str = ""  # TRAINING or EVALUATION, for formats of both
+    deterministic: bool | None = None  # of evaluations; None: True, the default of SB3
     iteration_steps: int = 0  # environment steps of one of Dopamine's iterations
-    agent: str = ""  # whose rows of a Dopamine file
-    n_envs: int = 0  # sub-environments that trained side by side; the cell's if 0
+    agent: str = ""  # of a Dopamine file
+    n_envs: int = 0  # sub-environments in parallel; 0: those of the cell
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Reading:
-        """From YAML whose keys the schema has checked."""
+        """Make it from YAML whose keys the schema has checked."""
         return cls(**values)
 
 
-def games_only(name: str, source: str) -> None:
-    """Raises Refused where a tag or column is known to hold no returns of single games."""
+def refuse_running_means(name: str, source: str) -> None:
+    """Raise Refused if a tag or column is known to contain no returns of single episodes."""
     for end, what in RUNNING_MEANS.items():
         if name.endswith(end):
-            raise Refused(f"{source}: is {what}, which no return of one game compares with")
+            raise Refused(f"{source}: is {what}; returns of single episodes are needed")
 
 
 def numbers(values: ArrayLike, source: str, name: str) -> NDArray[np.float64]:
-    """A column as numbers, (n,). Raises Refused where one is not a number."""
+    """Convert a column to numbers, (n,). Raises Refused if a value is not a number."""
     column = np.asarray(values)
     try:
         return column.astype(np.float64).ravel()

@@ -1,4 +1,4 @@
-"""TensorBoard's event files, by TensorBoard's own reader: one scalar tag, by default CleanRL's returns."""
+"""TensorBoard's event files, read by TensorBoard: one scalar tag, by default CleanRL's returns."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from rlparity.log_readers.series import (
     Reading,
     Refused,
     Series,
-    games_only,
+    refuse_running_means,
 )
 
 LENGTHS = {"charts/episodic_return": "charts/episodic_length", "eval/mean_reward": "eval/mean_ep_length"}
 
 
-def read(paths: Sequence[Path], how: Reading) -> list[Series]:
-    """One run for each folder of event files: those of one folder are one training, resumed or not."""
-    return [_folder(folder, how) for folder in dict.fromkeys(path.parent for path in paths)]
+def read(paths: Sequence[Path], reading: Reading) -> list[Series]:
+    """Read one run for each folder: its event files are one training, resumed or not."""
+    return [_folder(folder, reading) for folder in dict.fromkeys(path.parent for path in paths)]
 
 
-def measure(how: Reading) -> str:
-    """What the scalar is, TRAINING or EVALUATION, by its tag if nobody says."""
-    return how.measure or (EVALUATION if how.tag.startswith(("eval", "test")) else TRAINING)
+def measure(reading: Reading) -> str:
+    """What the scalar contains, TRAINING or EVALUATION; by its tag unless `reading` names it."""
+    return reading.measure or (EVALUATION if reading.tag.startswith(("eval", "test")) else TRAINING)
 
 
-def _folder(folder: Path, how: Reading) -> Series:
-    tag = how.tag or CLEANRL_TAG
+def _folder(folder: Path, reading: Reading) -> Series:
+    tag = reading.tag or CLEANRL_TAG
     events, source = _load(folder), f"{folder}, tag {tag}"
     tags = sorted(events.Tags()["scalars"])
-    games_only(tag, source)
+    refuse_running_means(tag, source)
     if tag not in tags:
         raise Refused(f"{folder}: no scalar {tag!r}; there are {', '.join(tags) or 'none'}")
     scalars = events.Scalars(tag)
@@ -45,24 +45,24 @@ def _folder(folder: Path, how: Reading) -> Series:
     beside = LENGTHS.get(tag)
     if beside in tags and len(events.Scalars(beside)) == len(step):
         length = np.array([event.value for event in events.Scalars(beside)], dtype=float)
-    notes = () if beside in tags else ("lengths of games are not logged, written as 0",)
-    return Series(source, measure(how), step, returns, length, None, _environment(events), notes=notes)
+    notes = () if beside in tags else ("lengths of episodes are not logged, recorded as 0",)
+    return Series(source, measure(reading), step, returns, length, None, _environment(events), notes=notes)
 
 
 def _load(folder: Path) -> Any:
-    """All scalars, however many. TensorBoard drops what lies beyond a restart that says so itself."""
+    """Load all scalars. After a logged restart TensorBoard drops the steps that were repeated."""
     from tensorboard.backend.event_processing import event_accumulator
 
     events = event_accumulator.EventAccumulator(str(folder), size_guidance={event_accumulator.SCALARS: 0})
     try:
         events.Reload()
-    except Exception as error:  # whatever a damaged file leads to
+    except Exception as error:  # a damaged file raises many kinds
         raise Refused(f"{folder}: event files that cannot be read ({type(error).__name__})") from None
     return events
 
 
 def _environment(events: Any) -> str | None:
-    """What CleanRL's table of hyper-parameters calls env_id."""
+    """`env_id` in CleanRL's table of hyper-parameters; None without one."""
     for tag in events.Tags()["tensors"]:
         if tag.startswith("hyperparameters"):
             text = b"".join(events.Tensors(tag)[0].tensor_proto.string_val).decode(errors="replace")

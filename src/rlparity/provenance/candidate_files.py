@@ -1,4 +1,4 @@
-"""What a candidate names and is made of: is it there, and when does a change of it make its records stale?"""
+"""Find the files of a candidate's code, check that they exist, and hash them for its fingerprint."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from pathlib import Path
 from rlparity.cell import Cell
 from rlparity.errors import UserError, unknown
 
-INSTALLED = set(sysconfig.get_paths().values())  # other people's modules lie side by side there
+INSTALLED = set(sysconfig.get_paths().values())  # folders that contain modules of many projects
 PLACEHOLDERS = ("environment", "seed", "wide_seed", "budget", "n_envs", "output")
 
 
 def digests(cell: Cell) -> dict[str, str]:
-    """Of each file, by its path from the candidate's folder if it lies below that, 16 hexadecimal digits."""
+    """The hash of each file by its path, 16 hexadecimal digits.
+
+    Paths below the candidate's folder are relative to it.
+    """
     base = Path(cell.candidate.get("folder", ".")).resolve()
     found = sorted(_files(cell, base))
     names = [path.relative_to(base) if path.is_relative_to(base) else path for path in found]
@@ -28,7 +31,7 @@ def digests(cell: Cell) -> dict[str, str]:
 
 
 def bad_entry(entry: str, base: Path) -> str | None:
-    """What keeps `MODULE:FACTORY` from being found, as far as that shows without an import."""
+    """Why `MODULE:FACTORY` cannot be found, without importing it; None if it can."""
     place, colon, name = entry.rpartition(":")
     if not (colon and place and name):
         return f"{entry!r} is not MODULE:FACTORY, such as their_ppo:make or folder/their_ppo.py:make"
@@ -40,7 +43,7 @@ def bad_entry(entry: str, base: Path) -> str | None:
 
 
 def bad_command(text: str) -> str | None:
-    """What keeps a line from being run for each seed, if anything does."""
+    """Why a command cannot be run for each seed; None if it can."""
     try:
         words = shlex.split(text)
     except ValueError as error:
@@ -52,7 +55,7 @@ def bad_command(text: str) -> str | None:
             name for word in words for _, name, _, _ in string.Formatter().parse(word) if name is not None
         ]
     except ValueError as error:
-        return f"{text!r}: {error}; write {{{{ and }}}} for braces of its own"
+        return f"{text!r}: {error}; write {{{{ and }}}} for literal braces"
     for name in named:
         if name not in PLACEHOLDERS:
             return str(unknown("placeholder", name, PLACEHOLDERS, repr(text)))
@@ -81,7 +84,7 @@ def _files(cell: Cell, base: Path) -> set[Path]:
 
 
 def _modules(name: str, base: Path) -> list[Path]:
-    """The file of a module below `base` or on Python's path, and those of the packages that it lies in."""
+    """The file of a module below `base` or on Python's path, and those of the packages that contain it."""
     root = base if _find(name, (base,)) else _root(name.split(".")[0])
     parts = name.split(".")
     names = [".".join(parts[:n]) for n in range(1, len(parts) + 1)] + [f"{name}.__main__"]
@@ -89,7 +92,7 @@ def _modules(name: str, base: Path) -> list[Path]:
 
 
 def _root(top: str) -> Path | None:
-    """The folder of Python's path that holds a module without dots in its name; nothing of it is imported."""
+    """The folder on Python's path that contains a top-level module; nothing is imported."""
     try:
         spec = importlib.util.find_spec(top)
     except (ImportError, ValueError):
@@ -101,7 +104,7 @@ def _root(top: str) -> Path | None:
 
 
 def _imported(starts: list[Path], base: Path) -> set[Path]:
-    """Python files that these import from their own folder or package or from `base`, themselves included."""
+    """These files, and the Python files that they import from their own folder or package or from `base`."""
     seen: set[Path] = set()
     waiting = [start.resolve() for start in starts if start.is_file()]
     while waiting:
@@ -115,7 +118,7 @@ def _imported(starts: list[Path], base: Path) -> set[Path]:
 
 
 def _roots(path: Path, name: str, base: Path) -> tuple[Path, ...]:
-    """Where a file's import may lead to a candidate's own code: beside it, below `base`, in its package."""
+    """Folders in which an import may find the candidate's own code: beside the file, `base`, its package."""
     package = path.parent
     while (package / "__init__.py").is_file():
         package = package.parent
@@ -125,7 +128,7 @@ def _roots(path: Path, name: str, base: Path) -> tuple[Path, ...]:
 
 
 def _names(path: Path) -> Iterator[tuple[tuple[Path, ...], str]]:
-    """What a file imports, as the folders to look in (none: the usual ones) and a module's name."""
+    """The imports of a file: folders to search (none: those of `_roots`) and the name of a module."""
     try:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError):

@@ -83,12 +83,14 @@ def roots(cell: Cell) -> tuple[str, ...]:
     if cell.candidate:
         learner: tuple[str, ...] = (f"{registry.trainer(cell)}:run", *reference)
     elif cell.implementation == registry.REFERENCE:
-        learner = (f"{registry.trainer(cell)}:train", *reference)
+        module = registry.trainer(cell)
+        learner = (f"{module}:train", f"{module}:Training", *reference)
     else:
         entry = registry.AGENTS[cell.agent]
         settings = f"{entry.module}:{entry.settings}"
         learner = (entry.place, settings, "rlparity.training.loop:build", "rlparity.training.loop:loop")
-    return (*learner, "rlparity.training.evaluation:Evaluator", f"{family.module}:make")
+    shared = ("rlparity.training.evaluation:Evaluator", "rlparity.seeding:Streams")
+    return (*learner, *shared, f"{family.module}:make")
 
 
 def used(cell: Cell) -> frozenset[str]:

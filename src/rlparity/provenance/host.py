@@ -1,4 +1,4 @@
-"""Where numbers come from: versions, hardware, commit, and what a process has used."""
+"""Where numbers come from: versions, hardware, vector instructions, commit; and the memory of a process."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import platform
 import resource
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,21 @@ PACKAGES = (
     "scipy",
     "snakemake",
 )
+CPUINFO = Path("/proc/cpuinfo")
+FLAGS = (  # of the processor, by which CPU libraries choose kernels; x86, then ARM
+    *("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8"),
+    *("asimd", "sve", "sve2", "bf16", "i8mm"),
+)
+LIMITS = (
+    "MKL_ENABLE_INSTRUCTIONS",
+    "MKL_CBWR",
+    "ONEDNN_MAX_CPU_ISA",
+    "ATEN_CPU_CAPABILITY",
+)  # of that choice
 
 
 def versions() -> dict[str, str]:
-    """Python's version and those of the packages that numbers may depend on."""
+    """Versions of Python and of the packages that numbers may depend on."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -38,12 +50,13 @@ def versions() -> dict[str, str]:
 
 
 def hardware() -> dict[str, Any]:
-    """Processor, accelerator, cores and threads of this process."""
+    """Processor, its vector instructions, GPU, cores, threads of this process, system and architecture."""
     import torch
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "cpu": _processor(),
+        "instructions": instructions(),
         "gpu": gpu,
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
@@ -51,19 +64,39 @@ def hardware() -> dict[str, Any]:
     }
 
 
+def instructions() -> str | None:
+    """By what CPU libraries choose kernels, in words; None outside Linux.
+
+    PyTorch's choice, then the processor's flags, then the variables that limit the choice. MKL chooses by the
+    processor: with AVX2 and with AVX-512 sums round differently, so two processors of one name may train
+    differently.
+    """
+    if sys.platform != "linux":
+        return None
+    import torch
+
+    flags = set((_cpuinfo("flags") or _cpuinfo("Features") or "").split())
+    chosen = torch.backends.cpu.get_cpu_capability()
+    limits = [f"{name}={os.environ[name]}" for name in LIMITS if os.environ.get(name)]
+    return " ".join([chosen, *(flag for flag in FLAGS if flag in flags), *limits])
+
+
 def _processor() -> str:
+    return _cpuinfo("model name") or platform.processor() or "unknown"
+
+
+def _cpuinfo(name: str) -> str | None:
+    """A field of the first processor; None where Linux does not list it."""
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
+        lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        pass
-    return platform.processor() or "unknown"
+        return None
+    pairs = (line.partition(":") for line in lines)
+    return next((value.strip() for key, _, value in pairs if key.strip() == name), None)
 
 
 def git() -> dict[str, Any]:
-    """The commit of the checkout this runs in, and whether it lacks something: changes of tracked files, or a
-    module that is not tracked."""
+    """The commit of this checkout, and whether it is dirty: tracked files changed, or modules untracked."""
 
     def ask(*words: str) -> str | None:
         try:
@@ -79,5 +112,5 @@ def git() -> dict[str, Any]:
 
 
 def peak_memory_mib() -> float:
-    """Largest resident size of this process so far, MiB."""
+    """Peak resident memory of this process, MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

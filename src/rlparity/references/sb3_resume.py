@@ -10,16 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 from torch import Tensor
 
 from rlparity import registry
 from rlparity.cell import Cell
-from rlparity.references.sb3 import Training
 from rlparity.training.checkpointing import Checkpointer
 from rlparity.training.evaluation import View
+
+if TYPE_CHECKING:
+    from rlparity.references.sb3 import Training
 
 
 def resumable(cell: Cell) -> bool:

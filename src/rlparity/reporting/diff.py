@@ -1,4 +1,4 @@
-"""What changed between two report folders: verdicts, scores, settings, records. Text, no judgement."""
+"""What changed between two report folders, as text: verdicts, scores, settings, records."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ from typing import Any
 
 import pandas as pd
 
-from rlparity.reporting.formatting import interval, percent
+from rlparity.metrics import RETURN
+from rlparity.reporting.formatting import endpoint_title, interval, percent
 from rlparity.reporting.pages.provenance import cell_name, commits, dates, failed_seeds, sha256
-from rlparity.reporting.report_folder import COLUMNS, ENDPOINTS, Folder, by_reference
+from rlparity.reporting.report_files import TABLES
+from rlparity.reporting.report_folder import Folder, by_reference
 
 ABSENT = "absent"
-Recorder = dict[str, Any]  # what a row is called -> what is compared of it
+Values = dict[str, Any]  # name of a row -> what is compared of it
 
 
 def compare(a: Path, b: Path) -> str:
     """What changed from report `a` to report `b`, one change a line, under a heading per kind.
 
-    A score is listed where either estimate lies outside the other's 95 % interval. Raises UserError where a
+    A score is listed where either estimate is outside the other's 95 % interval. Raises UserError where a
     folder is no report.
     """
     old, new = Folder(a), Folder(b)
@@ -55,7 +57,7 @@ def _arrows(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _suite(old: Folder, new: Folder) -> list[str]:
-    def about(folder: Folder) -> Recorder:
+    def about(folder: Folder) -> Values:
         plan = folder.plan
         facts = {key: plan.get(key, ABSENT) for key in ("name", "margin", "references")}
         lists = {key: ", ".join(plan[key]) for key in ("environments", "algorithms")}
@@ -65,7 +67,7 @@ def _suite(old: Folder, new: Folder) -> list[str]:
 
 
 def _cells(old: Folder, new: Folder) -> list[str]:
-    def there(folder: Folder) -> Recorder:
+    def there(folder: Folder) -> Values:
         return {cell_name(run["cell"]): "" for run in folder.runs}
 
     lines = [
@@ -81,14 +83,15 @@ def _cells(old: Folder, new: Folder) -> list[str]:
 
 
 def _named(row: Any) -> str:
-    endpoint = ENDPOINTS.get(row.endpoint, row.endpoint)
-    judge = getattr(row, "reference", "")
-    plain = f" against our {judge.partition('/')[2]}" if judge and not by_reference(judge) else ""
-    return f"{row.environment} {row.implementation} {row.algorithm}{plain}, {endpoint}"
+    endpoint = endpoint_title(row.endpoint, row.metric)
+    metric = f", {row.metric}" * (row.metric != RETURN.name)
+    plain = hasattr(row, "reference") and not by_reference(row)
+    against = f" against our {row.reference.partition('/')[2]}" if plain else ""
+    return f"{row.environment}{metric} {row.implementation} {row.algorithm}{against}, {endpoint}"
 
 
 def _verdicts(old: Folder, new: Folder) -> list[str]:
-    def judged(folder: Folder) -> Recorder:
+    def judged(folder: Folder) -> Values:
         return {_named(row): row for row in folder.tables["verdicts"].itertuples(index=False)}
 
     before, after = judged(old), judged(new)
@@ -103,7 +106,7 @@ def _verdicts(old: Folder, new: Folder) -> list[str]:
 
 
 def _scores(old: Folder, new: Folder) -> list[str]:
-    def known(folder: Folder) -> Recorder:
+    def known(folder: Folder) -> Values:
         rows = folder.tables["summary"]
         return {_named(row): row for row in rows[rows.statistic == "iqm"].itertuples(index=False)}
 
@@ -116,7 +119,7 @@ def _scores(old: Folder, new: Folder) -> list[str]:
 
 
 def _outside(row: Any, other: Any) -> bool:
-    """Whether the estimate of `row` lies outside the interval of `other`, or only one of them has any."""
+    """Whether the estimate of `row` is outside the interval of `other`, or only one of them exists."""
     if pd.isna(row.estimate) or pd.isna(other.ci_low) or pd.isna(other.ci_high):
         return bool(pd.isna(row.estimate) != pd.isna(other.estimate))
     return not other.ci_low <= row.estimate <= other.ci_high
@@ -127,12 +130,12 @@ def _estimate(row: Any) -> str:
 
 
 def _papers(old: Folder, new: Folder) -> list[str]:
-    def judged(folder: Folder) -> Recorder:
-        rows = folder.tables["paper"].itertuples(index=False)
-        return {
-            f"{row.environment} {row.algorithm}, {row.source} ({row.published:g})": row.verdict
-            for row in rows
-        }
+    def judged(folder: Folder) -> Values:
+        found = {}
+        for row in folder.tables["paper"].itertuples(index=False):
+            where = f"{row.environment}{f', {row.metric}' * (row.metric != RETURN.name)}"
+            found[f"{where} {row.algorithm}, {row.source} ({row.published:g})"] = row.verdict
+        return found
 
     return _arrows(judged(old), judged(new))
 
@@ -151,8 +154,8 @@ def _settings(old: Folder, new: Folder) -> list[str]:
     return lines
 
 
-def _by_arm(folder: Folder) -> dict[str, tuple[Recorder, list[str]]]:
-    arms: dict[str, tuple[Recorder, list[str]]] = {}
+def _by_arm(folder: Folder) -> dict[str, tuple[Values, list[str]]]:
+    arms: dict[str, tuple[Values, list[str]]] = {}
     for run in folder.runs:
         cell = run["cell"]
         name = f"{cell['environment']} {cell['implementation']} {cell['algorithm']}"
@@ -162,7 +165,7 @@ def _by_arm(folder: Folder) -> dict[str, tuple[Recorder, list[str]]]:
 
 
 def _origins(old: Folder, new: Folder) -> list[str]:
-    def origin(folder: Folder) -> Recorder:
+    def origin(folder: Folder) -> Values:
         seen: dict[str, list[str]] = {"commit": commits(folder)}
         for run in folder.runs:
             facts = {
@@ -180,7 +183,7 @@ def _origins(old: Folder, new: Folder) -> list[str]:
 def _records(old: Folder, new: Folder) -> list[str]:
     """Cells whose episodes or evaluations are no longer the same bytes, and how many are."""
 
-    def hashes(folder: Folder) -> dict[str, Recorder]:
+    def hashes(folder: Folder) -> dict[str, Values]:
         return {cell_name(run["cell"]): run.get("hashes", {}) for run in folder.runs}
 
     before, after = hashes(old), hashes(new)
@@ -196,7 +199,7 @@ def _records(old: Folder, new: Folder) -> list[str]:
 
 
 def _tables(old: Folder, new: Folder) -> list[str]:
-    def digests(folder: Folder) -> Recorder:
-        return {f"{name}.csv": sha256(folder.path / f"{name}.csv")[:12] or ABSENT for name in COLUMNS}
+    def digests(folder: Folder) -> Values:
+        return {f"{name}.csv": sha256(folder.path / f"{name}.csv")[:12] or ABSENT for name in TABLES}
 
     return _arrows(digests(old), digests(new))

@@ -1,4 +1,4 @@
-"""Numbers and names as a reader meets them on a page, in a terminal or in a comparison."""
+"""Numbers and names in the form that pages, the terminal and comparisons show."""
 
 from __future__ import annotations
 
@@ -9,9 +9,23 @@ from typing import Any
 
 import pandas as pd
 
+from rlparity.metrics import Metric
 from rlparity.reporting.style import LABELS
 
 NONE = "\N{EN DASH}"
+ENDPOINTS = {  # in this order: the first that a pair has is its primary one; {} is the name of the metric
+    "auc": "area under the curve",
+    "final": "final {}",
+    "training_auc": "mean training {}",
+    "training_final": "final training {}",
+    "time_to_threshold": "time to threshold",
+}
+SHORT = {  # endpoints where there is little room
+    "auc": "area",
+    "final": "final",
+    "training_auc": "training mean",
+    "training_final": "training end",
+}
 
 
 def number(value: Any, digits: int = 3) -> str:
@@ -49,7 +63,7 @@ def percent(fraction: Any) -> str:
 
 
 def seconds(value: Any) -> str:
-    """A duration as a person says it."""
+    """A duration in seconds, minutes or hours."""
     if pd.isna(value):
         return NONE
     value = float(value)
@@ -72,8 +86,24 @@ def p_value(value: Any) -> str:
 
 
 def label(implementation: str) -> str:
-    """What a reader calls an implementation."""
+    """The name of an implementation for readers."""
     return LABELS.get(implementation, implementation)
+
+
+def endpoint_title(endpoint: str, metric: str) -> str:
+    """An endpoint in words; `metric` is the name of what is measured."""
+    return ENDPOINTS.get(endpoint, endpoint).format(metric)
+
+
+def axis_title(metric: Metric) -> str:
+    """The label of an axis: `return`; `error, fraction wrong (lower is better)`."""
+    unit = "" if metric.unit == metric.name else f", {metric.unit}"
+    return f"{metric.name}{unit}{' (lower is better)' * (metric.better < 0)}"
+
+
+def scientific(value: float) -> str:
+    """A small number with one digit: 4e-15; 0 for none."""
+    return NONE if pd.isna(value) else f"{value:.0e}" if value else "0"
 
 
 def join(names: Iterable[str], most: int = 6) -> str:
@@ -89,5 +119,5 @@ def setting(value: Any) -> str:
 
 
 def bind(text: str) -> str:
-    """Prose in which no line ends between a number and its per cent sign."""
+    """Text in which no line ends between a number and its per cent sign."""
     return text.replace(" %", "\N{NO-BREAK SPACE}%")

@@ -1,24 +1,46 @@
-"""Who looks how, in figures and on pages: the same colour, mark and dash wherever it is drawn."""
+"""Colours, markers and dashes of implementations, the same in figures and on pages."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 INK, MUTED, GRID, CARD = "#24292e", "#5b646d", "#d9dee3", "#ffffff"
-COLOURS = {"scratch": "#0173b2", "sb3": "#d55e00", "random": "#7d7d7d"}  # seaborn's "colorblind"
-SPARE = ("#029e73", "#cc78bc", "#ca9161")  # candidates, in order of appearance
-SHAPES = {"scratch": ("o", "-"), "sb3": ("D", (0, (4, 1.6)))}  # never told apart by colour alone
-LABELS = {"scratch": "from scratch", "sb3": "Stable-Baselines3"}
-PAINT = {  # what a page puts in their place, light or dark
+OWN_COLOUR, REFERENCE_COLOUR = "#0173b2", "#d55e00"  # of seaborn's "colorblind"
+SPARE = ("#029e73", "#cc78bc", "#ca9161")  # of further implementations, in order
+OWN = "scratch"  # the implementation of this package
+LABELS = {OWN: "from scratch", "sb3": "Stable-Baselines3"}  # implementation -> its name for readers
+PAINT = {  # colour in a figure -> variable of the page, which has a light and a dark value
     INK: "var(--ink)",
     MUTED: "var(--muted)",
     GRID: "var(--grid)",
     CARD: "var(--card)",
+    OWN_COLOUR: "var(--own)",
+    REFERENCE_COLOUR: "var(--reference)",
 }
-PAINT |= {colour: f"var(--{name})" for name, colour in COLOURS.items()}
 PAINT |= {colour: f"var(--spare-{number})" for number, colour in enumerate(SPARE)}
 
 
-def shape(implementation: str) -> tuple[str, Any]:
-    """Mark and dash of an implementation, as matplotlib takes them."""
-    return SHAPES.get(implementation, ("^", (0, (1, 1.2))))
+class Look(NamedTuple):
+    """How an implementation is drawn: colour, marker and dash each tell it apart."""
+
+    colour: str
+    marker: str  # of matplotlib
+    dash: Any  # of matplotlib
+    svg_dash: str  # the same on a page; "" is a solid line
+
+
+OWN_LOOK = Look(OWN_COLOUR, "o", "-", "")
+REFERENCE_LOOK = Look(REFERENCE_COLOUR, "D", (0, (4, 1.6)), "7 2.8")
+
+
+def looks(implementations: Iterable[str], references: Iterable[str]) -> dict[str, Look]:
+    """The look of each implementation: fixed for ours and the first reference, spare ones for the others."""
+    fixed = {OWN: OWN_LOOK} | dict.fromkeys(list(references)[:1], REFERENCE_LOOK)
+    names = list(implementations)
+    others = [name for name in names if name not in fixed]
+    spare = {
+        name: Look(SPARE[place % len(SPARE)], "^", (0, (1, 1.2)), "2.4 2.4")
+        for place, name in enumerate(others)
+    }
+    return {name: (fixed | spare)[name] for name in names}

@@ -1,8 +1,8 @@
-"""What is still to be trained. Each cell's order, `cell.json`, is the input of its training.
+"""Which cells are still to be trained. Each cell's file `cell.json` is the input of its training job.
 
-Snakemake's own memory, `.snakemake`, may be lost, and knows nothing of records that were restored. So the
-order's time says it: newer than the records if they belong to another fingerprint, older if they are the ones
-that the order asks for.
+Snakemake compares the times of input and output files. So `cell.json` is made newer than records of another
+fingerprint, and older than records that are the cell's. That holds without `.snakemake`, Snakemake's own
+notes, which may be lost and do not contain restored records.
 """
 
 from __future__ import annotations
@@ -18,21 +18,24 @@ from typing import Any
 from rlparity.cell import Cell
 from rlparity.errors import UserError
 
-ORDER = "cell.json"
+CELL_FILE = "cell.json"
+WRITTEN = "written"  # key of `cell.json`: when it was written
 OUTPUTS = ("episodes.parquet", "evaluations.parquet", "progress.parquet", "run.json")
 
 
-def place(cells: Iterable[Cell], results: Path) -> list[Cell]:
-    """Write or renew the orders of these cells; returns the cells that are still to be trained."""
+def update(cells: Iterable[Cell], results: Path) -> list[Cell]:
+    """Write or renew `cell.json` of these cells; returns the cells that are still to be trained."""
     try:
-        return [cell for cell in cells if not _place(cell, results / cell.folder)]
+        return [cell for cell in cells if not _update(cell, results / cell.folder)]
     except OSError as error:
         raise UserError(f"{results}: cannot be written to: {error.strerror}") from None
 
 
 def up_to_date(cell: Cell, folder: Path) -> bool:
-    """Whether a folder holds the records that a cell asks for. That a candidate's seed failed holds only for
-    the time limit that it had."""
+    """Whether a folder contains the records of a cell.
+
+    A failed seed of a candidate counts as a record only if the time limit is still the same.
+    """
     run = finished(folder)
     if run is None or not cell.accepts(run):
         return False
@@ -43,7 +46,7 @@ def up_to_date(cell: Cell, folder: Path) -> bool:
 
 
 def read(path: Path) -> Cell:
-    """The cell that an order asks for."""
+    """Read a cell from its `cell.json`."""
     try:
         return parse(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -51,33 +54,33 @@ def read(path: Path) -> Cell:
 
 
 def parse(text: str) -> Cell:
-    """A cell as JSON, from an order or from `Cell.to_json`."""
+    """Read a cell from the text of `cell.json` or of `Cell.to_json`."""
     try:
         values = json.loads(text)
-        values.pop("ordered", None)
+        values.pop(WRITTEN, None)
         return Cell.from_json(json.dumps(values))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"not a cell: {error}") from None
 
 
 def failed_seeds(plan: Path, results: Path) -> list[str]:
-    """One line for every seed of a plan that was frozen."""
+    """One line for every seed of a plan that failed."""
     lines = []
     for values in json.loads(plan.read_text(encoding="utf-8"))["cells"]:
         cell = Cell.from_json(json.dumps(values))
         run = finished(results / cell.folder) or {}
         for seed, reason in run.get("failed_seeds", {}).items():
-            lines.append(f"{cell.folder}: seed {seed} failed: {reason}; the report has its rows up to there")
+            lines.append(f"{cell.folder}: seed {seed} failed: {reason}; the report has its rows until then")
     return lines
 
 
 def complete(folder: Path) -> bool:
-    """Whether a folder has all files of a finished run."""
+    """Whether a folder contains all files of a finished run."""
     return all((folder / name).is_file() for name in OUTPUTS)
 
 
 def finished(folder: Path) -> dict[str, Any] | None:
-    """`run.json` of a folder with all records in it, else None; None, too, if it says nothing."""
+    """`run.json` of a folder that contains all records; None if one is missing or `run.json` is damaged."""
     if not complete(folder):
         return None
     try:
@@ -87,37 +90,37 @@ def finished(folder: Path) -> dict[str, Any] | None:
     return run if isinstance(run, dict) else None
 
 
-def _place(cell: Cell, folder: Path) -> bool:
-    """Whether the folder holds the records that the cell asks for."""
-    order = folder / ORDER
-    changed = _content(order) != json.loads(cell.to_json())
+def _update(cell: Cell, folder: Path) -> bool:
+    """Whether the folder contains the records of the cell."""
+    file = folder / CELL_FILE
+    changed = _content(file) != json.loads(cell.to_json())
     if not complete(folder):
         if changed:
-            _write(cell, order)
+            _write(cell, file)
         return False
     oldest = min((folder / name).stat().st_mtime_ns for name in OUTPUTS)
     there = up_to_date(cell, folder)
-    if changed or (not there and order.stat().st_mtime_ns <= oldest):
-        _write(cell, order)
-    if there and order.stat().st_mtime_ns > oldest:
-        os.utime(order, ns=(oldest, oldest))
+    if changed or (not there and file.stat().st_mtime_ns <= oldest):
+        _write(cell, file)
+    if there and file.stat().st_mtime_ns > oldest:
+        os.utime(file, ns=(oldest, oldest))
     return there
 
 
-def _content(order: Path) -> Any:
+def _content(file: Path) -> Any:
     try:
-        values = json.loads(order.read_text(encoding="utf-8"))
+        values = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return None
     if isinstance(values, dict):
-        values.pop("ordered", None)
+        values.pop(WRITTEN, None)
     return values
 
 
-def _write(cell: Cell, order: Path) -> None:
-    """The time in it makes its content new, too: Snakemake compares checksums of small files."""
-    values = {"ordered": datetime.now(UTC).isoformat(), **json.loads(cell.to_json())}
-    order.parent.mkdir(parents=True, exist_ok=True)
-    temporary = order.with_name(f".{order.name}.{uuid.uuid4().hex}")
+def _write(cell: Cell, file: Path) -> None:
+    """Write `cell.json`, with the time: Snakemake compares checksums of small files."""
+    values = {WRITTEN: datetime.now(UTC).isoformat(), **json.loads(cell.to_json())}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
     temporary.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    temporary.replace(order)
+    temporary.replace(file)

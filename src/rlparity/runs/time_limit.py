@@ -1,4 +1,4 @@
-"""A time limit for a process, which holds even where it hangs inside an extension module."""
+"""A time limit for a process, also if it hangs inside an extension module."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ GRACE_S = 60.0  # for a checkpoint
 
 @contextmanager
 def limited(seconds: float, folder: Path) -> Iterator[None]:
-    """Ask for an end as SIGTERM does once the seconds are over; a process that does not heed it within
-    GRACE_S says where it hangs and ends with status 1. 0: no limit. For the main thread."""
+    """Send this process SIGTERM after that many seconds; 0: never. Only in the main thread.
+
+    If it does not end within GRACE_S, it prints its traceback and ends with status 1.
+    """
     if not seconds:
         yield
         return
@@ -27,7 +29,7 @@ def limited(seconds: float, folder: Path) -> Iterator[None]:
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, seconds)
-    faulthandler.dump_traceback_later(seconds + GRACE_S, exit=True)  # from a thread that needs no interpreter
+    faulthandler.dump_traceback_later(seconds + GRACE_S, exit=True)  # from a C thread
     try:
         yield
     finally:

@@ -64,7 +64,7 @@ def restore(suite: Suite, results: Path, reports: Path) -> str:
         else:
             counts["stale"] += 1
             lines.append(f"stale    {name}: {reason}")
-    pending.place(suite.cells, results)
+    pending.update(suite.cells, results)
     _unmark(suite, files)
     return "\n".join([*lines, ", ".join(f"{number} {what}" for what, number in counts.items())])
 

@@ -179,7 +179,7 @@ def _retrain(suite: Suite, group: Group, share: float) -> tuple[Finding, float]:
     record, seed = group.chosen
     alone = replace(record.cell, seeds=(seed,))
     alone = replace(alone, fingerprint=fingerprint.text_hash(suite.parts(alone)))
-    asked = ["--again", alone.to_json(), "--record", str(record.shipped.folder), "--share", str(share)]
+    asked = ["--retrain", alone.to_json(), "--record", str(record.shipped.folder), "--share", str(share)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     started = time.monotonic()
     done = subprocess.run(

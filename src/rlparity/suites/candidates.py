@@ -1,4 +1,4 @@
-"""Implementations under validation: from a suite's key `candidates` to what a cell carries."""
+"""Implementations under validation: a suite's key `candidates`, read and checked."""
 
 from __future__ import annotations
 
@@ -7,31 +7,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rlparity.arms import OURS, REFERENCES
 from rlparity.cell import KINDS
 from rlparity.errors import UserError, unknown
 from rlparity.provenance import candidate_files
-from rlparity.suites import hyperparameters
+from rlparity.suites.environments import Block
+from rlparity.suites.hyperparameters import Library
 
-RESERVED = ("scratch", "sb3", "published")
-Block = tuple[int, ...]
+RESERVED = (OURS, *REFERENCES, "published")
+NOT_OF_A_CELL = ("against", "environments", "deterministic")  # keys about its comparison
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One of them: its name, the configuration it claims to be, and how it is brought."""
+    """An implementation under validation: its name, the configuration it claims to be, and its program."""
 
     name: str
     against: str
     environments: tuple[str, ...] | None  # None: all
-    candidate: Mapping[str, Any]  # of a cell
+    candidate: Mapping[str, Any]  # entry, command or logs, with their options
 
     def claims(self, algorithm: str, environment: str) -> bool:
-        """Whether it is to be judged as this configuration in this environment."""
+        """Whether it is judged as this configuration in this environment."""
         here = self.environments is None or environment in self.environments
         return here and algorithm == self.against
 
     def blocks(self, environment: str, asked: tuple[Block, ...], found: list[str]) -> tuple[Block, ...]:
-        """Its seeds one by one: those asked for, or of finished logs those that there are."""
+        """Its seeds one by one: those asked for, or those that finished logs have."""
         if "logs" not in self.candidate:
             return asked
         from rlparity.log_readers import seeds
@@ -45,34 +47,37 @@ class Candidate:
 
 
 def read(
-    raw: Mapping[str, Any], places: Sequence[tuple[str, tuple[str, ...]]], found: list[str]
+    raw: Mapping[str, Any],
+    places: Sequence[tuple[str, tuple[str, ...]]],
+    library: Library,
+    found: list[str],
 ) -> list[Candidate]:
-    """The candidates of a suite whose shape the schema has checked; what is wrong is added to `found`.
+    """The candidates of a suite whose shape the schema has checked; problems are added to `found`.
 
     `places` are the suite's environments with their configurations.
     """
     made = []
     for name, values in raw.get("candidates", {}).items():
-        problems = [f"candidates.{name}{problem}" for problem in _problems(name, values, places)]
+        problems = [f"candidates.{name}{problem}" for problem in _problems(name, values, places, library)]
         found += problems
         if not problems:
             own = tuple(values["environments"]) if "environments" in values else None
-            brought = {key: value for key, value in values.items() if key not in ("against", "environments")}
+            brought = {key: value for key, value in values.items() if key not in NOT_OF_A_CELL}
             made.append(Candidate(name, values["against"], own, brought))
     return made
 
 
 def _problems(
-    name: str, values: Mapping[str, Any], places: Sequence[tuple[str, tuple[str, ...]]]
+    name: str, values: Mapping[str, Any], places: Sequence[tuple[str, tuple[str, ...]]], library: Library
 ) -> list[str]:
-    """What is wrong with one of them, each beginning with the key after its name."""
-    found, library = [], hyperparameters.library().algorithms
+    """What is wrong with a candidate, each problem beginning with the key after its name."""
+    found, known = [], library.algorithms
     against, base = values["against"], Path(values.get("folder", ".")).resolve()
     if name in RESERVED:
         found.append(f": the name is taken; {', '.join(RESERVED)} mean others")
-    if against not in library:
-        found.append(str(unknown("value", against, library, ".against")))
-    elif library[against].reference is None:
+    if against not in known:
+        found.append(str(unknown("value", against, known, ".against")))
+    elif known[against].reference is None:
         found.append(f".against: {against!r} has no reference to be judged against")
     elif not any(against in algorithms for _, algorithms in places):
         found.append(f".against: {against!r} is not among the suite's algorithms")

@@ -1,21 +1,20 @@
 """Named configurations and the hyper-parameters they run with: workflow/resources/hyperparameters.yaml.
 
-Names and types of hyper-parameters are checked against the agents' `Config`, read from their sources without
-importing torch.
+Defaults of hyper-parameters are read from the agents' sources, without importing torch.
 """
 
 from __future__ import annotations
 
-import ast
-import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from rlparity import arms
+from rlparity.arms import Arm
 from rlparity.errors import UserError, unknown
 from rlparity.provenance import source_code
 from rlparity.registry import AGENTS
@@ -35,7 +34,8 @@ class Algorithm:
     modes: tuple[str, ...]
     options: Mapping[str, Any] = field(default_factory=dict)
     options_in: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # namespace -> further ones
-    reference: str | None = None
+    reference: Arm | None = None
+    deterministic: bool = False  # whether every seed gives the same value
 
     def options_for(self, environment: str) -> dict[str, Any]:
         """The hyper-parameters that make the agent this variant in an environment."""
@@ -44,7 +44,7 @@ class Algorithm:
 
 @dataclass(frozen=True)
 class Settings:
-    """What an agent runs with in one environment."""
+    """The settings of an agent in one environment."""
 
     source: str = "the agent's Config defaults"
     differs: str = "nothing"
@@ -55,13 +55,13 @@ class Settings:
 
 @dataclass(frozen=True)
 class Library:
-    """All named configurations, and the settings per environment and agent."""
+    """All named configurations, and the settings of agents by environment."""
 
     algorithms: Mapping[str, Algorithm]
     settings: Mapping[str, Mapping[str, Settings]]
 
     def block(self, environment: str, agent: str) -> str:
-        """Whose settings serve an environment: its own, else its namespace's, else the default ones."""
+        """The key of the settings for an environment: its id, else its namespace, else "default"."""
         names = (environment, namespace(environment))
         return next((name for name in names if agent in self.settings.get(name, {})), "default")
 
@@ -69,15 +69,23 @@ class Library:
         """The settings of an agent in an environment."""
         return self.settings[self.block(environment, agent)].get(agent) or Settings()
 
+    def judged_by(self, references: Mapping[str, Any]) -> Library:
+        """The same with other references for some configurations, as a suite's key `reference` gives them."""
+        other = {
+            name: replace(self.algorithms[name], reference=arms.reference(data))
+            for name, data in references.items()
+        }
+        return replace(self, algorithms={**self.algorithms, **other})
+
 
 def namespace(environment: str) -> str:
-    """What stands before the name in a Gymnasium id: "ALE" of "ALE/Pong-v5@nature", nothing of most."""
+    """The part of a Gymnasium id before the name: "ALE" of "ALE/Pong-v5@nature", empty for most."""
     return environment.rpartition(":")[2].rpartition("/")[0]
 
 
 @cache
 def root() -> Path:
-    """The repository's root: the working directory or one above it, else where this package lies."""
+    """The repository's root: the working directory or one above it, else that of this package."""
     here = Path.cwd()
     for folder in (here, *here.parents, source_code.PACKAGE.parents[1]):
         if (folder / RESOURCES).is_file():
@@ -86,7 +94,7 @@ def root() -> Path:
 
 
 def put_command_on_path() -> None:
-    """Let jobs find the `rlparity` of this very Python, even if nobody activated its environment."""
+    """Let jobs find the `rlparity` of this Python, even if its environment was not activated."""
     folder = str(Path(sys.executable).parent)
     if os.environ.get("PATH", "").split(os.pathsep)[0] != folder:
         os.environ["PATH"] = os.pathsep.join([folder, os.environ.get("PATH", "")])
@@ -101,10 +109,7 @@ def library() -> Library:
     found = found or _bad_names(raw["algorithms"], raw["settings"])
     if found:
         raise UserError("\n  - ".join([f"Bad {RESOURCES}:", *found]))
-    algorithms = {
-        name: Algorithm(name=name, **{**values, "modes": tuple(values["modes"])})
-        for name, values in raw["algorithms"].items()
-    }
+    algorithms = {name: _algorithm(name, values) for name, values in raw["algorithms"].items()}
     settings = {
         environment: {agent: Settings(**block) for agent, block in blocks.items()}
         for environment, blocks in raw["settings"].items()
@@ -112,50 +117,44 @@ def library() -> Library:
     return Library(algorithms, settings)
 
 
+def _algorithm(name: str, values: Mapping[str, Any]) -> Algorithm:
+    reference = arms.reference(values.get("reference"))
+    return Algorithm(name=name, **{**values, "modes": tuple(values["modes"]), "reference": reference})
+
+
 def _bad_names(algorithms: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
     found = []
     for name, values in algorithms.items():
+        where = f"algorithms.{name}"
         if values["agent"] not in AGENTS:
-            found.append(unknown("agent", values["agent"], AGENTS, f"algorithms.{name}.agent"))
-        if values.get("reference", name) not in algorithms:
-            found.append(
-                unknown("reference", values["reference"], algorithms, f"algorithms.{name}.reference")
-            )
+            found.append(str(unknown("agent", values["agent"], AGENTS, f"{where}.agent")))
+        if "reference" in values:
+            known = (arms.OURS, *arms.REFERENCES)
+            found += bad_reference(values["reference"], known, algorithms, f"{where}.reference")
     for environment, blocks in settings.items():
         where = f"settings.{environment}"
-        found += [unknown("agent", agent, AGENTS, where) for agent in blocks if agent not in AGENTS]
-    return list(map(str, found))
+        found += [str(unknown("agent", agent, AGENTS, where)) for agent in blocks if agent not in AGENTS]
+    return found
 
 
-COUNTS = {
-    "n_steps",
-    "n_epochs",
-    "batch_size",
-    "buffer_size",
-    "train_freq",
-    "n_episodes",
-    "target_update_interval",
-    "policy_delay",
-    "cg_max_steps",
-    "n_critic_updates",
-    "line_search_max_iter",
-    "sub_sampling_factor",
-    "n_quantiles",
-}
-SHARES = {
-    "gamma",
-    "tau",
-    "line_search_shrinking_factor",
-    "gae_lambda",
-    "baseline_decay",
-    *(f"exploration_{end}_eps" for end in ("initial", "final")),
-}
+def bad_reference(
+    data: str | Mapping[str, str], implementations: Collection[str], algorithms: Collection[str], where: str
+) -> list[str]:
+    """One line for every name in a key `reference` that is not known."""
+    arm = arms.reference(data)
+    assert arm is not None
+    keys = (".implementation", ".algorithm") if isinstance(data, Mapping) else ("", "")
+    checked = zip(("implementation", "reference"), arm, (implementations, algorithms), keys, strict=True)
+    return [
+        str(unknown(kind, name, known, where + key))
+        for kind, name, known, key in checked
+        if name not in known
+    ]
 
-ANY_SIGN = {"log_std_init", "target_entropy"}
 
-# What no reference has. These say how our arm computes, and are not for the reference to know ...
+# Options that no reference has. These change how our arm computes; references are given none of them.
 MEANS = {"memory_mapped", "precision"}
-# ... and these what it computes: only their defaults are what Stable-Baselines3 does.
+# These change what it computes; only at their defaults is it what Stable-Baselines3 does.
 OURS = {
     "target_network",
     "double_q",
@@ -171,27 +170,12 @@ OURS = {
 
 
 def config(agent: str) -> dict[str, source_code.Field]:
-    """The fields of the agent's `Config`."""
+    """The hyper-parameters of an agent, by name."""
     return source_code.fields(AGENTS[agent].module, AGENTS[agent].settings)
 
 
-def bad_hyperparameters(values: Mapping[str, Any], agent: str, where: str) -> list[str]:
-    """One line for every hyper-parameter that the agent's `Config` does not have, or not of that type."""
-    fields = config(agent)
-    found = []
-    for name, value in values.items():
-        if name not in fields:
-            found.append(str(unknown("hyper-parameter", name, fields, where)))
-        elif not fits(value, fields[name].annotation):
-            expected = ast.unparse(fields[name].annotation)
-            found.append(f"{where}.{name}: expected {expected}, got {value!r}")
-        elif (allowed := out_of_range(name, value)) is not None:
-            found.append(f"{where}.{name}: {value!r} is out of range; allowed is {allowed}")
-    return found
-
-
 def plain(algorithm: Algorithm, others: Mapping[str, Algorithm]) -> str | None:
-    """The configuration among `others` that computes the same by plain means, such as ppo of ppo-bfloat16."""
+    """The configuration among `others` without the options of MEANS, such as ppo for ppo-bfloat16."""
     kept = {name: value for name, value in algorithm.options.items() if name not in MEANS}
     wanted = replace(algorithm, options=kept)
     same = (replace(other, name=algorithm.name, title=algorithm.title) for other in others.values())
@@ -200,61 +184,18 @@ def plain(algorithm: Algorithm, others: Mapping[str, Algorithm]) -> str | None:
 
 
 def for_reference(values: Mapping[str, Any], agent: str) -> dict[str, Any]:
-    """Hyper-parameters as a reference gets them: without those that only say how our arm computes, and
-    without defaults of ours that are what it does anyway."""
+    """Hyper-parameters for a reference: without those of MEANS, and without those of OURS that have the
+    value by which it does the same."""
     fields = config(agent)
     same = {name for name in OURS & values.keys() & fields.keys() if values[name] == fields[name].default}
     return {name: value for name, value in values.items() if name not in MEANS | same}
 
 
 def beyond_reference(values: Mapping[str, Any], agent: str, where: str) -> list[str]:
-    """One line for every hyper-parameter that asks of a reference what it cannot do."""
+    """One line for every hyper-parameter that a reference does not have."""
     return [
         f"{where}.{name}: Stable-Baselines3 has no {name} = {value!r}; leave it out, or leave sb3 out of "
         "'implementations'"
         for name, value in for_reference(values, agent).items()
         if name in OURS
     ]
-
-
-def out_of_range(name: str, value: Any) -> str | None:
-    """The range that a hyper-parameter must lie in, if it does not; the names are the same for all agents."""
-    if name == "net_arch":
-        return None if all(width >= 1 for width in value) else "1 and more units per layer"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    if name == "gradient_steps":
-        return None if value == -1 or value >= 1 else "1 and more, or -1"
-    if name == "exploration_fraction":
-        return None if 0 < value <= 1 else "above 0, to 1"
-    if name in COUNTS:
-        return None if value >= 1 else "1 and more"
-    if name in ANY_SIGN:
-        return None if math.isfinite(value) else "finite"
-    if name in SHARES:
-        return None if 0 <= value <= 1 else "0 to 1"
-    return None if 0 <= value < math.inf else "0 and more, finite"
-
-
-def fits(value: Any, annotation: ast.expr) -> bool:
-    """Whether a YAML value is of an annotated type. Types that YAML has no values for are let pass."""
-    match annotation:
-        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-            return fits(value, left) or fits(value, right)
-        case ast.Constant(value=None):
-            return value is None
-        case ast.Subscript(value=ast.Name(id="Literal"), slice=choices):
-            allowed = choices.elts if isinstance(choices, ast.Tuple) else [choices]
-            return any(ast.literal_eval(choice) == value for choice in allowed)
-        case ast.Subscript(value=ast.Name(id="tuple" | "list" | "Sequence"), slice=inner):
-            item = inner.elts[0] if isinstance(inner, ast.Tuple) else inner
-            return isinstance(value, list | tuple) and all(fits(each, item) for each in value)
-        case ast.Name(id="bool"):
-            return isinstance(value, bool)
-        case ast.Name(id="int"):
-            return isinstance(value, int) and not isinstance(value, bool)
-        case ast.Name(id="float"):
-            return isinstance(value, int | float) and not isinstance(value, bool)
-        case ast.Name(id="str"):
-            return isinstance(value, str)
-    return True

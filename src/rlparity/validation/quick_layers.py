@@ -10,9 +10,9 @@ from pathlib import Path
 from rlparity.candidates import entry_point as candidate
 from rlparity.candidates import process_group
 from rlparity.candidates.command import expected
-from rlparity.candidates.entry_point import Factory
 from rlparity.candidates.environments import Misbehaved
 from rlparity.candidates.isolated import absolute
+from rlparity.candidates.protocol import Factory
 from rlparity.cell import Cell
 from rlparity.environments import metadata
 from rlparity.errors import UserError
@@ -41,16 +41,8 @@ def check_entry_point(layer: str, cell: Cell) -> list[Check]:
     started = time.perf_counter()
     with process_group.folder() as private, process_group.folder() as work:
         into = private / "checks.json"
-        words = [
-            sys.executable,
-            "-m",
-            "rlparity",
-            "layer",
-            "--asked",
-            json.dumps(request),
-            "--into",
-            str(into),
-        ]
+        words = [sys.executable, "-m", "rlparity", "layer"]
+        words += ["--request", json.dumps(request), "--into", str(into)]
         variables = process_group.environment(base)
         try:
             process_group.run(

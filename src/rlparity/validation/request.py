@@ -159,7 +159,7 @@ def resolve(request: Request, changes: Mapping[str, Any]) -> Suite:
         if "seeds" in changes:
             place.pop("seeds", None)
     name = request.candidate_name
-    title = f"{name} against {REFERENCE}/{hyperparameters.library().algorithms[request.against].reference}"
+    title = f"{name} against {hyperparameters.library().algorithms[request.against].reference}"
     given = {**request.candidate, "against": request.against}
     return suite.resolve(
         {

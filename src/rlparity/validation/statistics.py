@@ -99,7 +99,7 @@ def floor(plan: Suite, results: Path, reports: Path) -> list[Cell]:
 def train(cells: Sequence[Cell], results: Path, jobs: int, say: Say) -> list[str]:
     """Train cells that are not trained yet, and failed seeds of the candidate: `jobs` at a time, each in its
     own process, finished logs in this one. Returns a line for each error that is not the candidate's."""
-    waiting = pending.place(cells, results)
+    waiting = pending.update(cells, results)
     waiting += [cell for cell in cells if cell not in waiting and _failed(cell, results)]
     for cell in [cell for cell in waiting if cell.kind == "logs"]:
         waiting.remove(cell)
@@ -137,7 +137,7 @@ def _train(cell: Cell, results: Path) -> tuple[str, float]:
     folder, started = results / cell.folder, time.monotonic()
     with (folder / "train.log").open("wb") as log:
         done = subprocess.run(
-            [sys.executable, "-m", "rlparity", "cell", "--cell", str(folder / pending.ORDER)],
+            [sys.executable, "-m", "rlparity", "cell", "--cell", str(folder / pending.CELL_FILE)],
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             stdout=log,
             stderr=log,

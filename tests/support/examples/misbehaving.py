@@ -234,7 +234,7 @@ class ReportsGamesOfItsOwn(Honest):
 
 
 class SwallowsExceptions(Honest):
-    """Harmless: the budget is spent all the same."""
+    """Harmless: what ends a training is no Exception."""
 
     def train(self, make_env: Callable[[int], gym.Env], seed: int, budget: int) -> None:
         try:
@@ -242,6 +242,16 @@ class SwallowsExceptions(Honest):
         except Exception:
             while True:
                 time.sleep(1)
+
+
+class SwallowsEverything(Honest):
+    """Harmless: the budget is spent all the same."""
+
+    def train(self, make_env: Callable[[int], gym.Env], seed: int, budget: int) -> None:
+        try:
+            super().train(make_env, seed, 10 * budget)
+        except BaseException:
+            return
 
 
 class Incomplete:

@@ -17,8 +17,10 @@ from torch import Tensor
 
 from rlparity.agents import base as agents
 from rlparity.environments import base as environments
-from rlparity.environments.action_scaling import Bounds
+from rlparity.nn.action_scaling import Bounds
 from rlparity.seeding import Streams
+
+pytestmark = pytest.mark.probes
 
 REFERENCE: dict[str, Any] = {"ddpg": sb3.DDPG, "td3": sb3.TD3, "sac": sb3.SAC}
 

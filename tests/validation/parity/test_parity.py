@@ -22,6 +22,8 @@ from rlparity.validation.parity.judgement import Tolerance, judge
 from rlparity.validation.parity.recording.inputs import Recording
 from rlparity.validation.parity.recording.trace import Difference, Trace, compare
 
+pytestmark = pytest.mark.probes
+
 torch.set_num_threads(1)
 FEW = (1, 10)
 LOSSES = {"policy_loss", "value_loss", "entropy_loss", "loss", "updates made so far"}

@@ -22,6 +22,8 @@ from rlparity.validation.parity import cases
 from rlparity.validation.parity import compare as parity
 from rlparity.validation.parity.recording.rollouts import COLUMNS
 
+pytestmark = pytest.mark.probes
+
 torch.set_num_threads(1)
 TINY_PPO: Any = importing.load("examples/tiny_ppo.py:TinyPPO")
 FEW = (1, 10)

@@ -18,6 +18,8 @@ from rlparity.validation.parity.recording import rollouts
 from rlparity.validation.parity.recording.inputs import Recording
 from rlparity.validation.parity.recording.trace import Difference, compare
 
+pytestmark = pytest.mark.probes
+
 UPDATES = 5
 OPTIONS: dict[str, Any] = {
     "n_steps": 75,

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from rlparity.buffers.replay import Replay
-from rlparity.environments.action_scaling import Bounds
 from rlparity.environments.base import EnvSpec
 from rlparity.nn import networks, optimizers
+from rlparity.nn.action_scaling import Bounds
 from rlparity.nn.distributions import gaussian
 from rlparity.objectives import schedules, targets
 from rlparity.seeding import Streams, Uniforms

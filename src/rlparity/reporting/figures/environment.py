@@ -1,23 +1,21 @@
-"""Tables -> figures, `reports/<suite>/figures/*.svg`; drawn here are those of one environment."""
+"""The figures of a report, `figures/*.svg`, and among them those of one measurement in one environment."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from rlparity.reporting.figures import overview
+from rlparity.reporting.figures import marks, overview
 from rlparity.reporting.figures.panels import (
     Panels,
-    interval,
     legend,
     line_entry,
     rowed,
@@ -26,8 +24,9 @@ from rlparity.reporting.figures.panels import (
     spread,
     styled,
 )
-from rlparity.reporting.report_folder import ENDPOINTS, Arm, Folder, slug
-from rlparity.reporting.style import GRID, INK, MUTED, shape
+from rlparity.reporting.formatting import ENDPOINTS, axis_title, endpoint_title
+from rlparity.reporting.report_folder import RANDOM, Arm, Folder, Measurement
+from rlparity.reporting.style import GRID, INK, MUTED, Look
 
 
 def draw(report: Path) -> list[Path]:
@@ -53,193 +52,161 @@ def draw(report: Path) -> list[Path]:
 
 def _jobs(folder: Folder) -> Iterable[tuple[str, Callable[[], Panels | None]]]:
     yield "verdicts", partial(overview.verdicts, folder)
-    kinds: dict[str, Callable[[Folder, str], Panels | None]] = {
+    kinds: dict[str, Callable[[Folder, Measurement], Panels | None]] = {
         "curves": _curves,
         "training": partial(_curves, training=True),
         "intervals": _intervals,
         "seeds": _seeds,
         "profiles": _profiles,
     }
-    for environment in folder.plan["environments"]:
+    for measured in folder.measurements:
         for kind, make in kinds.items():
-            yield f"{kind}-{slug(environment)}", partial(make, folder, environment)
+            yield f"{kind}-{measured.slug}", partial(make, folder, measured)
     yield "improvement", partial(overview.improvement, folder)
     yield "cost", partial(overview.cost, folder)
 
 
-def _panels(folder: Folder, environment: str, table: str) -> list[tuple[str, list[Arm]]]:
+def _panels(folder: Folder, measured: Measurement, table: str) -> list[tuple[str, list[Arm]]]:
     """Algorithms of which `table` has rows, with the arms that do."""
     panels = []
-    for algorithm in folder.algorithms(environment):
+    for algorithm in folder.algorithms(measured.environment):
         arms = [
             arm
-            for arm in folder.arms(environment, algorithm)
-            if not folder.rows(table, environment, arm).empty
+            for arm in folder.arms(measured.environment, algorithm)
+            if not folder.rows(table, measured, arm).empty
         ]
         if arms:
             panels.append((algorithm, arms))
     return panels
 
 
-def _curves(folder: Folder, environment: str, training: bool = False) -> Panels | None:
+def _curves(folder: Folder, measured: Measurement, training: bool = False) -> Panels | None:
     """One panel per algorithm: a thin line per seed, the IQM with its interval, all arms together; of
-    evaluations, or of returns in training."""
+    evaluations, or of values in training."""
     panels = [
-        (algorithm, [arm for arm in arms if not folder.evaluated("curves", environment, arm, training).empty])
-        for algorithm, arms in _panels(folder, environment, "curves")
+        (algorithm, [arm for arm in arms if not folder.evaluated("curves", measured, arm, training).empty])
+        for algorithm, arms in _panels(folder, measured, "curves")
     ]
     panels = [(algorithm, arms) for algorithm, arms in panels if arms]
     if not panels:
         return None
-    threshold = folder.plan["environments"][environment].get("threshold")
-    baseline = folder.random_return(environment)
-    levels = ((threshold, "threshold", (0, (5, 2))), (baseline, "random agent", (0, (1.2, 1.8))))
-    lines = [
-        (level, label, dash) for level, label, dash in levels if level is not None and math.isfinite(level)
-    ]
-    extra = [line_entry(label, dash) for _, label, dash in lines]
+    levels = list(_levels(folder, measured))
+    extra = [line_entry(label, dash) for _, label, dash in levels]
     plain = {
         name: rows
         for name, _ in panels
-        if (arm := folder.plain(name)) and len(rows := folder.evaluated("curves", environment, arm, training))
+        if (arm := folder.plain(name)) and len(rows := folder.evaluated("curves", measured, arm, training))
     }
     if plain:
         extra.append(Line2D([], [], color=INK, linewidth=1, label="plain configuration, from scratch"))
-    key = legend(folder.colours, lines=True, extra=extra)
-    what = "training returns" if training else "learning curves"
-    canvas = Panels(f"{environment}: {what}", len(panels), 3, (280, 196), key=key)
+    what = f"{measured.metric.name} in training" if training else "learning curves"
+    key = legend(folder.looks, lines=True, extra=extra)
+    canvas = Panels(f"{measured.name}: {what}", len(panels), 3, (280, 196), key=key)
     for axes, (algorithm, arms) in zip(canvas.axes, panels, strict=True):
         for arm in arms:
-            _curve(axes, folder, environment, arm, training)
+            tables = (folder.evaluated(name, measured, arm, training) for name in ("seed_curves", "curves"))
+            marks.curve(axes, folder.looks[arm[0]], *tables)
         if algorithm in plain:
             axes.plot(plain[algorithm].env_step, plain[algorithm].iqm, color=INK, linewidth=1, zorder=5)
-        for level, _, dash in lines:
+        for level, _, dash in levels:
             axes.axhline(level, color=MUTED, linewidth=0.9, linestyle=dash, zorder=1)
         axes.set_title(folder.title(algorithm))
-        axes.set_xlabel("environment steps")
-        axes.xaxis.set_major_formatter(FuncFormatter(short))
-        axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.set_ylabel("return")
+        _short_numbers(axes, "environment steps", 5)
+        axes.set_ylabel(axis_title(measured.metric))
     share(canvas.axes, "y")
     return canvas
 
 
-def _curve(axes: Axes, folder: Folder, environment: str, arm: Arm, training: bool) -> None:
-    colour, dash = folder.colours[arm[0]], shape(arm[0])[1]
-    seeds = folder.evaluated("seed_curves", environment, arm, training)
-    x, y = [], []
-    for _, one in seeds.sort_values(["seed", "env_step"]).groupby("seed"):
-        x += [*one.env_step, math.nan]  # one line with gaps: overlaps do not add up, and the file stays small
-        y += [*one.value, math.nan]
-    axes.plot(x, y, color=colour, linewidth=0.5, alpha=0.35, zorder=2)
-    rows = folder.evaluated("curves", environment, arm, training).sort_values("env_step")
-    axes.fill_between(
-        rows.env_step, rows.ci_low, rows.ci_high, color=colour, alpha=0.17, linewidth=0, zorder=3
+def _levels(folder: Folder, measured: Measurement) -> Iterator[tuple[float, str, Any]]:
+    """Horizontal lines of a learning curve, where they are known: (level, label, dash)."""
+    floor = "random agent" if measured.metric.floor == RANDOM else "floor"
+    levels = (
+        (folder.threshold(measured), "threshold", (0, (5, 2))),
+        (folder.floor(measured), floor, (0, (1.2, 1.8))),
     )
-    axes.plot(rows.env_step, rows.iqm, color=colour, linewidth=1.8, linestyle=dash, zorder=4)
+    yield from (level for level in levels if math.isfinite(level[0]))
 
 
-def _intervals(folder: Folder, environment: str) -> Panels | None:
+def _short_numbers(axes: Axes, title: str, most: int) -> None:
+    axes.set_xlabel(title)
+    axes.xaxis.set_major_locator(MaxNLocator(most))
+    axes.xaxis.set_major_formatter(FuncFormatter(short))
+
+
+def _placed(folder: Folder, panels: dict[str, list[Arm]]) -> Iterator[tuple[Arm, Look, float]]:
+    """Every arm with its look and the height of its row: a row per algorithm, its arms apart."""
+    for row, arms in enumerate(panels.values()):
+        for arm, offset in zip(arms, spread(len(arms)), strict=True):
+            yield arm, folder.looks[arm[0]], row + offset
+
+
+def _intervals(folder: Folder, measured: Measurement) -> Panels | None:
     """IQM, mean and median of both endpoints, a row per algorithm."""
-    panels = dict(_panels(folder, environment, "summary"))
+    panels = dict(_panels(folder, measured, "summary"))
     if not panels:
         return None
-    names = list(panels)
-    key = legend(folder.colours, lines=False)
-    canvas = rowed(f"{environment}: point and interval estimates", 6, 3, 280, names, key)
+    key = legend(folder.looks, lines=False)
+    canvas = rowed(f"{measured.name}: point and interval estimates", 6, 3, 280, list(panels), key)
     wanted = [
         (endpoint, statistic) for endpoint in ("final", "auc") for statistic in ("iqm", "mean", "median")
     ]
     for axes, (endpoint, statistic) in zip(canvas.axes, wanted, strict=True):
-        for row, arms in enumerate(panels.values()):
-            for arm, offset in zip(arms, spread(len(arms)), strict=True):
-                rows = folder.rows("summary", environment, arm, endpoint=endpoint, statistic=statistic)
-                if not rows.empty:
-                    one = rows.iloc[0]
-                    look = folder.colours[arm[0]], shape(arm[0])[0]
-                    interval(axes, *look, row + offset, one.estimate, one.ci_low, one.ci_high)
+        for arm, look, y in _placed(folder, panels):
+            rows = folder.rows("summary", measured, arm, endpoint=endpoint, statistic=statistic)
+            for one in rows[:1].itertuples():
+                marks.interval(axes, look, y, one.estimate, one.ci_low, one.ci_high)
         axes.set_title({"iqm": "IQM", "mean": "Mean", "median": "Median"}[statistic])
-        axes.set_xlabel(ENDPOINTS[endpoint])
-        axes.xaxis.set_major_locator(MaxNLocator(4))
-        axes.xaxis.set_major_formatter(FuncFormatter(short))
+        _short_numbers(axes, endpoint_title(endpoint, measured.metric.name), 4)
     share(canvas.axes[:3], "x")
     share(canvas.axes[3:], "x")
     return canvas
 
 
-def _seeds(folder: Folder, environment: str) -> Panels | None:
-    """One mark per seed: area under the curve, final return and time to threshold, where it was reached."""
-    panels = dict(_panels(folder, environment, "scores"))
+def _seeds(folder: Folder, measured: Measurement) -> Panels | None:
+    """One mark per seed: area under the curve, final value and time to threshold, where it was reached."""
+    panels = dict(_panels(folder, measured, "scores"))
     if not panels:
         return None
-    scores = folder.tables["scores"]
-    here = scores[(scores.environment == environment) & scores.algorithm.isin(panels)]
-    ends = folder.tables["curves"].query("environment == @environment").env_step
-    endpoints = [name for name in ENDPOINTS if (here.endpoint == name).any()]
-    key = legend(folder.colours, lines=False)
-    canvas = rowed(f"{environment}: every seed", len(endpoints), 3, 280, list(panels), key)
+    scores, curves = (_here(folder.tables[name], measured) for name in ("scores", "curves"))
+    scores = scores[scores.algorithm.isin(panels)]
+    endpoints = [name for name in ENDPOINTS if (scores.endpoint == name).any()]
+    key = legend(folder.looks, lines=False)
+    canvas = rowed(f"{measured.name}: every seed", len(endpoints), 3, 280, list(panels), key)
     for axes, endpoint in zip(canvas.axes, endpoints, strict=True):
-        values = here[here.endpoint == endpoint].value.astype(float)
         timed = endpoint == "time_to_threshold"
-        never = 1.12 * float(pd.concat([values, ends]).max() if timed else 1)
-        for row, arms in enumerate(panels.values()):
-            for arm, offset in zip(arms, spread(len(arms)), strict=True):
-                found = folder.rows("scores", environment, arm, endpoint=endpoint).sort_values("seed")
-                _marks(axes, folder, arm, row + offset, found.value.astype(float), never if timed else None)
-        axes.set_title(ENDPOINTS[endpoint].capitalize())
-        axes.set_xlabel("environment steps" if timed else "return")
-        axes.xaxis.set_major_locator(MaxNLocator(4))
-        axes.xaxis.set_major_formatter(FuncFormatter(short))
-        if timed:
+        values = scores[scores.endpoint == endpoint].value.astype(float)
+        never = 1.12 * float(pd.concat([values, curves.env_step]).max()) if timed else None
+        for arm, look, y in _placed(folder, panels):
+            found = folder.rows("scores", measured, arm, endpoint=endpoint).sort_values("seed")
+            marks.seeds(axes, look, y, found.value.astype(float), never)
+        name = endpoint_title(endpoint, measured.metric.name)
+        axes.set_title(name[:1].upper() + name[1:])
+        _short_numbers(axes, "environment steps" if timed else axis_title(measured.metric), 4)
+        if never is not None:
             axes.axvspan(never * 0.95, never * 1.05, color=GRID, alpha=0.6, linewidth=0, zorder=0)
             axes.set_xlim(0, never * 1.05)
             axes.set_title("never", loc="right", fontsize=8.5, fontweight="normal", color=MUTED)
     return canvas
 
 
-def _marks(axes: Axes, folder: Folder, arm: Arm, y: float, values: pd.Series, never: float | None) -> None:
-    colour, marker = folder.colours[arm[0]], shape(arm[0])[0]
-    jitter = np.resize([0.0, 0.06, -0.06], len(values))
-    reached = values.notna().to_numpy()
-    look: dict[str, Any] = {
-        "color": colour,
-        "linestyle": "none",
-        "markersize": 4,
-        "alpha": 0.65,
-        "markeredgewidth": 0,
-    }
-    axes.plot(values[reached], y + jitter[reached], marker=marker, **look)
-    if never is not None:
-        missed = ~reached
-        x = np.linspace(-0.035, 0.035, max(missed.sum(), 2))[: missed.sum()] * never + never
-        axes.plot(x, np.full(missed.sum(), y), marker="x", **look | {"markeredgewidth": 0.9})
+def _here(table: pd.DataFrame, measured: Measurement) -> pd.DataFrame:
+    return table[(table.environment == measured.environment) & (table.metric == measured.metric.name)]
 
 
-def _profiles(folder: Folder, environment: str) -> Panels | None:
-    """Performance profiles: the share of seeds whose final return exceeds tau."""
-    panels = _panels(folder, environment, "profiles")
+def _profiles(folder: Folder, measured: Measurement) -> Panels | None:
+    """Performance profiles: the share of seeds whose final value is better than tau."""
+    panels = _panels(folder, measured, "profiles")
     if not panels:
         return None
-    canvas = Panels(
-        f"{environment}: performance profiles",
-        len(panels),
-        3,
-        (280, 176),
-        key=legend(folder.colours, lines=True),
-    )
+    key = legend(folder.looks, lines=True)
+    canvas = Panels(f"{measured.name}: performance profiles", len(panels), 3, (280, 176), key=key)
     for axes, (algorithm, arms) in zip(canvas.axes, panels, strict=True):
         for arm in arms:
-            rows = folder.rows("profiles", environment, arm).sort_values("tau")
-            colour, dash = folder.colours[arm[0]], shape(arm[0])[1]
-            look: dict[str, Any] = {"color": colour, "alpha": 0.17, "linewidth": 0, "step": "post"}
-            axes.fill_between(rows.tau, rows.ci_low, rows.ci_high, **look)
-            axes.step(rows.tau, rows.fraction, where="post", color=colour, linewidth=1.6, linestyle=dash)
+            marks.profile(axes, folder.looks[arm[0]], folder.rows("profiles", measured, arm))
         axes.set_title(folder.title(algorithm))
-        axes.set_xlabel("final return")
-        axes.xaxis.set_major_formatter(FuncFormatter(short))
-        axes.xaxis.set_major_locator(MaxNLocator(5))
+        _short_numbers(axes, endpoint_title("final", measured.metric.name), 5)
         axes.set_ylim(-0.04, 1.04)
         axes.set_yticks([0, 0.5, 1], ["0", "½", "1"])
-        axes.set_ylabel("share of seeds above")
+        axes.set_ylabel(f"share of seeds {'above' if measured.metric.better > 0 else 'below'}")
     share(canvas.axes, "x")
     return canvas

@@ -1,7 +1,7 @@
-"""The paper that figures are drawn on: equal panels in one style, written as small, reproducible SVG.
+"""A grid of equal panels in one style, written as small, reproducible SVG.
 
-A figure is a grid of panels below a header, so that a page can leave the header and let the panels flow.
-Same data, same bytes: no dates, salted ids, nobody's matplotlibrc.
+A figure is a grid of panels below a header; a page leaves out the header and lets the panels flow.
+The same data give the same bytes: no dates, salted ids, no settings of the user.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rlparity.reporting.style import CARD, GRID, INK, LABELS, MUTED, shape
+from rlparity.reporting.formatting import label
+from rlparity.reporting.style import CARD, GRID, INK, MUTED, Look
 
 FONTS = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
 STYLE: Any = {  # on top of seaborn's "ticks"
@@ -52,7 +53,7 @@ HEADER = 44.0  # points above the panels: title and key, which the page writes i
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Inside it, all is drawn in the one style: nobody's matplotlibrc may change a byte."""
+    """Apply one fixed matplotlib style, ignoring user settings."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(sns.axes_style("ticks") | STYLE)
@@ -132,20 +133,19 @@ def _shorten(tag: re.Match[str]) -> str:
     return re.sub(r'(?<=\bd=")[^"]*', lambda path: " ".join(path[0].split()), text)
 
 
-def legend(colours: Mapping[str, str], lines: bool, extra: Iterable[Line2D] = ()) -> list[Line2D]:
-    """Who is who, for the header of a figure; `colours` are the implementations'."""
+def legend(looks: Mapping[str, Look], lines: bool, extra: Iterable[Line2D] = ()) -> list[Line2D]:
+    """The key of the implementations, for the header of a figure."""
     handles = []
-    for name, colour in colours.items():
-        marker, dash = shape(name)
-        label = LABELS.get(name, name)
-        look = {"linestyle": dash, "linewidth": 1.8} if lines else {"linestyle": "none", "marker": marker}
-        handles.append(Line2D([], [], color=colour, label=label, markersize=5, **look))
+    for name, look in looks.items():
+        style: dict[str, Any] = {"linestyle": look.dash, "linewidth": 1.8}
+        style = style if lines else {"linestyle": "none", "marker": look.marker}
+        handles.append(Line2D([], [], color=look.colour, label=label(name), markersize=5, **style))
     return [*handles, *extra]
 
 
-def line_entry(label: str, dash: Any) -> Line2D:
+def line_entry(text: str, dash: Any) -> Line2D:
     """The entry of a key for a horizontal line."""
-    return Line2D([], [], color=MUTED, linewidth=0.9, linestyle=dash, label=label)
+    return Line2D([], [], color=MUTED, linewidth=0.9, linestyle=dash, label=text)
 
 
 def short(value: float, _: int | None = None) -> str:
@@ -176,7 +176,7 @@ def name_rows(axes: Axes, names: list[str]) -> None:
 
 
 def rowed(title: str, panels: int, columns: int, width: float, names: list[str], key: list[Line2D]) -> Panels:
-    """A canvas whose panels have a row per name."""
+    """Panels that have a row per name."""
     left = 16 + 5.7 * max(len(name) for name in names)
     height = 66 + max(19 * len(names), 34)
     size = (max(width, left + 140), height)  # room for the numbers below the axis, however long the names
@@ -189,11 +189,3 @@ def rowed(title: str, panels: int, columns: int, width: float, names: list[str],
 def spread(count: int) -> list[float]:
     """Offsets that keep `count` arms of a row apart."""
     return [0.0] * count if count < 2 else list(np.linspace(-0.2, 0.2, count))
-
-
-def interval(
-    axes: Axes, colour: str, marker: str, y: float, estimate: float, low: float, high: float
-) -> None:
-    """A mark at the estimate on a bar from low to high, in row `y`."""
-    axes.plot([low, high], [y, y], color=colour, linewidth=3.2, alpha=0.4, solid_capstyle="butt")
-    axes.plot([estimate], [y], color=colour, marker=marker, markersize=4.4)

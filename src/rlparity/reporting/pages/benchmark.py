@@ -1,8 +1,4 @@
-"""throughput.csv -> the benchmark's figure, its page and the Markdown twin.
-
-A *setting* is what throughputs may be compared within: environment, device, threads and hardware. The figure
-has a pair of panels for each, with a line per algorithm.
-"""
+"""The page of the benchmark, from throughput.csv."""
 
 from __future__ import annotations
 
@@ -14,23 +10,26 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from rlparity.analysis import tables
 from rlparity.errors import UserError
-from rlparity.reporting.figures.panels import Panels, short, styled
+from rlparity.reporting.figures.panels import styled
+from rlparity.reporting.figures.throughput import (
+    SETTING,
+    algorithm_look,
+    by_setting,
+    fact,
+    reference_name,
+    scaling,
+)
 from rlparity.reporting.formatting import NONE, interval, join, label, number, setting, whole
-from rlparity.reporting.pages.elements import Picture, Table, prose, take_apart, templates, write
-from rlparity.reporting.style import COLOURS, MUTED, PAINT, SPARE
+from rlparity.reporting.pages.elements import KeyEntry, Picture, Table, prose, take_apart, templates, write
+from rlparity.reporting.style import MUTED, OWN, PAINT
 
-SETTING = ["environment", "device", "threads", "hardware"]
-LOOKS = tuple(zip((COLOURS["scratch"], *SPARE), "os^D", strict=True))  # of algorithms, in turn
-TUNED = "hyperparameters.yaml"  # what `settings` says of most rows; others are named beside the algorithm
-BLOCK = 10  # the size of a block that the headline speaks of
+TUNED = "hyperparameters.yaml"  # the usual value of `settings`; others are named beside the algorithm
+BLOCK = 10  # the size of a block in the headline
+BESIDE = "reference_steps_per_second"  # of the reference in the rounds of a row
 TIMES = "\N{MULTIPLICATION SIGN}"
-DASHED, DOTTED = (0, (4, 1.6)), (0, (1.2, 1.8))
 
 
 def render(folder: Path) -> str:
@@ -48,7 +47,7 @@ def render(folder: Path) -> str:
     figure = folder / "figures" / "scaling.svg"
     figure.parent.mkdir(parents=True, exist_ok=True)
     with styled():
-        _scaling(rows).write(figure)
+        scaling(rows).write(figure)
     view = _view(rows, figure.read_text(encoding="utf-8"))
     for template, name in (("benchmark.html", "index.html"), ("benchmark.md", "README.md")):
         page = templates().get_template(template).render(view)
@@ -68,79 +67,23 @@ def _cost(rows: pd.DataFrame) -> pd.Series:
     return rows.seeds * rates / rows.steps_per_second
 
 
-def _look(rows: pd.DataFrame, algorithm: str) -> tuple[str, str]:
-    """Colour and mark of an algorithm, the same in all panels."""
-    return LOOKS[list(dict.fromkeys(rows.algorithm)).index(algorithm) % len(LOOKS)]
-
-
-def _settings(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """(name, rows) of each setting, named by what the settings differ in, the environment always."""
-    differing = [column for column in SETTING[1:] if rows[column].nunique() > 1]
-    for _, part in rows.groupby(SETTING, sort=False):
-        first = part.iloc[0]
-        named = [first.environment, *(_fact(column, first[column]) for column in differing)]
-        yield ", ".join(named), part
-
-
-def _fact(column: str, value: Any) -> str:
-    return f"{value} thread{'' if value == 1 else 's'}" if column == "threads" else str(value)
-
-
-def _scaling(rows: pd.DataFrame) -> Panels:
-    """Aggregate throughput, and the cost of a block, against its seeds."""
-    settings = list(_settings(rows))
-    key = [
-        Line2D([], [], color=colour, marker=marker, markersize=5, linewidth=1.8, label=name)
-        for name in dict.fromkeys(rows.algorithm)
-        for colour, marker in [_look(rows, name)]
-    ]
-    alone = f"{label('sb3')}, one seed"
-    key.append(Line2D([], [], color=MUTED, linewidth=1.2, linestyle=DASHED, label=alone))
-    canvas = Panels("How cost grows with seeds", 2 * len(settings), 2, (350, 236), (52, 14, 36, 26), key)
-    for place, (name, part) in enumerate(settings):
-        rate, cost = canvas.axes[2 * place : 2 * place + 2]
-        for algorithm, own in part[part.implementation != "sb3"].groupby("algorithm", sort=False):
-            colour, marker = _look(rows, str(algorithm))
-            look: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.8}
-            own = own.sort_values("seeds")
-            rate.plot(own.seeds, own.steps_per_second, zorder=3, **look)
-            cost.plot(own.seeds, own.cost, zorder=3, **look)
-        for one in part[part.implementation == "sb3"].itertuples():
-            colour, _ = _look(rows, one.algorithm)
-            rate.axhline(one.steps_per_second, color=colour, linewidth=1.2, linestyle=DASHED, zorder=2)
-        ends = [part.seeds.min(), part.seeds.max()]
-        cost.plot(ends, ends, color=MUTED, linewidth=0.9, linestyle=DOTTED, zorder=1)
-        _scales(rate, part, f"{name}: environment steps per second")
-        _scales(cost, part, f"{name}: time of a block, one seed = 1")
-    return canvas
-
-
-def _scales(axes: Axes, part: pd.DataFrame, title: str) -> None:
-    sizes = sorted(set(part.seeds))
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.set_xticks(sizes, [str(size) for size in sizes])
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(short))
-    axes.set_title(title)
-    axes.set_xlabel("seeds of a block")
-
-
 def _view(rows: pd.DataFrame, svg: str) -> dict[str, Any]:
-    """All that the templates show."""
-    title, caption = prose().scaling
+    """All values that the templates show."""
+    reference = reference_name(rows)
+    text = prose("benchmark", reference=reference)
+    title, caption = text.scaling
     panels, width = take_apart(svg, "scaling", title)
-    looks = {name: _look(rows, name) for name in dict.fromkeys(rows.algorithm)}
-    conditions = [_fact(column, value) for column in ("device", "threads") for value in rows[column].unique()]
+    looks = {name: algorithm_look(rows, name) for name in dict.fromkeys(rows.algorithm)}
+    conditions = [fact(column, value) for column in ("device", "threads") for value in rows[column].unique()]
+    key = [KeyEntry(name, PAINT[colour], marker) for name, (colour, marker) in looks.items()]
+    key.append(KeyEntry(f"{reference}, one seed", PAINT[MUTED], dash="7 2.8"))
     return {
+        "reference": reference,
         "answer": _answer(rows),
         "headline": _headline(rows),
-        "picture": Picture("scaling", title, caption, panels, width),
-        "key": [(name, PAINT[colour], marker) for name, (colour, marker) in looks.items()],
+        "picture": Picture("scaling", title, caption, panels, width, key),
         "measurements": _measurements(rows),
-        "measuring": prose().measuring,
+        "measuring": text.measuring,
         "configurations": [(name, _configuration(rows, name)) for name in looks],
         "facts": [
             ("Commit", _seen(rows.commit.str[:12])),
@@ -156,44 +99,56 @@ def _seen(values: pd.Series) -> str:
 
 
 def _arms(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """(setting, algorithm, rows) of all that has been measured side by side."""
-    for name, part in _settings(rows):
+    """(setting, algorithm, rows) of all that was measured side by side."""
+    for name, part in by_setting(rows):
         for algorithm, own in part.groupby("algorithm", sort=False):
             yield name, str(algorithm), own
 
 
-def _of(rows: pd.DataFrame, implementation: str, seeds: int) -> Any:
-    """The row of an algorithm in one setting; None where it was not measured."""
-    found = rows[(rows.implementation == implementation) & (rows.seeds == seeds)]
+def _of(rows: pd.DataFrame, seeds: int) -> Any:
+    """Our row of an algorithm in one setting; None where it was not measured."""
+    found = rows[(rows.implementation == OWN) & (rows.seeds == seeds)]
     return None if found.empty else found.iloc[0]
 
 
 def _answer(rows: pd.DataFrame) -> str:
     """The headline as a sentence for each setting."""
     text = []
-    for name, part in _settings(rows):
-        blocks = {who: _of(own, "scratch", BLOCK) for who, own in part.groupby("algorithm", sort=False)}
+    for name, part in by_setting(rows):
+        blocks = {who: _of(own, BLOCK) for who, own in part.groupby("algorithm", sort=False)}
         known = {who: row.ratio_to_reference for who, row in blocks.items() if row is not None}
-        found = [f"{number(ratio)} times ({who})" for who, ratio in known.items()]
+        found = [f"{number(ratio)} times ({who})" for who, ratio in known.items() if not math.isnan(ratio)]
         if found:
             lead = f"{name}: with {BLOCK} seeds at once, the implementation from scratch takes {join(found)}"
-            text.append(f"{lead} as many environment steps per second as {label('sb3')}.")
+            text.append(f"{lead} as many environment steps per second as {reference_name(part)}.")
     return " ".join(text) or f"No block of {BLOCK} seeds has been measured."
 
 
 def _headline(rows: pd.DataFrame) -> Table:
-    """A row per algorithm: ratios to the reference with one seed and with a block, and the block's memory."""
-    several = len(list(_settings(rows))) > 1
+    """A row per algorithm: ratios to the reference with one seed and with a block, the memory of the block,
+    and the rate of the reference in the same rounds."""
+    several = len(list(by_setting(rows))) > 1
     head = ["algorithm", *["environment"] * several, f"1 seed, {TIMES} reference"]
     head += [f"{BLOCK} seeds, {TIMES} reference [min, max]", f"{BLOCK} seeds, peak memory"]
-    head.append(f"{label('sb3')}, steps/s")
+    head.append(f"{reference_name(rows)} in these rounds, steps/s")
     cells = []
     for name, algorithm, own in _arms(rows):
-        reference, alone, block = _of(own, "sb3", 1), _of(own, "scratch", 1), _of(own, "scratch", BLOCK)
+        alone, block = _of(own, 1), _of(own, BLOCK)
         line = [algorithm, *[name] * several, NONE if alone is None else number(alone.ratio_to_reference)]
         line += [NONE, NONE] if block is None else [_ratio(block), f"{number(block.peak_memory_mib)} MiB"]
-        cells.append([*line, NONE if reference is None else number(reference.steps_per_second)])
+        cells.append([*line, _beside(own, alone, block)])
     return Table(head, cells, "throughput.csv", frozenset(range(1 + several, len(head))))
+
+
+def _beside(rows: pd.DataFrame, alone: Any, block: Any) -> str:
+    """The reference's rate in the rounds of these two rows, two rates where the rounds differ; the rate of
+    its own row where the rounds were not recorded."""
+    ours = {"1 seed": alone, f"{BLOCK} seeds": block}
+    rates = {name: row[BESIDE] for name, row in ours.items() if row is not None and row[BESIDE] > 0}
+    if len(set(rates.values())) > 1:
+        return ", ".join(f"{number(rate)} ({name})" for name, rate in rates.items())
+    theirs = [f"{number(rate)}, rounds unknown" for rate in rows[rows.implementation != OWN].steps_per_second]
+    return next((number(rate) for rate in rates.values()), (theirs or [NONE])[0])
 
 
 def _ratio(row: Any) -> str:
@@ -203,16 +158,21 @@ def _ratio(row: Any) -> str:
 
 
 def _measurements(rows: pd.DataFrame) -> Table:
-    """All rows; the reference before the blocks, which grow."""
+    """All rows, the reference first, then blocks by size."""
     head = ["environment", "algorithm", "implementation", "seeds", "steps/s", f"{TIMES} reference [min, max]"]
+    known = bool(rows[BESIDE].notna().any())
+    head += ["reference in these rounds, steps/s"] * known
     head += ["time of the block, 1 seed = 1", "peak memory", "rounds", "steps per seed"]
     counted = bool(rows.gflops.notna().any())
     head += ["GFLOP/s (machine's best)"] * counted
     cells = []
     for name, algorithm, own in _arms(rows):
-        for row in own.sort_values(["implementation", "seeds"]).itertuples():
+        ours = own.implementation == OWN
+        for row in pd.concat([own[~ours], own[ours].sort_values("seeds")]).itertuples():
             line = [name, algorithm, label(str(row.implementation)), whole(row.seeds)]
-            line += [number(row.steps_per_second), NONE if row.implementation == "sb3" else _ratio(row)]
+            beside = [_ratio(row), *[number(row.reference_steps_per_second)] * known]
+            beside = beside if row.implementation == OWN else [NONE] * len(beside)
+            line += [number(row.steps_per_second), *beside]
             line += [number(row.cost), f"{number(row.peak_memory_mib)} MiB"]
             achieved = [f"{number(row.gflops)} ({number(row.machine_gflops)})"] if row.gflops > 0 else [NONE]
             cells.append([*line, whole(row.rounds), whole(row.budget), *achieved * counted])

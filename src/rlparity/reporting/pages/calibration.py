@@ -1,4 +1,4 @@
-"""The page of a calibration: how often verdicts err, and how many seeds they need."""
+"""The page of a calibration: the error rates of verdicts, and the seeds that they need."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from matplotlib.ticker import PercentFormatter
 from rlparity.analysis import calibration
 from rlparity.analysis.schemas import TABLES
 from rlparity.analysis.verdicts import ALPHA
+from rlparity.metrics import RETURN
 from rlparity.reporting.figures.panels import Panels, line_entry, styled
-from rlparity.reporting.formatting import join, percent, whole
-from rlparity.reporting.pages.elements import Table
+from rlparity.reporting.formatting import endpoint_title, join, percent, whole
+from rlparity.reporting.pages.elements import KeyEntry, Table
 from rlparity.reporting.pages.provenance import commits
 from rlparity.reporting.pages.simple_page import Section, SimplePage, picture
-from rlparity.reporting.report_folder import ENDPOINTS, Folder
-from rlparity.reporting.style import COLOURS, INK, MUTED, PAINT, SPARE
+from rlparity.reporting.report_folder import Folder
+from rlparity.reporting.style import INK, MUTED, OWN_COLOUR, PAINT, REFERENCE_COLOUR, SPARE
 
-SHADES = (INK, COLOURS["scratch"], COLOURS["sb3"], *SPARE)  # of margins, in turn
+SHADES = (INK, OWN_COLOUR, REFERENCE_COLOUR, *SPARE)  # of margins, in turn
 DOTTED = (0, (1.2, 1.8))
-TITLES = {**ENDPOINTS, "either": "at least one of the two"}
 CAPTION = (
     "Share of pairs of disjoint draws that are called EQUIVALENT, by the seeds in each draw; dotted: the "
     "power that the formula behind `seeds_needed` gives for the pool's spread. No interval."
@@ -30,13 +30,17 @@ CAPTION = (
 
 def render(report: Path, into: Path, draws: int = calibration.DRAWS) -> str:
     """Calibrate on the report of a suite and write the page below `into`; returns its answer."""
-    wrong, power = calibration.calibrate(report, into, draws)
+    wrong, power = (_with_metric(table) for table in calibration.calibrate(report, into, draws))
     figure = into / "figures" / "power.svg"
     figure.parent.mkdir(parents=True, exist_ok=True)
     with styled():
         _power(power).write(figure)
     folder = Folder(report)
     answer = _answer(wrong)
+    key = [
+        KeyEntry(f"margin {percent(margin)}", PAINT[shade])
+        for margin, shade in zip(calibration.MARGINS, SHADES, strict=False)
+    ]
     sheet = SimplePage(
         kind="calibration",
         title="How often the verdict errs",
@@ -58,18 +62,14 @@ def render(report: Path, into: Path, draws: int = calibration.DRAWS) -> str:
             ),
             Section(
                 "Power over seeds",
-                pictures=[picture(into, "power", "Power of the equivalence test", CAPTION)],
-                key=[
-                    (f"margin {percent(margin)}", PAINT[shade], "")
-                    for margin, shade in zip(calibration.MARGINS, SHADES, strict=False)
-                ],
+                pictures=[picture(into, "power", "Power of the equivalence test", CAPTION, key)],
             ),
             Section(
                 "Where there is a difference",
                 text=[
                     "One draw is lowered by one margin and by two. A difference of a whole margin may be "
-                    f"called EQUIVALENT in {percent(ALPHA)} of all cases; the columns on WORSE say how often "
-                    "a difference of that size is found.",
+                    f"called EQUIVALENT in {percent(ALPHA)} of all cases; the columns on WORSE contain how "
+                    "often a difference of that size is found.",
                 ],
                 tables=[_shifted(power)],
             ),
@@ -79,13 +79,18 @@ def render(report: Path, into: Path, draws: int = calibration.DRAWS) -> str:
     return f"{answer}\nreport: {sheet.render(into)}"
 
 
+def _with_metric(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with a metric in each row; rows without one are of returns."""
+    return table if "metric" in table else table.assign(metric=RETURN.name)
+
+
 def _pools(wrong: pd.DataFrame) -> str:
     sizes = wrong.groupby("algorithm", sort=False).pool.first()
     return "; ".join(f"{algorithm}: {size} seeds" for algorithm, size in sizes.items())
 
 
 def _answer(wrong: pd.DataFrame) -> str:
-    """The largest rates of false differences, of one verdict and of a report of both, in a sentence."""
+    """The largest rates of false differences, of one verdict and of two in a report, in a sentence."""
     rows = [wrong[wrong.endpoint != "either"], wrong[wrong.endpoint == "either"]]
     one, both = (part.loc[part.different.idxmax()] for part in rows)
     interval = f"[{_share(both.ci_low)}, {_share(both.ci_high)}]"
@@ -93,7 +98,7 @@ def _answer(wrong: pd.DataFrame) -> str:
         f"A verdict calls draws of the same implementation different in {_share(one.different)} of all pairs "
         f"at worst ({one.algorithm}, {one.seeds} seeds a side); a report of both endpoints does so somewhere "
         f"in {_share(both.different)} {interval} at worst ({both.algorithm}, {both.seeds} seeds a side). The "
-        f"rule means to allow {percent(ALPHA)}."
+        f"rule is meant to allow {percent(ALPHA)}."
     )
 
 
@@ -110,7 +115,7 @@ def _differences(wrong: pd.DataFrame) -> Table:
         [
             row.algorithm,
             whole(row.seeds),
-            TITLES[row.endpoint],
+            _endpoint(row.endpoint, row.metric),
             f"{_share(row.different)} [{_share(row.ci_low)}, {_share(row.ci_high)}]",
             _share(row.unadjusted),
             _share(row.equivalent),
@@ -127,7 +132,7 @@ def _shifted(power: pd.DataFrame) -> Table:
     cells = [
         [
             row["algorithm"],
-            TITLES[row["endpoint"]],
+            _endpoint(row["endpoint"], row["metric"]),
             percent(row["margin"]),
             whole(row["seeds"]),
             *(_share(row[name]) for name in numbers),
@@ -137,13 +142,18 @@ def _shifted(power: pd.DataFrame) -> Table:
     return Table(head, cells, "power.csv", frozenset(range(2, len(head))))
 
 
+def _endpoint(endpoint: str, metric: str) -> str:
+    """An endpoint of the tables in words."""
+    return "at least one of the two" if endpoint == "either" else endpoint_title(endpoint, metric)
+
+
 def _share(value: float) -> str:
     return f"{100 * value:.1f} %"
 
 
 def _power(power: pd.DataFrame) -> Panels:
     """A panel per algorithm and endpoint, a line per margin."""
-    groups = list(power.groupby(["algorithm", "endpoint"], sort=False))
+    groups = list(power.groupby(["algorithm", "metric", "endpoint"], sort=False))
     canvas = Panels(
         "Power of the equivalence test",
         len(groups),
@@ -152,11 +162,11 @@ def _power(power: pd.DataFrame) -> Panels:
         (52, 14, 36, 26),
         [line_entry("by the formula", DOTTED)],
     )
-    for axes, ((algorithm, endpoint), rows) in zip(canvas.axes, groups, strict=True):
+    for axes, ((algorithm, metric, endpoint), rows) in zip(canvas.axes, groups, strict=True):
         for shade, (_, line) in zip(SHADES, rows.groupby("margin"), strict=False):
             axes.plot(line.seeds, line.equivalent, color=shade, linewidth=1.8, zorder=3)
             axes.plot(line.seeds, line.planned, color=shade, linewidth=1.1, linestyle=DOTTED, zorder=2)
-        _label(axes, f"{algorithm}, {TITLES[str(endpoint)]}", rows)
+        _label(axes, f"{algorithm}, {_endpoint(str(endpoint), str(metric))}", rows)
     return canvas
 
 

@@ -1,6 +1,6 @@
-"""What pages are made of: tables, badges, figures taken apart, templates. It knows of no suite.
+"""The elements of pages: tables, badges, figures taken apart, templates.
 
-`Table` is shown three ways (HTML, Markdown, terminal), so that the three cannot disagree.
+`Table` is shown in three ways (HTML, Markdown, terminal), so that the three cannot disagree.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -23,6 +23,7 @@ BADGES = {  # verdict -> (class of the badge, sign): never colour alone
     "BETTER": ("better", "▲"),
     "WORSE": ("bad", "▼"),
     "INCONCLUSIVE": ("open", "?"),
+    "NO VERDICT": ("open", "\N{EN DASH}"),
     "REPLICATED": ("good", "✓"),
     "NOT REPLICATED": ("bad", "✗"),
     "NOT COMPARABLE": ("open", "\N{EN DASH}"),
@@ -31,7 +32,7 @@ BADGES = {  # verdict -> (class of the badge, sign): never colour alone
 
 @dataclass(frozen=True)
 class Badge:
-    """A verdict, with what stands in brackets behind it: `INCONCLUSIVE (reference did not learn)`."""
+    """A verdict with its reason in brackets: `INCONCLUSIVE (reference did not learn)`."""
 
     text: str
 
@@ -57,7 +58,7 @@ class Badge:
 
 @dataclass(frozen=True)
 class Table:
-    """What a reader sees of a CSV: heads, rows of text and badges, and which columns hold numbers."""
+    """A table for readers: heads, rows of text and badges, and which columns hold numbers."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str | Badge]]
@@ -77,20 +78,29 @@ class Table:
         )
 
 
+class KeyEntry(NamedTuple):
+    """An entry of a figure's key, as the page draws it."""
+
+    label: str
+    paint: str  # a colour of the page
+    marker: str = ""  # as in matplotlib; "" is none
+    dash: str | None = ""  # of the line, as in SVG; "" is a solid line, None no line
+
+
 @dataclass(frozen=True)
 class Picture:
-    """A figure on the page: its panels, apart, and the caption."""
+    """A figure on the page: its panels, apart, its key and the caption."""
 
     name: str
     title: str
     caption: str
     panels: Sequence[Markup]
     width: int  # of one panel, in points
-    key: str = ""  # "lines" or "marks": how the key shows the implementations
+    key: Sequence[KeyEntry] = ()
 
 
 def templates() -> Environment:
-    """Where the pages of this package are found."""
+    """The templates of this package."""
     environment = Environment(
         loader=PackageLoader("rlparity.reporting"),
         autoescape=lambda name: bool(name and name.endswith(".html")),
@@ -103,13 +113,13 @@ def templates() -> Environment:
     return environment
 
 
-def prose() -> Any:
-    """Captions and definitions, as attributes."""
-    return templates().get_template("words.jinja").module
+def prose(name: str, **values: str) -> Any:
+    """Captions and definitions of the template `words_<name>.jinja`, filled with `values`, as attributes."""
+    return templates().get_template(f"words_{name}.jinja").make_module(values)
 
 
 def _markdown(value: object) -> str:
-    """Text that Markdown, inside a table too, shows as it is; addresses become links."""
+    """Escape text for Markdown, inside a table too; addresses become links."""
     parts = re.split(r"(https?://[^\s|<>]*[^\s|<>.,;)])", " ".join(str(value).split()))
     for place, part in enumerate(parts):
         plain = part.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -126,7 +136,7 @@ def take_apart(svg: str, name: str, label: str) -> tuple[list[Markup], int]:
     """A figure's panels, each an SVG of its own for the page, and their width in points.
 
     Ids get the figure's name in front, since all figures share one document; colours become the page's
-    variables, so that they follow light and dark. Raises UserError where `svg` is not of `figures.draw`.
+    variables, which have a light and a dark value. Raises UserError where `svg` is not a figure of `Panels`.
     """
     try:
         root = ET.fromstring(svg)
@@ -154,7 +164,7 @@ def take_apart(svg: str, name: str, label: str) -> tuple[list[Markup], int]:
 
 
 def _rename(attribute: str, value: str, name: str) -> str:
-    """One attribute of a figure as it stands on the page."""
+    """One attribute of a figure as the page has it."""
     if attribute == "id":
         return f"{name}-{value}"
     if attribute == "href":

@@ -1,4 +1,4 @@
-"""The page of lock-step runs: how far our agents stay from Stable-Baselines3's while both learn."""
+"""The page of lock-step runs: the distance of our agents from Stable-Baselines3's while both learn."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from rlparity.analysis import tables
 from rlparity.analysis.schemas import TABLES
 from rlparity.errors import UserError
 from rlparity.reporting.figures.panels import Panels, styled
-from rlparity.reporting.formatting import NONE, join, seconds, whole
-from rlparity.reporting.pages.elements import Table
+from rlparity.reporting.formatting import join, scientific, seconds, whole
+from rlparity.reporting.pages.elements import KeyEntry, Table, prose
 from rlparity.reporting.pages.simple_page import Section, SimplePage, picture
-from rlparity.reporting.style import COLOURS, INK, MUTED, PAINT
+from rlparity.reporting.style import INK, MUTED, OWN_COLOUR, PAINT, REFERENCE_COLOUR
 
 CASE = ["algorithm", "environment", "settings"]
 LOOKS: dict[str, tuple[str, str, Any, str]] = {  # mode -> (name, colour, dash, the same in SVG)
-    "replay": ("SB3's transitions replayed", COLOURS["scratch"], "-", ""),
-    "own-actions": ("ours acts by itself", COLOURS["sb3"], (0, (4, 1.6)), "6 2.5"),
+    "replay": ("SB3's transitions replayed", OWN_COLOUR, "-", ""),
+    "own-actions": ("ours acts by itself", REFERENCE_COLOUR, (0, (4, 1.6)), "6 2.5"),
     "replay, nudged": (
-        "ours beside itself, its start off in the last digit",
+        "ours beside itself, started in the last digit off",
         MUTED,
         (0, (1.2, 1.8)),
         "1.5 2.5",
@@ -34,35 +34,6 @@ LOOKS: dict[str, tuple[str, str, Any, str]] = {  # mode -> (name, colour, dash, 
 }
 WORDS = {"together": "together", "rounding": "parted by rounding", "part": "parted"}
 LEAST = 1e-17  # where a distance of zero is drawn
-CAPTION = (
-    "Largest relative difference of a parameter, ours and Stable-Baselines3's, against environment steps; "
-    "both in float64 from the same weights, one run each, no interval. Horizontal: the tolerance. The axis "
-    "of differences is logarithmic; its lower end means none."
-)
-HANDED = (
-    (
-        "replay",
-        "SB3's transitions, and its draws for learning: permutations, places in the replay memory, the noise "
-        "of policies and targets. Ours by itself: memory, advantages and targets, schedules, the moments of "
-        "updates, the updates.",
-    ),
-    (
-        "own-actions",
-        "SB3's draws, those for acting too. Ours by itself: all of the above, its actions, and the worlds it "
-        "acts in, which have the seeds of SB3's. Observations, actions, rewards and returns of episodes are "
-        "compared as well.",
-    ),
-    (
-        "nudged",
-        "Our agent beside a copy that starts one unit in the last place off and gets the same steps and "
-        "draws: how fast rounding alone grows.",
-    ),
-    (
-        "parted by rounding",
-        "When the two first differed by more than the tolerance, the nudged copy was a thousandth as far "
-        "from our agent, or further: no program that adds in another order would have stayed.",
-    ),
-)
 
 
 def render(folder: Path) -> str:
@@ -82,7 +53,8 @@ def render(folder: Path) -> str:
 
 
 def _sheet(folder: Path, runs: pd.DataFrame) -> SimplePage:
-    key = [(name, PAINT[colour], dash) for name, colour, _, dash in LOOKS.values()]
+    words = prose("lockstep")
+    key = [KeyEntry(name, PAINT[colour], dash=dash) for name, colour, _, dash in LOOKS.values()]
     commits = join(sorted({str(commit)[:12] for commit in runs.commit.dropna()}))
     return SimplePage(
         kind="lock-step",
@@ -98,31 +70,29 @@ def _sheet(folder: Path, runs: pd.DataFrame) -> SimplePage:
             Section("Runs", tables=[_runs(runs)], wide=[2, 8]),
             Section(
                 "Distance",
-                pictures=[picture(folder, "distance", "How far parameters are apart", CAPTION)],
-                key=key,
+                pictures=[picture(folder, "distance", "Distance of the parameters", words.caption, key)],
             ),
-            Section("What is handed over", terms=HANDED),
+            Section("What the two share", terms=words.shared),
             Section("Columns", terms=[(k, c.meaning) for k, c in TABLES["lockstep_runs"].items()]),
         ],
     )
 
 
 def _answer(runs: pd.DataFrame) -> str:
-    """What stayed together, in plain sentences."""
+    """Which agents stayed together, in plain sentences."""
     text = []
-    for mode, words in (
-        ("own-actions", "Handed Stable-Baselines3's random draws alone, our {} do as it does"),
-        ("replay", "Handed its transitions, our {} learn what it learns"),
+    for mode, lead in (
+        ("own-actions", "With Stable-Baselines3's random draws alone, our {} act and learn as it does"),
+        ("replay", "With its transitions, our {} learn the same"),
     ):
         kept = runs[(runs["mode"] == mode) & (runs.verdict == "together")]
         if len(kept):
-            steps = f"{whole(kept.env_steps.min())} environment steps"
-            text.append(
-                f"{words.format(_agents(kept))} for {steps}, parameters within {_power(kept.largest.max())}."
-            )
+            steps, largest = whole(kept.env_steps.min()), scientific(kept.largest.max())
+            who = lead.format(_agents(kept))
+            text.append(f"{who} for {steps} environment steps, parameters within {largest}.")
     if len(rounding := runs[runs.verdict == "rounding"]):
         names = _names(rounding, ["algorithm", "settings"], "{} with {}")
-        text.append(f"Rounding parts {names}, where ours parts from itself as early.")
+        text.append(f"Rounding parts {names}; there, ours parts from a copy of itself as early.")
     if len(parted := runs[runs.verdict == "part"]):
         names = _names(parted, ["algorithm", "environment", "mode"], "{} on {} ({})")
         text.append(f"They part in {names}.")
@@ -154,18 +124,13 @@ def _runs(runs: pd.DataFrame) -> Table:
             whole(row.env_steps),
             whole(row.updates),
             f"{whole(row.episodes)} ({whole(row.cut)})",
-            _power(row.largest),
+            scientific(row.largest),
             WORDS[row.verdict] + (f": {row.first_difference}" if row.verdict != "together" else ""),
             seconds(row.seconds),
         ]
         for row in runs.itertuples()
     ]
     return Table(head, cells, "lockstep_runs.csv", frozenset({4, 5, 6, 7, 9}))
-
-
-def _power(value: float) -> str:
-    """A small number as a power of ten, rounded up: 4 x 10^-15 is 4e-15."""
-    return NONE if pd.isna(value) else f"{value:.0e}" if value else "0"
 
 
 def _cases(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -180,7 +145,7 @@ def _distance(curves: pd.DataFrame, runs: pd.DataFrame) -> Panels:
         Line2D([], [], color=colour, linestyle=dash, linewidth=1.8, label=name)
         for name, colour, dash, _ in LOOKS.values()
     ]
-    canvas = Panels("How far parameters are apart", len(cases), 2, (350, 210), (52, 14, 34, 26), key)
+    canvas = Panels("Distance of the parameters", len(cases), 2, (350, 210), (52, 14, 34, 26), key)
     tolerance = float(runs.tolerance.min())
     lowest = min(LEAST, *curves.max_relative_difference.replace(0, 1.0))
     for axes, (name, part) in zip(canvas.axes, cases, strict=True):

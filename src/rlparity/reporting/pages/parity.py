@@ -1,4 +1,4 @@
-"""The page of update parity: how far our agents' updates are from Stable-Baselines3's, tensor by tensor."""
+"""The page of update parity: the distance of our agents' updates from Stable-Baselines3's, by tensor."""
 
 from __future__ import annotations
 
@@ -16,85 +16,21 @@ from rlparity.analysis import tables
 from rlparity.analysis.schemas import TABLES
 from rlparity.errors import UserError
 from rlparity.reporting.figures.panels import Panels, styled
-from rlparity.reporting.formatting import NONE, join, number, seconds
-from rlparity.reporting.pages.elements import Table
+from rlparity.reporting.formatting import join, number, scientific, seconds
+from rlparity.reporting.pages.elements import KeyEntry, Table, prose
 from rlparity.reporting.pages.simple_page import Section, SimplePage, picture
-from rlparity.reporting.style import COLOURS, INK, MUTED, PAINT
+from rlparity.reporting.style import INK, MUTED, OWN_COLOUR, PAINT, REFERENCE_COLOUR
 
 KINDS = ("targets", "losses", "gradients", "parameters", "target networks")  # in the order of computation
+WHO = ["algorithm", "configuration", "dtype"]
 ITSELF = ": SB3 beside itself"  # ends the configuration of the reference compared with itself
 DASHED, DOTTED = (0, (4, 1.6)), (0, (1.2, 1.8))
 LOOKS: dict[str, tuple[str, str, Any, str]] = {  # (name, colour, dash, the same in SVG)
-    "float64": ("ours, float64", COLOURS["scratch"], "-", ""),
-    "float32": ("ours, float32", COLOURS["sb3"], DASHED, "6 2.5"),
+    "float64": ("ours, float64", OWN_COLOUR, "-", ""),
+    "float32": ("ours, float32", REFERENCE_COLOUR, DASHED, "6 2.5"),
     "itself": ("Stable-Baselines3 beside itself, sums in another order", MUTED, DOTTED, "1.5 2.5"),
 }
 LEAST = 1e-17  # where a difference of zero is drawn
-CAPTION = (
-    "Largest relative difference of a parameter within the first updates, a line for each configuration; one "
-    "run each, no interval. Horizontal: the tolerances of the two precisions. Both axes are logarithmic; the "
-    "lower end means none."
-)
-MEASURING = (
-    (
-        "Update",
-        "One gradient step (A2C, PPO), one minibatch with all that it changes (DQN, QR-DQN, DDPG, TD3, SAC), "
-        "one rollout with line search and critic (TRPO).",
-    ),
-    (
-        "Identical input",
-        "The same weights at the start. On-policy: rollouts that Stable-Baselines3 collects, in which "
-        "episodes end and are cut, and its permutations. Off-policy: random transitions, a third of them "
-        "last, and its noise; when updates come and when targets follow is up to either learner.",
-    ),
-    (
-        "What is compared",
-        "In the order of computation: targets (advantages, returns, values and log-probabilities of the "
-        "rollout from its transitions; ratios; targets and values of Q), losses, gradients as the optimiser "
-        "gets them, parameters after its step, target networks. Stable-Baselines3 returns none of that: it "
-        "is read from its own train() while that runs.",
-    ),
-    (
-        "Difference",
-        "max |a - b| / max |b| of a tensor. Without the denominator for parameters that start as zeros, such "
-        "as biases. A loss is measured against at least 1, and the parts of a gradient against its largest "
-        "number: where sums cancel, nothing can be relative to what rounding leaves.",
-    ),
-    (
-        "Tolerance",
-        "1e-12 in float64, 1e-4 in float32. Where the algorithm magnifies rounding, 100 times as far as "
-        "Stable-Baselines3 is from itself when its sums run in another order, if that is more.",
-    ),
-    (
-        "In float64",
-        "Both sides calculate in doubles: Stable-Baselines3's policy, optimiser, buffers and observations; "
-        "but for its normalised observations and rewards, and the actions of a rollout, which it rounds to "
-        "float32.",
-    ),
-)
-PATCHED = (
-    (
-        "KL summed",
-        "sb3-contrib's TRPO averages the divergence of Gaussian policies over the components of an action "
-        "where the paper and ours sum. With n components its trust region is n times as wide, and its "
-        "damping n times as strong. Parity holds once it sums; with one component it holds without.",
-    ),
-    (
-        "Conjugate gradient",
-        "sb3-contrib starts it at 1e-4 times normal numbers, ours at zero as in the paper; here both at "
-        "zero.",
-    ),
-    (
-        "MSE, double",
-        "Stable-Baselines3's DQN has neither. Its train() runs with the squared error in place of Huber's "
-        "loss, or with targets by van Hasselt et al. 2016, eq. 4.",
-    ),
-    (
-        "Midpoints of quantiles",
-        "sb3-contrib computes them in float32; their number here is a power of two, for which they are "
-        "exact.",
-    ),
-)
 
 
 def render(folder: Path) -> str:
@@ -115,18 +51,19 @@ def render(folder: Path) -> str:
 
 def _sheet(folder: Path, rows: pd.DataFrame, cases: pd.DataFrame) -> SimplePage:
     own, itself = _apart(rows)
-    key = [(name, PAINT[colour], dash) for name, colour, _, dash in LOOKS.values()]
-    growth = picture(folder, "growth", "How differences grow", CAPTION)
+    words = prose("parity")
+    key = [KeyEntry(name, PAINT[colour], dash=dash) for name, colour, _, dash in LOOKS.values()]
+    growth = picture(folder, "growth", "How differences grow", words.caption, key)
     sections = [
         Section("Agents", tables=[_agents(own, cases)]),
-        Section("How differences grow", pictures=[growth], key=key),
+        Section("How differences grow", pictures=[growth]),
         Section("Configurations", tables=[_configurations(own, cases)], wide=[1, 9]),
-        Section("How it was measured", terms=MEASURING),
-        Section("Where the reference is patched", terms=PATCHED),
+        Section("How it was measured", terms=words.measuring),
+        Section("Patches of the reference", terms=words.patched),
     ]
     if not itself.empty:
         sections.insert(
-            3, Section("The reference beside itself", ITSELF_TEXT, tables=[_beside(itself, own)], wide=[1])
+            3, Section("The reference beside itself", [words.itself], tables=[_beside(itself, own)], wide=[1])
         )
     sections.append(Section("Hyper-parameters", tables=[_options(cases)], wide=[2]))
     sections.append(Section("Columns", terms=[(k, c.meaning) for k, c in TABLES["parity"].items()]))
@@ -145,14 +82,6 @@ def _sheet(folder: Path, rows: pd.DataFrame, cases: pd.DataFrame) -> SimplePage:
     )
 
 
-ITSELF_TEXT = (
-    "Conjugate gradient magnifies rounding from step to step until it has converged, and each rollout starts "
-    "from what the last one left. So a second Stable-Baselines3 learned from the first one's rollouts, with "
-    "nothing changed but the order of the samples in its sums. It ends up as far off as ours does: that "
-    "distance is rounding, and no implementation can be nearer.",
-)
-
-
 def _apart(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows of ours, and of the reference beside itself under the name of the configuration."""
     itself = rows.configuration.str.endswith(ITSELF)
@@ -160,7 +89,7 @@ def _apart(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _answer(rows: pd.DataFrame, cases: pd.DataFrame) -> str:
-    """What holds, in plain sentences."""
+    """The result in plain sentences."""
     own, itself = _apart(rows)
     magnified = set(zip(itself.algorithm, itself.configuration, strict=True))
     text = []
@@ -171,7 +100,7 @@ def _answer(rows: pd.DataFrame, cases: pd.DataFrame) -> str:
         sentence = f"{len(passed)} of {len(part)} configurations in {dtype} are within tolerance"
         if len(passed) == len(part) and any(plain):
             sizes = sizes[plain]
-            largest, updates = _power(sizes.max_relative_difference.max()), number(sizes.updates.max())
+            largest, updates = scientific(sizes.max_relative_difference.max()), number(sizes.updates.max())
             sentence += f"; parameters are within {largest} after {updates} updates"
             sentence += " where rounding is not magnified" if magnified else ""
         text.append(f"{sentence}.")
@@ -183,35 +112,29 @@ def _answer(rows: pd.DataFrame, cases: pd.DataFrame) -> str:
 def _agents(own: pd.DataFrame, cases: pd.DataFrame) -> Table:
     """A row per agent and precision: its largest difference of a parameter."""
     points = sorted(set(own.updates))
-    head = [
-        "algorithm",
-        "precision",
-        "configurations",
-        *(f"parameters, {_updates(n)}" for n in points),
-        "passed",
-    ]
+    largest = (f"parameters, {_updates(n)}" for n in points)
+    head = ["algorithm", "precision", "configurations", *largest, "passed"]
     parameters = own[own.quantity == "parameters"]
     lines = []
     for (algorithm, dtype), part in cases.groupby(["algorithm", "dtype"], sort=False):
         mine = parameters[(parameters.algorithm == algorithm) & (parameters["dtype"] == dtype)]
         sizes = mine.groupby("updates").max_relative_difference.max()
         passed = f"{int(part.passed.sum())} of {len(part)}"
-        line = [algorithm, dtype, str(len(part)), *(_power(sizes.get(n, math.nan)) for n in points), passed]
-        lines.append(line)
+        found = [scientific(sizes.get(n, math.nan)) for n in points]
+        lines.append([algorithm, dtype, str(len(part)), *found, passed])
     return Table(head, lines, "parity.csv", frozenset(range(2, len(head))))
 
 
 def _configurations(own: pd.DataFrame, cases: pd.DataFrame) -> Table:
     """A row per configuration: the largest difference of each kind."""
-    who = ["algorithm", "configuration", "dtype"]
-    sizes = own.groupby([*who, "quantity"]).max_relative_difference.max()
-    allowed = own[own.quantity == "parameters"].groupby(who).tolerance.max()
+    sizes = own.groupby([*WHO, "quantity"]).max_relative_difference.max()
+    allowed = own[own.quantity == "parameters"].groupby(WHO).tolerance.max()
     lines = []
     for row in cases.itertuples():
         key = (row.algorithm, row.configuration, row.dtype)
-        found = [_power(sizes.get((*key, kind), math.nan)) for kind in KINDS]
-        said = "passed" if row.passed else f"off: {row.first_difference}"
-        lines.append([*key, *found, _power(allowed.get(key, math.nan)), said])
+        found = [scientific(sizes.get((*key, kind), math.nan)) for kind in KINDS]
+        verdict = "passed" if row.passed else f"off: {row.first_difference}"
+        lines.append([*key, *found, scientific(allowed.get(key, math.nan)), verdict])
     head = ["algorithm", "configuration", "precision", *KINDS, "tolerance", "verdict"]
     return Table(head, lines, "parity_cases.csv", frozenset(range(3, 9)))
 
@@ -219,26 +142,19 @@ def _configurations(own: pd.DataFrame, cases: pd.DataFrame) -> Table:
 def _beside(itself: pd.DataFrame, own: pd.DataFrame) -> Table:
     """Parameters: ours from the reference, the reference from itself."""
     points = sorted(set(itself.updates))
-    head = [
-        "algorithm",
-        "configuration",
-        "precision",
-        "from the reference",
-        *map(_updates, points),
-    ]
+    head = ["algorithm", "configuration", "precision", "from the reference", *map(_updates, points)]
     lines = []
-    for key, part in itself[itself.quantity == "parameters"].groupby(["algorithm", "configuration", "dtype"]):
-        beside = (
-            own[own.quantity == "parameters"].set_index(["algorithm", "configuration", "dtype"]).loc[[key]]
-        )
+    ours = own[own.quantity == "parameters"].set_index(WHO)
+    for key, part in itself[itself.quantity == "parameters"].groupby(WHO):
+        beside = ours.loc[[key]]
         for name, sizes in (("ours", beside), ("itself", part)):
             found = sizes.set_index("updates").max_relative_difference
-            lines.append([*key, name, *(_power(found.get(n, math.nan)) for n in points)])
+            lines.append([*key, name, *(scientific(found.get(n, math.nan)) for n in points)])
     return Table(head, lines, "parity.csv", frozenset(range(4, len(head))))
 
 
 def _options(cases: pd.DataFrame) -> Table:
-    """What each configuration runs with, beyond defaults."""
+    """The hyper-parameters of each configuration that are not defaults."""
     seen = cases.drop_duplicates(["algorithm", "configuration"])
     lines = []
     for row in seen.itertuples():
@@ -251,11 +167,6 @@ def _options(cases: pd.DataFrame) -> Table:
 
 def _updates(n: int) -> str:
     return f"{n} update{'s' * (n > 1)}"
-
-
-def _power(value: float) -> str:
-    """A small number as a power of ten: 4e-15."""
-    return NONE if pd.isna(value) else f"{value:.0e}" if value else "0"
 
 
 def _growth(rows: pd.DataFrame) -> Panels:

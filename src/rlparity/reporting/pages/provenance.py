@@ -1,4 +1,4 @@
-"""What a report folder says of its own making: commits, dates, seeds, failures, hashes."""
+"""Where the numbers of a report come from: commits, dates, seeds, failures, hashes."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from typing import Any
 
 from rlparity.reporting.formatting import NONE, join, percent, seconds, whole
 from rlparity.reporting.pages.elements import Table
-from rlparity.reporting.report_folder import COLUMNS, Folder
+from rlparity.reporting.report_files import TABLES
+from rlparity.reporting.report_folder import Folder
 
 
 def heading(folder: Folder) -> str:
-    """The title of a report, headlined as unfinished where the suite is."""
+    """The title of a report, marked as unfinished where the suite is."""
     plan = folder.plan
     unfinished = plan.get("interim") or failed_seeds(folder, unfinished=True)
     return str(plan.get("title") or plan["name"]) + " (unfinished)" * bool(unfinished)
 
 
 def facts(folder: Folder) -> list[tuple[str, str]]:
-    """What stands below the title."""
+    """The facts below the title."""
     plan = folder.plan
     references = {"train": "trained with this suite", "shipped": "shipped records"}
     return [
@@ -48,25 +49,42 @@ def commits(folder: Folder) -> list[str]:
 
 
 def vouched(folder: Folder) -> list[str]:
-    """For which records later sources were shown to make the same rows, by which commit, and how far."""
-    found: dict[str, list[int]] = {}
+    """How records made by other sources were shown to be valid, by which commits, and how many of them.
+
+    An entry of `vouched` in run.json has `env_step` where a seed was trained again up to that step, and
+    `by: same sources` where only the kind of fingerprint changed.
+    """
+    trained: dict[str, list[int]] = {}
+    unchanged: dict[str, int] = {}
     for run in folder.runs:
-        if entries := run.get("vouched"):
-            reached = 100 * entries[-1]["env_step"] // run["cell"]["budget"]
-            found.setdefault(str(entries[-1]["git"]["commit"])[:12], []).append(reached)
-    lines = []
-    for commit, reached in found.items():
+        entries = run.get("vouched", [])
+        compared = [entry for entry in entries if "env_step" in entry]
+        if compared:
+            share = 100 * compared[-1]["env_step"] // run["cell"]["budget"]
+            trained.setdefault(_commit(compared[-1]), []).append(share)
+        if entries and entries[-1] not in compared:
+            unchanged[_commit(entries[-1])] = unchanged.get(_commit(entries[-1]), 0) + 1
+    total, lines = len(folder.runs), []
+    for commit, reached in trained.items():
         low, high = min(reached), max(reached)
         part = f"{low} %" if low == high else f"{low} % to {high} %"
         lines.append(
-            f"{len(reached)} of {len(folder.runs)} records, by commit {commit}: "
+            f"{len(reached)} of {total} records, by commit {commit}: "
             f"of each kind one seed was trained again, to the same rows over the first {part} of its budget"
         )
+    lines += [
+        f"{count} of {total} records, by commit {commit}: another kind of fingerprint, of the same sources"
+        for commit, count in unchanged.items()
+    ]
     return lines
 
 
+def _commit(entry: Mapping[str, Any]) -> str:
+    return str(entry["git"]["commit"])[:12]
+
+
 def devices(folder: Folder) -> list[str]:
-    """What the cells ran on: `cpu (Intel Xeon, 2 cores)`, `cuda (NVIDIA H200)`; before a run, the plan."""
+    """The devices of the runs: `cpu (Intel Xeon, 2 cores)`, `cuda (NVIDIA H200)`; else those of the plan."""
     seen = [_machine(run["cell"], run.get("hardware") or {}) for run in folder.runs]
     seen = seen or [_device(cell) for cell in folder.plan.get("cells", [])]
     return list(dict.fromkeys(seen)) or [NONE]
@@ -80,7 +98,7 @@ def _machine(cell: Mapping[str, Any], hardware: Mapping[str, Any]) -> str:
 
 
 def _device(cell: Mapping[str, Any]) -> str:
-    """The device of a cell; one from before there was a choice ran on the processor."""
+    """The device of a cell; cells of older records do not name one and ran on the processor."""
     return str(cell.get("device", "cpu"))
 
 
@@ -91,11 +109,11 @@ def dates(folder: Folder) -> str:
 
 
 def seeds_each(folder: Folder, environment: str | None = None) -> str:
-    """`5 seeds each`, or `5 to 20 seeds`, as counted in the scores; if there are none yet, in the curves."""
+    """`5 seeds each`, or `5 to 20 seeds`, counted in the scores; if there are none yet, in the curves."""
     scores, curves = folder.tables["scores"], folder.tables["seed_curves"]
     ended = scores[(scores.endpoint == "final") & scores.value.notna()]
     for rows, how in ((ended, ""), (curves, ", unfinished")):
-        here = rows[~rows.algorithm.isin(folder.random)]
+        here = rows[~rows.algorithm.isin(folder.baselines)]
         here = here if environment is None else here[here.environment == environment]
         counts = here.groupby(["environment", "implementation", "algorithm"]).seed.nunique()
         if len(counts):
@@ -106,7 +124,7 @@ def seeds_each(folder: Folder, environment: str | None = None) -> str:
 
 
 def failed_seeds(folder: Folder, unfinished: bool = False) -> list[str]:
-    """Seeds that broke, with the reason; or those that had not come to their end when the report was made."""
+    """Seeds that failed, with the reason; or those that had not reached the end when the report was made."""
     lines = []
     for run in folder.runs:
         if (run.get("status") == "unfinished") != unfinished:
@@ -125,7 +143,7 @@ def missing_cells(folder: Folder) -> list[str]:
 
 
 def cell_name(cell: dict[str, Any]) -> str:
-    """A cell as a person says it."""
+    """A cell in words."""
     seeds = cell["seeds"]
     block = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {seeds[0]} to {seeds[-1]}"
     return f"{cell['implementation']} {cell['algorithm']} on {cell['environment']}, {block}"
@@ -137,7 +155,7 @@ def sha256(file: Path) -> str:
 
 
 def provenance(folder: Folder) -> dict[str, Any]:
-    """Where the numbers come from, so that they can be made again."""
+    """Commits, versions, hardware, cells and hashes, by which the numbers can be made again."""
     versions: dict[str, list[str]] = {}
     hardware: list[str] = []
     cells = []
@@ -160,7 +178,7 @@ def provenance(folder: Folder) -> dict[str, Any]:
         row += [seconds(run.get("wall_time_s")), whole(run.get("times_resumed", 0))]
         cells.append([*row, str(run.get("fingerprint", ""))[:12], episodes[:12]])
     head = ["cell", "status", "started", "wall time", "resumed", "fingerprint", "episodes.parquet"]
-    files = [(f"{name}.csv", sha256(folder.path / f"{name}.csv")) for name in COLUMNS]
+    files = [(f"{name}.csv", sha256(folder.path / f"{name}.csv")) for name in TABLES]
     return {
         "commits": commits(folder),
         "vouched": vouched(folder),

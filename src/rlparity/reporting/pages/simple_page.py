@@ -1,4 +1,4 @@
-"""Pages of reports that are not of a suite: a title, an answer, sections; HTML and its Markdown twin."""
+"""Pages that are not about a suite: a title, an answer, sections; as HTML and as Markdown."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rlparity.reporting.pages.elements import Picture, Table, take_apart, templates, write
+from rlparity.reporting.pages.elements import KeyEntry, Picture, Table, take_apart, templates, write
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands below it, in this order."""
+    """A heading and the elements below it, in this order."""
 
     title: str
     text: Sequence[str] = ()  # paragraphs
     terms: Sequence[tuple[str, str]] = ()  # (term, meaning)
     tables: Sequence[Table] = ()
-    wide: Sequence[int] = ()  # columns of the tables whose text may break
+    wide: Sequence[int] = ()  # columns of the tables whose text may wrap
     pictures: Sequence[Picture] = ()
-    key: Sequence[tuple[str, str, str]] = ()  # of the pictures' lines: (name, paint, SVG dashes or "")
 
     @property
     def slug(self) -> str:
@@ -34,8 +33,8 @@ class SimplePage:
 
     kind: str  # the word above the title: parity, calibration, ...
     title: str
-    lede: str  # what it is, a sentence
-    answer: str  # what was found
+    lede: str  # the subject, a sentence
+    answer: str  # the result
     sections: Sequence[Section]
     facts: Sequence[tuple[str, str]] = ()  # commit, hardware, versions, ...
 
@@ -48,7 +47,7 @@ class SimplePage:
         return folder / "index.html"
 
 
-def picture(folder: Path, name: str, title: str, caption: str) -> Picture:
-    """The figure `folder/figures/<name>.svg`, drawn on a `canvas.Panels`, for a section."""
+def picture(folder: Path, name: str, title: str, caption: str, key: Sequence[KeyEntry] = ()) -> Picture:
+    """The figure `folder/figures/<name>.svg`, drawn on `Panels`, for a section."""
     panels, width = take_apart((folder / "figures" / f"{name}.svg").read_text(encoding="utf-8"), name, title)
-    return Picture(name, title, caption, panels, width)
+    return Picture(name, title, caption, panels, width, key)

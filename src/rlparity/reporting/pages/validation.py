@@ -1,4 +1,4 @@
-"""What the layers of validation said: a section of a report, or a page where nothing was trained."""
+"""The results of the layers of validation: a section of a report, or a page where nothing was trained."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from rlparity.reporting.pages.elements import Table
 from rlparity.reporting.pages.simple_page import Section, SimplePage
 
 FILE = "validation.csv"
-HEAD = ("layer", "what was looked at", "result", "evidence", "time")
+HEAD = ("layer", "check", "result", "evidence", "time")
 WIDE = (1, 3)
 MEANING = (
-    "Contract: what any implementation keeps. Parity: its update beside the reference's, on the same "
-    "weights, batches and draws. Statistics: its returns beside the reference's, over seeds."
+    "Contract: rules that every implementation must keep. Parity: its update beside the reference's, on the "
+    "same weights, batches and random draws. Statistics: its scores beside the reference's, over seeds."
 )
 
 
@@ -33,11 +33,11 @@ def layers(report: Path) -> Table:
 
 
 def render(report: Path, title: str) -> Path:
-    """Write the page of a validation that came to no statistics; returns it."""
+    """Write the page of a validation without statistics; returns it."""
     table = layers(report)
     reasons = [f"{row[0]}: {row[3]}" for row in table.rows if row[2] == "not run"]
     section = Section("Layers", (MEANING,), tables=(table,), wide=WIDE)
     sheet = SimplePage(
-        "validation", title, "An implementation, looked at layer by layer.", "; ".join(reasons), (section,)
+        "validation", title, "An implementation, checked layer by layer.", "; ".join(reasons), (section,)
     )
     return sheet.render(report)

@@ -14,7 +14,7 @@ from typing import Any
 
 from rlparity import registry
 from rlparity.candidates import entry_point
-from rlparity.candidates.entry_point import Factory
+from rlparity.candidates.protocol import Factory
 from rlparity.cell import Cell, Protocol
 from rlparity.environments import metadata
 from rlparity.errors import UserError, unknown

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from rlparity.agents import base as agents
-from rlparity.environments.action_scaling import Bounds
 from rlparity.nn import networks, optimizers
+from rlparity.nn.action_scaling import Bounds
 from rlparity.nn.distributions import gaussian
 from rlparity.objectives import targets
 from rlparity.validation.mutations.mutation import MutationSet, Patch

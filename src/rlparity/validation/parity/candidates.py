@@ -42,6 +42,7 @@ import torch
 from torch import Tensor
 
 from rlparity.candidates import entry_point
+from rlparity.candidates.protocol import Factory
 from rlparity.cell import Cell
 from rlparity.validation.paired_models import PairedModels
 from rlparity.validation.parity.cases import BUDGET, Case
@@ -55,7 +56,7 @@ class IncompleteState(Exception):
     """`reference_state()` lacks parameters."""
 
 
-def build(factory: entry_point.Factory, case: Case, pair: PairedModels) -> Any:
+def build(factory: Factory, case: Case, pair: PairedModels) -> Any:
     """Build an untrained candidate with the hyper-parameters of a case."""
     cell = Cell("parity", "parity", "candidate", case.algorithm, case.algorithm, (0,), BUDGET, case.n_envs)
     options = entry_point.hyperparameters(

@@ -14,7 +14,7 @@ from functools import partial
 
 import torch
 
-from rlparity.candidates.entry_point import Factory
+from rlparity.candidates.protocol import Factory
 from rlparity.validation.checks import Answer, Check, timed
 from rlparity.validation.counterparts import ON_POLICY
 from rlparity.validation.double_precision import precision

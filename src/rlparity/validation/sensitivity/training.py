@@ -39,7 +39,7 @@ def case(plan: Statistics, agent: str, environment: str, reports: Path) -> dict[
     named = whole.algorithms.get(agent)
     if not own or named is None or named.reference is None:
         raise UserError(f"no reference of {agent} on {environment} in suite {whole.name}")
-    arms = {"reference": ("sb3", named.reference), "random": ("scratch", FLOOR)}
+    arms = {"reference": named.reference, "random": ("scratch", FLOOR)}
     catalogue = restore.shipped(reports)
     folders = {}
     for arm, name in arms.items():

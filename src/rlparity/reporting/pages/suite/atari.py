@@ -1,4 +1,4 @@
-"""What only a report on Atari games says: human-normalised scores, and DQN 2013's Table 1 with ours below."""
+"""Sections for reports on Atari games: human-normalised scores, and Table 1 of DQN (2013) with ours."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from rlparity.analysis.dqn2013_table import PUBLISHED
-from rlparity.environments.atari_ids import FRAMES
+from rlparity.analysis.published.dqn2013_table import PUBLISHED
+from rlparity.environments.atari_ids import FRAMES, game
+from rlparity.metrics import RETURN
 from rlparity.reporting.formatting import NONE, interval, label, number, whole
 from rlparity.reporting.pages.elements import Badge, Table
 from rlparity.reporting.pages.suite.atari_budgets import as_printed, budget
@@ -18,7 +19,7 @@ from rlparity.reporting.report_folder import Folder
 
 @dataclass(frozen=True)
 class Human:
-    """The section: over games, per game, and whose scores are 0 and 1."""
+    """The section: over games, per game, and the source of the scores that count as 0 and 1."""
 
     over: Table
     games: Table
@@ -69,12 +70,13 @@ def dqn2013(folder: Folder) -> Table:
         agent = f"{name}, {label(who)}" + f", {preset}" * (presets.nunique() > 1)
         values = [budget(steps), _metric(part), *_values(part, games), _seeds(part)]
         rows.append([agent, *values, _beside(steps, there.published_frames.max())])
-    head = ["agent", "budget", "return", *games, "seeds", "beside those printed"]
+    metric = next((one.metric.name for one in folder.measurements if game(one.environment)), RETURN.name)
+    head = ["agent", "budget", metric, *games, "seeds", "beside those printed"]
     return Table(head, rows, "dqn2013.csv", frozenset(range(3, len(head) - 1)))
 
 
 def _beside(steps: float, printed: float) -> Badge:
-    """No return of ours is by the paper's protocol, and that may not be all."""
+    """Why ours is not comparable: no return of ours is by the paper's protocol, and the budget may differ."""
     fewer = (
         "fewer frames, " if FRAMES * steps < printed else "perhaps fewer frames, " if steps < printed else ""
     )
@@ -82,7 +84,7 @@ def _beside(steps: float, printed: float) -> Badge:
 
 
 def _metric(part: pd.DataFrame) -> str:
-    """Which return it is, in few words: `average`, `best episode`."""
+    """The kind of the return, in few words: `average`, `best episode`."""
     return re.sub(" (total reward|final return|return)$", "", str(part.metric.iloc[0]))
 
 

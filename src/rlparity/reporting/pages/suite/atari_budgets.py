@@ -1,4 +1,4 @@
-"""How a reader meets the terms of an Atari experiment: budgets in steps and frames, presets in words."""
+"""Budgets and presets of Atari games in words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def budget(steps: Any) -> str:
 
 
 def as_printed(frames: Any) -> str:
-    """A budget of which the source does not tell what it counts; a dash where there is none."""
+    """A budget whose unit the source does not state; a dash where there is none."""
     return NONE if pd.isna(frames) else f"{_count(frames)} frames as printed"
 
 

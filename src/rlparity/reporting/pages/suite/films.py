@@ -1,4 +1,4 @@
-"""Films of trained agents as a report shows them: a row of three for each algorithm and implementation."""
+"""Films of trained agents on the page: a row of three for each algorithm and implementation."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from rlparity.reporting.formatting import join, label, number, whole
 from rlparity.reporting.report_folder import Folder
 
 MANIFEST = "films/films.json"
-POINTS = ("first", "middle", "last")  # evaluations, as `rlparity.album` keeps them
+POINTS = ("first", "middle", "last")  # evaluations, as `rlparity.runs.saved_policies` keeps them
 
 
 @dataclass(frozen=True)
 class Film:
-    """One game on film."""
+    """The film of one episode."""
 
     file: str  # relative to the page
     still: str  # one frame of it
     width: int  # pixels
     height: int
-    text: str  # who plays what, and how it ends; for those who see no picture, too
+    text: str  # agent, environment and result; also for readers who see no picture
     line: str  # the same in short, below the film
 
 
@@ -46,8 +46,10 @@ class Reel:
 
 
 def gallery(folder: Folder) -> dict[str, Any]:
-    """What the page shows: `reels` by environment, and sentences on what was `left_out`; both empty where the
-    suite asks for no films. A film of other records than the report's is left out."""
+    """The films by environment (`reels`), and sentences on those `left_out`; both empty where there are none.
+
+    A film of other records than the report's is left out.
+    """
     if not folder.plan.get("films"):
         return {"reels": {}, "left_out": []}
     found, left_out = [], []
@@ -59,7 +61,7 @@ def gallery(folder: Folder) -> dict[str, Any]:
     }
     for entry in manifest["films"]:
         if records.get((*_arm(entry), entry["seed"])) != entry["records"]:
-            left_out.append({**entry, "reason": "the film at hand is of other records"})
+            left_out.append({**entry, "reason": "the film is of other records"})
         elif not all((folder.path / "films" / entry[key]).is_file() for key in ("file", "still")):
             left_out.append({**entry, "reason": "the file is missing"})
         else:
@@ -106,13 +108,13 @@ def _reel(folder: Folder, entries: list[Mapping[str, Any]]) -> Reel:
         if own:
             films = tuple(_film(title, own[point]) if point in own else None for point in POINTS)
             strips.append(Strip(label(who), next(iter(own.values()))["seed"], films))
-    rates = join(dict.fromkeys(number(entry["frames_per_s"]) for entry in entries))
+    speed = join(dict.fromkeys(number(entry["frames_per_s"]) for entry in entries))
     seeds = join(dict.fromkeys(str(strip.seed) for strip in strips))
     return Reel(
         title,
         tuple(strips),
-        f"{entries[0]['environment']}, {join(strip.label for strip in strips)}, seed {seeds}: one game each "
-        f"of the policy at the first, the middle and the last evaluation, {rates} frames per second.",
+        f"{entries[0]['environment']}, {join(strip.label for strip in strips)}, seed {seeds}: one episode of "
+        f"the policy at the first, the middle and the last evaluation, {speed} frames per second.",
     )
 
 
@@ -126,7 +128,7 @@ def _film(title: str, entry: Mapping[str, Any]) -> Film:
         f"films/{entry['still']}",
         int(entry["width"]),
         int(entry["height"]),
-        f"{entry['environment']} played by {who}, after {step} environment steps: return {total}{part}",
+        f"{entry['environment']}, {who}, after {step} environment steps: return {total}{part}",
         f"step {step}: return {total}{part}",
     )
 

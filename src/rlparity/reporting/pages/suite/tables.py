@@ -1,14 +1,17 @@
-"""The tables of a report, as its reader sees them: a function per section of the page."""
+"""The tables of a suite's page, a function for each section."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from rlparity.metrics import RETURN
 from rlparity.reporting.formatting import (
     NONE,
+    SHORT,
+    endpoint_title,
     interval,
     join,
     label,
@@ -20,46 +23,60 @@ from rlparity.reporting.formatting import (
     whole,
 )
 from rlparity.reporting.pages.elements import Badge, Table
-from rlparity.reporting.pages.suite.published import Published, section
-from rlparity.reporting.report_folder import ENDPOINTS, SHORT, Folder, by_reference
+from rlparity.reporting.report_folder import Folder, Measurement, by_reference
 
 UNDECIDED = "neither equivalence nor a difference is shown"  # the reason of an ordinary INCONCLUSIVE
 
 
 def verdicts(folder: Folder) -> Table:
-    """The headline: a row per environment, algorithm and endpoint."""
-    head = ["environment", "algorithm", "verdict", "endpoint", "equivalent within", "difference [95 % CI]"]
+    """The headline: a row per environment, metric, algorithm and endpoint."""
+    head = [*_where(folder), "algorithm", "verdict", "endpoint", "equivalent within", "difference [95 % CI]"]
     head += ["seeds", "seeds needed", "p (Holm)"]
     rows = []
     for row in folder.ordered("verdicts").itertuples(index=False):
-        cells = [row.environment, folder.called(row), badge(row._asdict())]
+        cells = [*_where(folder, row), folder.called(row), badge(row._asdict())]
         cells += [SHORT.get(row.endpoint, row.endpoint), percent(row.smallest_margin)]
         cells += [interval(row.difference, row.ci95_low, row.ci95_high)]
         cells += [f"{whole(row.seeds_implementation)} / {whole(row.seeds_reference)}"]
         rows.append([*cells, whole(row.seeds_needed), p_value(row.p_holm)])
-    return Table(head, rows, "verdicts.csv", frozenset({4, 5, 6, 7, 8}))
+    return Table(head, rows, "verdicts.csv", _last(head, 5))
+
+
+def _where(folder: Folder, row: Any = None) -> list[Any]:
+    """The head of the first columns, or their cells in a row: the environment, and the metric where a suite
+    has others than the return."""
+    several = folder.quantity != RETURN.name
+    if row is None:
+        return ["environment", *["metric"] * several]
+    metric = folder.measurement(row).metric
+    return [row.environment, *[metric.name + " (lower is better)" * (metric.better < 0)] * several]
+
+
+def _last(head: Sequence[str], count: int) -> frozenset[int]:
+    """The last columns of a table, which hold numbers."""
+    return frozenset(range(len(head) - count, len(head)))
 
 
 def badge(row: Mapping[str, Any]) -> Badge:
-    """The verdict of a row; what stands in its way goes with it, unless it is merely the spread."""
+    """The verdict of a row with its reason, unless that is only that the spread is too large."""
     verdict, reason = Badge(row["verdict"]), row.get("reason")
     if verdict.note or not isinstance(reason, str) or reason == UNDECIDED:
         return verdict
     return Badge(f"{row['verdict']} ({reason})")
 
 
-def estimates(folder: Folder, environment: str) -> Table:
+def estimates(folder: Folder, measured: Measurement) -> Table:
     """IQM, mean and median with their intervals, an arm per row."""
-    sampled = folder.tables["curves"]
-    sampled = sampled[(sampled.environment == environment) & (sampled.protocol == "sampled")]
-    sampled = sampled[~sampled.algorithm.isin(folder.random)].sort_values("env_step")
+    sampled = _here(folder.tables["curves"], measured)
+    sampled = sampled[sampled.protocol == "sampled"]
+    sampled = sampled[~sampled.algorithm.isin(folder.baselines)].sort_values("env_step")
     head = ["algorithm", "implementation", "final IQM", "final mean", "final median"]
     head += ["area IQM", "area mean", "area median", "seeds"] + (
         ["final IQM, sampled policy"] if len(sampled) else []
     )
     rows = []
-    for algorithm, who in _arms(folder, environment, "summary"):
-        found = folder.rows("summary", environment, (who, algorithm))
+    for algorithm, who in _arms(folder, measured):
+        found = folder.rows("summary", measured, (who, algorithm))
         found = found.drop_duplicates(["endpoint", "statistic"]).set_index(["endpoint", "statistic"])
         cells = [algorithm, label(who)]
         for key in [(end, how) for end in ("final", "auc") for how in ("iqm", "mean", "median")]:
@@ -76,10 +93,13 @@ def estimates(folder: Folder, environment: str) -> Table:
     return Table(head, rows, "summary.csv", frozenset(range(2, len(head))))
 
 
-def _arms(folder: Folder, environment: str, table: str) -> list[tuple[str, str]]:
-    """(algorithm, implementation) of a table in one environment, in the order of plan and implementations."""
-    frame = folder.tables[table]
-    here = frame[frame.environment == environment]
+def _here(table: pd.DataFrame, measured: Measurement) -> pd.DataFrame:
+    return table[(table.environment == measured.environment) & (table.metric == measured.metric.name)]
+
+
+def _arms(folder: Folder, measured: Measurement) -> list[tuple[str, str]]:
+    """(algorithm, implementation) of the summary of one measurement, in the plan's order."""
+    here = _here(folder.tables["summary"], measured)
     present = set(zip(here.algorithm, here.implementation, strict=True))
     known = [*folder.plan["algorithms"], *sorted(set(here.algorithm) - set(folder.plan["algorithms"]))]
     return [(name, who) for name in known for who in folder.implementations if (name, who) in present]
@@ -89,39 +109,29 @@ def thresholds(folder: Folder) -> Table:
     """How many seeds reached the threshold, and when the median seed did."""
     rows = []
     for row in folder.ordered("thresholds").itertuples(index=False):
-        if row.algorithm not in folder.random and not pd.isna(row.threshold):
-            cells = [row.environment, row.algorithm, label(row.implementation), number(row.threshold)]
+        if row.algorithm not in folder.baselines and not pd.isna(row.threshold):
+            cells = [*_where(folder, row), row.algorithm, label(row.implementation), number(row.threshold)]
             reached = f"{whole(row.reached)} of {whole(row.seeds)}"
             rows.append([*cells, reached, whole(row.median_env_step)])
-    head = "environment, algorithm, implementation, threshold, seeds that reached it, median steps"
-    return Table(head.split(", "), rows, "thresholds.csv", frozenset({3, 4, 5}))
+    head = [*_where(folder), "algorithm", "implementation"]
+    head += ["threshold", "seeds that reached it", "median steps"]
+    return Table(head, rows, "thresholds.csv", _last(head, 3))
 
 
 def improvement(folder: Folder) -> Table:
-    """How often a seed of ours beats a seed of the reference."""
+    """How often a seed of ours is better than a seed of the reference."""
     rows = []
     for row in folder.ordered("improvement").itertuples(index=False):
-        cells = [row.environment, folder.called(row), ENDPOINTS.get(row.endpoint, row.endpoint)]
+        cells = [*_where(folder, row), folder.called(row), endpoint_title(row.endpoint, row.metric)]
         rows.append([*cells, interval(row.probability, row.ci_low, row.ci_high)])
-    head = "environment, algorithm, endpoint, probability [95 % CI]"
-    return Table(head.split(", "), rows, "improvement.csv", frozenset({3}))
-
-
-def paper(folder: Folder) -> Published:
-    """Published numbers beside ours."""
-    return section(folder.ordered("paper").to_dict("records"))
+    head = [*_where(folder), "algorithm", "endpoint", "probability [95 % CI]"]
+    return Table(head, rows, "improvement.csv", _last(head, 1))
 
 
 def cost(folder: Folder) -> Table:
-    head = [
-        "environment",
-        "algorithm",
-        "implementation",
-        "steps/s",
-        "\N{MULTIPLICATION SIGN} reference",
-        "training, per seed",
-    ]
-    head += ["evaluation, per seed", "wall time, per seed", "peak memory", "seeds"]
+    """Speed, times and memory, an arm per row, beside the speed of its reference."""
+    head = ["environment", "algorithm", "implementation", "steps/s", "\N{MULTIPLICATION SIGN} reference"]
+    head += ["training, per seed", "evaluation, per seed", "wall time, per seed", "peak memory", "seeds"]
     rows = []
     frame = folder.ordered("cost")
     speeds = {
@@ -129,8 +139,9 @@ def cost(folder: Folder) -> Table:
         for row in frame.itertuples()
     }
     for row in frame.itertuples(index=False):
-        judge = folder.plan["algorithms"].get(row.algorithm, {}).get("reference")
-        other = speeds.get((row.environment, judge, "sb3")) if row.implementation != "sb3" else None
+        judge = folder.reference(row.algorithm)
+        beside = judge is not None and judge[0] != row.implementation
+        other = speeds.get((row.environment, *judge[::-1])) if judge and beside else None
         ratio = f"{row.steps_per_second / other:.1f} \N{MULTIPLICATION SIGN}" if other and other > 0 else NONE
         cells = [row.environment, row.algorithm, label(row.implementation)]
         cells += [number(row.steps_per_second), ratio, seconds(row.training_time_per_seed_s)]
@@ -145,25 +156,15 @@ def settings(folder: Folder, environment: str) -> list[dict[str, Any]]:
     blocks = []
     about = folder.plan["environments"][environment]
     for name in about.get("algorithms") or folder.plan["algorithms"]:
-        judge = folder.plan["algorithms"].get(name, {}).get("reference") or name
-        arms = {("sb3", judge), *((who, name) for who in folder.implementations if who != "sb3")}
-        runs = [
-            run
-            for run in folder.runs
-            if run["cell"]["environment"] == environment
-            and (run["cell"]["implementation"], run["cell"]["algorithm"]) in arms
-        ]
         agent = folder.plan["algorithms"].get(name, {}).get("agent", name)
         chosen = about.get("settings", {}).get(agent, {})
         columns: dict[str, dict[str, Any]] = {}
         departures: dict[str, list[str]] = {}
-        for run in runs:
+        for run in folder.runs:
             who, cell = run["cell"]["implementation"], run["cell"]
-            own = {
-                "budget": cell.get("budget"),
-                "n_envs": cell.get("n_envs"),
-                "normalize": cell.get("normalize"),
-            }
+            if cell["environment"] != environment or (who, cell["algorithm"]) not in folder.sharing(name):
+                continue
+            own = {key: cell.get(key) for key in ("budget", "n_envs", "normalize")}
             columns.setdefault(who, own | run.get("config", {}))
             departures.setdefault(label(who), list(run.get("departures", [])))
         if not columns:
@@ -177,23 +178,23 @@ def settings(folder: Folder, environment: str) -> list[dict[str, Any]]:
 
 
 def notes(folder: Folder) -> list[str]:
-    """What had to be assumed or repaired to read the returns of candidates, each said once with its seeds."""
-    said: dict[tuple[str, str, str], list[int]] = {}
+    """Assumptions and repairs by which the returns of candidates were read, each once with its seeds."""
+    found: dict[tuple[str, str, str], list[int]] = {}
     for run in folder.runs:
         for note in run.get("notes", ()):
             who = (run["cell"]["implementation"], run["cell"]["environment"], note)
-            said.setdefault(who, []).extend(run["cell"]["seeds"])
+            found.setdefault(who, []).extend(run["cell"]["seeds"])
     return [
         f"{name} on {environment}, seed{'s' * (len(seeds) > 1)} {join(map(str, seeds), 8)}: {note}"
-        for (name, environment, note), seeds in said.items()
+        for (name, environment, note), seeds in found.items()
     ]
 
 
 def primary(folder: Folder, plain: bool = False) -> pd.DataFrame:
-    """The verdicts on the primary endpoint of each pair: the area, or the mean of logged training returns.
-
-    Those against the references, or, `plain`, those against plain configurations.
+    """The verdicts on the primary endpoint of each pair and metric: the area, or the mean of logged training
+    returns. Those against the references, or, `plain`, those against plain configurations.
     """
-    pair = ["environment", "algorithm", "implementation"]
+    pair = ["environment", "metric", "algorithm", "implementation"]
     rows = folder.ordered("verdicts")
-    return rows[rows.reference.map(by_reference).astype(bool) != plain].drop_duplicates(pair)
+    wanted = pd.Series([by_reference(row) != plain for row in rows.itertuples()], rows.index, dtype=bool)
+    return rows[wanted].drop_duplicates(pair)

@@ -13,9 +13,9 @@ import numpy as np
 from gymnasium import spaces
 
 from rlparity.candidates import entry_point, environments
-from rlparity.candidates.entry_point import Candidate, Factory
 from rlparity.candidates.environments import Misbehaved, bad_actions
 from rlparity.candidates.policy import ambient_randomness
+from rlparity.candidates.protocol import Candidate, Factory
 from rlparity.cell import Cell
 from rlparity.validation.checks import Answer
 from rlparity.validation.contract.candidates import traced_training

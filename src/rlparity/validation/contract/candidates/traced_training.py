@@ -12,7 +12,8 @@ import gymnasium as gym
 import numpy as np
 
 from rlparity.candidates import entry_point
-from rlparity.candidates.entry_point import Candidate, Factory
+from rlparity.candidates.environments import Ended
+from rlparity.candidates.protocol import Candidate, Factory
 from rlparity.cell import Cell
 from rlparity.training.recorder import OnEpisodes, Recorder, ignore
 from rlparity.transitions import Episode
@@ -100,7 +101,7 @@ class TracingWrapper(gym.Wrapper):
 
 
 class TracedCandidate:
-    """A candidate (`candidates.entry_point.Candidate`) whose environments and evaluations are traced."""
+    """A candidate (`candidates.protocol.Candidate`) whose environments and evaluations are traced."""
 
     def __init__(self, candidate: Candidate, trace: Trace):
         self._candidate, self._trace = candidate, trace
@@ -128,7 +129,7 @@ class TracedCandidate:
         return self._candidate.act(obs, deterministic)
 
 
-class Enough(Exception):
+class Enough(Ended):
     """The requested number of steps has been traced."""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rlparity.cell import Cell
-from rlparity.suites.speeds import THROUGHPUT, Speeds
+from rlparity.suites.costs.speeds import THROUGHPUT, Speeds
 
 START_UP_S = 4.0  # per cell: process, imports, environments
 ALLOWANCE = 4  # times the estimate that a cluster is asked for: its cores may be slower, and busy

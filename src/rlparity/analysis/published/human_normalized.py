@@ -1,6 +1,6 @@
-"""Human-normalised scores of Atari games, (x - random) / (human - random), per game and over games.
+"""Human-normalised scores of Atari games, (x - random) / (human - random), of each game and over games.
 
-Over games as Agarwal et al. 2021 (arXiv 2108.13264) do: the inter-quartile mean of all seeds of all games,
+Over games as in Agarwal et al. 2021 (arXiv 2108.13264): the inter-quartile mean of all seeds of all games,
 and mean and median over games of the mean over seeds; intervals from resampling seeds within each game.
 """
 
@@ -15,15 +15,15 @@ import pandas as pd
 
 from rlparity.analysis import statistics as stats
 from rlparity.analysis import tables
-from rlparity.analysis.published_scores import NEEDED, read
-from rlparity.analysis.verdicts import Scores
+from rlparity.analysis.published.numbers import NEEDED, read
+from rlparity.analysis.scores import Quantity, Scores
+from rlparity.arms import Arm
 from rlparity.environments.atari_ids import Game, games
 from rlparity.errors import UserError
+from rlparity.metrics import RETURN
 
 FILE = "atari_human_random.csv"
-SOURCE = (
-    "dqn_zoo_atari57_noop"  # 57 games, no-op starts: the set that most papers after Nature's normalise by
-)
+SOURCE = "dqn_zoo_atari57_noop"  # 57 games, no-op starts, by which most papers after Nature's normalise
 
 
 def of_means(statistic: Callable[..., stats.Array]) -> Callable[..., stats.Array]:
@@ -51,23 +51,24 @@ def references(folder: Path) -> pd.DataFrame:
 def human_normalised(scores: pd.DataFrame, plan: Mapping[str, Any], known: pd.DataFrame) -> pd.DataFrame:
     """Table `human_normalised` from the final returns; `known` is what `references` read.
 
-    A game without a human score is left out, and so is an arm's estimate over games of which it was to play
-    several if it has no score in one of them.
+    A game without a human score is left out. An arm without a score in one of its games has no estimate over
+    games.
     """
     found = games(plan["environments"])
     rated = {name: game for name, game in found.items() if game.name in known.index}
     arms, rows = Scores(scores), []
-    for (implementation, algorithm, preset), played in _arms(plan, rated).items():
-        who = {"implementation": implementation, "algorithm": algorithm}
+    for (arm, preset), played in _arms(plan, rated).items():
+        who = arm._asdict()
         strata, lost = [], []
         for environment, budget in played.items():
             reference = known.loc[rated[environment].name]
-            arm = (environment, implementation, algorithm, "final")
-            x = (arms(*arm) - reference.random) / (reference.human - reference.random)
-            about = {"environment": environment, "failed_seeds": arms.failed(*arm), "budget": budget}
+            final = Quantity(environment, RETURN, "final")
+            x = (arms(final, arm) - reference.random) / (reference.human - reference.random)
+            failed = arms.failed(final, arm)
+            about = {"environment": environment, "failed_seeds": failed, "budget": budget}
             rows += [who | about | reference.to_dict() | row for row in _estimates(stats.STATISTICS, [x])]
             strata.append(x)
-            lost += [f"{rated[environment].name} {about['failed_seeds']}"] * bool(about["failed_seeds"])
+            lost += [f"{rated[environment].name} {failed}"] * bool(failed)
         if len(strata) > 1:
             budgets = set(played.values())
             about = {"environment": f"ALE/*-v5@{preset}", "failed_seeds": "; ".join(lost)}
@@ -77,13 +78,13 @@ def human_normalised(scores: pd.DataFrame, plan: Mapping[str, Any], known: pd.Da
     return tables.frame("human_normalised", rows)
 
 
-def _arms(plan: Mapping[str, Any], rated: Mapping[str, Game]) -> dict[tuple[str, str, str], dict[str, int]]:
-    """(implementation, algorithm, preset) -> the environments it was to play, each with its budget."""
-    arms: dict[tuple[str, str, str], dict[str, int]] = {}
+def _arms(plan: Mapping[str, Any], rated: Mapping[str, Game]) -> dict[tuple[Arm, str], dict[str, int]]:
+    """(arm, preset) -> the environments of its cells, each with its budget."""
+    arms: dict[tuple[Arm, str], dict[str, int]] = {}
     for cell in plan["cells"]:
         if game := rated.get(cell["environment"]):
-            who = (cell["implementation"], cell["algorithm"], game.preset)
-            arms.setdefault(who, {})[cell["environment"]] = cell["budget"]
+            arm = Arm(cell["implementation"], cell["algorithm"])
+            arms.setdefault((arm, game.preset), {})[cell["environment"]] = cell["budget"]
     return arms
 
 

@@ -9,8 +9,13 @@ import pandas as pd
 import pytest
 from synthetic import PUBLISHED
 
-from rlparity.analysis import human_normalized, published_scores, tables
+from rlparity.analysis import tables
+from rlparity.analysis.published import human_normalized, numbers, paper_table
+from rlparity.arms import Arm
 from rlparity.errors import UserError
+from rlparity.metrics import Metric
+
+pytestmark = pytest.mark.paper
 
 ZOO = {
     "source_id": "zoo",
@@ -36,7 +41,7 @@ MUJOCO |= {"HalfCheetah", "Walker2d", "Ant", "Humanoid"}
 
 
 def test_same_version_budget_and_protocol_is_comparable():
-    assert published_scores.differences(ZOO, "CartPole-v1", 100000, MODES) == []
+    assert paper_table.differences(ZOO, "CartPole-v1", 100000, MODES) == []
 
 
 @pytest.mark.parametrize(
@@ -55,11 +60,11 @@ def test_same_version_budget_and_protocol_is_comparable():
     ],
 )
 def test_what_differs_is_named(change, differs):
-    assert published_scores.differences(ZOO | change, "CartPole-v1", 100000, MODES) == differs
+    assert paper_table.differences(ZOO | change, "CartPole-v1", 100000, MODES) == differs
 
 
 def test_an_arm_that_never_acts_deterministically_is_another_protocol():
-    assert published_scores.differences(ZOO, "CartPole-v1", 100000, ["sampled"]) == ["evaluation protocol"]
+    assert paper_table.differences(ZOO, "CartPole-v1", 100000, ["sampled"]) == ["evaluation protocol"]
 
 
 @pytest.mark.parametrize(("published", "word"), [(130.0, "REPLICATED"), (141.0, "NOT REPLICATED")])
@@ -69,12 +74,12 @@ def test_replicated_within_the_margin_of_the_interval(published, word):
     With margin 0.22 the first lies within 130.6, the second beyond 133.0.
     """
     ours = np.array([98.0, 99.0, 100.0, 101.0, 102.0])
-    row = published_scores.judge(ZOO | {"value": published}, ours, np.zeros(5), 0.22, [])
+    row = paper_table.judge(ZOO | {"value": published}, ours, np.zeros(5), 0.22, [])
     assert row["verdict"] == word
     assert row["ci_high"] == pytest.approx(100 + 2.776445 * 0.5**0.5)
     assert row["margin"] == pytest.approx(0.22 * published)
     assert (
-        published_scores.judge(ZOO | {"value": published}, ours, np.zeros(5), 0.2, [])["verdict"]
+        paper_table.judge(ZOO | {"value": published}, ours, np.zeros(5), 0.2, [])["verdict"]
         == "NOT REPLICATED"
     )
 
@@ -82,25 +87,25 @@ def test_replicated_within_the_margin_of_the_interval(published, word):
 def test_replicated_on_either_side():
     """Random is -100: 80 is 18 below our interval, within its tolerance of 0.2 x 180; 60 is not."""
     ours, random = np.array([98.0, 99.0, 100.0, 101.0, 102.0]), np.full(5, -100.0)
-    assert published_scores.judge(ZOO | {"value": 80.0}, ours, random, 0.2, [])["verdict"] == "REPLICATED"
-    assert published_scores.judge(ZOO | {"value": 60.0}, ours, random, 0.2, [])["verdict"] == "NOT REPLICATED"
+    assert paper_table.judge(ZOO | {"value": 80.0}, ours, random, 0.2, [])["verdict"] == "REPLICATED"
+    assert paper_table.judge(ZOO | {"value": 60.0}, ours, random, 0.2, [])["verdict"] == "NOT REPLICATED"
 
 
 def test_too_few_seeds_or_no_random_agent_is_not_comparable():
     ours = np.full(5, 500.0)
-    assert published_scores.judge(ZOO, ours, np.zeros(5), 0.2, [])["verdict"] == "REPLICATED"
-    few = published_scores.judge(ZOO, ours[:4], np.zeros(5), 0.2, ["budget"])
+    assert paper_table.judge(ZOO, ours, np.zeros(5), 0.2, [])["verdict"] == "REPLICATED"
+    few = paper_table.judge(ZOO, ours[:4], np.zeros(5), 0.2, ["budget"])
     assert (few["verdict"], few["differs_in"]) == ("NOT COMPARABLE", "budget, fewer than 5 seeds")
-    lone = published_scores.judge(ZOO, ours, np.array([]), 0.2, [])
+    lone = paper_table.judge(ZOO, ours, np.array([]), 0.2, [])
     assert (lone["verdict"], lone["differs_in"]) == ("NOT COMPARABLE", "no random agent in the suite")
-    assert published_scores.judge(ZOO, ours[:0], np.zeros(5), 0.2, [])["seeds"] == 0
+    assert paper_table.judge(ZOO, ours[:0], np.zeros(5), 0.2, [])["seeds"] == 0
 
 
 def test_environments_are_matched_without_namespace_and_version():
     names = ["ALE/Pong-v5@nature", "PongNoFrameskip-v4", "Pong-v5", "Pong"]
-    assert {published_scores.base(name) for name in names} == {"Pong"}
+    assert {paper_table.base(name) for name in names} == {"Pong"}
     names = ["LunarLander-v3", "mine:Grid-v0", "Alien", "PongDeterministic-v4"]
-    assert [published_scores.base(name) for name in names] == ["LunarLander", "Grid", "Alien", "Pong"]
+    assert [paper_table.base(name) for name in names] == ["LunarLander", "Grid", "Alien", "Pong"]
 
 
 PONG = ZOO | {
@@ -130,40 +135,38 @@ PONG = ZOO | {
 )
 def test_an_atari_game_is_the_same_by_preset_and_its_frames_are_four_to_a_step(change, environment, differs):
     """Ours is ten million steps: forty million frames."""
-    assert published_scores.differences(PONG | change, environment, 10_000_000, MODES) == differs
+    assert paper_table.differences(PONG | change, environment, 10_000_000, MODES) == differs
 
 
 def test_published_atari_budgets_are_given_in_steps_and_frames():
     scores, plan = suite("ALE/Pong-v5@nature", 10_000_000, [18.0, 19.0, 20.0, 21.0, 20.5], -20.7)
     printed = {"counted": "unclear", "frames_or_steps": 10_000_000}
-    rows = published_scores.paper(scores, plan, pd.DataFrame([PONG, PONG | printed])).to_dict("records")
+    rows = paper_table.paper(scores, plan, pd.DataFrame([PONG, PONG | printed])).to_dict("records")
     budgets = [(row["published_budget"], row["published_frames"]) for row in rows]
     np.testing.assert_array_equal(budgets, [(10_000_000, 40_000_000), (np.nan, 10_000_000)])
     assert [row["verdict"] for row in rows] == ["REPLICATED", "NOT COMPARABLE"]
     assert rows[0]["published_preset"] == "nature"
     scores, plan = suite("Hopper-v5", 1_000_000, [2500.0] * 5, 0.0)
-    (row,) = published_scores.paper(scores, plan, pd.DataFrame([HOPPER])).to_dict("records")
+    (row,) = paper_table.paper(scores, plan, pd.DataFrame([HOPPER])).to_dict("records")
     assert row["published_budget"] == 1_000_000 and np.isnan(row["published_frames"])
 
 
 def test_every_shipped_atari_number_says_how_it_was_emulated_and_none_is_comparable():
     """Nature's 50 million are steps, PPO's 40 million frames, A3C's start as people did."""
-    known = published_scores.published(PUBLISHED)
-    games = known[known.source_id.isin(pd.read_csv(PUBLISHED / published_scores.ATARI).source_id)]
-    games = games[
-        games.environment.map(published_scores.base).isin(human_normalized.references(PUBLISHED).index)
-    ]
+    known = numbers.published(PUBLISHED)
+    games = known[known.source_id.isin(pd.read_csv(PUBLISHED / numbers.ATARI).source_id)]
+    games = games[games.environment.map(paper_table.base).isin(human_normalized.references(PUBLISHED).index)]
     assert len(games) > 600 and games.preset.notna().all()
     steps = {
-        source: {published_scores.steps_there(row, "ALE/Pong-v5@nature") for row in part.to_dict("records")}
+        source: {paper_table.steps_there(row, "ALE/Pong-v5@nature") for row in part.to_dict("records")}
         for source, part in games.dropna(subset="frames_or_steps").groupby("source_id")
     }
     assert steps.pop("mnih2015_ext_table2") == {50e6}
     assert np.isnan(list(steps.pop("mnih2013_table1"))).all()
     assert set().union(*steps.values()) == {10e6}
     for row in games.to_dict("records"):
-        ours = f"ALE/{published_scores.base(row['environment'])}-v5@nature"
-        differs = published_scores.differences(row, ours, published_scores.steps_there(row, ours), MODES)
+        ours = f"ALE/{paper_table.base(row['environment'])}-v5@nature"
+        differs = paper_table.differences(row, ours, paper_table.steps_there(row, ours), MODES)
         assert "evaluation protocol" in differs
         elsewhere = row["source_id"] in ("mnih2016_a3c_tableS3", "mnih2013_table1")
         assert ("environment version" in differs) == ("budget" in differs) == elsewhere
@@ -172,7 +175,8 @@ def test_every_shipped_atari_number_says_how_it_was_emulated_and_none_is_compara
 def suite(environment, budget, returns, chance, modes=MODES):
     """Scores and plan of PPO and a random agent in one environment."""
     arm = {"implementation": "scratch", "algorithm": "ppo", "environment": environment}
-    scores = [{**arm, "seed": k, "endpoint": "final", "value": value} for k, value in enumerate(returns)]
+    final = {**arm, "metric": "return", "endpoint": "final"}
+    scores = [{**final, "seed": k, "value": value} for k, value in enumerate(returns)]
     scores += [{**row, "algorithm": "random", "value": chance} for row in scores]
     cell = {**arm, "budget": budget, "evaluation": {"modes": modes}}
     plan = {
@@ -203,7 +207,7 @@ def suite(environment, budget, returns, chance, modes=MODES):
 def test_only_a_number_of_our_version_budget_and_protocol_is_judged(change, verdict, differs):
     """Ours is 2500 on average, random 0: 2500 is replicated whatever its spread."""
     scores, plan = suite("Hopper-v5", 1_000_000, [2480.0, 2490.0, 2500.0, 2510.0, 2520.0], 0.0)
-    (row,) = published_scores.paper(scores, plan, pd.DataFrame([HOPPER | change])).to_dict("records")
+    (row,) = paper_table.paper(scores, plan, pd.DataFrame([HOPPER | change])).to_dict("records")
     assert (row["verdict"], row["differs_in"]) == (verdict, differs)
     assert row["published_environment"] == (HOPPER | change)["environment"]
     assert row["environment"] == "Hopper-v5"
@@ -213,28 +217,28 @@ def test_ours_by_the_protocol_of_a_best_evaluation():
     """Means over seeds are 10, 30, 20 at three points, and 50 by the sampled policy: the best is 30."""
     scores, plan = suite("Hopper-v5", 1_000_000, [20.0] * 5, 0.0)
     known = pd.DataFrame([HOPPER, HOPPER | {"metric": "max average return"}])
-    arm = {"implementation": "scratch", "algorithm": "ppo", "environment": "Hopper-v5"}
+    arm = {"implementation": "scratch", "algorithm": "ppo", "environment": "Hopper-v5", "metric": "return"}
     modes = ["deterministic"] * 3 + ["sampled"]
     points = zip([10.0, 30.0, 20.0, 50.0], [0, 1, 2, 2], modes, strict=True)
     curves = pd.DataFrame(
         [{**arm, "protocol": mode, "env_step": t, "mean": mean, "seeds": 5} for mean, t, mode in points]
     )
-    rows = published_scores.paper(scores, plan, known, curves).set_index("published_metric")
+    rows = paper_table.paper(scores, plan, known, curves).set_index("published_metric")
     assert rows.ours_same_protocol["max average return"] == 30.0
     assert np.isnan(rows.ours_same_protocol["mean episode return"])
-    assert published_scores.paper(scores, plan, known).ours_same_protocol.isna().all()
+    assert paper_table.paper(scores, plan, known).ours_same_protocol.isna().all()
     curves.loc[2, "seeds"] = 4  # a seed failed: the mean of the others is another quantity
-    assert published_scores.paper(scores, plan, known, curves).ours_same_protocol.isna().all()
+    assert paper_table.paper(scores, plan, known, curves).ours_same_protocol.isna().all()
 
 
 def test_the_shipped_numbers_are_read_and_lead_to_rows():
     """RL Zoo has PPO on LunarLander-v2 at 242.119 after a million steps: another version, another budget."""
-    known = published_scores.published(PUBLISHED)
+    known = numbers.published(PUBLISHED)
     names = {"a2c", "dqn", "ppo", "trpo", "npg", "ddpg", "td3", "sac"}
     deep = {"dqn-2013", "dqn-double", "dqn-dueling", "dqn-prioritized"}
     assert set(known.configuration) == names | deep
     scores, plan = suite("LunarLander-v3", 200000, [200.0 + seed for seed in range(5)], -180.0)
-    (row,) = published_scores.paper(scores, plan, known).to_dict("records")
+    (row,) = paper_table.paper(scores, plan, known).to_dict("records")
     assert (row["source"], row["published"], row["published_environment"]) == (
         "sb3_zoo_benchmark",
         242.119,
@@ -244,28 +248,63 @@ def test_the_shipped_numbers_are_read_and_lead_to_rows():
     assert (row["ours"], row["seeds"], row["implementation"]) == (202.0, 5, "scratch")
 
 
-def test_only_returns_are_compared(tmp_path):
-    (tmp_path / published_scores.NAMES).write_text("source_id,algorithm,configuration\nzoo,ppo,ppo\n")
-    rows = [ZOO, ZOO | {"metric": "minutes", "value": 7.0}]
+def test_only_numbers_of_the_plans_metrics_are_compared(tmp_path):
+    (tmp_path / numbers.NAMES).write_text("source_id,algorithm,configuration\nzoo,ppo,ppo\n")
+    rows = [HOPPER, HOPPER | {"metric": "minutes", "value": 7.0}]
     pd.DataFrame(rows).to_csv(tmp_path / "zoo.csv", index=False)
-    assert published_scores.published(tmp_path)["value"].tolist() == [500.0]
+    known = numbers.published(tmp_path)
+    scores, plan = suite("Hopper-v5", 1_000_000, [2500.0] * 5, 0.0)
+    assert paper_table.paper(scores, plan, known)["published"].tolist() == [2500.0]
+    plan["environments"]["Hopper-v5"]["metrics"] = [MINUTES]
+    scores = scores.assign(metric="minutes")
+    assert paper_table.paper(scores, plan, known)["published"].tolist() == [7.0]
+
+
+MINUTES = {"name": "minutes", "unit": "minutes", "better": -1, "floor": 10.0}
+
+
+@pytest.mark.parametrize(
+    ("ours", "floor", "verdict"),
+    [
+        (7.2, 10.0, "REPLICATED"),
+        (7.2, 8.0, "REPLICATED"),
+        (7.5, 10.0, "REPLICATED"),
+        (7.5, 8.0, "NOT REPLICATED"),
+    ],
+)
+def test_a_constant_floor_gives_the_margin_of_a_metric_where_lower_is_better(ours, floor, verdict):
+    """Published is 7. A fifth of the distance to a floor of 10 is 0.6, to one of 8 it is 0.2."""
+    scores, plan = suite("Hopper-v5", 1_000_000, [ours] * 5, 0.0)
+    plan["environments"]["Hopper-v5"]["metrics"] = [MINUTES | {"floor": floor}]
+    known = pd.DataFrame([HOPPER | {"metric": "minutes", "value": 7.0}])
+    (row,) = paper_table.paper(scores.assign(metric="minutes"), plan, known).to_dict("records")
+    assert (row["metric"], row["verdict"], row["differs_in"]) == ("minutes", verdict, "")
+    assert row["margin"] == pytest.approx(0.2 * abs(7 - floor))
+
+
+def test_the_best_evaluation_is_the_lowest_where_lower_is_better():
+    arm = {"environment": "x", "implementation": "scratch", "algorithm": "ppo", "metric": "minutes"}
+    curves = pd.DataFrame(
+        [{**arm, "protocol": "deterministic", "mean": mean, "seeds": 5} for mean in (9.0, 7.0)]
+    )
+    assert paper_table.best(curves, "x", Arm("scratch", "ppo"), Metric(**MINUTES)) == 7.0
 
 
 def test_an_interval_is_read_as_its_two_ends(tmp_path):
-    (tmp_path / published_scores.NAMES).write_text("source_id,algorithm,configuration\nzoo,ppo,ppo\n")
+    (tmp_path / numbers.NAMES).write_text("source_id,algorithm,configuration\nzoo,ppo,ppo\n")
     spreads = ["21..46", "-1.5..-0.25", "7.5", None]
-    columns = list(published_scores.NEEDED)
+    columns = list(numbers.NEEDED)
     rows = pd.DataFrame([ZOO | {"spread": spread} for spread in spreads])[columns]
     rows.to_csv(tmp_path / "a.csv", index=False)
     rows[3:].to_csv(tmp_path / "b.csv", index=False)
-    known = published_scores.published(tmp_path)[["spread", "low", "high"]]
+    known = numbers.published(tmp_path)[["spread", "low", "high"]]
     nan = np.nan
     expected = [[nan, 21, 46], [nan, -1.5, -0.25], [7.5, nan, nan], [nan, nan, nan], [nan, nan, nan]]
     np.testing.assert_array_equal(known.to_numpy(dtype=float), expected)
 
 
 def test_the_shipped_intervals_hold_their_value():
-    known = published_scores.published(PUBLISHED)
+    known = numbers.published(PUBLISHED)
     whole = known[known.low.notna()]
     assert set(whole.source_id) == {"henderson2018_table3"} and len(whole) == 12
     assert ((whole.low < whole.value) & (whole.value < whole.high)).all()
@@ -273,12 +312,12 @@ def test_the_shipped_intervals_hold_their_value():
 
 def test_no_shipped_number_is_of_gymnasiums_fifth_version():
     """So every one of them differs from a suite on -v5, whatever its budget and protocol."""
-    known = published_scores.published(PUBLISHED)
-    rows = known[known.environment.map(published_scores.base).isin(MUJOCO)].to_dict("records")
-    assert len(rows) > 250 and {published_scores.base(row["environment"]) for row in rows} == MUJOCO
+    known = numbers.published(PUBLISHED)
+    rows = known[known.environment.map(paper_table.base).isin(MUJOCO)].to_dict("records")
+    assert len(rows) > 250 and {paper_table.base(row["environment"]) for row in rows} == MUJOCO
     for row in rows:
-        ours = f"{published_scores.base(row['environment'])}-v5"
-        differs = published_scores.differences(row, ours, row["frames_or_steps"], ["deterministic"])
+        ours = f"{paper_table.base(row['environment'])}-v5"
+        differs = paper_table.differences(row, ours, row["frames_or_steps"], ["deterministic"])
         assert differs[0] == "environment version"
         zoo = row["source_id"] == "sb3_zoo_benchmark"  # the one source with our protocol
         assert ("evaluation protocol" in differs) != zoo
@@ -296,7 +335,7 @@ def test_quotations_of_td3s_table_agree_with_it_and_are_not_counted_twice():
     }
     quoted = quoted[quoted.algorithm.isin(names)].assign(name=lambda rows: rows.algorithm.map(names))
     both = quoted.merge(
-        made.assign(environment=made.environment.map(published_scores.base)),
+        made.assign(environment=made.environment.map(paper_table.base)),
         left_on=["name", "environment"],
         right_on=["algorithm", "environment"],
     )
@@ -304,11 +343,11 @@ def test_quotations_of_td3s_table_agree_with_it_and_are_not_counted_twice():
     other = both[(both.value_x - both.value_y).abs() > 0.051]
     columns = ["name", "environment", "value_x", "value_y"]
     assert other[columns].to_numpy().tolist() == [["DDPG", "Walker2d", 1843.6, 1843.85]]
-    assert not set(published_scores.published(PUBLISHED).algorithm) & set(names)
+    assert not set(numbers.published(PUBLISHED).algorithm) & set(names)
 
 
 def test_every_named_algorithm_is_in_a_published_file():
-    with (PUBLISHED / published_scores.NAMES).open(newline="") as file:
+    with (PUBLISHED / numbers.NAMES).open(newline="") as file:
         named = {(row["source_id"], row["algorithm"]) for row in csv.DictReader(file)}
     rows = [row for path in PUBLISHED.glob("*.csv") for row in csv.DictReader(path.open(newline=""))]
     assert named <= {(row["source_id"], row["algorithm"]) for row in rows if "value" in row}
@@ -316,18 +355,16 @@ def test_every_named_algorithm_is_in_a_published_file():
 
 def test_a_bad_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"configurations\.csv: missing"):
-        published_scores.published(tmp_path)
-    (tmp_path / published_scores.NAMES).write_text("source_id,algorithm,configuration\n")
+        numbers.published(tmp_path)
+    (tmp_path / numbers.NAMES).write_text("source_id,algorithm,configuration\n")
     (tmp_path / "mine.csv").write_text("source_id,algorithm\nx,ppo\n")
     with pytest.raises(UserError, match=r"mine\.csv: lacks the column environment, metric, value"):
-        published_scores.published(tmp_path)
-    (tmp_path / published_scores.ATARI).write_text(
-        "source_id,preset,counted\nx,nature,steps\nx,machado,steps\n"
-    )
+        numbers.published(tmp_path)
+    (tmp_path / numbers.ATARI).write_text("source_id,preset,counted\nx,nature,steps\nx,machado,steps\n")
     with pytest.raises(UserError, match=r"atari\.csv: names x twice"):
-        published_scores.published(tmp_path)
-    (tmp_path / published_scores.ATARI).unlink()
-    header = ",".join(published_scores.NEEDED)
+        numbers.published(tmp_path)
+    (tmp_path / numbers.ATARI).unlink()
+    header = ",".join(numbers.NEEDED)
     (tmp_path / "mine.csv").write_text(f"{header}\nx,ppo,E-v0,m,many,,,,,,,\n")
     with pytest.raises(UserError, match=r"mine\.csv: not a table of published numbers"):
-        published_scores.published(tmp_path)
+        numbers.published(tmp_path)

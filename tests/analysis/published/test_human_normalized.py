@@ -10,8 +10,11 @@ import pandas as pd
 import pytest
 from synthetic import PUBLISHED
 
-from rlparity.analysis import human_normalized, tables
+from rlparity.analysis import tables
+from rlparity.analysis.published import human_normalized
 from rlparity.errors import UserError
+
+pytestmark = pytest.mark.paper
 
 KNOWN = pd.DataFrame(
     {"random": [0.0, -10.0, 0.0], "human": [10.0, 90.0, 1.0], "citation": "a set"},
@@ -26,7 +29,7 @@ def normalised(
     """The table of one arm with these final returns by environment."""
     arm = {"implementation": "scratch", "algorithm": "ppo"}
     scores = [
-        {**arm, "environment": name, "seed": seed, "endpoint": "final", "value": value}
+        {**arm, "environment": name, "metric": "return", "seed": seed, "endpoint": "final", "value": value}
         for name, values in returns.items()
         for seed, value in enumerate(values)
     ]

@@ -1,7 +1,7 @@
 """Table 1 of Mnih et al. 2013 (arXiv 1312.5602), seven Atari games, with our mean final returns below it.
 
-Nothing here is judged: the paper acts epsilon-greedily for a fixed number of steps, and the rows of its lower
-half are single best episodes. What is comparable stands in the table `paper`.
+Nothing here is judged: in the paper agents act epsilon-greedily for a fixed number of steps, and the rows of
+the lower half are single best episodes. Comparable numbers are in the table `paper`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from typing import Any
 import pandas as pd
 
 from rlparity.analysis import statistics, tables
-from rlparity.analysis.published_scores import NEEDED, read
-from rlparity.analysis.verdicts import Scores
+from rlparity.analysis.published.numbers import NEEDED, read
+from rlparity.analysis.scores import Quantity, Scores
+from rlparity.arms import Arm
 from rlparity.environments.atari_ids import games
+from rlparity.metrics import RETURN
 
 FILE = "dqn2013.csv"
 SOURCE = "mnih2013_table1"
@@ -44,12 +46,13 @@ def dqn2013(scores: pd.DataFrame, plan: Mapping[str, Any], paper: pd.DataFrame) 
     cells = {(c["implementation"], c["algorithm"], c["environment"]): c["budget"] for c in plan["cells"]}
     for (implementation, algorithm, environment), budget in cells.items():
         if environment in ours:
-            arm = (environment, implementation, algorithm, "final")
-            low, high = statistics.mean_interval(arms(*arm))
+            final, arm = Quantity(environment, RETURN, "final"), Arm(implementation, algorithm)
+            x = arms(final, arm)
+            low, high = statistics.mean_interval(x)
             who = {"implementation": implementation, "algorithm": algorithm, "environment": environment}
-            score = {"value": arms(*arm).mean() if len(arms(*arm)) else None, "ci_low": low, "ci_high": high}
+            score = {"value": x.mean() if len(x) else None, "ci_low": low, "ci_high": high}
             about = {"game": ours[environment].name, "metric": "mean final return", "budget": budget}
-            lost = {"seeds": len(arms(*arm)), "failed_seeds": arms.failed(*arm)}
+            lost = {"seeds": len(x), "failed_seeds": arms.failed(final, arm)}
             rows.append(who | about | score | lost)
     return tables.frame("dqn2013", rows)
 

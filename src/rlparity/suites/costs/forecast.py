@@ -13,8 +13,9 @@ from statistics import median
 
 from rlparity.cell import Cell
 from rlparity.environments.metadata import EnvironmentInfo
-from rlparity.suites import cost, memory_needs
-from rlparity.suites.speeds import BASES, Speeds, positive
+from rlparity.suites import memory_needs
+from rlparity.suites.costs import cost
+from rlparity.suites.costs.speeds import BASES, Speeds, positive
 from rlparity.suites.suite import Suite
 
 DAG = Path("benchmark", "dag.csv")

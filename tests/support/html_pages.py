@@ -1,4 +1,4 @@
-"""Read a page of a report."""
+"""Pages taken apart."""
 
 from __future__ import annotations
 

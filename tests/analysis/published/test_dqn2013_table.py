@@ -9,7 +9,10 @@ import pandas as pd
 import pytest
 from synthetic import PUBLISHED
 
-from rlparity.analysis import dqn2013_table, tables
+from rlparity.analysis import tables
+from rlparity.analysis.published import dqn2013_table
+
+pytestmark = pytest.mark.paper
 
 AGENTS = ["Random", "Sarsa", "Contingency", "DQN", "Human", "HNeat Best", "HNeat Pixel", "DQN Best"]
 
@@ -17,7 +20,7 @@ AGENTS = ["Random", "Sarsa", "Contingency", "DQN", "Human", "HNeat Best", "HNeat
 def made(*environments: str, returns: tuple[float, ...] = (1.0, 2.0, 3.0)) -> pd.DataFrame:
     arm = {"implementation": "scratch", "algorithm": "dqn-2013"}
     scores = [
-        {**arm, "environment": name, "seed": seed, "endpoint": "final", "value": value}
+        {**arm, "environment": name, "metric": "return", "seed": seed, "endpoint": "final", "value": value}
         for name in environments
         for seed, value in enumerate(returns)
     ]

@@ -1,0 +1,1 @@
+"""The columns of all tables, by topic."""

@@ -1,0 +1,30 @@
+"""The arms of an experiment: an implementation of a named configuration, and the one it is judged against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+OURS = "scratch"  # our own agents
+SB3 = "sb3"  # Stable-Baselines3, sb3-contrib included
+REFERENCES = (SB3,)  # implementations that a suite can train beside ours
+
+
+class Arm(NamedTuple):
+    """An implementation of a named configuration."""
+
+    implementation: str  # of OURS, REFERENCES, or the name of a candidate
+    algorithm: str  # named configuration
+
+    def __str__(self) -> str:
+        return f"{self.implementation}/{self.algorithm}"
+
+
+def reference(data: str | Mapping[str, str] | None) -> Arm | None:
+    """The arm that a key `reference` names in YAML or plan.json; None where there is none.
+
+    A plain string is a configuration of Stable-Baselines3.
+    """
+    if isinstance(data, Mapping):
+        return Arm(data["implementation"], data["algorithm"])
+    return None if data is None else Arm(SB3, data)

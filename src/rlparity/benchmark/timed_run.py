@@ -1,0 +1,53 @@
+"""Time one run of a cell in this process."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+from rlparity import registry
+from rlparity.benchmark import flops
+from rlparity.cell import Cell
+from rlparity.environments import metadata
+from rlparity.provenance import host
+from rlparity.records import SCHEMAS, write
+from rlparity.runs import malloc
+from rlparity.runs.run_cell import configuration
+
+WARM_UP = 8  # part of the budget that is run before, untimed: PyTorch imports some of itself at first use
+
+
+def timed(cell: Cell) -> dict[str, float]:
+    """Train a cell without evaluation; returns environment steps of all seeds per second, peak memory in MiB,
+    and where operations are counted those achieved and possible, in 10^9 per second."""
+    import torch
+
+    torch.set_num_threads(1)
+    malloc.keep_freed_memory()
+    trainer = import_module(registry.trainer(cell))
+    trainer.run(replace(cell, budget=cell.budget // WARM_UP), evaluate=False)
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        recorder = trainer.run(cell, evaluate=False)
+        for kind in SCHEMAS:
+            write(Path(folder), kind, getattr(recorder, kind))
+        seconds = time.perf_counter() - started
+    rate = cell.budget * len(cell.seeds) / seconds
+    found = {"steps_per_second": rate, "peak_memory_mib": host.peak_memory_mib()}
+    needed = operations(cell)
+    if needed is not None and cell.device == "cpu":
+        found |= {"gflops": needed / seconds / 1e9, "machine_gflops": flops.best_rate() / 1e9}
+    return found
+
+
+def operations(cell: Cell) -> float | None:
+    """Floating-point operations of all updates of a cell; None where they are not counted."""
+    info, values = metadata.probe(cell.environment), configuration(replace(cell, implementation="scratch"))
+    once = flops.per_update(cell.agent, values, info.observation_size, info.action_size)
+    if once is None:
+        return None
+    updates = (cell.budget - values["learning_starts"]) // values["train_freq"] * values["gradient_steps"]
+    return once * updates * len(cell.seeds)

@@ -1,0 +1,159 @@
+"""Commands for one algorithm: train it, watch it act, measure its speed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from rlparity import registry
+from rlparity.cli.base import Add, add_reports, add_results
+from rlparity.errors import UserError
+from rlparity.runs.parent_death import end_with_parent
+
+TITLE = "one algorithm"
+
+
+def add_commands(add: Add) -> None:
+    """Declare the commands of this module."""
+    _add_train(add)
+    play = add("play", play_cell, "Show a trained agent in a window, or write a GIF.", "CELL")
+    play.add_argument("--gif", type=Path, metavar="FILE", help="write an animated GIF, open no window")
+    play.add_argument("--seed", type=int, help="a seed of the cell; default: its first")
+    _add_bench(add)
+
+
+def _add_train(add: Add) -> None:
+    command = add(
+        "train",
+        train,
+        "Train one algorithm in one environment, without a suite file.",
+        "ALGORITHM",
+        "ENVIRONMENT",
+    )
+    seeds = command.add_argument("--seeds", nargs="+", default=["0"], metavar="RANGE")
+    seeds.help = "such as 0-4 or 7; default: 0"
+    command.add_argument(
+        "--budget", type=int, default=100_000, help="environment steps per seed; default: 100000"
+    )
+    command.add_argument(
+        "--implementation", choices=list(registry.IMPLEMENTATIONS), default="scratch", help="default: scratch"
+    )
+    command.add_argument(
+        "--set", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="hyper-parameters"
+    )
+    add_results(command)
+
+
+def _add_bench(add: Add) -> None:
+    command = add(
+        "bench",
+        run_bench,
+        "Measure environment steps per second, ours and the reference's.",
+        about="Each round runs the reference, then ours with each number of seeds. Writes reports/benchmark.",
+    )
+    command.add_argument(
+        "--algorithms", default="ppo,a2c,dqn", metavar="NAME,...", help="default: ppo,a2c,dqn"
+    )
+    command.add_argument("--environment", default="CartPole-v1", metavar="ID", help="default: CartPole-v1")
+    command.add_argument(
+        "--seeds",
+        default="1,2,5,10,20,50",
+        metavar="N,...",
+        help="numbers of seeds trained at once; default: 1,2,5,10,20,50",
+    )
+    command.add_argument("--rounds", type=int, default=3, metavar="N", help="default: 3")
+    command.add_argument(
+        "--defaults",
+        action="store_true",
+        help="use the reference's default hyper-parameters, not the environment's",
+    )
+    command.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="default: cpu")
+    command.add_argument(
+        "--dag", metavar="N,...", help="measure only the time to plan suites of N cells, such as 1000"
+    )
+    command.add_argument("--child", help=argparse.SUPPRESS)  # a cell as JSON: time it in this process
+    add_reports(command)
+
+
+def train(chosen: argparse.Namespace, rest: list[str]) -> int:
+    from rlparity.suites import suite, yaml_reader
+
+    pairs = [text.partition("=") for text in chosen.set]
+    if wrong := [name for name, equals, _ in pairs if not equals]:
+        raise UserError(f"--set {wrong[0]}: write KEY=VALUE, such as learning_rate=1e-3")
+    values = {name: yaml_reader.parse(text, f"--set {name}") for name, _, text in pairs}
+    made = suite.resolve(
+        {
+            "name": "train",
+            "title": f"{chosen.algorithm} in {chosen.environment}",
+            "environments": [chosen.environment],
+            "algorithms": [chosen.algorithm],
+            "implementations": [chosen.implementation],
+            "seeds": chosen.seeds,
+            "budgets": {"default": chosen.budget},
+            "hyperparameters": {chosen.algorithm: values},
+        },
+        "rlparity train",
+    )
+    if not made.cells:
+        problem = f"algorithm {chosen.algorithm!r} has no reference in {chosen.implementation}"
+        raise UserError(f"{problem}; train it with scratch")
+    suite.check_writable(chosen.results)
+    from rlparity.runs.run_cell import run_cell
+
+    failed = 0
+    for cell in made.cells:
+        folder = chosen.results / cell.folder
+        run = run_cell(cell, folder)
+        print(f"{folder}: {run['status']}, {run['steps_per_second']:,.0f} steps/s")
+        failed += run["status"] != "done"
+    return 1 if failed else 0
+
+
+def play_cell(chosen: argparse.Namespace, rest: list[str]) -> None:
+    from rlparity.playback.play import play
+
+    total = play(Path(chosen.cell), chosen.gif, chosen.seed)
+    print(f"return {total:g}" + (f", {chosen.gif}" if chosen.gif else ""))
+
+
+def run_bench(chosen: argparse.Namespace, rest: list[str]) -> None:
+    if chosen.child is not None:
+        end_with_parent()
+        from rlparity.benchmark import timed_run
+        from rlparity.cell import Cell
+
+        print(json.dumps(timed_run.timed(Cell.from_json(chosen.child))))
+        return
+    from rlparity.benchmark import dag, throughput
+    from rlparity.suites import devices
+
+    if chosen.dag is not None:
+        dag.measure(_numbers(chosen.dag, "--dag", "cells"), chosen.reports)
+        return
+    sizes = _numbers(chosen.seeds, "--seeds", "seeds")
+    if chosen.rounds < 1:
+        raise UserError(f"bench: --rounds {chosen.rounds}; at least 1")
+    settings = throughput.DEFAULTS if chosen.defaults else throughput.TUNED
+    device = devices.resolve(chosen.device)
+    algorithms = chosen.algorithms.split(",")
+    rows = throughput.measure(algorithms, chosen.environment, sizes, chosen.rounds, settings, device)
+    folder = chosen.reports / "benchmark"
+    throughput.save(folder / "throughput.csv", rows)
+    from rlparity.cli import pipeline
+    from rlparity.reporting.pages import benchmark
+
+    print(benchmark.render(folder))
+    pipeline.index_reports(chosen, rest)
+
+
+def _numbers(text: str, option: str, what: str) -> list[int]:
+    """Positive whole numbers, separated by commas; each once, in order."""
+    try:
+        numbers = sorted({int(number) for number in text.split(",")})
+    except ValueError:
+        numbers = []
+    if not numbers or numbers[0] < 1:
+        raise UserError(f"bench: {option} {text!r}; numbers of {what}, such as 1,10")
+    return numbers

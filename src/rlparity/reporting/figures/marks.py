@@ -1,0 +1,89 @@
+"""What is drawn into one panel, from rows of tables alone: curves, seeds, profiles, differences."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from rlparity.reporting.style import INK, MUTED, Look
+
+
+def curve(axes: Axes, look: Look, seeds: pd.DataFrame, rows: pd.DataFrame) -> None:
+    """A thin line for each seed (rows of `seed_curves`), the IQM with its interval (rows of `curves`)."""
+    x, y = [], []
+    for _, one in seeds.sort_values(["seed", "env_step"]).groupby("seed"):
+        x += [*one.env_step, math.nan]  # one line with gaps: overlaps do not add up, and the file stays small
+        y += [*one.value, math.nan]
+    axes.plot(x, y, color=look.colour, linewidth=0.5, alpha=0.35, zorder=2)
+    rows = rows.sort_values("env_step")
+    axes.fill_between(
+        rows.env_step, rows.ci_low, rows.ci_high, color=look.colour, alpha=0.17, linewidth=0, zorder=3
+    )
+    axes.plot(rows.env_step, rows.iqm, color=look.colour, linewidth=1.8, linestyle=look.dash, zorder=4)
+
+
+def interval(axes: Axes, look: Look, y: float, estimate: float, low: float, high: float) -> None:
+    """A mark at the estimate on a bar from low to high, in row `y`."""
+    axes.plot([low, high], [y, y], color=look.colour, linewidth=3.2, alpha=0.4, solid_capstyle="butt")
+    axes.plot([estimate], [y], color=look.colour, marker=look.marker, markersize=4.4)
+
+
+def seeds(axes: Axes, look: Look, y: float, values: pd.Series, never: float | None) -> None:
+    """A mark for each seed in row `y`; seeds without a value are crosses around x = `never`, if given."""
+    jitter = np.resize([0.0, 0.06, -0.06], len(values))
+    reached = values.notna().to_numpy()
+    style: dict[str, Any] = {
+        "color": look.colour,
+        "linestyle": "none",
+        "markersize": 4,
+        "alpha": 0.65,
+        "markeredgewidth": 0,
+    }
+    axes.plot(values[reached], y + jitter[reached], marker=look.marker, **style)
+    if never is not None:
+        missed = ~reached
+        x = np.linspace(-0.035, 0.035, max(missed.sum(), 2))[: missed.sum()] * never + never
+        axes.plot(x, np.full(missed.sum(), y), marker="x", **style | {"markeredgewidth": 0.9})
+
+
+def profile(axes: Axes, look: Look, rows: pd.DataFrame) -> None:
+    """A performance profile with its band, from rows of `profiles`."""
+    rows = rows.sort_values("tau")
+    style: dict[str, Any] = {"color": look.colour, "alpha": 0.17, "linewidth": 0, "step": "post"}
+    axes.fill_between(rows.tau, rows.ci_low, rows.ci_high, **style)
+    axes.step(rows.tau, rows.fraction, where="post", color=look.colour, linewidth=1.6, linestyle=look.dash)
+
+
+def scale(verdict: pd.Series) -> float:
+    """The value that margins are fractions of: the distance from the floor to the reference.
+
+    The smallest margin is the further end of the 90 % interval as a fraction of it. NaN where unknown.
+    """
+    end = max(abs(verdict.ci90_low), abs(verdict.ci90_high))
+    known = math.isfinite(end) and math.isfinite(verdict.smallest_margin) and verdict.smallest_margin > 0
+    return float(end / verdict.smallest_margin) if known else math.nan
+
+
+def difference(axes: Axes, y: int, row: pd.Series, reach: float) -> None:
+    """A row of `verdicts` in row `y`: the difference with its intervals in per cent of `scale`, cut at
+    `reach`, and the verdict beside the panel."""
+    word = str(row.verdict).partition(" (")[0].lower()
+    axes.annotate(word, (1.02, y), xycoords=("axes fraction", "data"), va="center", fontsize=9, color=INK)
+    exact = row.difference == 0 and row.ci90_low == row.ci90_high
+    unit = 1.0 if exact else scale(row)
+    if not math.isfinite(unit):
+        axes.annotate("no interval", (0, y), ha="center", va="center", fontsize=8, color=MUTED)
+        return
+    middle, low, high, wide_low, wide_high = (
+        100 * row[name] / unit for name in ("difference", "ci90_low", "ci90_high", "ci95_low", "ci95_high")
+    )
+    axes.plot([wide_low, wide_high], [y, y], color=INK, linewidth=0.9)
+    axes.plot([low, high], [y, y], color=INK, linewidth=4.5, alpha=0.35, solid_capstyle="butt")
+    axes.plot([np.clip(middle, -reach, reach)], [y], color=INK, marker="o", markersize=4.6)
+    for end, beyond, marker in ((-reach, wide_low < -reach, "<"), (reach, wide_high > reach, ">")):
+        if beyond:
+            axes.plot([end], [y], color=INK, marker=marker, markersize=5, clip_on=False)

@@ -1,0 +1,1 @@
+"""Costs of a suite before it is run: time, memory, storage."""

@@ -1,0 +1,46 @@
+"""Fixtures that tests of several packages use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rlparity.suites import hyperparameters
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let processes that share the files begin with those that take long, so that all end together."""
+    if hasattr(config, "workerinput"):
+        rings = ("whole", "probes")
+        long = {ring: {item.path for item in items if item.get_closest_marker(ring)} for ring in rings}
+        items.sort(key=lambda item: [item.path not in long[ring] for ring in rings])
+
+
+@pytest.fixture
+def in_checkout(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Work in the root of this checkout, with its settings; those of another folder are forgotten."""
+    monkeypatch.chdir(ROOT)
+    forget_other_settings()
+    yield
+    forget_other_settings()
+
+
+def forget_other_settings() -> None:
+    """Reading the settings takes a tenth of a second, so those of this checkout are kept."""
+    if hyperparameters.root.cache_info().currsize and hyperparameters.root() != ROOT:
+        hyperparameters.root.cache_clear()
+        hyperparameters.library.cache_clear()
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """The file of a suite for `rlparity validate`."""
+    from validating import SUITE
+
+    path = tmp_path / "tiny.yaml"
+    path.write_text(SUITE)
+    return path

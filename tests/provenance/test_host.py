@@ -1,0 +1,66 @@
+"""What is recorded of the machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rlparity.provenance import host
+
+X86 = "processor\t: 0\nmodel name\t: AMD EPYC\nflags\t\t: fpu sse2 fma avx avx2 avx512f avx512_vnni\n\n"
+ARM = "processor\t: 0\nBogoMIPS\t: 243.75\nFeatures\t: fp asimd sve\n"
+
+
+@pytest.fixture
+def cpuinfo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    file = tmp_path / "cpuinfo"
+    monkeypatch.setattr(host, "CPUINFO", file)
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name in host.LIMITS:
+        monkeypatch.delenv(name, raising=False)
+    return file
+
+
+def test_instructions_tell_processors_of_one_name_apart(cpuinfo: Path) -> None:
+    cpuinfo.write_text(X86 + X86)
+    newer = host.hardware()
+    cpuinfo.write_text(X86.replace(" avx512f avx512_vnni", ""))
+    older = host.hardware()
+    assert newer["cpu"] == older["cpu"] == "AMD EPYC"
+    assert newer["instructions"].split()[1:] == ["avx2", "fma", "avx512f", "avx512_vnni"]
+    assert older["instructions"].split()[1:] == ["avx2", "fma"]
+
+
+def test_arm_lists_features(cpuinfo: Path) -> None:
+    cpuinfo.write_text(ARM)
+    assert (host.instructions() or "").split()[1:] == ["asimd", "sve"]
+
+
+def test_variables_that_limit_instructions_are_named(cpuinfo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cpuinfo.write_text(X86)
+    monkeypatch.setenv("MKL_ENABLE_INSTRUCTIONS", "AVX2")
+    assert (host.instructions() or "").endswith("avx512_vnni MKL_ENABLE_INSTRUCTIONS=AVX2")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names kernels on Linux only")
+def test_the_choice_of_pytorch_comes_first() -> None:
+    code = "from rlparity.provenance import host; import json; print(json.dumps(host.hardware()))"
+    variables = {
+        **os.environ,
+        "ATEN_CPU_CAPABILITY": "default",
+        "PYTHONPATH": ":".join(filter(None, sys.path)),
+    }
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=variables)
+    first, *rest = json.loads(done.stdout)["instructions"].split()
+    assert first in ("DEFAULT", "NO AVX") and rest[-1] == "ATEN_CPU_CAPABILITY=default"
+
+
+def test_other_systems_have_none(cpuinfo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    found = host.hardware()
+    assert found["instructions"] is None and found["cpu"]
