@@ -1,4 +1,4 @@
-"""Agents know the values of six small worlds, and agents with a planted bug do not."""
+"""Agents know the values of six small environments, and agents with a planted bug do not."""
 
 from __future__ import annotations
 

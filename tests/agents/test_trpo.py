@@ -14,7 +14,7 @@ from torch import Tensor
 from rlparity.agents import base as agents
 from rlparity.agents.policy_gradient import trpo
 from rlparity.environments.base import EnvSpec
-from rlparity.nn import policies
+from rlparity.nn import fisher, policies
 from rlparity.nn.distributions import kl_divergence
 from rlparity.nn.jacobian import Jacobian
 from rlparity.nn.networks import Network, mlp
@@ -52,13 +52,13 @@ def double(policy: policies.Policy, inputs: int, activation: str, hidden: tuple[
     generators = [torch.Generator().manual_seed(k) for k in range(2)]
     stack = {"actor": mlp([inputs, *hidden, policy.n_outputs], 1.0)}
     network = Network(stack, generators, activation, policy.vectors)
-    return network._twin(network.theta.double())
+    return network._view(network.theta.double())
 
 
 def hessian_product(policy: policies.Policy, network: Network, obs: Tensor, v: Tensor) -> Tensor:
     """The mean divergence from the policy itself, differentiated twice."""
     leaves, old, n = network._leaves(), network.copy(), network.n_parameters
-    kl = policy.divergence(network, old, obs).mean(1).sum()
+    kl = fisher.divergence(policy, network, old, obs).mean(1).sum()
     gradients = torch.autograd.grad(kl, leaves, create_graph=True)
     slope = sum((g.flatten(1) * part).sum() for g, part in zip(gradients, split(network, v), strict=True))
     second = torch.autograd.grad(slope, leaves)
@@ -81,12 +81,12 @@ def test_fisher_products_are_hessian_products(task: EnvSpec, activation: str, hi
     network = double(policy, 4, activation, hidden)
     rng = torch.Generator().manual_seed(0)
     obs = torch.randn(2, 40, 4, generator=rng, dtype=torch.float64)
-    fisher = policy.fisher(network, obs)
+    product = fisher.fisher(policy, network, obs)
     for _ in range(4):
         v = torch.randn(network.theta.shape, generator=rng, dtype=torch.float64)
         v[:, network.n_parameters :] = 0
         true = hessian_product(policy, network, obs, v)
-        assert (fisher(v) - true).abs().max() < 1e-10 * true.abs().max()
+        assert (product(v) - true).abs().max() < 1e-10 * true.abs().max()
 
 
 def test_jacobians_by_hand():
@@ -155,14 +155,14 @@ def test_planted_bug_products_that_are_good_only_twice():
     policy = policies.build(CONTINUOUS, 0.0)
     network = double(policy, 4, "tanh", (3,))
     obs = torch.randn(2, 50, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    fisher, width, calls = policy.fisher(network, obs), network.theta.shape[1], 0
+    product, width, calls = fisher.fisher(policy, network, obs), network.theta.shape[1], 0
     v = torch.ones_like(network.theta)
-    assert_solves(lambda v: fisher(v) + 0.1 * v, v)
+    assert_solves(lambda v: product(v) + 0.1 * v, v)
 
     def tired(v: Tensor) -> Tensor:
         nonlocal calls
         calls += 1
-        return fisher(v) * (calls <= width + 2) + 0.1 * v
+        return product(v) * (calls <= width + 2) + 0.1 * v
 
     with pytest.raises(AssertionError):
         assert_solves(tired, v)

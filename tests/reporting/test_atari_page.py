@@ -11,8 +11,8 @@ import pytest
 from html_pages import Page
 from synthetic import Suite, finish
 
-from rlparity import report
 from rlparity.cell import Protocol
+from rlparity.reporting.pages.suite import report
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pandas as pd
 from html_pages import Page
 from invented import fake_report
 
-from rlparity import report
+from rlparity.reporting.pages.suite import report
 
 PUBLISHED = {
     "algorithm": "ppo",

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from validating import SUITE, question, ship
 
-from rlparity.validation import asked, statistics
+from rlparity.validation import request, statistics
 
 pytestmark = pytest.mark.usefixtures("in_checkout")
 
 
 def test_shipped_references_are_restored(tiny: Path, tmp_path: Path) -> None:
-    plan = asked.plan(question(tiny))
+    plan = request.plan(question(tiny))
     ship(plan, tmp_path / "reports")
     there = statistics.references(plan, tmp_path / "results", tmp_path / "reports")
     assert [cell.seeds[0] for cell in there.cells] == [*range(6)] and not there.refused and not there.waiting
@@ -21,14 +21,14 @@ def test_shipped_references_are_restored(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_seeds_that_other_reports_ship_are_used_too(tiny: Path, tmp_path: Path) -> None:
-    ship(asked.plan(question(tiny)), tmp_path / "reports")
+    ship(request.plan(question(tiny)), tmp_path / "reports")
     tiny.write_text(SUITE.replace("seeds: [0-5]", "seeds: [0-1]"))
-    there = statistics.references(asked.plan(question(tiny)), tmp_path / "results", tmp_path / "reports")
+    there = statistics.references(request.plan(question(tiny)), tmp_path / "results", tmp_path / "reports")
     assert [cell.seeds[0] for cell in there.cells] == [*range(6)]
 
 
 def test_stale_references_are_refused_by_what_differs(tiny: Path, tmp_path: Path) -> None:
-    plan = asked.plan(question(tiny))
+    plan = request.plan(question(tiny))
     theirs = next(cell for cell in plan.cells if cell.implementation == "sb3")
     old = {**plan.parts(theirs)["versions"], "torch": "2.0.1"}
     ship(plan, tmp_path / "reports", fingerprint="0", versions=old)
@@ -36,6 +36,6 @@ def test_stale_references_are_refused_by_what_differs(tiny: Path, tmp_path: Path
     now = plan.parts(theirs)["versions"]["torch"]
     (line,) = there.refused
     assert not there.cells and f"torch is {now}, was 2.0.1" in line and "seeds 0, 1, 2, 3, 4, 5" in line
-    trained = asked.plan(question(tiny, references="train"))
+    trained = request.plan(question(tiny, references="train"))
     there = statistics.references(trained, tmp_path / "results", tmp_path / "reports")
     assert [cell.seeds[0] for cell in there.waiting] == [*range(6)]

@@ -15,13 +15,13 @@ from rlparity.environments import metadata
 from rlparity.environments.normalization import NormalizedEnv
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
-from rlparity.transitions import Episode
 from rlparity.references import sb3
 from rlparity.shipped_records import retrain
 from rlparity.shipped_records.retrain import Comparison, Difference, Enough
 from rlparity.shipped_records.vouch import Finding
 from rlparity.training import run as train
 from rlparity.training.recorder import Recorder
+from rlparity.transitions import Episode
 
 pytestmark = [pytest.mark.probes, pytest.mark.filterwarnings("ignore:You have specified a mini-batch size")]
 

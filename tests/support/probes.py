@@ -1,4 +1,4 @@
-"""Six worlds whose values are known, each of which isolates one part of a learner, and what agents learn.
+"""Six envs whose values are known, each of which isolates one part of a learner, and what agents learn.
 Each has a twin for continuous actions, where the best action is half the observation, or one half.
 
     python tests/probes.py              largest errors, configuration x probe
@@ -28,7 +28,7 @@ from rlparity.environments.base import EnvSpec
 from rlparity.environments.episode_statistics import EpisodeStatistics
 from rlparity.seeding import Streams, Uniforms
 from rlparity.suites import hyperparameters
-from rlparity.training import run as train
+from rlparity.training.loop import Training, loop
 from rlparity.transitions import Episode, Step
 
 GAMMA = 0.9
@@ -91,13 +91,13 @@ BEST_CONTINUOUS: dict[str, dict[float, float]] = {
     "choose from observation": {-1: -0.5, 1: 0.5},
 }
 
-# Rewards to go of a cut game as it stands, 1 to CUT steps from its end, which one value must stand for
+# Rewards to go of a cut episode as it stands, 1 to CUT steps from its end, which one value must stand for
 MONTE_CARLO_CUT = float(np.mean([(1 - GAMMA**k) / (1 - GAMMA) for k in range(1, CUT + 1)]))
 MONTE_CARLO = ("reinforce", "actor_critic")  # agents that declare that they do not bootstrap at a cut
 
 
-class Worlds:
-    """S x N worlds of one probe, all at the same step of their episode; see `rlparity.tasks.Env`."""
+class ProbeEnv:
+    """S x N copies of one probe, all at the same step of their episode; see `rlparity.environments.base.Env`."""
 
     def __init__(self, cell: Cell):
         probe, n_envs = PROBES[cell.environment], cell.n_envs
@@ -105,7 +105,7 @@ class Worlds:
         self.spec = EnvSpec(len(SEEDS), n_envs, (1,), **(box if probe.continuous else {"n_actions": 2}))
         self._probe, self._t = probe, 0
         self._coins = Uniforms(Streams(cell).generators("probe"), n_envs)
-        self._books = EpisodeStatistics(len(SEEDS), n_envs)
+        self._statistics = EpisodeStatistics(len(SEEDS), n_envs)
         self.obs = self._observe()
 
     def _observe(self) -> Tensor:
@@ -115,7 +115,7 @@ class Worlds:
         return torch.full(shape, float(self._t if self._probe.clock else 0))
 
     def step(self, action: Tensor, live: np.ndarray | None = None) -> Step:
-        """Pay, and begin anew once the horizon is reached."""
+        """Return the reward; reset once the horizon is reached."""
         bounded = action.clamp(-1, 1) if self._probe.continuous else action
         obs, reward = self.obs, self._probe.reward(self.obs[..., 0], bounded)
         self._t += 1
@@ -126,7 +126,7 @@ class Worlds:
             self.obs = self._observe()
         last = torch.full_like(reward, float(stop))
         discount = 1 - last * (not self._probe.cut)
-        self._books.add(reward.double().numpy(), last.bool().numpy())
+        self._statistics.add(reward.double().numpy(), last.bool().numpy())
         return Step(obs, action, reward, discount, last, next_obs)
 
     def reset(self, seeds: Sequence[Sequence[int]]) -> None:
@@ -135,16 +135,16 @@ class Worlds:
 
     def pop_episodes(self) -> list[Episode]:
         """The games that ended since the last call."""
-        return self._books.pop()
+        return self._statistics.pop()
 
     def close(self) -> None:
         """Nothing is held."""
 
 
 class SideBySide:
-    """Worlds of several probes of one kind in one block, the seeds of the first before those of the next."""
+    """Environments of several probes of one kind in one block, the seeds of the first before those of the next."""
 
-    def __init__(self, parts: Sequence[Worlds]):
+    def __init__(self, parts: Sequence[ProbeEnv]):
         first = parts[0].spec
         self.spec = first._replace(n_seeds=sum(part.spec.n_seeds for part in parts))
         self._parts, self._sizes = parts, [part.spec.n_seeds for part in parts]
@@ -299,13 +299,15 @@ def learn(
     assert len({cell.budget for cell in cells}) == 1
     whole = replace(cells[0], seeds=tuple(range(len(SEEDS) * len(cells))))
     random = JointStreams(cells)
-    worlds = SideBySide([Worlds(cell) for cell in cells])
-    agent = agents.build(whole.agent, worlds.spec, dict(whole.hyperparameters), random, whole.budget)
+    envs = SideBySide([ProbeEnv(cell) for cell in cells])
+    agent = agents.build(whole.agent, envs.spec, dict(whole.hyperparameters), random, whole.budget)
     if spoil is not None:
         observe = agent.observe
         agent.observe = lambda step: observe(spoil(step))  # type: ignore[method-assign]
     explore = Uniforms(random.generators("explore"), whole.n_envs, agent.uniforms)
-    train.loop(train.Training(agent, worlds, explore, train.Recorder(whole)))
+    training = Training(agent, envs, explore, whole.budget, whole.evaluation.points)
+    for _ in loop(training, None):
+        pass
     return agent
 
 
@@ -381,7 +383,7 @@ def q_values(agent: Any, obs: Tensor) -> Tensor:
     """Q(s, .) of observations (S, B, 1) -> (S, B, A)."""
     if hasattr(agent, "quantiles"):
         return agent.quantiles(agent.network, obs).mean(2)
-    return agent.q_values(agent.q, obs)
+    return agent.q.values(obs)
 
 
 def _read_continuous(agent: Any, name: str, own: slice) -> list[Reading]:

@@ -14,10 +14,10 @@ from trainings import advance, fresh, same
 
 from rlparity import registry
 from rlparity.buffers.replay import Replay
-from rlparity.transitions import Step
 from rlparity.suites import hyperparameters
 from rlparity.training import checkpoint_files, object_state
 from rlparity.training.checkpointing import Checkpointer
+from rlparity.transitions import Step
 
 pytestmark = pytest.mark.probes
 

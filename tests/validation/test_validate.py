@@ -1,4 +1,4 @@
-"""`rlparity validate`: its layers, the exit status, and what is left for people and for CI."""
+"""`rlparity validate`: the request, its layers, the exit status, and the output for people and for CI."""
 
 from __future__ import annotations
 

@@ -215,9 +215,11 @@ class Network:
 
 
 def dense(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """x W + b; a single output is a sum of products, because one-column `baddbmm` rounds by neighbours."""
+    """x W + b, written out for a single output or input, where `baddbmm` rounds by neighbours."""
     if weight.shape[-1] == 1:
         return (x * weight.transpose(1, 2)).sum(-1, keepdim=True) + bias
+    if weight.shape[-2] == 1:
+        return x * weight + bias
     return torch.baddbmm(bias, x, weight)
 
 
