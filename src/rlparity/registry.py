@@ -1,7 +1,7 @@
 """Names to places: agents, references, environment families, and the parts that only some cells use.
 
-Places are strings, `module:name`, imported when used. A fingerprint takes in the entries that its cell uses and
-not this file, so that a new agent or environment family leaves every finished record valid.
+Places are strings, `module:name`, imported when used. A fingerprint takes in the entries that its cell uses
+and not this file, so that a new agent or environment family leaves every finished record valid.
 """
 
 from __future__ import annotations
