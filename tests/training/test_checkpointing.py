@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from small import CONFIGURATIONS, cell
+from torch import Tensor
 from trainings import advance, fresh, same
 
 from rlparity import registry
@@ -119,6 +120,11 @@ def test_transitions_that_are_lost_are_noticed(tmp_path: Path):
 # --- games that cannot be saved
 
 
+def learn(agent: Any, uniform: Tensor) -> dict[str, Tensor]:
+    """One update from the transitions that uniform numbers (S, B) draw; its metrics."""
+    return agent.update(agent.replay.draw(uniform, 0.5))  # type: ignore[no-any-return]
+
+
 @pytest.mark.parametrize("options", [{"n_steps": 3}, {"prioritized": True, "memory_mapped": True}])
 def test_a_memory_of_frames_goes_on_with_the_same_draws_and_a_new_game(
     options: dict[str, Any], tmp_path: Path
@@ -134,13 +140,13 @@ def test_a_memory_of_frames_goes_on_with_the_same_draws_and_a_new_game(
     Checkpointer(c, tmp_path).restore(copy)
     ours, theirs = (each.training.agent.minibatches.next() for each in (session, copy))
     assert torch.equal(ours, theirs)
-    assert copy.training.agent.memory.added == 44 and copy.training.agent.memory.drawable() == (24, 44)
-    assert same(copy.training.agent.learn(theirs), session.training.agent.learn(ours))
-    assert same(copy.training.agent.memory.sample(ours), session.training.agent.memory.sample(ours))
+    memory, other = (each.training.agent.replay.memory for each in (copy, session))
+    assert memory.added == 44 and memory.drawable() == (24, 44)
+    assert same(learn(copy.training.agent, theirs), learn(session.training.agent, ours))
+    assert same(memory.sample(ours), other.sample(ours))
     advance(copy, 3)
-    numbers = {number for number, _ in copy.training.agent.memory._starts}
+    numbers = {number for number, _ in memory._starts}
     assert numbers == {44, 45}  # both sub-environments, where the new games began
-    memory = copy.training.agent.memory
     assert memory.at(torch.tensor([[42 % 26], [43 % 26]]), 3, 0.5).discount.tolist() == [[1], [1]]
 
 
