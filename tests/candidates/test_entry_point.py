@@ -100,8 +100,8 @@ def test_the_clock_is_that_of_our_own_loop() -> None:
     ours = training.run(cell("ppo", (4,), budget=301, n_envs=2))
     assert not rows.failed
     keys = ("env_step", "episode", "protocol", "seed")
-    asked = [[tuple(row[key] for key in keys) for row in each.evaluations] for each in (rows, ours)]
-    assert asked[0] == asked[1] and {row[0] for row in asked[0]} == {0, 152, 301}
+    found = [[tuple(row[key] for key in keys) for row in each.evaluations] for each in (rows, ours)]
+    assert found[0] == found[1] and {row[0] for row in found[0]} == {0, 152, 301}
     assert {row["implementation"] for row in rows.episodes} == {"theirs"}
     assert all(0 < row["env_step"] <= 301 for row in rows.episodes)
     assert rows.training_time_s > 0 and rows.evaluation_time_s > 0

@@ -28,7 +28,7 @@ WILDCARDS = {
 class Handler(cells.LogHandler):
     """Fed by hand."""
 
-    def tell(self, message: str = "", level: int = logging.INFO, **fields: Any) -> None:
+    def send(self, message: str = "", level: int = logging.INFO, **fields: Any) -> None:
         record = logging.LogRecord("snakemake", level, "", 0, message, (), None)
         record.__dict__.update(fields)
         self.emit(record)
@@ -43,8 +43,8 @@ def handler() -> Any:
 
 def start(handler: Handler, folder: Path) -> Path:
     log = folder / "train.log"
-    handler.tell(event=LogEvent.RUN_INFO, stats={"train": 2, "collect": 1, "total": 3})
-    handler.tell(event=LogEvent.JOB_INFO, jobid=7, rule_name="train", wildcards=WILDCARDS, log=[str(log)])
+    handler.send(event=LogEvent.RUN_INFO, stats={"train": 2, "collect": 1, "total": 3})
+    handler.send(event=LogEvent.JOB_INFO, jobid=7, rule_name="train", wildcards=WILDCARDS, log=[str(log)])
     return log
 
 
@@ -52,9 +52,9 @@ def test_plain_lines_count_cells(
     handler: Handler, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     start(handler, tmp_path)
-    handler.tell(event=LogEvent.JOB_FINISHED, job_id=7)
-    handler.tell(event=LogEvent.JOB_INFO, jobid=8, rule_name="collect", wildcards={"suite": "tiny"}, log=[])
-    handler.tell(event=LogEvent.JOB_FINISHED, job_id=8)
+    handler.send(event=LogEvent.JOB_FINISHED, job_id=7)
+    handler.send(event=LogEvent.JOB_INFO, jobid=8, rule_name="collect", wildcards={"suite": "tiny"}, log=[])
+    handler.send(event=LogEvent.JOB_FINISHED, job_id=8)
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].endswith("CartPole-v1 scratch ppo seeds-0-1: training")
     assert "CartPole-v1 scratch ppo seeds-0-1: done in 0s; 1 of 2 cells done, ETA" in lines[1]
@@ -66,8 +66,8 @@ def test_a_failed_job_shows_who_and_the_end_of_its_log(
 ) -> None:
     log = start(handler, tmp_path)
     log.write_text("\n".join(f"line {i}" for i in range(100)))
-    handler.tell("RuleException:\nCalledProcessError in file x", logging.ERROR)
-    handler.tell(
+    handler.send("RuleException:\nCalledProcessError in file x", logging.ERROR)
+    handler.send(
         event=LogEvent.JOB_ERROR,
         jobid=7,
         rule_name="train",
@@ -90,10 +90,10 @@ def test_a_dump_of_the_stack_does_not_hide_what_was_said(tmp_path: Path) -> None
 
 
 def test_messages_that_say_nothing_are_dropped(handler: Handler, capsys: pytest.CaptureFixture[str]) -> None:
-    handler.tell("Select jobs to execute...")
-    handler.tell("done", event=LogEvent.PROGRESS, done=1, total=2)
-    handler.tell("The report is here.")
-    handler.tell("Something is wrong", logging.ERROR)
+    handler.send("Select jobs to execute...")
+    handler.send("done", event=LogEvent.PROGRESS, done=1, total=2)
+    handler.send("The report is here.")
+    handler.send("Something is wrong", logging.ERROR)
     assert capsys.readouterr().err.splitlines() == ["The report is here.", "Something is wrong"]
 
 
@@ -101,8 +101,8 @@ def test_interrupted_jobs_have_not_failed(
     handler: Handler, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = start(handler, tmp_path)
-    handler.tell("Terminating processes on user request, this might take some time.")
-    handler.tell(event=LogEvent.JOB_ERROR, jobid=7, rule_name="train", wildcards=WILDCARDS, log=[str(log)])
+    handler.send("Terminating processes on user request, this might take some time.")
+    handler.send(event=LogEvent.JOB_ERROR, jobid=7, rule_name="train", wildcards=WILDCARDS, log=[str(log)])
     assert "FAILED" not in capsys.readouterr().err
 
 
@@ -158,7 +158,7 @@ def test_a_terminal_has_bars_and_an_overall_count(
     monkeypatch.setattr(cells.sys.stderr, "isatty", lambda: True)
     handler = Handler(SimpleNamespace(dryrun=False, verbose=False), None)
     start(handler, tmp_path)
-    handler.tell("The report is here.")
+    handler.send("The report is here.")
     handler.close()
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "The report is here."

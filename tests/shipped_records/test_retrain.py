@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from shipped import ship
 from small import cell as small_cell
@@ -63,6 +64,15 @@ def test_a_share_of_one_is_the_whole_seed(tmp_path: Path) -> None:
     finding = retrain.retrain_part(cell, tmp_path, 1.0)
     rows = train.run(cell)
     assert finding == Finding(cell.budget, len(rows.episodes) + len(rows.evaluations))
+
+
+def test_evaluations_of_format_1_are_compared(tmp_path: Path) -> None:
+    cell = fingerprinted(small_cell("a2c", (4,), evaluation=FOUR))
+    ship(cell, tmp_path)
+    file, names = tmp_path / "evaluations.parquet", {"value": "episode_return", "size": "episode_length"}
+    table = pq.read_table(file).drop_columns("metric")
+    pq.write_table(table.rename_columns([names.get(name, name) for name in table.column_names]), file)
+    assert retrain.retrain_part(cell, tmp_path, 0.1).difference is None
 
 
 def test_edited_sources_are_noticed_by_the_process_that_trains(tmp_path: Path) -> None:

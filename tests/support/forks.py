@@ -30,8 +30,8 @@ class Server:
         """Run a command in `folder` with these variables added, and wait for its end."""
         assert self._process.stdin is not None and self._process.stdout is not None
         outputs = [folder / f".{name}" for name in ("stdout", "stderr")]
-        asked = [arguments, str(folder), environment, *map(str, outputs)]
-        self._process.stdin.write(json.dumps(asked) + "\n")
+        request = [arguments, str(folder), environment, *map(str, outputs)]
+        self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         status = int(self._process.stdout.readline())
         return subprocess.CompletedProcess(arguments, status, *(path.read_text() for path in outputs))

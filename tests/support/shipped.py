@@ -13,7 +13,7 @@ OLD = {"fingerprint": "of older sources", "source_hash": "older"}
 
 
 def ship(cell: Cell, folder: Path) -> None:
-    """Train a cell; its run.json says that older sources did."""
+    """Train a cell; its run.json names older sources."""
     run_cell.run_cell(cell, folder)
     for name in (".lock", "progress.parquet"):
         (folder / name).unlink()
