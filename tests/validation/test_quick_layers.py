@@ -179,7 +179,7 @@ def logged(tiny: Path, folder: Path) -> list[Check]:
     return quick_layers.check_logs(request.cells_of(plan, "logs"))
 
 
-def test_contract_check_logs(tiny: Path, tmp_path: Path) -> None:
+def test_contract_of_logs(tiny: Path, tmp_path: Path) -> None:
     write_logs(tmp_path, seeds=3)
     assert all(check.passed for check in logged(tiny, tmp_path))
     (tmp_path / "seed-2" / "monitor.csv").write_text((tmp_path / "seed-0" / "monitor.csv").read_text())
