@@ -12,6 +12,7 @@ import gymnasium as gym
 import numpy as np
 
 from rlparity.candidates import entry_point
+from rlparity.candidates.environments import Ended
 from rlparity.candidates.protocol import Candidate, Factory
 from rlparity.cell import Cell
 from rlparity.training.recorder import OnEpisodes, Recorder, ignore
@@ -128,7 +129,7 @@ class TracedCandidate:
         return self._candidate.act(obs, deterministic)
 
 
-class Enough(Exception):
+class Enough(Ended):
     """The requested number of steps has been traced."""
 
 
