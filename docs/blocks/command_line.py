@@ -6,7 +6,6 @@ import argparse
 import importlib
 from itertools import groupby
 from pathlib import Path
-from unittest import mock
 
 from blocks import package
 from blocks.markdown import code, escaped, table
@@ -28,7 +27,6 @@ def commands() -> str:
 def command(name: str, parser: argparse.ArgumentParser) -> str:
     """One command: what it does, and its arguments."""
     about = escaped(parser.description or "")
-    parser = bench_parser() if name == "bench" else parser
     shown = [
         action
         for action in parser._actions
@@ -56,19 +54,3 @@ def default(action: argparse.Action) -> str:
         return "required"
     plain = isinstance(action.default, Path | str | int | float) and not isinstance(action.default, bool)
     return code(action.default) if plain and "default" not in (action.help or "") else ""
-
-
-def bench_parser() -> argparse.ArgumentParser:
-    """The parser that `rlparity bench` makes for itself."""
-    made: list[argparse.ArgumentParser] = []
-
-    def stop(parser: argparse.ArgumentParser, *_: object) -> None:
-        made.append(parser)
-        raise KeyboardInterrupt
-
-    with mock.patch.object(argparse.ArgumentParser, "parse_args", stop):
-        try:
-            package.bench([])
-        except KeyboardInterrupt:
-            return made[0]
-    raise RuntimeError("rlparity bench parses no arguments")

@@ -3,9 +3,8 @@
 from rlparity.__main__ import _parser as command_line
 from rlparity.agents.base import module as agent_module
 from rlparity.analysis.schemas import TABLES
-from rlparity.benchmark.throughput import main as bench
 from rlparity.records import SCHEMAS as RECORDS
 from rlparity.registry import AGENTS, REFERENCES
 from rlparity.validation.mutations.corpus import CORPUS
 
-__all__ = ["AGENTS", "CORPUS", "RECORDS", "REFERENCES", "TABLES", "agent_module", "bench", "command_line"]
+__all__ = ["AGENTS", "CORPUS", "RECORDS", "REFERENCES", "TABLES", "agent_module", "command_line"]

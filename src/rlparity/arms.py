@@ -7,13 +7,12 @@ from typing import NamedTuple
 
 OURS = "scratch"  # our own agents
 SB3 = "sb3"  # Stable-Baselines3, sb3-contrib included
-REFERENCES = (SB3,)  # implementations that a suite can train beside ours
 
 
 class Arm(NamedTuple):
     """An implementation of a named configuration."""
 
-    implementation: str  # of OURS, REFERENCES, or the name of a candidate
+    implementation: str  # a key of `registry.IMPLEMENTATIONS`, or the name of a candidate
     algorithm: str  # named configuration
 
     def __str__(self) -> str:

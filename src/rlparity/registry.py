@@ -1,7 +1,7 @@
 """Names to places: agents, references, environment families, and the parts that only some cells use.
 
-Places are strings, `module:name`, imported when used. A fingerprint takes in the entries that its cell uses and
-not this file, so that a new agent or environment family leaves every finished record valid.
+Places are strings, `module:name`, imported when used. A fingerprint takes in the entries that its cell uses
+and not this file, so that a new agent or environment family leaves every finished record valid.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any, NamedTuple
 
+from rlparity.arms import OURS, SB3
 from rlparity.cell import Cell
 from rlparity.metrics import RETURN, Metric
 
@@ -54,10 +55,10 @@ AGENTS = {
     "sac": Entry("rlparity.agents.continuous_control.sac:SAC", ("continuous",)),
 }
 IMPLEMENTATIONS = {  # what trains a cell: `run` and `departures`
-    "scratch": "rlparity.training.run",
-    "sb3": "rlparity.references.sb3",
+    OURS: "rlparity.training.run",
+    SB3: "rlparity.references.sb3",
 }
-REFERENCE = "sb3"  # the implementation that a reference named by a plain string belongs to
+REFERENCE = SB3  # the implementation that a reference named by a plain string belongs to
 REFERENCES = {  # by agent
     "a2c": "stable_baselines3:A2C",
     "ppo": "stable_baselines3:PPO",

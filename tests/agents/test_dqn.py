@@ -8,6 +8,8 @@ from small import build, row, set_output, stream
 from torch import Tensor
 
 from rlparity.agents.value_based import dqn
+from rlparity.buffers.replay import Minibatch
+from rlparity.nn import q_networks
 from rlparity.transitions import Step
 
 pytestmark = pytest.mark.paper
@@ -43,18 +45,18 @@ def test_dqn_variants_look_ahead_differently(algorithm: str, target: float):
     step = Step(zeros, torch.tensor([[0]]), row(1), row(1), row(0), zeros)
     error = target - 4
     loss = error**2 if algorithm == "dqn-2013" else error - 0.5
-    assert agent.update(step)["loss"].tolist() == pytest.approx([loss])
+    assert agent.update(Minibatch(step))["loss"].tolist() == pytest.approx([loss])
 
 
 def test_dueling_adds_the_value_and_centres_the_advantages():
     """V = 3, A = (1, 5): Q = 3 + (1 - 3, 5 - 3) = (1, 5). With A = (0, 4), the same."""
     value = torch.tensor([[3.0]])
     for advantage in ([1.0, 5.0], [0.0, 4.0]):
-        assert dqn.dueling(value, torch.tensor([[advantage]])).tolist() == [[[1, 5]]]
+        assert q_networks.dueling(value, torch.tensor([[advantage]])).tolist() == [[[1, 5]]]
     agent = build("dqn", dueling=True)
     set_output(agent.q, "value", [3.0])
     set_output(agent.q, "advantage", [1.0, 5.0])
-    assert agent.q_values(agent.q, torch.zeros(1, 1, 2)).tolist() == [[[1, 5]]]
+    assert agent.q.values(torch.zeros(1, 1, 2)).tolist() == [[[1, 5]]]
 
 
 def test_dqn_of_n_steps_adds_up_their_rewards():
@@ -64,8 +66,8 @@ def test_dqn_of_n_steps_adds_up_their_rewards():
     set_output(agent.q_target, "q", [8.0, 8.0])
     zeros = torch.zeros(1, 1, 2)
     for reward in (1.0, 2.0, 4.0):
-        agent.memory.add(Step(zeros, torch.tensor([[0]]), row(reward), row(1), row(0), zeros))
-    assert agent.learn(torch.zeros(1, 4))["loss"].tolist() == pytest.approx([3.5])
+        agent.replay.add(Step(zeros, torch.tensor([[0]]), row(reward), row(1), row(0), zeros))
+    assert agent.update(agent.replay.draw(torch.zeros(1, 4), 0))["loss"].tolist() == pytest.approx([3.5])
 
 
 def test_prioritised_dqn_weighs_errors_and_remembers_them():
@@ -76,12 +78,12 @@ def test_prioritised_dqn_weighs_errors_and_remembers_them():
     set_output(agent.q, "q", [0.0, 0.0])
     zeros = torch.zeros(1, 1, 2)
     for reward in (2.0, 4.0):
-        agent.memory.add(Step(zeros, torch.tensor([[0]]), row(reward), row(1), row(0), zeros))
-    agent.priorities.cover(0, 2)
-    agent.priorities.update(torch.tensor([[0, 1]]), torch.tensor([[1.0, 3.0]]))
-    metrics = agent.learn(torch.tensor([[0.0, 0.9]]))  # the first quarter of the sum is transition 0
-    assert metrics["loss"].tolist() == pytest.approx([(1 * 1.5 + 3.5 / 3) / 2], rel=1e-5)
-    weights = agent.priorities.weights(torch.tensor([[0, 1]]), 1.0)
+        agent.replay.add(Step(zeros, torch.tensor([[0]]), row(reward), row(1), row(0), zeros))
+    agent.replay.priorities.cover(0, 2)
+    agent.replay.priorities.update(torch.tensor([[0, 1]]), torch.tensor([[1.0, 3.0]]))
+    batch = agent.replay.draw(torch.tensor([[0.0, 0.9]]), 0)  # the first quarter of the sum is transition 0
+    assert agent.update(batch)["loss"].tolist() == pytest.approx([(1 * 1.5 + 3.5 / 3) / 2], rel=1e-5)
+    weights = agent.replay.priorities.weights(torch.tensor([[0, 1]]), 1.0)
     assert weights.tolist()[0] == pytest.approx([1, 0.5], rel=1e-5)  # the errors are 2 and 4 now
 
 
@@ -119,8 +121,8 @@ def test_dqn_learns_in_bursts(n_envs: int, starts: int, gradient_steps: int, bur
     agent = build("dqn", n_envs=n_envs, learning_starts=starts, train_freq=4, gradient_steps=gradient_steps)
     counts: dict[int, int] = {}
 
-    def count(batch: Step) -> dict[str, Tensor]:
-        assert batch.reward.shape == (1, 32)
+    def count(batch: Minibatch) -> dict[str, Tensor]:
+        assert batch.step.reward.shape == (1, 32)
         counts[agent.env_steps] = counts.get(agent.env_steps, 0) + 1
         return {}
 

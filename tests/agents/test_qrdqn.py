@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from torch import Tensor
 
 from rlparity.agents.value_based import qrdqn
-from rlparity.nn import networks, optimizers
+from rlparity.nn import optimizers
 from rlparity.validation.parity import cases
 from rlparity.validation.parity import compare as parity
 
@@ -100,7 +100,7 @@ def test_an_end_that_is_ignored_is_found(monkeypatch: pytest.MonkeyPatch):
 
 def test_the_usual_epsilon_of_adam_is_found(monkeypatch: pytest.MonkeyPatch):
     adam = optimizers.Adam
-    monkeypatch.setattr(networks, "Adam", lambda network, eps: adam(network, 1e-8))
+    monkeypatch.setattr(optimizers, "Adam", lambda network, eps, alive: adam(network, 1e-8, alive))
     first = parity.compare_case(cases.of("qrdqn")[0], "float64", (1,)).first
     assert first is not None and first.kind == "parameters"
 

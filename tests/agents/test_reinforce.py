@@ -26,7 +26,7 @@ def test_reinforce_weighs_actions_by_what_its_variant_says():
 
 
 def test_reinforce_loss_is_a_sum_over_steps_and_a_mean_over_games():
-    assert reinforce.policy_loss(row(-1, -2, -3), row(1, 2, 3), n_games=2).tolist() == [7]
+    assert reinforce.policy_loss(row(-1, -2, -3), row(1, 2, 3), n_episodes=2).tolist() == [7]
 
 
 def test_the_moving_average_takes_in_a_game_only_after_it_was_judged():

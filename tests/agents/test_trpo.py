@@ -52,7 +52,7 @@ def double(policy: policies.Policy, inputs: int, activation: str, hidden: tuple[
     generators = [torch.Generator().manual_seed(k) for k in range(2)]
     stack = {"actor": mlp([inputs, *hidden, policy.n_outputs], 1.0)}
     network = Network(stack, generators, activation, policy.vectors)
-    return network._twin(network.theta.double())
+    return network._view(network.theta.double())
 
 
 def hessian_product(policy: policies.Policy, network: Network, obs: Tensor, v: Tensor) -> Tensor:

@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from synthetic import PUBLISHED, Suite, write
+from synthetic import PUBLISHED, Suite
 
 from rlparity.analysis import logged_returns, summarize, tables
 from rlparity.analysis.scores import Pair, Quantity, Scores
 from rlparity.arms import Arm
 from rlparity.cell import Cell
 from rlparity.metrics import RETURN
+from rlparity.records import write
 
 pytestmark = pytest.mark.paper
 
@@ -118,9 +119,9 @@ def test_a_random_agent_of_a_shorter_budget_counts_by_its_mean(tmp_path: Path) -
         runs(),
         plan(),
     )
-    told = scores(found)
-    assert told["scratch", "auc"] == told["scratch", "final"] == 20.0
-    assert np.isnan([told["sb3", "auc"], told["sb3", "final"]]).all()
+    valued = scores(found)
+    assert valued["scratch", "auc"] == valued["scratch", "final"] == 20.0
+    assert np.isnan([valued["sb3", "auc"], valued["sb3", "final"]]).all()
 
 
 def test_training_returns_meet_training_returns(tmp_path: Path) -> None:
@@ -193,17 +194,17 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _relabel(results: Path, cell: Cell) -> None:
-    """The training games of sb3 under the candidate's name, without evaluations."""
+    """The training episodes of sb3 under the candidate's name, without evaluations."""
     theirs = results / cell.folder
     rows = pq.read_table(
         results / str(cell.folder).replace(f"/{cell.implementation}/", "/sb3/") / "episodes.parquet"
     )
     lacks = 100.0 if cell.implementation == "worse" else 0.0
-    games = [
+    renamed = [
         {**row, "implementation": cell.implementation, "episode_return": row["episode_return"] - lacks}
         for row in rows.to_pylist()
     ]
-    write(theirs, "episodes", games)
+    write(theirs, "episodes", renamed)
     write(theirs, "evaluations", [])
     run = json.loads((theirs / "run.json").read_text())
     for name in ("episodes.parquet", "evaluations.parquet"):

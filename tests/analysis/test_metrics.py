@@ -8,15 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from synthetic import CEILING, Suite, finish, write
+from synthetic import CEILING, Suite, finish
 
 from rlparity.analysis import calibration, sequential_tests, tables
 from rlparity.cell import Protocol
 from rlparity.metrics import RETURN, Metric
-from rlparity.records import KEYS
+from rlparity.records import KEYS, write
 
 ERROR = Metric("error", "fraction wrong", better=-1, floor=0.95)
 WHO = {"implementation": "scratch", "algorithm": "ppo", "environment": "CartPole-v1"}
@@ -221,8 +220,3 @@ def test_a_pool_of_errors_is_drawn_from_with_its_own_floor(tmp_path: Path):
     sure = power[(power.margin == 0.1) & (power.seeds == 30) & (power.endpoint == "auc")].iloc[0]
     assert sure.planned > 0.99  # 0.1 x 0.7 is more than twice the spread of 0.03
     assert sure.equivalent == 1.0 and sure.worse_at_twice == 1.0
-
-
-def test_a_foreign_schema_is_left_as_it_is():
-    table = pa.table({"answer": [42]})
-    assert tables.by_metric(table) is table

@@ -86,7 +86,7 @@ def test_failed_seeds_are_named_and_have_no_score(tables):
 
 
 def test_curves_align_at_nominal_points(tables):
-    """n_envs is 8: 50 is crossed at 56, 100 at 104, and so on; the curves speak of 50 and 100."""
+    """n_envs is 8: 50 is crossed at 56, 100 at 104, and so on; the curves have 50 and 100."""
     seeds = pick(tables["seed_curves"], **WHO, protocol="deterministic")
     assert sorted(seeds.env_step.unique()) == list(range(0, 1001, 50))
     curves = pick(tables["curves"], **WHO, protocol="deterministic")

@@ -15,9 +15,9 @@ from synthetic import Suite
 from rlparity.analysis import schemas
 from rlparity.analysis import tables as table
 from rlparity.analysis.columns.column import DTYPES
-from rlparity.analysis.columns.runs import PARQUET
 from rlparity.cell import Protocol
 from rlparity.errors import UserError
+from rlparity.records import SCHEMAS
 
 SMALL = {"budget": 80, "seeds": 2, "protocol": Protocol(points=4, episodes=2, final_episodes=3)}
 
@@ -53,7 +53,7 @@ def rehash(folder, name):
 
 def test_declared_columns_are_those_of_the_records():
     pandas = {"str": pa.string(), "int": pa.int64(), "float": pa.float64()}
-    for kind, schema in PARQUET.items():
+    for kind, schema in SCHEMAS.items():
         declared = [(name, pandas[column.dtype]) for name, column in schemas.TABLES[kind].items()]
         assert declared == [(field.name, field.type) for field in schema]
 

@@ -36,7 +36,7 @@ class Games:
         self.obs = self.frames(4)
         self.t = 0
 
-    def frame_replay(self, n: int) -> Tensor:
+    def frames(self, n: int) -> Tensor:
         shape = (S, N, n, *self.size)
         return torch.randint(self.colours, shape, dtype=torch.uint8, generator=self.rng)
 

@@ -11,8 +11,7 @@ import pandas as pd
 import pytest
 from invented import TITLES, fake_report
 
-from rlparity.reporting.figures import environment, marks
-from rlparity.reporting.figures import panels as canvas
+from rlparity.reporting.figures import environment, marks, panels
 from rlparity.reporting.report_files import TABLES
 from rlparity.reporting.style import OWN_COLOUR, REFERENCE_COLOUR
 
@@ -45,8 +44,8 @@ def test_same_tables_same_bytes_and_no_date(report: Path, tmp_path: Path) -> Non
 def test_curves_hold_every_algorithm_and_tell_arms_apart(report: Path) -> None:
     text = (report / "figures" / "curves-CartPole-v1.svg").read_text()
     root = ET.fromstring(text)
-    panels = [group for group in root.iter() if (group.get("id") or "").startswith("panel-")]
-    titles = [[node.text for node in panel.iter() if node.tag.endswith("text")] for panel in panels]
+    groups = [group for group in root.iter() if (group.get("id") or "").startswith("panel-")]
+    titles = [[node.text for node in panel.iter() if node.tag.endswith("text")] for panel in groups]
     assert [next(name for name in TITLES.values() if name in texts) for texts in titles] == [
         "REINFORCE",
         "A2C",
@@ -54,7 +53,7 @@ def test_curves_hold_every_algorithm_and_tell_arms_apart(report: Path) -> None:
         "DQN",
     ]
     both = {OWN_COLOUR, REFERENCE_COLOUR}
-    colours = [{colour for colour in both if colour in ET.tostring(panel).decode()} for panel in panels]
+    colours = [{colour for colour in both if colour in ET.tostring(panel).decode()} for panel in groups]
     assert colours == [{OWN_COLOUR}, both, both, both]
 
 
@@ -119,7 +118,7 @@ def test_scale_undoes_the_smallest_margin() -> None:
 
 
 def test_steps_are_short() -> None:
-    assert [canvas.short(value) for value in (0, 250, 50_000, 1_500_000, -200)] == [
+    assert [panels.short(value) for value in (0, 250, 50_000, 1_500_000, -200)] == [
         "0",
         "250",
         "50k",
@@ -129,5 +128,5 @@ def test_steps_are_short() -> None:
 
 
 def test_an_algorithm_that_an_environment_lacks_takes_no_place_there():
-    assert [len(canvas.spread(count)) for count in (0, 1, 2, 3)] == [0, 1, 2, 3]
-    assert canvas.spread(1) == [0.0]
+    assert [len(panels.spread(count)) for count in (0, 1, 2, 3)] == [0, 1, 2, 3]
+    assert panels.spread(1) == [0.0]

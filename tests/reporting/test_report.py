@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -164,13 +163,6 @@ def test_a_reason_goes_with_its_verdict(tmp_path: Path) -> None:
     assert "Not decided, fewer than 5 seeds: PPO on CartPole-v1." in text
 
 
-def test_cells_without_a_record_are_named(tmp_path: Path) -> None:
-    folder = fake_report(tmp_path / "partial", algorithms=("ppo",), seeds=2)
-    (folder / "records/CartPole-v1/sb3/ppo/seeds-0-1/run.json").unlink()
-    assert "no record yet: sb3 ppo on CartPole-v1, seeds 0 to 1" in report.render(folder).splitlines()
-    assert "No record yet of 1 cell of the suite" in (folder / "index.html").read_text()
-
-
 def test_a_report_leaves_out_records_of_cells_that_are_not_in_its_plan(tmp_path: Path) -> None:
     """Of an earlier run of another part of the suite, an unfinished one included."""
     folder = fake_report(tmp_path / "part", algorithms=("random", "ppo"))
@@ -195,24 +187,6 @@ def test_the_page_and_the_index_are_headlined_as_unfinished(tmp_path: Path) -> N
 def test_a_suite_without_atari_says_nothing_of_it(page: str, suite: Path) -> None:
     for text in (page, (suite / "README.md").read_text()):
         assert "uman-normalised" not in text and "DQN (2013)" not in text and "frames" not in text
-
-
-@pytest.mark.parametrize(
-    ("device", "named"),
-    [("cpu", "cpu (Invented CPU, 2 cores)"), ("cuda", "cuda (Invented GPU)")],
-)
-def test_device_and_hardware_stand_beside_the_facts(tmp_path: Path, device: str, named: str) -> None:
-    folder = fake_report(tmp_path / "device", algorithms=("ppo",), implementations=("scratch",), seeds=2)
-    one = json.loads((folder / "plan.json").read_text())["cells"][0] | {"device": device}
-    hardware = {"cpu": "Invented CPU", "gpu": "Invented GPU", "cores": 2, "threads": 1, "machine": "x86_64"}
-    write_run(folder, one, hardware=hardware)
-    report.render(folder)
-    text = (folder / "README.md").read_text()
-    assert f"| Device | {named} |" in text
-    assert f"- Hardware: {device}: Invented CPU, Invented GPU, x86\\_64, 2 cores" in text
-    shutil.rmtree(folder / "records")
-    report.render(folder)
-    assert "| Device | cpu |" in (folder / "README.md").read_text()  # the plan's cells do not say
 
 
 def test_records_of_another_device_never_meet_the_suites(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Pending cells: which cells are still to be trained, and how Snakemake learns of it."""
+"""Pending cells: which cells are still to be trained, and how `cell.json` shows it to Snakemake."""
 
 from __future__ import annotations
 
@@ -22,42 +22,42 @@ def finish(cell: Cell, folder: Path, print_: str) -> None:
 
 
 def newer(folder: Path) -> bool:
-    """Whether Snakemake would train: the order is newer than the oldest of the records."""
+    """Whether Snakemake would train: `cell.json` is newer than the oldest of the records."""
     oldest = min((folder / name).stat().st_mtime_ns for name in pending.OUTPUTS)
-    return (folder / pending.ORDER).stat().st_mtime_ns > oldest
+    return (folder / pending.CELL_FILE).stat().st_mtime_ns > oldest
 
 
-def test_orders_follow_the_fingerprint(tmp_path: Path) -> None:
+def test_cell_files_follow_the_fingerprint(tmp_path: Path) -> None:
     results = tmp_path / "results"
     cell = replace(PPO, fingerprint="a")
     folder = results / cell.folder
-    assert pending.place([cell], results) == [cell]
-    assert pending.read(folder / pending.ORDER) == cell
+    assert pending.update([cell], results) == [cell]
+    assert pending.read(folder / pending.CELL_FILE) == cell
     finish(cell, folder, "a")
-    assert pending.place([cell], results) == [] and not newer(folder)
+    assert pending.update([cell], results) == [] and not newer(folder)
     edited = replace(cell, fingerprint="b")
-    assert pending.place([edited], results) == [edited] and newer(folder)
-    assert pending.place([edited], results) == [edited] and newer(folder)
-    assert pending.place([cell], results) == [] and not newer(folder)  # the edit was undone
-    (folder / pending.ORDER).unlink()  # restored records, or a new checkout
-    assert pending.place([cell], results) == [] and not newer(folder)
-    finish(cell, folder, "b")  # records of another fingerprint, newer than the order
-    before = (folder / pending.ORDER).read_text()
-    assert pending.place([cell], results) == [cell] and newer(folder)
-    assert (folder / pending.ORDER).read_text() != before  # Snakemake compares checksums, too
+    assert pending.update([edited], results) == [edited] and newer(folder)
+    assert pending.update([edited], results) == [edited] and newer(folder)
+    assert pending.update([cell], results) == [] and not newer(folder)  # the edit was undone
+    (folder / pending.CELL_FILE).unlink()  # restored records, or a new checkout
+    assert pending.update([cell], results) == [] and not newer(folder)
+    finish(cell, folder, "b")  # records of another fingerprint, newer than cell.json
+    before = (folder / pending.CELL_FILE).read_text()
+    assert pending.update([cell], results) == [cell] and newer(folder)
+    assert (folder / pending.CELL_FILE).read_text() != before  # Snakemake compares checksums, too
 
 
 @pytest.mark.parametrize(
     "content", ["", '{"fingerprint": "a"', "[1, 2]", "7", '{"status": "done"}', "[" * 9999]
 )
-def test_a_run_that_says_nothing_is_made_again(content: str, tmp_path: Path) -> None:
+def test_a_cell_with_a_damaged_run_json_is_pending(content: str, tmp_path: Path) -> None:
     cell = replace(PPO, fingerprint="a")
     folder = tmp_path / cell.folder
-    pending.place([cell], tmp_path)
+    pending.update([cell], tmp_path)
     finish(cell, folder, "a")
     (folder / "run.json").write_text(content)
-    os.utime(folder / pending.ORDER, ns=(1, 1))
-    assert pending.place([cell], tmp_path) == [cell] and newer(folder)
+    os.utime(folder / pending.CELL_FILE, ns=(1, 1))
+    assert pending.update([cell], tmp_path) == [cell] and newer(folder)
 
 
 def test_an_unfinished_cell_is_not_up_to_date(tmp_path: Path) -> None:
@@ -72,8 +72,8 @@ def test_an_unfinished_cell_is_not_up_to_date(tmp_path: Path) -> None:
 def test_tensorboard_alone_renews_no_training(tmp_path: Path) -> None:
     cell = replace(PPO, fingerprint="a")
     folder = tmp_path / cell.folder
-    pending.place([cell], tmp_path)
+    pending.update([cell], tmp_path)
     finish(cell, folder, "a")
     logged = replace(cell, tensorboard=True)
-    assert pending.place([logged], tmp_path) == [] and not newer(folder)
-    assert pending.read(folder / pending.ORDER).tensorboard
+    assert pending.update([logged], tmp_path) == [] and not newer(folder)
+    assert pending.read(folder / pending.CELL_FILE).tensorboard

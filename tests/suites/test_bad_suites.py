@@ -19,7 +19,7 @@ from rlparity.errors import UserError
 from rlparity.suites import hyperparameters, suite, yaml_reader
 
 pytestmark = pytest.mark.usefixtures("in_checkout")
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 GOOD: dict[str, Any] = {
     "name": "made-up",
     "title": "Made up",

@@ -1,4 +1,4 @@
-"""What a suite says about comparisons: references, floors, margins, and what is declared deterministic."""
+"""A suite's keys about comparisons: references, floors, margins, and what is declared deterministic."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from resolved import resolve
 
+from rlparity import registry
 from rlparity.analysis import plans
 from rlparity.arms import Arm
 from rlparity.errors import UserError
 from rlparity.metrics import RETURN, Metric
-from rlparity.suites import environments, hyperparameters, suite, yaml_reader
+from rlparity.suites import hyperparameters, suite, yaml_reader
 
 CARTPOLE = "CartPole-v1"
 ERROR = Metric("error", "fraction wrong", better=-1, floor=0.9)
@@ -94,7 +95,7 @@ def test_the_plan_carries_metrics_and_margins(monkeypatch: pytest.MonkeyPatch) -
     about = plan["environments"][CARTPOLE]
     assert about["metrics"] == [asdict(RETURN)] and about["margins"] == {"return": 0.2}
     assert plans.metrics(plan, CARTPOLE) == (RETURN,) and plans.margin(plan, CARTPOLE, RETURN) == 0.2
-    monkeypatch.setattr(environments, "metrics", lambda environment: (RETURN, ERROR))
+    monkeypatch.setattr(registry, "metrics", lambda environment: (RETURN, ERROR))
     own = {"id": CARTPOLE, "margin": {"error": 0.01}}
     plan = resolve(margin=0.3, environments=[own, "Acrobot-v1"]).plan()
     assert plans.metrics(plan, CARTPOLE) == (RETURN, ERROR)
@@ -133,7 +134,7 @@ def test_narrowing_keeps_the_floors_of_the_metrics(monkeypatch: pytest.MonkeyPat
         ((ERROR,), {"ppo"}),
         ((RETURN, RULES), set(everything)),
     ):
-        monkeypatch.setattr(environments, "metrics", lambda environment, metrics=metrics: metrics)
+        monkeypatch.setattr(registry, "metrics", lambda environment, metrics=metrics: metrics)
         assert set(resolve({"algorithms": ["ppo"]}, algorithms=everything).algorithms) == kept
 
 

@@ -26,14 +26,14 @@ CARTPOLE = Cell("s", "CartPole-v1", "sb3", "a2c", "a2c", (0,), 1000)
 @pytest.mark.parametrize("name", SUITES)
 def test_every_suite_has_a_plan(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", name, "--results", str(tmp_path), "--reports", str(tmp_path)]) == 0
-    said = capsys.readouterr().out
-    assert said.startswith(f"suite {name}: ")
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"suite {name}: ")
     raw = yaml_reader.read(hyperparameters.root() / suite.SUITES / f"{name}.yaml")
     if "kind" not in raw:
-        rows = [line.split()[0] for line in said.splitlines()[1:9]]
+        rows = [line.split()[0] for line in printed.splitlines()[1:9]]
         assert rows == ["cells", "jobs", "steps", "core-hours", "GPU-hours", "memory", "storage", "planning"]
         asked = suite.load(suite.find(name), elsewhere=True)
-        assert f"{len(asked.cells):,}, 0 of them trained" in said
+        assert f"{len(asked.cells):,}, 0 of them trained" in printed
 
 
 def test_a_suite_too_large_for_this_machine_is_planned_but_not_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -189,10 +189,10 @@ def test_a_device_may_be_given_for_machines_elsewhere() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "meant"), [("false", False), ("True", True), (False, False), ("TRUE", True)]
+    ("text", "meant"), [("false", False), ("True", True), (False, False), ("TRUE", True)]
 )
-def test_tensorboard_may_be_asked_for_in_words(said: Any, meant: bool) -> None:
-    assert {cell.tensorboard for cell in resolve({"tensorboard": said}).cells} == {meant}
+def test_tensorboard_may_be_asked_for_in_words(text: Any, meant: bool) -> None:
+    assert {cell.tensorboard for cell in resolve({"tensorboard": text}).cells} == {meant}
 
 
 def test_narrowing_leaves_fingerprints_alone() -> None:

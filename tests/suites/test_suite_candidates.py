@@ -147,8 +147,8 @@ def test_names_of_others_are_taken(name: str) -> None:
 
 
 def test_everything_wrong_is_told_at_once() -> None:
-    told = complaints(a={"against": "ppo"}, b={"against": "ppo", "command": "x"})
-    assert "candidates.a: needs one of" in told and "candidates.b.command: 'x' has no {seed}" in told
+    found = complaints(a={"against": "ppo"}, b={"against": "ppo", "command": "x"})
+    assert "candidates.a: needs one of" in found and "candidates.b.command: 'x' has no {seed}" in found
 
 
 # --- when its records grow stale
@@ -211,8 +211,8 @@ def test_an_edited_program_or_module_makes_its_records_stale_and_nothing_else(tm
     after = [fingerprint.of(one) for one in (command, entry)]
     assert not set(before) & set(after)
     run = {"cell": json.loads(command.to_json()), "files": {"learn.py": "0"}, "versions": {}}
-    told = fingerprint.besides_sources(command, {**fingerprint.parts(command), "versions": {}}, run)
-    assert any(line.startswith("learn.py is ") and line.endswith("was 0") for line in told)
+    found = fingerprint.besides_sources(command, {**fingerprint.parts(command), "versions": {}}, run)
+    assert any(line.startswith("learn.py is ") and line.endswith("was 0") for line in found)
 
 
 def test_where_it_lies_and_how_long_it_may_take_do_not_matter(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rlparity.analysis.schemas import required
 from rlparity.metrics import RETURN, Metric
-from rlparity.reporting.report_files import ONE_METRIC, TABLES, required
+from rlparity.reporting.report_files import BY_METRIC, TABLES
 from rlparity.reporting.report_folder import slug
 
 TITLES = {"random": "Random agent", "reinforce": "REINFORCE", "a2c": "A2C", "ppo": "PPO", "dqn": "DQN"}
@@ -170,7 +171,7 @@ def write_tables(
             if arm[0] == "scratch" and ("sb3", *arm[1:]) in arms:
                 verdict_rows(rows, own, seeds, metric)
     for name in TABLES:
-        columns = required(name) + ["metric"] * bool(metrics and name not in ONE_METRIC)
+        columns = required(name) + ["metric"] * bool(metrics and name in BY_METRIC)
         pd.DataFrame(rows[name], columns=columns).to_csv(path / f"{name}.csv", index=False)
 
 

@@ -14,25 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from rlparity.analysis import summarize, tables
 from rlparity.analysis.columns.column import ARM
-from rlparity.analysis.columns.runs import PARQUET
 from rlparity.cell import Cell, Protocol
 from rlparity.metrics import RETURN, Metric
-from rlparity.records import write_bytes
+from rlparity.records import write, write_bytes
 
 PUBLISHED = Path(__file__).parents[2] / "workflow" / "resources" / "published"
 RANDOM_RETURN, CEILING = 22.0, 500.0
-
-
-def write(folder: Path, kind: str, rows: list[dict[str, Any]]) -> None:
-    """Write rows of one kind of record."""
-    sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pylist(rows, schema=PARQUET[kind]), sink)
-    write_bytes(folder / f"{kind}.parquet", sink.getvalue().to_pybytes())
 
 
 @dataclass
@@ -162,7 +152,7 @@ def measured(metric: Metric, total: float) -> float:
 
 
 def run_json(cell: Cell, failed: Mapping[int, str], hashes: Mapping[str, str]) -> dict[str, Any]:
-    """What a cell says of itself."""
+    """The run.json of a cell."""
     trained = cell.budget * len(cell.seeds) / 4000
     return {
         "status": "failed" if len(failed) == len(cell.seeds) else "done",

@@ -12,7 +12,7 @@ from snow import Snow
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from rlparity.validation import double_precision, paired_models
-from rlparity.validation.counterparts import COUNTERPARTS
+from rlparity.validation.counterparts import COUNTERPARTS, ON_POLICY
 from rlparity.validation.paired_models import PairedModels, difference
 from rlparity.validation.parity import cases, environments
 
@@ -23,7 +23,7 @@ OFF_POLICY = {**SMALL, "buffer_size": 50, "learning_starts": 0}
 
 
 def pair(algorithm: str, dtype: torch.dtype = torch.float64, **options: Any) -> PairedModels:
-    if algorithm in ("a2c", "ppo", "trpo"):
+    if algorithm in ON_POLICY:
         return paired_models.make(
             algorithm, environments.short_episodes(True, 2), {**SMALL, **options}, dtype
         )

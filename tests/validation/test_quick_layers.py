@@ -138,7 +138,7 @@ def test_time_limits_of_layers(
     limits = []
 
     def run(words: list[str], where: Any, log: Any, limit_s: float, *_: Any) -> None:
-        limits.append((json.loads(words[words.index("--asked") + 1])["time_limit_s"], limit_s))
+        limits.append((json.loads(words[words.index("--request") + 1])["time_limit_s"], limit_s))
         raise process_group.Stopped("was stopped")
 
     monkeypatch.setattr(process_group, "run", run)

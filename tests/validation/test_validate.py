@@ -1,4 +1,4 @@
-"""`rlparity validate`: its layers, the exit status, and what is left for people and for CI."""
+"""`rlparity validate`: the request, its layers, the exit status, and the output for people and for CI."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def test_a_line_for_each_layer(tiny: Path) -> None:
     found = findings(tiny, ["EQUIVALENT", "WORSE"], [passed, BROKEN, DIFFERS], lockstep="no")
     assert validate.line("contract", found) == "contract: FAIL, 1 of 2: save and load: lost"
     assert validate.line("parity", found) == "parity: FAIL, 1 of 1: default: 1e-2"
-    told = "statistics: EQUIVALENT by auc in CartPole-v1, WORSE by final in CartPole-v1 (told)"
-    assert validate.line("statistics", found) == told
+    line = "statistics: EQUIVALENT by auc in CartPole-v1, WORSE by final in CartPole-v1 (why)"
+    assert validate.line("statistics", found) == line
     assert validate.line("lockstep", found) == "lockstep: not run: no"
     assert validate.conclusion(found, False).endswith("does not match its reference (status 1)")
 
@@ -61,7 +61,7 @@ def test_a_difference_in_parity_is_a_note_where_the_verdict_is_good(tiny: Path) 
 
 
 @pytest.mark.parametrize("strict", [False, True])
-def test_junit_tells_failures_errors_and_what_was_skipped(tiny: Path, tmp_path: Path, strict: bool) -> None:
+def test_junit_reports_failures_errors_and_skipped_cases(tiny: Path, tmp_path: Path, strict: bool) -> None:
     passed = Check("contract", "trains \x00<&>", True, "4,096 steps", 1.5)
     found = findings(tiny, ["WORSE", "INCONCLUSIVE"], [passed, BROKEN, DIFFERS], lockstep="not\x1b for this")
     junit.write(found, strict, tmp_path / "a" / "junit.xml")
@@ -185,7 +185,7 @@ def test_without_references_nothing_is_decided(
     write_logs(tmp_path / "runs")
     (tmp_path / "reports").mkdir()
     assert main(tiny, tmp_path, "--logs", "runs/seed-{seed}", "--returns", "n_envs=1") == 2
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     refused = "sb3/ppo in CartPole-v1, seeds 0, 1, 2, 3, 4, 5: no record is shipped"
-    assert f"statistics: not run: no reference: {refused}" in told
-    assert "--references train trains it" in told
+    assert f"statistics: not run: no reference: {refused}" in output
+    assert "--references train trains it" in output

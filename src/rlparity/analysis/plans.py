@@ -1,6 +1,6 @@
-"""plan.json, the resolved suite: what the stages after training know of it.
+"""plan.json, the resolved suite, as the stages after training read it.
 
-A plan of an older version has no metrics and margins of environments, gives a reference by the name of its
+A plan of an older version has no metrics and no margins of environments, gives a reference by the name of its
 configuration alone, and declares nothing deterministic.
 """
 
@@ -29,7 +29,7 @@ def read(file: Path, hint: str) -> dict[str, Any]:
 
 
 def metrics(plan: Plan, environment: str) -> tuple[Metric, ...]:
-    """What evaluations in an environment measure, the first the one that its threshold is of."""
+    """What evaluations in an environment measure; the threshold is of the first metric."""
     declared = plan["environments"][environment].get("metrics", ())
     return tuple(Metric(**metric) for metric in declared) or (RETURN,)
 
@@ -56,7 +56,7 @@ def reference(plan: Plan, algorithm: str) -> Arm | None:
 
 
 def references(plan: Plan) -> set[str]:
-    """Implementations that are only there to judge others against."""
+    """Implementations that references are of, but for our own; they are not judged themselves."""
     found = (reference(plan, algorithm) for algorithm in plan["algorithms"])
     return {arm.implementation for arm in found if arm is not None} - {OURS}
 

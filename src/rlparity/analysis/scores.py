@@ -1,4 +1,4 @@
-"""The table of scores as verdicts need it: by arm and quantity, with the pairs that are compared."""
+"""Scores by arm and quantity, and the pairs of arms that are compared."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Scores:
         return self._arm(quantity, arm).dropna().to_numpy()
 
     def floor(self, quantity: Quantity) -> Floor:
-        """Scores of the arm that has learned nothing, (k,), or the constant that says so."""
+        """The floor of the metric: scores of the arm that has learned nothing, (k,), or a constant."""
         arm = plans.floor(quantity.metric)
         return self(quantity, arm) if arm else float(quantity.metric.floor)
 
@@ -93,12 +93,12 @@ class Scores:
             yield from logged or (Quantity(pair.environment, metric, name) for name in ENDPOINTS)
 
     def implementations(self, environment: str, algorithm: str) -> list[str]:
-        """Those with scores of a configuration in an environment, by name."""
+        """Implementations that have scores of a configuration in an environment, by name."""
         return sorted({key[1] for key in self._arms if (key[0], key[2]) == (environment, algorithm)})
 
 
 def pairs(plan: Plan, scores: Scores) -> Iterator[Pair]:
-    """All that is to be judged, in the plan's order.
+    """All pairs that are judged, in the plan's order.
 
     An arm is judged against the reference of its configuration; and against the configuration that it
     differs from only in how it computes, of the same implementation.

@@ -21,7 +21,8 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from rlparity.analysis import statistics, tables
+from rlparity import records
+from rlparity.analysis import statistics
 from rlparity.analysis.scores import ENDPOINTS, Floor
 from rlparity.analysis.verdicts import NO_VERDICT, UNDECIDED, decide, tested
 from rlparity.arms import OURS
@@ -37,7 +38,7 @@ class Curves:
     curve: pd.DataFrame
 
     def scores(self, endpoint: str, env_step: int) -> statistics.Array:
-        """Of the seeds that were evaluated up to that step, (n,)."""
+        """Scores of the seeds that were evaluated up to that step, (n,)."""
         seen = self.curve[self.curve.index <= env_step].dropna(axis=1)
         if seen.empty:
             return np.array([])
@@ -48,7 +49,7 @@ class Curves:
 
 def read_curves(files: Iterable[Path], metric: Metric) -> Curves:
     """The curves of an arm from its evaluations: those of the deterministic policy, if it has one."""
-    rows = pd.concat([tables.by_metric(pq.read_table(file)).to_pandas() for file in files])
+    rows = pd.concat([records.current("evaluations", pq.read_table(file)).to_pandas() for file in files])
     rows = rows[rows.metric == metric.name]
     protocols = set(rows.protocol)
     rows = rows[rows.protocol == ("sampled" if protocols == {"sampled"} else "deterministic")]
@@ -130,13 +131,13 @@ def serve(questions: TextIO, answers: TextIO) -> None:
     [verdict, evidence]; without a point, with ["", obstacle]."""
     cases: dict[str, Case] = {}
     for line in questions:
-        asked = json.loads(line)
-        if asked["case"] not in cases:
-            cases[asked["case"]] = Case(json.loads(Path(asked["case"]).read_text(encoding="utf-8")))
-        case, answer = cases[asked["case"]], ("", "")
-        if asked["point"] is None:
-            answer = "", case.obstacle()
-        else:
-            answer = case.judge(asked["point"], case.curves(Path(asked["look"], "evaluations.parquet")))
+        question = json.loads(line)
+        file, point = question["case"], question["point"]
+        if file not in cases:
+            cases[file] = Case(json.loads(Path(file).read_text(encoding="utf-8")))
+        answer = "", cases[file].obstacle() if point is None else ""
+        if point is not None:
+            curves = cases[file].curves(Path(question["look"], "evaluations.parquet"))
+            answer = cases[file].judge(point, curves)
         answers.write(json.dumps(answer) + "\n")
         answers.flush()

@@ -107,9 +107,9 @@ def mean_interval(x: ArrayLike, level: float = 0.95) -> tuple[float, float]:
 class Welch:
     """A difference of two means with unequal variances.
 
-    Where no arm has a spread, t does not exist. If both arms are deterministic the difference is exact. Else
-    nothing is known about it but that the arms do not overlap: its p is that of the permutation test, and
-    there is neither an interval nor a test of equivalence.
+    Where no arm has a spread, t is not defined. If both arms are deterministic, the difference is exact. If
+    not, its p is that of the permutation test, NaN for equal values, and there is neither an interval nor a
+    test of equivalence.
     """
 
     difference: float  # mean of x minus mean of y
@@ -146,8 +146,8 @@ class Welch:
 def welch(x: ArrayLike, y: ArrayLike, deterministic: tuple[bool, bool] = (False, False)) -> Welch:
     """Welch's difference of means: (n,), (m,).
 
-    An arm that is `deterministic` has no spread, and one value tells all of it: with one such arm this is
-    the one-sample t test, with two the difference is exact.
+    An arm that is `deterministic` has no spread, so one value suffices: with one such arm this is the
+    one-sample t test, with two the difference is exact.
     """
     arms = [np.asarray(arm, dtype=float) for arm in (x, y)]
     sizes = len(arms[0]), len(arms[1])
@@ -164,7 +164,7 @@ def welch(x: ArrayLike, y: ArrayLike, deterministic: tuple[bool, bool] = (False,
 
 
 def _sd(x: Array) -> float:
-    """Sample standard deviation, exactly zero for equal values whatever their mean rounds to."""
+    """Sample standard deviation; exactly zero for equal values, even if their mean is rounded."""
     return 0.0 if np.ptp(x) == 0 else float(x.std(ddof=1))
 
 

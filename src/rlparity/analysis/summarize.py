@@ -35,7 +35,7 @@ PHASES = ("training", "evaluation", "wall")  # of the time of a cell
 
 
 def analyse(tables: Path, published_numbers: Path, into: Path) -> None:
-    """Write the CSVs of a report; those about Atari games only where the suite has any.
+    """Write the CSVs of a report; those about Atari games only where the suite has such games.
 
     Reads `tables/{evaluations,runs}.parquet` and `tables/plan.json`, and the folder of published numbers.
     Raises UserError where one of them is missing or damaged.
@@ -77,12 +77,12 @@ def evaluation_points(evaluations: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     """
     keys = [*ARM, "metric", "protocol", "seed", "env_step"]
     points = evaluations.groupby(keys, observed=True)["value"].mean().reset_index()
-    asked = {
+    protocols = {
         tuple(cell[key] for key in ARM): (cell["budget"], cell["evaluation"]["points"])
         for cell in plan["cells"]
     }
     known = pd.DataFrame(
-        [(*arm, *numbers) for arm, numbers in asked.items()], columns=[*ARM, "budget", "points"]
+        [(*arm, *numbers) for arm, numbers in protocols.items()], columns=[*ARM, "budget", "points"]
     )
     points = points.merge(known, on=ARM, how="inner")
     points["clock"] = points["env_step"]

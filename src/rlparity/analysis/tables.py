@@ -17,22 +17,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from rlparity import records
 from rlparity.analysis.columns.column import ARM, DTYPES
-from rlparity.analysis.columns.runs import PARQUET, RENAMED
 from rlparity.analysis.schemas import TABLES
 from rlparity.cell import Cell
 from rlparity.errors import UserError
 from rlparity.metrics import RETURN
-from rlparity.records import KEYS, write_bytes
+from rlparity.records import KEYS, SCHEMAS, write_bytes
 
-ORDER = {  # what a table of records is sorted by; rows that agree keep their order
+ORDER = {  # columns that a table of records is sorted by; equal rows keep their order
     "episodes": [name for name, _ in KEYS],
     "evaluations": [*(name for name, _ in KEYS), "protocol", "episode"],
     "progress": [*(name for name, _ in KEYS), "metric"],
     "runs": [name for name, _ in KEYS[:4]],
 }
 STATUS = ("done", "failed", "unfinished")
-SHIPPED = ("episodes.parquet", "evaluations.parquet")  # what a report carries of a cell, beside run.json
+SHIPPED = ("episodes.parquet", "evaluations.parquet")  # files of a cell in a report, beside run.json
 
 
 def frame(name: str, rows: pd.DataFrame | Sequence[Mapping[str, Any]]) -> pd.DataFrame:
@@ -58,27 +58,23 @@ def read(path: Path) -> pd.DataFrame:
             dtypes = {key: DTYPES[column.dtype][0] for key, column in columns.items()}
             table = _with_metric(path.stem, pd.read_csv(path, dtype=dtypes))
         else:
-            table = by_metric(pq.read_table(path)).to_pandas()
+            table = _current(path.stem, pq.read_table(path)).to_pandas()
     except (pa.ArrowException, OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({_line(error)})") from None
     check(path, path.stem, table.columns)
     return table
 
 
-def by_metric(table: pa.Table) -> pa.Table:
-    """Evaluations of format 1, which measured returns in columns of their own, in the columns of format 2.
-
-    Any other table comes back as it is.
-    """
-    if "episode" not in table.column_names or "metric" in table.column_names:
+def _current(kind: str, table: pa.Table) -> pa.Table:
+    """A table of records of any format in the columns of today; one that is none comes back as it is."""
+    try:
+        return records.current(kind, table) if kind in SCHEMAS else table
+    except KeyError:
         return table
-    table = table.rename_columns([RENAMED.get(name, name) for name in table.column_names])
-    where = table.column_names.index("value") if "value" in table.column_names else 0
-    return table.add_column(where, "metric", pa.repeat(RETURN.name, table.num_rows))
 
 
 def _with_metric(name: str, table: pd.DataFrame) -> pd.DataFrame:
-    """A CSV of a version without metrics has returns alone."""
+    """A CSV with its column `metric`: one of a version without metrics is of returns."""
     columns = list(TABLES[name])
     if "metric" in columns and list(table) == [column for column in columns if column != "metric"]:
         table.insert(columns.index("metric"), "metric", RETURN.name)
@@ -106,20 +102,20 @@ def collect(
     plan: Mapping[str, Any],
     places: Mapping[str, Path] | None = None,
 ) -> None:
-    """Records of all cells -> `results/<suite>/tables/`; what a report ships -> `reports/<suite>/records/`.
+    """Write the tables of all cells to `results/<suite>/tables/`, and their records to the report's folder.
 
-    A failed cell contributes the rows it has, and its reason to the table of runs. A cell restored from a
-    report has no `progress.parquet` and contributes none. Raises UserError, naming the file, for records
-    that are missing, damaged, of another cell, or made by other code or settings than the suite asks for.
-    `places` says, by cell folder, where records lie that are not there.
+    A failed cell has the rows up to its failure, and its reason in the table of runs. A cell restored from a
+    report has no `progress.parquet`. `places` maps cell folders to where their records are instead.
+    Raises UserError, naming the file, for records that are missing, damaged, of another cell, or of other
+    code or settings than those of the suite.
     """
-    parts: dict[str, list[pa.Table]] = {kind: [schema.empty_table()] for kind, schema in PARQUET.items()}
+    parts: dict[str, list[pa.Table]] = {kind: [schema.empty_table()] for kind, schema in SCHEMAS.items()}
     runs: list[dict[str, Any]] = []
     shipped: dict[Path, bytes] = {}
     for cell in cells:
         folder = (places or {}).get(str(cell.folder), results / cell.folder)
         run, shelf = read_run(folder, cell), reports / plan["name"] / "records" / Path(*cell.folder.parts[1:])
-        for kind in PARQUET:
+        for kind in SCHEMAS:
             file = folder / f"{kind}.parquet"
             if kind == "progress" and not file.exists():
                 continue
@@ -169,7 +165,7 @@ def read_run(folder: Path, cell: Cell) -> dict[str, Any]:
 
 def _verified(file: Path, run: Mapping[str, Any]) -> bytes:
     if not file.is_file():
-        raise UserError(f"{file}: missing, though run.json beside it says that the cell was run; run again")
+        raise UserError(f"{file}: missing, though run.json beside it records a finished run; run again")
     content, again = file.read_bytes(), f"delete the folder {file.parent} and run again"
     expected = run["hashes"].get(file.name)
     if expected is None and file.name in SHIPPED:
@@ -181,10 +177,10 @@ def _verified(file: Path, run: Mapping[str, Any]) -> bytes:
 
 def _records(file: Path, content: bytes, cell: Cell) -> pa.Table:
     try:
-        table = by_metric(pq.read_table(pa.BufferReader(content)))
+        table = _current(file.stem, pq.read_table(pa.BufferReader(content)))
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{file}: not a Parquet file ({_line(error)})") from None
-    if not table.schema.equals(PARQUET[file.stem]):
+    if not table.schema.equals(SCHEMAS[file.stem]):
         found = ", ".join(f"{field.name} {field.type}" for field in table.schema)
         raise UserError(f"{file}: not a table of {file.stem}: its columns are {found or 'none'}")
     own = {name: {getattr(cell, name)} for name in ARM} | {"seed": set(cell.seeds)}
@@ -197,7 +193,7 @@ def _records(file: Path, content: bytes, cell: Cell) -> pa.Table:
 
 
 def _runs(cell: Cell, run: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One row for each seed. A failed cell that names no seed failed with all of them."""
+    """One row for each seed. In a failed cell that names no seed all of them failed."""
     reasons = {int(seed): str(reason) for seed, reason in run.get("failed_seeds", {}).items()}
     if run["status"] == "failed" and not reasons:
         reasons = dict.fromkeys(cell.seeds, str(run.get("reason", "the cell failed")))

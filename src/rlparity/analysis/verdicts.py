@@ -1,7 +1,7 @@
 """Does an implementation match its reference? One row for each (algorithm, environment, metric, endpoint).
 
 A configuration that differs from another of the suite only in how it computes, as ppo-bfloat16 from ppo, is
-judged against that one too, both of the same implementation: does the difference change the learning?
+judged against that one too, both of the same implementation.
 
 In this order: EQUIVALENT if two one-sided tests at 5 % place the difference within the margin; else WORSE
 or BETTER if its Holm-adjusted p over all rows of the report, both endpoints, is below 0.05; else
@@ -10,7 +10,8 @@ an arm has fewer than five seeds, or the reference did not learn (is not more th
 better than the floor, the random agent of most metrics).
 
 A difference is exact only where both arms are declared deterministic. Other arms whose seeds all have the
-same value are at a bound of what can be measured: they get NO VERDICT at this endpoint.
+same value are at a bound of what can be measured: they get NO VERDICT at this endpoint and do not count in
+Holm's family; the other endpoint, `auc` in most cases, decides.
 
 A failed seed has no score. Leaving it out flatters the arm that lost it, so no verdict may rest on that: if
 a seed of the implementation failed, EQUIVALENT and BETTER are withheld, if one of the reference failed,
@@ -46,14 +47,14 @@ MEANS = ("mean_implementation", "mean_reference", "mean_random")
 def verdicts(table: pd.DataFrame, plan: Plan, equal: pd.DataFrame | None = None) -> pd.DataFrame:
     """Table of verdicts from the table of scores, and those on the terms of candidates; see `Scores`."""
     arms = Scores(table, equal)
-    asked = [
+    rated = [
         (pair, quantity) for pair in scores.pairs(plan, arms) for quantity in arms.quantities(pair, plan)
     ]
-    rows = [_row(arms, plan, *one) for one in asked]
+    rows = [_row(arms, plan, *one) for one in rated]
     for row, p in zip(rows, statistics.holm([row["p_difference"] for row in rows]), strict=True):
         row["p_holm"] = p
         row["verdict"], row["reason"] = decide(row)
-    made = [in_units(row, quantity.metric.better) for row, (_, quantity) in zip(rows, asked, strict=True)]
+    made = [in_units(row, quantity.metric.better) for row, (_, quantity) in zip(rows, rated, strict=True)]
     return tables.frame("verdicts", made)
 
 
@@ -80,8 +81,8 @@ def compare(
 ) -> dict[str, Any]:
     """The numbers of one row, from the scores of implementation (n,) and reference (m,), larger ones better.
 
-    `deterministic` says which of these two is declared so. `margin` and `smallest_margin` are fractions of
-    the distance |mean(reference) - mean(floor)|.
+    `deterministic` has the declarations of these two. `margin` and `smallest_margin` are fractions of the
+    distance |mean(reference) - mean(floor)|.
     """
     row = tested(x, y, floor, margin, deterministic, floor_name)
     distance, sds = row["distance"], [float(arm.std(ddof=1)) if len(arm) > 1 else np.nan for arm in (x, y)]
@@ -98,7 +99,7 @@ def tested(
     deterministic: tuple[bool, bool] = STOCHASTIC,
     floor_name: str = RANDOM,
 ) -> dict[str, Any]:
-    """The part of `compare` that decides: means, intervals, p values, and what stands in the way."""
+    """The part of `compare` that decides: means, intervals, p values, and the reason against a verdict."""
     fixed = (deterministic[0] and _constant(x), deterministic[1] and _constant(y))
     welch = statistics.welch(x, y, fixed)
     (low, high), (ci95_low, ci95_high) = welch.interval(1 - 2 * ALPHA), welch.interval(0.95)
@@ -136,7 +137,7 @@ def _constant(arm: statistics.Array) -> bool:
 def _obstacle(
     x: statistics.Array, y: statistics.Array, floor: Floor, floor_name: str, fixed: tuple[bool, bool]
 ) -> str:
-    """Why nothing can be decided; empty where something can. `fixed` says which arms have no spread."""
+    """The reason against any verdict, or none; `fixed` marks the arms that are deterministic."""
     given = np.ndim(floor) == 0  # a constant has no spread
     if not len(y):
         return "no finished run of the reference"
@@ -154,13 +155,13 @@ def _obstacle(
 
 
 def in_short(implementation: str, reference: str) -> str:
-    """How failed seeds name a reference: "sb3", or "scratch/ppo" where it is of the judged implementation."""
+    """The name of a reference beside its failed seeds: "sb3"; "scratch/ppo" if it is of `implementation`."""
     own, _, _ = reference.partition("/")
     return reference if own == implementation else own
 
 
 def decide(row: Mapping[str, Any]) -> tuple[str, str]:
-    """Verdict and reason, from a row that has all its numbers, and in `reason` what stands in the way."""
+    """Verdict and reason, from a row that has all its numbers, and in `reason` any reason against one."""
     if reason := row["reason"]:
         words = {NOTHING_LEARNED: DID_NOT_LEARN, AT_THE_CEILING: NO_VERDICT}
         return next((word for start, word in words.items() if reason.startswith(start)), UNDECIDED), reason

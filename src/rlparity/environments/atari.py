@@ -65,7 +65,7 @@ class Atari:
     """S x N games as one vector environment; see `rlparity.environments.base.Env`.
 
     Observations are bytes (S, N, 4, 84, 84). A step shows the learner what the preset says: clipped rewards,
-    lost lives as ends. The episode statistics see neither: an episode is a whole game, its return the raw score.
+    lost lives as ends. Recorded episodes have neither: an episode is a whole game, its return the raw score.
 
     In the observation with which a game stops, the newest frame is pooled without the emulator's last one,
     which ale_py does not read. A life lost in the very step of the cap counts as an end under every preset:

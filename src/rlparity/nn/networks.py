@@ -215,7 +215,7 @@ class Network:
 
 
 def dense(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """x W + b. With a single output or input it is written out, because `baddbmm` then rounds by neighbours."""
+    """x W + b, written out for a single output or input, where `baddbmm` rounds by neighbours."""
     if weight.shape[-1] == 1:
         return (x * weight.transpose(1, 2)).sum(-1, keepdim=True) + bias
     if weight.shape[-2] == 1:

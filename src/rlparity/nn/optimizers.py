@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.optim.adam import adam
@@ -23,7 +25,7 @@ class Optimizer:
 
     def __init__(self, network: Network, n_moments: int, alive: Tensor | None = None):
         """`alive` (S,) is shared by the optimisers of one agent."""
-        self._network = network
+        self.network = network
         self.alive = all_alive(network.n_seeds) if alive is None else alive
         self._moments = [torch.zeros_like(network.theta) for _ in range(n_moments)]
         self._counts = [torch.zeros(()) for _ in range(network.n_seeds)]
@@ -31,13 +33,7 @@ class Optimizer:
     def backward(self, loss: Tensor) -> None:
         """Compute the gradients of each seed's loss, (S,). A seed whose loss is not finite is frozen."""
         self.alive &= loss.isfinite()
-        self._network.backward(loss)
-
-    def backward_row(self, seed: int, row: Network, loss: Tensor) -> None:
-        """As `backward`, for one seed: the loss (1,) of `row`, which is `network.row(seed)`."""
-        self.alive[seed] &= loss.isfinite().item()
-        row.backward(loss)
-        self._network.grad[seed] = row.grad[0]
+        self.network.backward(loss)
 
     def _due(self, due: Tensor | None) -> Tensor:
         """The seeds that a step is for, (S,) bool."""
@@ -45,11 +41,18 @@ class Optimizer:
 
     def _rows(self, due: Tensor) -> tuple[list[list[Tensor]], list[Tensor]]:
         """Parameters, gradients and moments of the seeds that are due, and their step counts."""
-        table = [self._network.theta.detach(), self._network.grad, *self._moments]
+        table = [self.network.theta.detach(), self.network.grad, *self._moments]
         if due.all():
             return [list(x.unbind(0)) for x in table], self._counts
         seeds = torch.nonzero(due).flatten().tolist()
         return [[x[k] for k in seeds] for x in table], [self._counts[k] for k in seeds]
+
+
+def backward_row(optimizer: Optimizer, seed: int, row: Network, loss: Tensor) -> None:
+    """As `Optimizer.backward`, for one seed: the loss (1,) of `row`, which is `network.row(seed)`."""
+    optimizer.alive[seed] &= loss.isfinite().item()
+    row.backward(loss)
+    optimizer.network.grad[seed] = row.grad[0]
 
 
 class Adam(Optimizer):
@@ -62,22 +65,14 @@ class Adam(Optimizer):
     def step(self, learning_rate: float, due: Tensor | None = None) -> None:
         """Follow the gradients of the seeds that are alive and due, (S,) bool; None: due are all."""
         (theta, grad, mean, square), counts = self._rows(self._due(due))
-        adam(
-            theta,
-            grad,
-            mean,
-            square,
-            [],
-            counts,
-            fused=True,
-            amsgrad=False,
-            beta1=0.9,
-            beta2=0.999,
-            lr=learning_rate,
-            weight_decay=0.0,
-            eps=self._eps,
-            maximize=False,
-        )
+        options: dict[str, Any] = {
+            "amsgrad": False,
+            "beta1": 0.9,
+            "beta2": 0.999,
+            "weight_decay": 0.0,
+            "maximize": False,
+        }
+        adam(theta, grad, mean, square, [], counts, fused=True, lr=learning_rate, eps=self._eps, **options)
 
 
 class RMSprop(Optimizer):
@@ -101,7 +96,7 @@ class RMSprop(Optimizer):
         """Follow the gradients of the seeds that are alive and due, (S,) bool; None: due are all."""
         due = self._due(due)
         if due.all():  # no count enters the step: all seeds are one array
-            (square,), network = self._moments, self._network
+            (square,), network = self._moments, self.network
             rows, counts = [[network.theta.detach()], [network.grad], [square]], self._counts[:1]
         else:
             rows, counts = self._rows(due)

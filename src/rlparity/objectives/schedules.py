@@ -19,8 +19,8 @@ def learning_rate(config: Any, env_steps: int, budget: int) -> float:
 
 
 def exploration(config: Any, env_steps: int, budget: int) -> float:
-    """Epsilon, the probability of a random action: 1 before learning starts; it falls linearly over a fraction
-    of the budget, then stays (Mnih et al. 2015, Methods)."""
+    """Epsilon, the probability of a random action: 1 before learning starts; then it falls linearly over a
+    fraction of the budget, and stays (Mnih et al. 2015, Methods)."""
     if env_steps < config.learning_starts:
         return 1.0
     done = min(env_steps / (config.exploration_fraction * budget), 1.0)
@@ -40,5 +40,5 @@ def updates_due(config: Any, env_steps: int, n_envs: int, first: int = 0) -> int
 
 
 def copy_due(config: Any, env_steps: int, n_envs: int) -> bool:
-    """Whether a target network is copied after this step: every `target_update_interval` environment steps."""
+    """Whether a target network is copied now: every `target_update_interval` environment steps."""
     return env_steps // n_envs % max(config.target_update_interval // n_envs, 1) == 0

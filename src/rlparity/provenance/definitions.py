@@ -20,7 +20,7 @@ from rlparity.provenance import scopes, source_code
 from rlparity.provenance.scopes import External, Imported, Names
 
 NEUTRAL = frozenset({"cell", "errors", "registry"})  # modules of this package that make no number
-STATE = frozenset({"snapshot", "resume"})  # methods that checkpoints call: left out of a class
+STATE = frozenset({"snapshot", "resume", "saved"})  # methods for checkpoints and saved policies: left out
 OTHER = "<other statements>"  # stands for the statements of a module that define no name
 PART = "<part>"  # stands for the module of what `registry.part` loads
 Key = tuple[str, str]  # module and name of a definition, or `PART` and a key of `registry.PARTS`

@@ -1,9 +1,9 @@
 """Atari as Stable-Baselines3 plays it: its own `AtariWrapper`, four frames stacked, channels first.
 
 The emulator has the options of the preset, as in `environments.atari`. Episodes are recorded below SB3's
-wrappers, where rewards are raw and a lost life ends nothing. What AtariWrapper does by itself at a reset (no-ops
-and FIRE, after a lost life too) is no step of the agent and does not count in the length of a game; the rewards
-meanwhile do count in its return.
+wrappers, where rewards are raw and a lost life ends nothing. What AtariWrapper does by itself at a reset
+(no-ops and FIRE, after a lost life too) is no step of the agent and does not count in the length of a game;
+the rewards meanwhile do count in its return.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ gym.register_envs(ale_py)
 DEPARTURES = [
     "AtariWrapper pools two frames in colour, then turns them grey (our environment: the other way round)",
     "it plays FIRE and the action after it at every start (our environment: FIRE alone, with `nature` alone)",
-    "after a lost life it plays a no-op and these, and starts the stack of frames anew (our environment goes on)",
+    "after a lost life it plays a no-op and these, and restarts the stack of frames (ours goes on)",
 ]
 
 

@@ -84,7 +84,7 @@ def _cells(old: Folder, new: Folder) -> list[str]:
 
 def _named(row: Any) -> str:
     endpoint = endpoint_title(row.endpoint, row.metric)
-    metric = f", {row.metric}" * (row.metric != RETURN.name)
+    metric = f" ({row.metric})" * (row.metric != RETURN.name)
     plain = hasattr(row, "reference") and not by_reference(row)
     against = f" against our {row.reference.partition('/')[2]}" if plain else ""
     return f"{row.environment}{metric} {row.implementation} {row.algorithm}{against}, {endpoint}"
@@ -133,7 +133,7 @@ def _papers(old: Folder, new: Folder) -> list[str]:
     def judged(folder: Folder) -> Values:
         found = {}
         for row in folder.tables["paper"].itertuples(index=False):
-            where = f"{row.environment}{f', {row.metric}' * (row.metric != RETURN.name)}"
+            where = row.environment + f" ({row.metric})" * (row.metric != RETURN.name)
             found[f"{where} {row.algorithm}, {row.source} ({row.published:g})"] = row.verdict
         return found
 

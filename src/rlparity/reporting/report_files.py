@@ -13,30 +13,13 @@ from rlparity.analysis import schemas
 from rlparity.errors import UserError
 from rlparity.metrics import RETURN
 
-OPTIONAL = {  # table of a report -> its columns that may be missing
-    "verdicts": "reason failed_seeds distance mean_implementation mean_reference mean_random",
-    "summary": "failed_seeds",
-    "scores": "",
-    "paper": "implementation seeds failed_seeds budget margin published_algorithm published_environment "
-    "published_budget published_protocol published_seeds spread_kind citation provenance published_metric "
-    "published_low published_high ours_same_protocol published_preset published_frames",
-    "human_normalised": "",
-    "dqn2013": "",
-    "curves": "",
-    "seed_curves": "",
-    "profiles": "",
-    "improvement": "",
-    "thresholds": "budget failed_seeds",
-    "cost": "",
-}
-TABLES = tuple(OPTIONAL)
-ONE_METRIC = ("human_normalised", "dqn2013", "cost")  # tables whose rows are not of a metric of the plan
-
-
-def required(table: str) -> list[str]:
-    """Columns that a table must have to be drawn; `metric` is not one of them where rows are of a metric."""
-    optional = OPTIONAL[table].split() + ["metric"] * (table not in ONE_METRIC)
-    return [name for name in schemas.TABLES[table] if name not in optional]
+TABLES = (
+    *("verdicts", "summary", "scores", "paper", "human_normalised", "dqn2013", "curves", "seed_curves"),
+    *("profiles", "improvement", "thresholds", "cost"),
+)
+BY_METRIC = tuple(  # tables whose rows are of a metric of the plan; older ones do not name it
+    name for name in TABLES if "metric" in schemas.TABLES[name] and "metric" not in schemas.required(name)
+)
 
 
 def read_plan(folder: Path) -> dict[str, Any]:
@@ -60,19 +43,19 @@ def read_table(folder: Path, name: str) -> pd.DataFrame:
     Raises UserError where the file is not that table.
     """
     table = _read_csv(folder / f"{name}.csv", name)
-    if name not in ONE_METRIC and "metric" not in table:
+    if name in BY_METRIC and "metric" not in table:
         table.insert(table.columns.get_loc("environment") + 1, "metric", RETURN.name)
     return table
 
 
 def _read_csv(file: Path, name: str) -> pd.DataFrame:
-    columns = required(name)
+    columns = schemas.required(name)
     empty = pd.DataFrame(columns=columns)
     if not file.is_file():
         return empty
     texts = [key for key, column in schemas.TABLES[name].items() if column.dtype == "str"]
     try:
-        table = pd.read_csv(file, dtype=dict.fromkeys([*texts, "metric"], str))
+        table = pd.read_csv(file, dtype=dict.fromkeys(texts, str))
     except pd.errors.EmptyDataError:
         return empty
     except (pd.errors.ParserError, UnicodeDecodeError) as error:

@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from rlparity.analysis import plans
+from rlparity.arms import OURS, Arm
 from rlparity.metrics import RETURN, Metric
 from rlparity.reporting import report_files
 from rlparity.reporting.formatting import ENDPOINTS, label
-from rlparity.reporting.style import OWN, Look, looks
+from rlparity.reporting.style import Look, looks
 
 RANDOM = "random"  # the agent that acts at random
-REFERENCE = "sb3"  # the implementation of a reference that the plan gives by the name of its algorithm alone
-Arm = tuple[str, str]  # (implementation, algorithm)
 
 
 class Measurement(NamedTuple):
@@ -32,7 +32,7 @@ class Measurement(NamedTuple):
     @property
     def name(self) -> str:
         """The environment, with the metric where it has several."""
-        return f"{self.environment}, {self.metric.name}" if self.several else self.environment
+        return f"{self.environment} ({self.metric.name})" if self.several else self.environment
 
     @property
     def slug(self) -> str:
@@ -69,10 +69,10 @@ class Folder:
 
     @cached_property
     def measurements(self) -> list[Measurement]:
-        """Every metric of every environment, in the plan's order; a plan without metrics means the return."""
+        """Every metric of every environment, in the plan's order."""
         found = []
-        for environment, about in self.plan["environments"].items():
-            metrics = [Metric(**one) for one in about.get("metrics", [])] or [RETURN]
+        for environment in self.plan["environments"]:
+            metrics = plans.metrics(self.plan, environment)
             found += [Measurement(environment, metric, len(metrics) > 1) for metric in metrics]
         return found
 
@@ -98,26 +98,23 @@ class Folder:
     def implementations(self) -> list[str]:
         """Those that left numbers: ours first, then the references, then the others by name."""
         seen = {*self.tables["scores"].implementation, *self.tables["curves"].implementation}
-        first = [name for name in (OWN, *self.references) if name in seen]
+        first = [name for name in (OURS, *self.references) if name in seen]
         return first + sorted(seen - set(first))
 
     @cached_property
     def references(self) -> list[str]:
         """Implementations of the plan's references."""
         arms = (self.reference(name) for name in self.plan["algorithms"])
-        return list(dict.fromkeys(arm[0] for arm in arms if arm is not None))
+        return list(dict.fromkeys(arm.implementation for arm in arms if arm is not None))
 
     def reference(self, algorithm: str) -> Arm | None:
         """The arm that a configuration is judged against, if there is one."""
-        found = self.plan["algorithms"].get(algorithm, {}).get("reference")
-        if isinstance(found, dict):
-            return found["implementation"], found["algorithm"]
-        return (REFERENCE, found) if found else None
+        return plans.reference(self.plan, algorithm) if algorithm in self.plan["algorithms"] else None
 
     def plain(self, algorithm: str) -> Arm | None:
         """The arm that this configuration of ours differs from only in how it computes, if there is one."""
         name = self.plan["algorithms"].get(algorithm, {}).get("plain")
-        return (OWN, name) if name else None
+        return Arm(OURS, name) if name else None
 
     @cached_property
     def baselines(self) -> set[str]:
@@ -149,8 +146,9 @@ class Folder:
 
     def sharing(self, algorithm: str) -> list[Arm]:
         """The arms shown together for a configuration: its implementations, and the reference's arm."""
-        judge = self.reference(algorithm)
-        return [judge if judge and who == judge[0] else (who, algorithm) for who in self.implementations]
+        theirs = self.reference(algorithm)
+        others = (Arm(who, algorithm) for who in self.implementations)
+        return [theirs if theirs and theirs.implementation == arm.implementation else arm for arm in others]
 
     def arms(self, environment: str, algorithm: str) -> list[Arm]:
         """The same as far as they left numbers in an environment."""
@@ -168,6 +166,11 @@ class Folder:
         keys = ["environment", "metric", "implementation", "algorithm"]
         tables = {name: table for name, table in self.tables.items() if {*keys} <= {*table.columns}}
         return {name: dict(iter(table.groupby(keys, sort=False))) for name, table in tables.items()}
+
+    def here(self, table: str, measured: Measurement) -> pd.DataFrame:
+        """Rows of all arms by one measurement."""
+        rows = self.tables[table]
+        return rows[(rows.environment == measured.environment) & (rows.metric == measured.metric.name)]
 
     def rows(self, table: str, measured: Measurement, arm: Arm, **keys: str) -> pd.DataFrame:
         """Rows of one arm by one measurement, narrowed by further columns."""
@@ -208,26 +211,16 @@ class Folder:
 
     def threshold(self, measured: Measurement) -> float:
         """The value at which the environment counts as solved, by its first metric; NaN if there is none."""
-        first = next(one for one in self.measurements if one.environment == measured.environment)
-        value = self.plan["environments"][measured.environment].get("threshold")
-        return math.nan if value is None or first.metric != measured.metric else float(value)
+        value = plans.threshold(self.plan, measured.environment, measured.metric)
+        return math.nan if value is None else float(value)
 
     def floor(self, measured: Measurement) -> float:
         """The value of what has learned nothing: a constant, or the mean final value of a configuration;
         NaN where the suite does not have that configuration."""
-        floor = measured.metric.floor
-        if not isinstance(floor, str):
-            return float(floor)
-        about = self.plan["algorithms"].items()
-        names = [name for name, one in about if floor in (name, one.get("agent", name))]
-        frame = self.tables["scores"]
-        keep = (
-            (frame.environment == measured.environment)
-            & (frame.metric == measured.metric.name)
-            & (frame.endpoint == "final")
-            & frame.algorithm.isin(names)
-        )
-        return float(frame[keep].value.astype(float).mean()) if keep.any() else math.nan
+        arm = plans.floor(measured.metric)
+        if arm is None:
+            return float(measured.metric.floor)
+        return float(self.rows("scores", measured, arm, endpoint="final").value.astype(float).mean())
 
 
 def _place(names: Sequence[str]) -> Callable[[Any], int]:

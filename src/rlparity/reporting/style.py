@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from rlparity.arms import OURS, SB3
+
 INK, MUTED, GRID, CARD = "#24292e", "#5b646d", "#d9dee3", "#ffffff"
 OWN_COLOUR, REFERENCE_COLOUR = "#0173b2", "#d55e00"  # of seaborn's "colorblind"
 SPARE = ("#029e73", "#cc78bc", "#ca9161")  # of further implementations, in order
-OWN = "scratch"  # the implementation of this package
-LABELS = {OWN: "from scratch", "sb3": "Stable-Baselines3"}  # implementation -> its name for readers
+LABELS = {OURS: "from scratch", SB3: "Stable-Baselines3"}  # implementation -> its name for readers
 PAINT = {  # colour in a figure -> variable of the page, which has a light and a dark value
     INK: "var(--ink)",
     MUTED: "var(--muted)",
@@ -36,7 +37,7 @@ REFERENCE_LOOK = Look(REFERENCE_COLOUR, "D", (0, (4, 1.6)), "7 2.8")
 
 def looks(implementations: Iterable[str], references: Iterable[str]) -> dict[str, Look]:
     """The look of each implementation: fixed for ours and the first reference, spare ones for the others."""
-    fixed = {OWN: OWN_LOOK} | dict.fromkeys(list(references)[:1], REFERENCE_LOOK)
+    fixed = {OURS: OWN_LOOK} | dict.fromkeys(list(references)[:1], REFERENCE_LOOK)
     names = list(implementations)
     others = [name for name in names if name not in fixed]
     spare = {

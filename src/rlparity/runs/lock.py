@@ -1,10 +1,9 @@
-"""One writer for a cell, on one machine or on many that share a folder.
+"""Lock a cell's folder for one process, on one machine or on several that share the folder.
 
-On one machine `flock` decides, which falls away with the process that holds it. Between machines, where it
-may do nothing, *claims* decide: files with names of their own that say who trains (host, job, process). Who
-has left one looks whether there are others, and steps back if so. Claims are touched at every beat; one that
-was not touched for a while is a dead one's. No name ever comes again, so one who was only silent finds that
-out.
+On one machine `flock` decides; the system releases it when the process ends. Between machines, where `flock`
+may have no effect, *claims* decide: files with unique names that contain host, job and process. A process
+writes its claim, looks for others, and withdraws if there are any. A claim is touched every BEAT_S, else it
+expires. Names are never reused, so a process that was suspended notices that its claim is gone.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from rlparity.errors import UserError
 
 BEAT_S = 15.0  # between two touches of a claim
 EXPIRES_S = 180.0  # network file systems may show a touch a minute late
-POLL_S = 5.0  # between two looks of one who waits
+POLL_S = 5.0  # between two attempts of a process that waits
 JOB = "SLURM_JOB_ID"
 
 
@@ -44,32 +43,32 @@ class Claim(NamedTuple):
 
 
 class Taken(UserError):
-    """Somebody else trains the cell."""
+    """Another process trains the cell."""
 
 
 class Lock:
-    """Held as long as `held` says so."""
+    """A held lock on a cell's folder; its claim is touched every BEAT_S."""
 
     def __init__(self, path: Path, folder: Path):
-        self.waited = False  # whether another process had it when it was asked for
+        self.waited = False  # whether another process held it first
         self._path, self._folder, self._ended = path, folder, threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True)
         self._thread.start()
 
     def _beat(self) -> None:
         while not self._ended.wait(BEAT_S):
-            with suppress(OSError):  # a file system that is away for a moment; `check` tells if it is gone
+            with suppress(OSError):  # the file system may fail for a moment; `check` notices a lost claim
                 os.utime(self._path)
 
     def check(self) -> None:
-        """UserError if another process has taken over, as one does if this was not heard of for long."""
+        """Raise UserError if the claim has expired and another process has taken over."""
         if not self._path.exists():
             raise UserError(
                 f"{self._folder}: this process was silent for too long and another trains the cell"
             )
 
     def release(self) -> None:
-        """Let others in."""
+        """Stop touching the claim, and remove it."""
         self._ended.set()
         self._thread.join()
         with suppress(OSError):
@@ -78,16 +77,17 @@ class Lock:
 
 @contextmanager
 def held(folder: Path, wait: Callable[[str], None] | None = None) -> Iterator[Lock]:
-    """Hold a cell's folder, which is made if need be.
+    """Hold the lock on a cell's folder, which is created if it does not exist.
 
-    Where another process holds it: Taken; with `wait` that is told who, and this waits for the other's end.
+    If another process holds it, raises Taken. With `wait`, calls that with a line that names the holder, and
+    waits until the lock is free.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / ".lock").open("w")
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror})") from None
-    told = ""
+    reported = ""
     with file:
         while True:
             try:
@@ -96,11 +96,11 @@ def held(folder: Path, wait: Callable[[str], None] | None = None) -> Iterator[Lo
             except Taken as error:
                 if wait is None:
                     raise
-                if str(error) != told:
-                    told = str(error)
-                    wait(told)
+                if str(error) != reported:
+                    reported = str(error)
+                    wait(reported)
                 time.sleep(POLL_S)
-        lock.waited = bool(told)
+        lock.waited = bool(reported)
         try:
             yield lock
         finally:
@@ -118,14 +118,14 @@ def _take(file: int, folder: Path) -> Lock:
     for claim in others:
         claim.path.unlink(missing_ok=True)
     rivals = [claim for claim in claims(folder) if claim.path != path]
-    if rivals:  # two who came at once both step back
+    if rivals:  # of two that came at once both withdraw
         path.unlink(missing_ok=True)
         raise _taken(folder, rivals[0])
     return Lock(path, folder)
 
 
 def _flock(file: int, folder: Path) -> bool:
-    """Whether this process alone, of those on this machine, has the folder; False where locks do nothing."""
+    """Lock the file against other processes of this machine; False where `flock` has no effect."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -141,7 +141,7 @@ def _taken(folder: Path, claim: Claim | None) -> Taken:
 
 
 def claims(folder: Path) -> list[Claim]:
-    """All claims on a folder, the last one touched first."""
+    """All claims on a folder, the most recently touched first."""
     found = []
     for path in folder.glob(".claim-*"):
         with suppress(OSError):
@@ -152,13 +152,13 @@ def claims(folder: Path) -> list[Claim]:
 def _holder(path: Path) -> dict[str, str]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:  # about to be written, or damaged
+    except ValueError:  # not yet written, or damaged
         return {}
     return {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
 
 def machine() -> str:
-    """What is shared by processes between which `flock` decides: one running kernel, containers included."""
+    """An id of the running kernel, containers included: within it `flock` decides."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     except OSError:
@@ -184,8 +184,11 @@ def _claim(folder: Path) -> Path:
 
 
 def _expired(claim: Claim, folder: Path) -> bool:
-    """Whether a claim was not touched for too long. Both times are the file system's; where its clock went
-    backwards, so that the claim lies far in the future, it is watched for three beats instead."""
+    """Whether a claim was not touched for EXPIRES_S, by the file system's clock.
+
+    A claim far in the future shows that this clock went backwards; it has expired if it is not touched during
+    three beats.
+    """
     age = _now(folder) - claim.touched
     if age > -EXPIRES_S:
         return age > EXPIRES_S

@@ -1,4 +1,4 @@
-"""How a long cell shows where it is: a bar on a terminal, lines in a log, a heartbeat file for others."""
+"""Show the progress of a cell: a bar on a terminal, lines in a log, a heartbeat file for other processes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BEAT_S, LINE_S = 1.0, 10.0
 
 
 class Display:
-    """Called after every step of a cell's worlds; speaks when something is due."""
+    """An `OnEpisodes` that reports progress at intervals."""
 
     def __init__(self, cell: Cell, heartbeat: Path | None = None, tensorboard: Path | None = None):
         self._cell, self._heartbeat = cell, heartbeat
@@ -33,10 +33,10 @@ class Display:
         self._terminal = sys.stderr.isatty()
         self._tensorboard = tensorboard
         self._writer: Any = None
-        self._before: int | None = None  # environment steps of earlier processes
+        self._before: int | None = None  # environment steps before this process
 
     def __call__(self, env_step: int, ended: Iterable[Episode]) -> None:
-        """Take note of a step: environment steps per seed so far, and the games that just ended."""
+        """Count a step: environment steps per seed so far, and the episodes that just ended."""
         if self._before is None:
             self._before = env_step - self._cell.n_envs
             self._open(self._before)
@@ -50,17 +50,17 @@ class Display:
         now = time.monotonic()
         if now - self._beaten >= BEAT_S:
             self._beaten = now
-            self._speak(env_step, now)
+            self._report(env_step, now)
 
     def _open(self, env_step: int) -> None:
-        """Begin TensorBoard's files, or go on in them without what came after the last checkpoint."""
+        """Open TensorBoard's files; after a resume, drop what was written after the last checkpoint."""
         if self._tensorboard is not None:
             from torch.utils.tensorboard import SummaryWriter
 
             purge = {"purge_step": env_step + 1} if env_step else {}
             self._writer = SummaryWriter(str(self._tensorboard), **purge)
 
-    def _speak(self, env_step: int, now: float) -> None:
+    def _report(self, env_step: int, now: float) -> None:
         cell = self._cell
         pace = (now - self._started) / (env_step - (self._before or 0))  # seconds per step of all seeds
         mean = sum(self._returns) / len(self._returns) if self._returns else None
@@ -74,7 +74,7 @@ class Display:
                 "started": time.time() - env_step * pace,  # as if never interrupted
                 "updated": time.time(),
             }
-            with suppress(OSError):  # a full disk is for those to report who write something that counts
+            with suppress(OSError):  # a full disk is reported where records are written
                 write_bytes(self._heartbeat, json.dumps(beat).encode())
         if self._terminal or now - self._lined >= LINE_S:
             self._lined = now
@@ -95,22 +95,22 @@ class Display:
             sys.stderr.write(f"{name}  {env_step:,} of {cell.budget:,}  {text}\n")
         sys.stderr.flush()
 
-    def summarise(self, rows: Recorder) -> None:
-        """Add what evaluations saw to the TensorBoard files: mean returns and the learner's metrics."""
+    def summarise(self, recorder: Recorder) -> None:
+        """Add mean returns of evaluations and the learner's metrics to the TensorBoard files."""
         if self._tensorboard is None:
             return
-        if self._writer is None:  # nothing was left to train
-            self._open(rows.cell.budget)
+        if self._writer is None:  # resumed after its last step
+            self._open(recorder.cell.budget)
         returns = defaultdict(list)
-        for row in rows.evaluations:
+        for row in recorder.evaluations:
             returns[row["seed"], row["protocol"], row["env_step"]].append(row["value"])
         for (seed, protocol, env_step), values in returns.items():
             self._writer.add_scalar(f"seed-{seed}/evaluation/{protocol}", fmean(values), env_step)
-        for row in rows.progress:
+        for row in recorder.progress:
             self._writer.add_scalar(f"seed-{row['seed']}/{row['metric']}", row["value"], row["env_step"])
 
     def close(self) -> None:
-        """End the bar; the heartbeat has nothing more to say."""
+        """End the bar, remove the heartbeat file, close TensorBoard's files."""
         if self._terminal and self._beaten > self._started:
             sys.stderr.write("\n")
         if self._heartbeat is not None:

@@ -46,8 +46,8 @@ def run_cell(
     `process_started` is `time.monotonic()` at the start of the process, for the cost of getting ready. The
     last file written is run.json: a folder without one holds nothing finished. A seed whose loss became NaN
     is a result, not an error: it is named in run.json. What was interrupted goes on from its last checkpoint.
-    Where another process trains the cell: `lock.Taken`; with `wait`, which is called with who that is, wait for
-    its end and take its records.
+    Where another process trains the cell: `lock.Taken`; with `wait`, which is called with who that is, wait
+    for its end and take its records.
     """
     began = process_started or time.monotonic()
     torch.set_num_threads(1)
@@ -94,7 +94,7 @@ def check_code(cell: Cell) -> None:
     """UserError if the code or the packages are not those of the cell's fingerprint."""
     if cell.fingerprint and cell.fingerprint != fingerprint.of(cell):
         raise UserError(
-            f"{cell.folder}: the code or a package has changed since this cell was planned; give the command again"
+            f"{cell.folder}: the code or a package has changed since it was planned; give the command again"
         )
 
 

@@ -24,7 +24,7 @@ FILES = {"first": "agent-first.pt", "middle": "agent-middle.pt", "last": checkpo
 
 
 def steps(cell: Cell) -> dict[str, int]:
-    """Environment step of each policy. A protocol of one point, or of fewer steps than sub-environments, has no middle.
+    """Environment step of each policy. A protocol of one point, or of fewer steps than N, has no middle.
 
     The middle is the first evaluation at or after half of the budget, on the clock of the loop, which
     advances by `n_envs`.

@@ -81,7 +81,7 @@ def _left(folder: Path, seed: int) -> tuple[dict[str, list[dict[str, Any]]], str
 
 @dataclass
 class Comparison:
-    """An `OnEpisodes` that raises `Difference` at the first row that differs, and `Enough` when it may end."""
+    """An `OnEpisodes`: raises `Difference` at the first row that differs, `Enough` when it may end."""
 
     cell: Cell
     left: Mapping[str, list[dict[str, Any]]]  # kind -> rows that the earlier training left of the seed
@@ -153,4 +153,5 @@ def _check(kind: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> None:
 def _name(kind: str, row: Mapping[str, Any]) -> str:
     if kind == "episodes":
         return f"the episode that ended at environment step {row['env_step']:,}"
-    return f"{row['protocol']} episode {row['episode']} of the evaluation at environment step {row['env_step']:,}"
+    episode = f"{row['protocol']} episode {row['episode']}"
+    return f"{episode} of the evaluation at environment step {row['env_step']:,}"

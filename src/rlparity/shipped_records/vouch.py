@@ -175,7 +175,7 @@ def _committed() -> dict[str, Any]:
 
 
 def _retrain(suite: Suite, group: Group, share: float) -> tuple[Finding, float]:
-    """Retrain the group's chosen seed in a process of its own; returns the finding and the seconds it took."""
+    """Retrain the group's chosen seed in a process of its own; returns the finding and the seconds."""
     record, seed = group.chosen
     alone = replace(record.cell, seeds=(seed,))
     alone = replace(alone, fingerprint=fingerprint.text_hash(suite.parts(alone)))
@@ -216,7 +216,8 @@ def _outcome(group: Group, finding: Finding) -> str:
         made_on = {_processor(record.shipped.run.get("hardware") or {}) for record in group.records}
         here = _processor(host.hardware())
         elsewhere = f" (made on {', '.join(sorted(made_on))}; this is {here})" if made_on != {here} else ""
-        return f"{who}: DIFFERS after {finding.rows} equal rows: {finding.difference}; {records} stale{elsewhere}"
+        differs = f"DIFFERS after {finding.rows} equal rows: {finding.difference}"
+        return f"{who}: {differs}; {records} stale{elsewhere}"
     budget = group.records[0].cell.budget
     reached = f"{finding.rows} rows equal up to environment step {finding.env_step:,} of {budget:,}"
     return f"{who}: {reached}; {records} vouched for"

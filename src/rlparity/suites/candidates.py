@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rlparity.arms import OURS, REFERENCES
 from rlparity.cell import KINDS
 from rlparity.errors import UserError, unknown
 from rlparity.provenance import candidate_files
+from rlparity.registry import IMPLEMENTATIONS
 from rlparity.suites.environments import Block
 from rlparity.suites.hyperparameters import Library
 
-RESERVED = (OURS, *REFERENCES, "published")
+RESERVED = (*IMPLEMENTATIONS, "published")
 NOT_OF_A_CELL = ("against", "environments", "deterministic")  # keys about its comparison
 
 
@@ -89,8 +89,8 @@ def _problems(
     ]
     kinds = [kind for kind in KINDS if kind in values]
     if len(kinds) != 1:
-        said = "nothing" if not kinds else " and ".join(kinds)
-        return [*found, f": needs one of {', '.join(KINDS)}, has {said}"]
+        given = " and ".join(kinds) or "nothing"
+        return [*found, f": needs one of {', '.join(KINDS)}, has {given}"]
     if not base.is_dir():
         return [*found, f".folder: there is no folder {base}"]
     if problem := _bad_source(kinds[0], values, base):

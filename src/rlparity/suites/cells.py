@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rlparity import registry
-from rlparity.arms import OURS, REFERENCES
+from rlparity.arms import OURS
 from rlparity.cell import EPSILON, Cell, Protocol
 from rlparity.environments.metadata import EnvironmentInfo
 from rlparity.suites import candidates, checks, hyperparameters
@@ -17,7 +17,7 @@ from rlparity.suites.candidates import Candidate
 from rlparity.suites.environments import Block, Environment
 from rlparity.suites.hyperparameters import Algorithm, Library, Settings
 
-Trained = str | Candidate  # OURS, one of REFERENCES, or a candidate
+Trained = str | Candidate  # a key of `registry.IMPLEMENTATIONS`, or a candidate
 
 
 def cells(
@@ -65,9 +65,8 @@ def _cells(
         return []
     budget = environment.budget(algorithm)
     assert budget is not None
-    resumed = trained == OURS or (
-        trained in REFERENCES and _reference_resumes(environment, algorithm, chosen)
-    )
+    resumes = not isinstance(trained, Candidate) and _reference_resumes(environment, algorithm, chosen)
+    resumed = trained == OURS or resumes
     values = _values(raw, environment, algorithm, chosen, trained, found)
     made = [
         Cell(
@@ -126,8 +125,8 @@ def _blocks(environment: Environment, trained: Trained, found: list[str]) -> tup
 
 
 def _reference_resumes(environment: Environment, algorithm: Algorithm, chosen: Settings) -> bool:
-    """As `references.sb3_resume.resumable`: without replay memory, and in Atari, which promises no identical
-    records."""
+    """As `references.sb3_resume.resumable`: without replay memory, and in Atari, where the records after a
+    resumption may differ from those without one."""
     atari = registry.family(environment.id) == registry.NAMESPACES["ALE"]
     return atari and not chosen.normalize and "buffer_size" not in hyperparameters.config(algorithm.agent)
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rlparity import registry
-from rlparity.arms import OURS, REFERENCES
 from rlparity.cell import Cell
 from rlparity.errors import unknown
+from rlparity.registry import IMPLEMENTATIONS
 from rlparity.suites import hyperparameters, value_checks, yaml_reader
 from rlparity.suites.environments import Environment
 from rlparity.suites.hyperparameters import Algorithm, Settings
@@ -32,8 +32,8 @@ def bad_names(raw: Mapping[str, Any], algorithms: Mapping[str, Algorithm]) -> li
         wrong = [key for key in _mapping(table.get("budgets")) if key not in keys]
         found += [str(unknown("key", key, keys, f"{prefix}budgets")) for key in wrong]
     for i, name in enumerate(_list(raw.get("implementations"))):
-        if isinstance(name, str) and name not in (OURS, *REFERENCES):
-            found.append(str(unknown("value", name, (OURS, *REFERENCES), f"implementations[{i}]")))
+        if isinstance(name, str) and name not in IMPLEMENTATIONS:
+            found.append(str(unknown("value", name, IMPLEMENTATIONS, f"implementations[{i}]")))
     for key in ("hyperparameters", "reference"):
         wrong = [name for name in _mapping(raw.get(key)) if name not in algorithms]
         found += [str(unknown("key", name, algorithms, key)) for name in wrong]
@@ -42,7 +42,7 @@ def bad_names(raw: Mapping[str, Any], algorithms: Mapping[str, Algorithm]) -> li
 
 def _bad_references(raw: Mapping[str, Any], algorithms: Mapping[str, Algorithm]) -> Iterator[str]:
     """References of a suite that are neither trained beside ours nor among its candidates."""
-    known = [OURS, *REFERENCES, *_mapping(raw.get("candidates"))]
+    known = [*IMPLEMENTATIONS, *_mapping(raw.get("candidates"))]
     for name, data in _mapping(raw.get("reference")).items():
         if isinstance(data, str) or _mapping(data).keys() >= {"implementation", "algorithm"}:
             yield from hyperparameters.bad_reference(data, known, algorithms, f"reference.{name}")

@@ -1,6 +1,6 @@
-"""Where tensors live. A suite names `cpu`, `cuda` or `auto`; a cell has been told which.
+"""The device of a suite's cells: `cpu` or `cuda`, or `auto`, which is CUDA where this machine has it.
 
-`auto` is what this machine has. Jobs that go to others need one of the two by name.
+Jobs on other machines need one of the first two by name.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ CHOICES = ("auto", "cpu", "cuda")
 
 
 def resolve(device: str, elsewhere: bool = False) -> str:
-    """`cpu` or `cuda` for what a suite says; UserError where CUDA is asked for and missing, unless the cells
-    are for machines `elsewhere`.
+    """`cpu` or `cuda` for the device that a suite names.
 
-    PyTorch is asked only where the machine has an NVIDIA device: its import takes seconds.
+    Raises UserError where CUDA is named and missing, unless the cells are for machines `elsewhere`.
+    PyTorch is imported only where the machine has an NVIDIA device: that takes seconds.
     """
     if device == "cpu" or (device == "cuda" and elsewhere):
         return device

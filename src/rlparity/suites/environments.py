@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from rlparity import registry
 from rlparity.cell import path_name
 from rlparity.environments import atari_games, metadata
 from rlparity.environments.metadata import EnvironmentInfo
@@ -40,11 +41,6 @@ class Environment:
         """Environment steps per seed: by configuration, else by agent, else the default."""
         names = (algorithm.name, algorithm.agent, "default")
         return next((self.budgets[name] for name in names if name in self.budgets), None)
-
-
-def metrics(environment: str) -> tuple[Metric, ...]:
-    """What evaluations in an environment measure."""
-    return (RETURN,)
 
 
 def environments(raw: Mapping[str, Any], found: list[str]) -> list[Environment]:
@@ -94,7 +90,7 @@ def _environment(
     raw: Mapping[str, Any],
     blocks: tuple[Block, ...],
 ) -> Environment:
-    measured, margin = metrics(name), own.get("margin", {})
+    measured, margin = registry.metrics(name), own.get("margin", {})
     return Environment(
         id=name,
         info=info,

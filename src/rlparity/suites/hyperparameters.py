@@ -17,7 +17,7 @@ from rlparity import arms
 from rlparity.arms import Arm
 from rlparity.errors import UserError, unknown
 from rlparity.provenance import source_code
-from rlparity.registry import AGENTS
+from rlparity.registry import AGENTS, IMPLEMENTATIONS
 from rlparity.suites import yaml_reader
 
 RESOURCES = Path("workflow", "resources", "hyperparameters.yaml")
@@ -129,7 +129,7 @@ def _bad_names(algorithms: Mapping[str, Any], settings: Mapping[str, Any]) -> li
         if values["agent"] not in AGENTS:
             found.append(str(unknown("agent", values["agent"], AGENTS, f"{where}.agent")))
         if "reference" in values:
-            known = (arms.OURS, *arms.REFERENCES)
+            known = IMPLEMENTATIONS
             found += bad_reference(values["reference"], known, algorithms, f"{where}.reference")
     for environment, blocks in settings.items():
         where = f"settings.{environment}"

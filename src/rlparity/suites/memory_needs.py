@@ -1,8 +1,8 @@
-"""What a cell asks of the machine: the size of its replay memory, and of its process.
+"""The memory that a cell needs: of its replay memory, and of its process.
 
-What a candidate needs nobody knows beforehand. For plans and for what runs side by side, an entry point or a
-command is taken to hold what the reference holds that it claims to be, but it is not refused for that; logs
-are only read.
+The need of a candidate is not known. Plans and the scheduling of cells that run at the same time assume that
+an entry point or a command holds as much as the reference of its configuration, but it is not refused for
+that; logs are only read.
 """
 
 from __future__ import annotations
@@ -11,17 +11,18 @@ import os
 from dataclasses import replace
 from typing import Any
 
+from rlparity.arms import OURS
 from rlparity.cell import Cell
 from rlparity.environments.metadata import EnvironmentInfo
 from rlparity.suites import hyperparameters
 
-PROCESS_MIB = 600  # of a trainer besides its replay memory: measured 330 to 450 with small networks
-IMAGES_MIB, SEED_OF_IMAGES_MIB = 200, 100  # more with convolutions: 660 to 840 in all, with a rollout of PPO
-STEPS_PER_START = 100  # steps of the shortest games that replay memory of frames makes room for
+PROCESS_MIB = 600  # of a training process besides its replay memory: measured 330 to 450, small networks
+IMAGES_MIB, SEED_OF_IMAGES_MIB = 200, 100  # further with convolutions: 660 to 840 in all, with PPO's rollout
+STEPS_PER_START = 100  # steps of the shortest episodes that fit into a replay memory of frames
 
 
 def value(cell: Cell, name: str) -> Any:
-    """A hyper-parameter as the cell has it, else the agent's default; None where the agent has none."""
+    """A hyper-parameter of a cell, else the agent's default; None where the agent has none."""
     field = hyperparameters.config(cell.agent).get(name)
     return cell.hyperparameters.get(name, field.default if field else None)
 
@@ -37,12 +38,13 @@ def memory_bytes(cell: Cell, info: EnvironmentInfo) -> int:
 def _transition_bytes(cell: Cell, info: EnvironmentInfo) -> int:
     """RAM for one transition: two observations, an action and three numbers.
 
-    Observations of ours are float32 or bytes, SB3's as the environment gives them. A stack of frames is, with
-    ours, its newest frame, unless that lies on the disk, its age and a share of the frames at a game's start.
+    Our observations are float32 or bytes, those of references as the environment gives them. Of a stack of
+    frames ours keeps the newest frame, unless that is on the disk, its age, and a share of the frames at the
+    start of an episode.
     """
     action = 8 if info.actions == "discrete" else 4 * info.action_size
     numbers = action + 12
-    if cell.implementation != "scratch":
+    if cell.implementation != OURS:
         observations = 1 if value(cell, "optimize_memory_usage") else 2
         return observations * info.observation_bytes + numbers
     if value(cell, "prioritized"):
@@ -55,8 +57,10 @@ def _transition_bytes(cell: Cell, info: EnvironmentInfo) -> int:
 
 
 def checkpoint_bytes(cell: Cell, info: EnvironmentInfo) -> int:
-    """Size of a replay memory in checkpoints at the end of the budget: all that is in it, whether it lies in
-    RAM or not. 0 where no checkpoints are written."""
+    """Size of a replay memory in checkpoints at the end of the budget, whether it is in RAM or on the disk.
+
+    0 where no checkpoints are written.
+    """
     whole = replace(cell, hyperparameters={**cell.hyperparameters, "memory_mapped": False})
     return memory_bytes(whole, info) if cell.checkpoint_every else 0
 
@@ -71,8 +75,8 @@ def needed_mib(cell: Cell, info: EnvironmentInfo) -> int:
 
 
 def _rollout_bytes(cell: Cell, info: EnvironmentInfo) -> int:
-    """Of one seed, where there is no replay memory: what is seen before and after each step, once as it comes
-    in and once in one piece."""
+    """Bytes of one seed's rollout, where there is no replay memory: the observations before and after each
+    step, first one by one and then stacked."""
     steps = value(cell, "n_steps")
     if not isinstance(steps, int) or value(cell, "buffer_size") is not None:
         return 0
@@ -92,26 +96,26 @@ def gpu_bytes() -> int:
 
 
 def _largest(cell: Cell) -> tuple[int, str]:
-    """How much there is for the replay memory of a cell, and whose that is."""
-    on_gpu = cell.device == "cuda" and cell.implementation == "scratch" and not value(cell, "memory_mapped")
+    """The bytes that a cell's replay memory can have, and whether they are the GPU's or the machine's."""
+    on_gpu = cell.device == "cuda" and cell.implementation == OURS and not value(cell, "memory_mapped")
     if on_gpu and (found := gpu_bytes()):
         return found, "GPU"
     return machine_bytes(), "machine"
 
 
 def bad_memory(cell: Cell, info: EnvironmentInfo) -> list[str]:
-    """A line if the replay memory of the cell's block is larger than that of the machine, or of its GPU."""
+    """A line if the replay memory of the cell's block is larger than the memory of the machine or its GPU."""
     needed = memory_bytes(cell, info)
     if not needed or cell.kind:
         return []
     there, whose = _largest(cell)
     if needed <= there:
         return []
-    room = there // (len(cell.seeds) * _transition_bytes(cell, info))
-    can_map = cell.implementation == "scratch" and info.frame_bytes and not value(cell, "memory_mapped")
+    most = there // (len(cell.seeds) * _transition_bytes(cell, info))
+    can_map = cell.implementation == OURS and info.frame_bytes and not value(cell, "memory_mapped")
     where = f"buffer_size {value(cell, 'buffer_size'):,} of {cell.algorithm!r} in {cell.environment!r}"
     mapped = ", or memory_mapped: true" if can_map else ""
     return [
         f"{where}: the replay memory of a block of {len(cell.seeds)} seeds needs {needed / 2**30:,.1f} GiB, "
-        f"the {whose} has {there / 2**30:,.1f}; {room:,} would fit{mapped}"
+        f"the {whose} has {there / 2**30:,.1f}; {most:,} would fit{mapped}"
     ]

@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rlparity.arms import REFERENCES, Arm
+from rlparity.arms import OURS, Arm
 from rlparity.cell import Cell
 from rlparity.errors import UserError, unknown
+from rlparity.registry import IMPLEMENTATIONS
 from rlparity.suites import devices, yaml_reader
 
 if TYPE_CHECKING:
@@ -65,8 +66,9 @@ def part(suite: Suite, narrow: Mapping[str, Any]) -> Suite:
     seeds = {seed for name in wanted.get("seeds", there["seeds"]) for seed in blocks[str(name)]}
 
     def is_kept(cell: Cell) -> bool:
-        own = cell.implementation not in REFERENCES and cell.algorithm in algorithms
-        if not (own or Arm(cell.implementation, cell.algorithm) in references):
+        for_reference = cell.implementation in IMPLEMENTATIONS.keys() - {OURS}
+        arm = Arm(cell.implementation, cell.algorithm)
+        if not (arm in references or (cell.algorithm in algorithms and not for_reference)):
             return False
         here = cell.environment in environments and cell.implementation in implementations
         return here and ("seeds" not in wanted or seeds.issuperset(cell.seeds))

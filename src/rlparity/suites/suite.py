@@ -39,7 +39,7 @@ class Suite:
     references: str
     films: bool
     time_limit: float  # hours of one attempt at a cell; 0: none
-    device: str  # as it was asked for; cells have the one it stands for
+    device: str  # as the suite or `--config` names it; cells have the one that it stands for
     algorithms: Mapping[str, Algorithm]
     environments: Mapping[str, Environment]
     cells: tuple[Cell, ...]

@@ -1,8 +1,8 @@
-"""Reads a YAML file against its JSON schema; whatever is wrong comes back as one line each.
+"""Read YAML files, and check them against their JSON schemas with one line for each problem.
 
-Files are not trusted: nothing in them is run, templates and aliases that would unfold without end are
-refused. That holds for what comes through here, `rlparity run` included. A bare `snakemake --configfile` has
-read the file by then, and where `__use_yte__` is true has run the expressions in it.
+Files are not trusted: nothing in them is run, and templates and aliases that unfold without end are refused.
+That holds for every file read here, also by `rlparity run`. A bare `snakemake --configfile` reads the file
+itself before that, and runs the expressions in it where `__use_yte__` is true.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from rlparity.errors import UserError, unknown
 NODES = 100_000  # that a file may have, aliases unfolded
 INTEGERS = 2**63  # beyond them no column of a record and no seed could hold a number
 AMBIGUOUS = re.compile("[-+]?0[0-9_]+|.*:.*|yes|no|on|off", re.IGNORECASE)  # YAML 1.1 and 1.2 differ
-TEMPLATE = "__use_yte__"  # the key by which Snakemake takes a file for a template
+TEMPLATE = "__use_yte__"  # the key that makes a file a template of Snakemake's
 
 
 class _Loader(yaml.SafeLoader):
-    """Build plain values from a document whose size is known, and read 1e-3 as a number, as YAML 1.2 does.
+    """Builds plain values from a document of limited size, and reads 1e-3 as a number, as YAML 1.2 does.
 
-    Text that is not of the kind its tag names is a `ConstructorError`.
+    Raises ConstructorError, also for a text that does not fit its tag.
     """
 
     def construct_document(self, node: yaml.Node) -> Any:
@@ -54,8 +54,11 @@ class _Loader(yaml.SafeLoader):
 
 
 def _unfolded(node: yaml.Node, sizes: dict[yaml.Node, int]) -> int:
-    """Number of nodes with every alias counted as what it stands for; ConstructorError if there are too many,
-    if an alias contains itself, or if a key is not text or comes twice."""
+    """Number of nodes with aliases unfolded.
+
+    Raises ConstructorError if there are too many, if an alias contains itself, or if a key is not text or
+    comes twice.
+    """
     if isinstance(node, yaml.ScalarNode):
         return 1
     if node not in sizes:
@@ -92,7 +95,7 @@ _Loader.add_implicit_resolver(
 
 
 def parse(text: str, where: str) -> Any:
-    """One YAML value, as on a command line, given as `where`."""
+    """One YAML value; `where` names its place in messages. Raises UserError."""
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
@@ -105,7 +108,7 @@ def parse(text: str, where: str) -> Any:
 
 
 def read(path: Path) -> Any:
-    """The content of a YAML file; UserError where Snakemake would run what is in it."""
+    """The content of a YAML file. Raises UserError, also for a template that Snakemake would run."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -119,12 +122,12 @@ def read(path: Path) -> Any:
 
 
 def _whole_number(checker: Any, value: Any) -> bool:
-    """Of JSON Schema 5.0 is one, too; Python's `range` and a record's columns see it otherwise."""
+    """Whether a value is an int; JSON Schema also takes 5.0, which neither `range` nor a column takes."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _pattern(validator: Any, pattern: str, text: Any, schema: Any) -> Iterator[jsonschema.ValidationError]:
-    """The whole text: Python's `$` would let a line break after it pass."""
+    """Match the whole text: Python's `$` also matches before a final line break."""
     if isinstance(text, str) and re.fullmatch(pattern, text) is None:
         yield jsonschema.ValidationError(f"{text!r} does not match {pattern!r}")
 
@@ -137,7 +140,7 @@ _Validator = jsonschema.validators.extend(
 
 
 def problems(value: Any, schema: Path) -> Iterator[str]:
-    """One line for everything in `value` that the schema refuses, and for numbers that are none."""
+    """One line for everything in `value` that the schema refuses, and for numbers that are not finite."""
     if keys := list(_not_text(value)):
         yield from (f"{place(path)}: expected text as a key, got {short(repr(key))}" for path, key in keys)
         return
@@ -148,7 +151,7 @@ def problems(value: Any, schema: Path) -> Iterator[str]:
 
 
 def _not_text(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
-    """Keys that no other key of a schema could be compared with."""
+    """Keys that are no text."""
     if isinstance(value, dict):
         yield from ((path, key) for key in value if not isinstance(key, str))
     if isinstance(value, dict | list):
@@ -194,5 +197,5 @@ def _lines(error: jsonschema.ValidationError) -> Iterator[str]:
 
 
 def short(text: str) -> str:
-    """The two ends of a text that is too long for a line."""
+    """A text, or its two ends if it is too long for a line."""
     return text if len(text) <= 200 else f"{text[:100]} ... {text[-100:]}"

@@ -68,7 +68,7 @@ class Checkpointer:
         return self._spent_s + time.monotonic() - self._began
 
     def __call__(self, session: Session) -> None:
-        """Between two steps, or rollouts: save when an interval or the budget has passed, end after a signal."""
+        """Between two steps, or rollouts: save when an interval or the budget has passed; end on a signal."""
         step, every, budget = session.env_step, self.cell.checkpoint_every, self.cell.budget
         if step // every > self._due // every or step >= budget > self._due:
             self._due = step

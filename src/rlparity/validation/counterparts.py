@@ -51,6 +51,7 @@ COUNTERPARTS: Mapping[str, Mapping[str, Mapping[str, Layers]]] = {  # agent -> i
         "critic_target": _TD3["critic_target"],
     },
 }
+ON_POLICY = ("a2c", "ppo", "trpo")  # agents that learn from rollouts, not from a replay memory
 VECTORS = {"log_std": "log_std", "log_alpha": "log_ent_coef"}  # our names and SB3's
 
 

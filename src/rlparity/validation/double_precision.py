@@ -82,5 +82,5 @@ def double_agent(agent: Any) -> None:
             setattr(agent, name, copy)
     for part in vars(agent).values():
         if isinstance(part, Optimizer):
-            part._network = copies[id(part._network)]
+            part.network = copies[id(part.network)]
             part._moments = [moment.double() for moment in part._moments]

@@ -46,8 +46,8 @@ def references(plan: Suite, results: Path, reports: Path) -> References:
     catalogue, found = restore.shipped(reports), References([], [], [])
     theirs = [cell for cell in plan.cells if cell.implementation == REFERENCE]
     for template in {cell.environment: cell for cell in theirs}.values():
-        seeds = {seed for cell in plan.cells if _same(cell, template) for seed in cell.seeds}
-        shipped = {tuple(one.run["cell"]["seeds"]) for one in catalogue if one.who[:3] == _who(template)}
+        seeds = {seed for cell in plan.cells if _arm(cell) == _arm(template) for seed in cell.seeds}
+        shipped = {tuple(one.run["cell"]["seeds"]) for one in catalogue if one.who[:3] == _arm(template)}
         candidates = sorted(seeds | {block[0] for block in shipped if len(block) == 1})
         cells = {seed: _cell_of(template, seed, plan) for seed in candidates}
         reasons = {seed: _restore(cell, catalogue, plan, results) for seed, cell in cells.items()}
@@ -77,11 +77,7 @@ def _restore(cell: Cell, catalogue: Sequence[Shipped], plan: Suite, results: Pat
     return None
 
 
-def _same(cell: Cell, other: Cell) -> bool:
-    return _who(cell) == _who(other)
-
-
-def _who(cell: Cell) -> tuple[str, str, str]:
+def _arm(cell: Cell) -> tuple[str, str, str]:
     return cell.environment, cell.implementation, cell.algorithm
 
 

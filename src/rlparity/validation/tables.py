@@ -21,12 +21,18 @@ def measured(row: Line) -> float:
     return found
 
 
+def versions() -> dict[str, str]:
+    """Installed versions of the packages that validation depends on."""
+    installed = host.versions()
+    return {name: installed[name] for name in PACKAGES if name in installed}
+
+
 def origin() -> dict[str, str]:
     """The columns `hardware`, `versions` and `commit`."""
-    hardware, versions = host.hardware(), host.versions()
+    hardware = host.hardware()
     return {
         "hardware": f"{hardware['cpu']}, {hardware['cores']} cores",
-        "versions": ", ".join(f"{name} {versions[name]}" for name in PACKAGES if name in versions),
+        "versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
         "commit": host.git()["commit"] or "",
     }
 

@@ -83,7 +83,7 @@ class DDPG:
 
     @torch.no_grad()
     def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:
-        """obs (S, N, *obs), uniform numbers (S, N, 2 A) -> action (S, N, *action) in the environment's units."""
+        """obs (S, N, *obs), uniform numbers (S, N, 2 A) -> action (S, N, *action), unscaled."""
         if explore is None:
             action = self.policy(self.actor, obs)
         else:

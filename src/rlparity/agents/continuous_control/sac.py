@@ -109,7 +109,7 @@ class SAC:
 
     @torch.no_grad()
     def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:
-        """obs (S, N, *obs), uniform numbers (S, N, A) -> action (S, N, *action) in the environment's units."""
+        """obs (S, N, *obs), uniform numbers (S, N, A) -> action (S, N, *action), unscaled."""
         if explore is not None and self.env_steps < self.config.learning_starts:
             action = 2 * explore - 1
         else:

@@ -86,7 +86,7 @@ class TD3:
 
     @torch.no_grad()
     def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:
-        """obs (S, N, *obs), uniform numbers (S, N, 2 A) -> action (S, N, *action) in the environment's units."""
+        """obs (S, N, *obs), uniform numbers (S, N, 2 A) -> action (S, N, *action), unscaled."""
         if explore is None:
             action = self.policy(self.actor, obs)
         else:

@@ -92,8 +92,8 @@ class ActorCritic:
         advantage = advantages(episodes, critic("critic", obs), c.gamma)
         policy_loss = -(log_prob * advantage.detach()).sum(1) / len(episodes)
         value_loss = advantage.square().mean(1)
-        self.actor_optimizer.backward_row(s, actor, policy_loss)
-        self.critic_optimizer.backward_row(s, critic, value_loss)
+        optimizers.backward_row(self.actor_optimizer, s, actor, policy_loss)
+        optimizers.backward_row(self.critic_optimizer, s, critic, value_loss)
         due = torch.arange(len(self.alive)) == s
         self.actor_optimizer.step(c.learning_rate, due)
         self.critic_optimizer.step(c.vf_learning_rate, due)

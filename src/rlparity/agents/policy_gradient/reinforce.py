@@ -114,7 +114,7 @@ class REINFORCE:
             advantage = weight - self.constant(s, weight)
         policy = policy_loss(log_prob, advantage, len(episodes))
         loss = policy + c.vf_coef * value_loss
-        self.optimizer.backward_row(s, network, loss)
+        optimizers.backward_row(self.optimizer, s, network, loss)
         rate = schedules.learning_rate(c, self.env_steps, self.budget)
         self.optimizer.step(rate, torch.arange(len(self.alive)) == s)
         self._metrics[:, s] = torch.stack(

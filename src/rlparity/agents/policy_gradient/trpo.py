@@ -127,7 +127,7 @@ def conjugate_gradient(
 
 
 class TRPO:
-    """After every T steps in N sub-environments: one natural gradient step of the policy, then the critic's epochs."""
+    """After every rollout: one natural gradient step of the policy, then the critic's epochs."""
 
     def __init__(self, spec: EnvSpec, config: TRPOConfig, random: Streams, budget: int):
         self.policy = policies.build(spec, config.log_std_init)

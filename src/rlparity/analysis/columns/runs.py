@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
-
 from rlparity.analysis.columns.column import (
     ARM,
     INTERVAL,
@@ -16,24 +14,11 @@ from rlparity.analysis.columns.column import (
 )
 from rlparity.records import SCHEMAS
 
-RENAMED = {"episode_return": "value", "episode_length": "size"}  # evaluations of format 1 -> format 2
-
-
-def evaluations(written: pa.Schema) -> pa.Schema:
-    """Schema of a table of evaluations, from that of a record of format 1 or 2."""
-    if "metric" in written.names:
-        return written
-    fields = [field.with_name(RENAMED.get(field.name, field.name)) for field in written]
-    place = [field.name for field in fields].index("value")
-    return pa.schema([*fields[:place], ("metric", pa.string()), *fields[place:]])
-
-
-PARQUET = SCHEMAS | {"evaluations": evaluations(SCHEMAS["evaluations"])}  # tables of records
 CURVE = columns("protocol str deterministic, sampled, or training: returns of the training episodes")
 
 TABLES = {
     "episodes": recorded(
-        PARQUET["episodes"],
+        SCHEMAS["episodes"],
         KEY_MEANINGS
         | {
             "episode_return": "sum of the raw rewards of the episode",
@@ -41,7 +26,7 @@ TABLES = {
         },
     ),
     "evaluations": recorded(
-        PARQUET["evaluations"],
+        SCHEMAS["evaluations"],
         KEY_MEANINGS
         | {
             "episode": "index of the episode within its evaluation",
@@ -52,7 +37,7 @@ TABLES = {
         },
     ),
     "progress": recorded(
-        PARQUET["progress"],
+        SCHEMAS["progress"],
         KEY_MEANINGS
         | {
             "wall_time_s": "seconds since the cell started",

@@ -4,10 +4,10 @@ REPLICATED if the published value lies within the margin of our 95 % interval, N
 NOT COMPARABLE where environment version, budget or evaluation protocol differ or are not stated in the
 source, and where the floor is missing, or we have fewer than five seeds: a wide interval would replicate
 anything. The published value is the reference: the margin is the suite's fraction of its distance from the
-floor, the random agent of most metrics. What the sources' protocols are: docs/protocols.md.
+floor, the random agent of most metrics. The protocols of the sources are in docs/protocols.md.
 
-Atari games agree in version where the source emulates them as our preset does, whatever it calls them; that,
-and whether it counts steps or frames, stands in `atari.csv`.
+Atari games have the same version where the source emulates them as our preset does, under any name; that, and
+whether it counts steps or frames, is in `atari.csv`.
 """
 
 from __future__ import annotations

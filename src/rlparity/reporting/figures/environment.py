@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from rlparity.arms import Arm
 from rlparity.reporting.figures import marks, overview
 from rlparity.reporting.figures.panels import (
     Panels,
@@ -25,7 +26,7 @@ from rlparity.reporting.figures.panels import (
     styled,
 )
 from rlparity.reporting.formatting import ENDPOINTS, axis_title, endpoint_title
-from rlparity.reporting.report_folder import RANDOM, Arm, Folder, Measurement
+from rlparity.reporting.report_folder import RANDOM, Folder, Measurement
 from rlparity.reporting.style import GRID, INK, MUTED, Look
 
 
@@ -42,10 +43,10 @@ def draw(report: Path) -> list[Path]:
     drawn = []
     with styled():
         for name, make in _jobs(folder):
-            canvas = make()
-            if canvas is not None:
+            figure = make()
+            if figure is not None:
                 path = into / f"{name}.svg"
-                canvas.write(path)
+                figure.write(path)
                 drawn.append(path)
     return drawn
 
@@ -101,8 +102,10 @@ def _curves(folder: Folder, measured: Measurement, training: bool = False) -> Pa
         extra.append(Line2D([], [], color=INK, linewidth=1, label="plain configuration, from scratch"))
     what = f"{measured.metric.name} in training" if training else "learning curves"
     key = legend(folder.looks, lines=True, extra=extra)
-    canvas = Panels(f"{measured.name}: {what}", len(panels), 3, (280, 196), key=key)
-    for axes, (algorithm, arms) in zip(canvas.axes, panels, strict=True):
+    down = measured.metric.better < 0  # a second line of the label needs room
+    size, margins = (280 + 12 * down, 196), (44 + 12 * down, 12, 34, 24)
+    figure = Panels(f"{measured.name}: {what}", len(panels), 3, size, margins, key)
+    for axes, (algorithm, arms) in zip(figure.axes, panels, strict=True):
         for arm in arms:
             tables = (folder.evaluated(name, measured, arm, training) for name in ("seed_curves", "curves"))
             marks.curve(axes, folder.looks[arm[0]], *tables)
@@ -112,9 +115,9 @@ def _curves(folder: Folder, measured: Measurement, training: bool = False) -> Pa
             axes.axhline(level, color=MUTED, linewidth=0.9, linestyle=dash, zorder=1)
         axes.set_title(folder.title(algorithm))
         _short_numbers(axes, "environment steps", 5)
-        axes.set_ylabel(axis_title(measured.metric))
-    share(canvas.axes, "y")
-    return canvas
+        axes.set_ylabel(measured.metric.name + "\n(lower is better)" * down)
+    share(figure.axes, "y")
+    return figure
 
 
 def _levels(folder: Folder, measured: Measurement) -> Iterator[tuple[float, str, Any]]:
@@ -146,20 +149,20 @@ def _intervals(folder: Folder, measured: Measurement) -> Panels | None:
     if not panels:
         return None
     key = legend(folder.looks, lines=False)
-    canvas = rowed(f"{measured.name}: point and interval estimates", 6, 3, 280, list(panels), key)
+    figure = rowed(f"{measured.name}: point and interval estimates", 6, 3, 280, list(panels), key)
     wanted = [
         (endpoint, statistic) for endpoint in ("final", "auc") for statistic in ("iqm", "mean", "median")
     ]
-    for axes, (endpoint, statistic) in zip(canvas.axes, wanted, strict=True):
+    for axes, (endpoint, statistic) in zip(figure.axes, wanted, strict=True):
         for arm, look, y in _placed(folder, panels):
             rows = folder.rows("summary", measured, arm, endpoint=endpoint, statistic=statistic)
             for one in rows[:1].itertuples():
                 marks.interval(axes, look, y, one.estimate, one.ci_low, one.ci_high)
         axes.set_title({"iqm": "IQM", "mean": "Mean", "median": "Median"}[statistic])
         _short_numbers(axes, endpoint_title(endpoint, measured.metric.name), 4)
-    share(canvas.axes[:3], "x")
-    share(canvas.axes[3:], "x")
-    return canvas
+    share(figure.axes[:3], "x")
+    share(figure.axes[3:], "x")
+    return figure
 
 
 def _seeds(folder: Folder, measured: Measurement) -> Panels | None:
@@ -167,12 +170,12 @@ def _seeds(folder: Folder, measured: Measurement) -> Panels | None:
     panels = dict(_panels(folder, measured, "scores"))
     if not panels:
         return None
-    scores, curves = (_here(folder.tables[name], measured) for name in ("scores", "curves"))
+    scores, curves = (folder.here(name, measured) for name in ("scores", "curves"))
     scores = scores[scores.algorithm.isin(panels)]
     endpoints = [name for name in ENDPOINTS if (scores.endpoint == name).any()]
     key = legend(folder.looks, lines=False)
-    canvas = rowed(f"{measured.name}: every seed", len(endpoints), 3, 280, list(panels), key)
-    for axes, endpoint in zip(canvas.axes, endpoints, strict=True):
+    figure = rowed(f"{measured.name}: every seed", len(endpoints), 3, 280, list(panels), key)
+    for axes, endpoint in zip(figure.axes, endpoints, strict=True):
         timed = endpoint == "time_to_threshold"
         values = scores[scores.endpoint == endpoint].value.astype(float)
         never = 1.12 * float(pd.concat([values, curves.env_step]).max()) if timed else None
@@ -186,11 +189,7 @@ def _seeds(folder: Folder, measured: Measurement) -> Panels | None:
             axes.axvspan(never * 0.95, never * 1.05, color=GRID, alpha=0.6, linewidth=0, zorder=0)
             axes.set_xlim(0, never * 1.05)
             axes.set_title("never", loc="right", fontsize=8.5, fontweight="normal", color=MUTED)
-    return canvas
-
-
-def _here(table: pd.DataFrame, measured: Measurement) -> pd.DataFrame:
-    return table[(table.environment == measured.environment) & (table.metric == measured.metric.name)]
+    return figure
 
 
 def _profiles(folder: Folder, measured: Measurement) -> Panels | None:
@@ -199,8 +198,8 @@ def _profiles(folder: Folder, measured: Measurement) -> Panels | None:
     if not panels:
         return None
     key = legend(folder.looks, lines=True)
-    canvas = Panels(f"{measured.name}: performance profiles", len(panels), 3, (280, 176), key=key)
-    for axes, (algorithm, arms) in zip(canvas.axes, panels, strict=True):
+    figure = Panels(f"{measured.name}: performance profiles", len(panels), 3, (280, 176), key=key)
+    for axes, (algorithm, arms) in zip(figure.axes, panels, strict=True):
         for arm in arms:
             marks.profile(axes, folder.looks[arm[0]], folder.rows("profiles", measured, arm))
         axes.set_title(folder.title(algorithm))
@@ -208,5 +207,5 @@ def _profiles(folder: Folder, measured: Measurement) -> Panels | None:
         axes.set_ylim(-0.04, 1.04)
         axes.set_yticks([0, 0.5, 1], ["0", "½", "1"])
         axes.set_ylabel(f"share of seeds {'above' if measured.metric.better > 0 else 'below'}")
-    share(canvas.axes, "x")
-    return canvas
+    share(figure.axes, "x")
+    return figure

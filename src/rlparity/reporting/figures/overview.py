@@ -9,11 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator, NullLocator
 
+from rlparity.arms import Arm
 from rlparity.metrics import Metric
 from rlparity.reporting.figures import marks
 from rlparity.reporting.figures.panels import Panels, legend, name_rows, rowed, short, spread
 from rlparity.reporting.formatting import SHORT, endpoint_title, number
-from rlparity.reporting.report_folder import Arm, Folder
+from rlparity.reporting.report_folder import Folder
 from rlparity.reporting.style import CARD, INK, MUTED
 
 CHANCES = {  # endpoint -> marker and face
@@ -30,18 +31,16 @@ COSTS = {  # column of `cost` -> the label of its axis
 
 def verdicts(folder: Folder) -> Panels | None:
     """Differences to the reference beside the margin, in per cent of the distance floor to reference."""
-    frame, panels = folder.tables["verdicts"], folder.measured("verdicts")
+    panels = folder.measured("verdicts")
     if not panels:
         return None
-    tables = [
-        frame[(frame.environment == one.environment) & (frame.metric == one.metric.name)] for one in panels
-    ]
+    tables = [folder.here("verdicts", one) for one in panels]
     names = [[_judged(folder, row) for row in rows.itertuples(index=False)] for rows in tables]
     depth = max(map(len, names))
     left = 16 + 5.7 * max(len(name) for part in names for name in part)
     size = (max(350, left + 240), 66 + max(20 * depth, 40))
-    canvas = Panels("Differences to the reference", len(panels), 3, size, (left, 80, 36, 26), _verdict_key())
-    for axes, measured, rows, named in zip(canvas.axes, panels, tables, names, strict=True):
+    figure = Panels("Differences to the reference", len(panels), 3, size, (left, 80, 36, 26), _verdict_key())
+    for axes, measured, rows, named in zip(figure.axes, panels, tables, names, strict=True):
         name_rows(axes, named)
         axes.set_ylim(depth - 0.4, -0.6)
         margin = 100 * float(rows.margin.max())
@@ -54,7 +53,7 @@ def verdicts(folder: Folder) -> Panels | None:
         axes.set_title(measured.name)
         axes.set_xlabel(_distance(measured.metric))
         axes.xaxis.set_major_locator(MultipleLocator(margin))
-    return canvas
+    return figure
 
 
 def _distance(metric: Metric) -> str:
@@ -89,18 +88,17 @@ def improvement(folder: Folder) -> Panels | None:
         Line2D([], [], marker=marker, markerfacecolor=face, label=titles[name], **style)
         for name, (marker, face) in ends.items()
     ]
-    canvas = rowed("Probability of improvement over the reference", len(panels), 3, 280, names, key)
-    for axes, measured in zip(canvas.axes, panels, strict=True):
+    figure = rowed("Probability of improvement over the reference", len(panels), 3, 280, names, key)
+    for axes, measured in zip(figure.axes, panels, strict=True):
         axes.axvline(0.5, color=MUTED, linewidth=0.8)
-        here = (frame.environment == measured.environment) & (frame.metric == measured.metric.name)
-        for row in frame[here].itertuples(index=False):
+        for row in folder.here("improvement", measured).itertuples(index=False):
             offset = list(ends).index(row.endpoint) / max(len(ends) - 1, 1) - 0.5
             _chance(axes, names.index(folder.called(row)) + 0.3 * offset, row)
         axes.set_title(measured.name)
         axes.set_xlabel("probability that a seed of ours is better")
         axes.set_xlim(-0.03, 1.03)
         axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "¼", "½", "¾", "1"])
-    return canvas
+    return figure
 
 
 def _chance(axes: Axes, y: float, row: Any) -> None:
@@ -121,8 +119,8 @@ def cost(folder: Folder) -> Panels | None:
     if not environments or not names:
         return None
     panels = [(name, column) for name in environments for column in COSTS]
-    canvas = rowed("Cost", len(panels), 2, 350, names, legend(folder.looks, lines=False))
-    for axes, (environment, column) in zip(canvas.axes, panels, strict=True):
+    figure = rowed("Cost", len(panels), 2, 350, names, legend(folder.looks, lines=False))
+    for axes, (environment, column) in zip(figure.axes, panels, strict=True):
         axes.set_xscale("log")
         for row, name in enumerate(names):
             arms = folder.arms(environment, name)
@@ -134,7 +132,7 @@ def cost(folder: Folder) -> Panels | None:
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(short))
-    return canvas
+    return figure
 
 
 def _cost(frame: pd.DataFrame, environment: str, arm: Arm, column: str) -> list[float]:

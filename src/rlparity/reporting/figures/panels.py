@@ -180,10 +180,10 @@ def rowed(title: str, panels: int, columns: int, width: float, names: list[str],
     left = 16 + 5.7 * max(len(name) for name in names)
     height = 66 + max(19 * len(names), 34)
     size = (max(width, left + 140), height)  # room for the numbers below the axis, however long the names
-    canvas = Panels(title, panels, columns, size, margins=(left, 14, 36, 26), key=key)
-    for axes in canvas.axes:
+    figure = Panels(title, panels, columns, size, margins=(left, 14, 36, 26), key=key)
+    for axes in figure.axes:
         name_rows(axes, names)
-    return canvas
+    return figure
 
 
 def spread(count: int) -> list[float]:

@@ -15,9 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from rlparity.arms import OURS
 from rlparity.reporting.figures.panels import Panels, short
 from rlparity.reporting.formatting import join, label
-from rlparity.reporting.style import MUTED, OWN, OWN_COLOUR, SPARE
+from rlparity.reporting.style import MUTED, OWN_COLOUR, SPARE
 
 SETTING = ["environment", "device", "threads", "hardware"]
 LOOKS = tuple(zip((OWN_COLOUR, *SPARE), "os^D", strict=True))  # of algorithms, in turn
@@ -40,7 +41,7 @@ def by_setting(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 def reference_name(rows: pd.DataFrame) -> str:
     """The name of the reference."""
-    return join(label(name) for name in dict.fromkeys(rows.implementation) if name != OWN) or "the reference"
+    return join(label(name) for name in dict.fromkeys(rows.implementation) if name != OURS) or "the reference"
 
 
 def fact(column: str, value: Any) -> str:
@@ -61,23 +62,23 @@ def scaling(rows: pd.DataFrame) -> Panels:
     ]
     alone = f"{reference_name(rows)}, one seed"
     key.append(Line2D([], [], color=MUTED, linewidth=1.2, linestyle=DASHED, label=alone))
-    canvas = Panels("How cost grows with seeds", 2 * len(panels), 2, (350, 236), (52, 14, 36, 26), key)
+    figure = Panels("How cost grows with seeds", 2 * len(panels), 2, (350, 236), (52, 14, 36, 26), key)
     for place, (name, part) in enumerate(panels):
-        rate, cost = canvas.axes[2 * place : 2 * place + 2]
-        for algorithm, own in part[part.implementation == OWN].groupby("algorithm", sort=False):
+        rate, cost = figure.axes[2 * place : 2 * place + 2]
+        for algorithm, own in part[part.implementation == OURS].groupby("algorithm", sort=False):
             colour, marker = algorithm_look(rows, str(algorithm))
             style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.8}
             own = own.sort_values("seeds")
             rate.plot(own.seeds, own.steps_per_second, zorder=3, **style)
             cost.plot(own.seeds, own.cost, zorder=3, **style)
-        for one in part[part.implementation != OWN].itertuples():
+        for one in part[part.implementation != OURS].itertuples():
             colour, _ = algorithm_look(rows, one.algorithm)
             rate.axhline(one.steps_per_second, color=colour, linewidth=1.2, linestyle=DASHED, zorder=2)
         ends = [part.seeds.min(), part.seeds.max()]
         cost.plot(ends, ends, color=MUTED, linewidth=0.9, linestyle=DOTTED, zorder=1)
         _scales(rate, part, f"{name}: environment steps per second")
         _scales(cost, part, f"{name}: time of a block, one seed = 1")
-    return canvas
+    return figure
 
 
 def _scales(axes: Axes, part: pd.DataFrame, title: str) -> None:

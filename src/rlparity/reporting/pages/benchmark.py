@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from rlparity.analysis import tables
+from rlparity.arms import OURS
 from rlparity.errors import UserError
 from rlparity.reporting.figures.panels import styled
 from rlparity.reporting.figures.throughput import (
@@ -24,7 +25,7 @@ from rlparity.reporting.figures.throughput import (
 )
 from rlparity.reporting.formatting import NONE, interval, join, label, number, setting, whole
 from rlparity.reporting.pages.elements import KeyEntry, Picture, Table, prose, take_apart, templates, write
-from rlparity.reporting.style import MUTED, OWN, PAINT
+from rlparity.reporting.style import MUTED, PAINT
 
 TUNED = "hyperparameters.yaml"  # the usual value of `settings`; others are named beside the algorithm
 BLOCK = 10  # the size of a block in the headline
@@ -107,7 +108,7 @@ def _arms(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
 
 def _of(rows: pd.DataFrame, seeds: int) -> Any:
     """Our row of an algorithm in one setting; None where it was not measured."""
-    found = rows[(rows.implementation == OWN) & (rows.seeds == seeds)]
+    found = rows[(rows.implementation == OURS) & (rows.seeds == seeds)]
     return None if found.empty else found.iloc[0]
 
 
@@ -147,7 +148,9 @@ def _beside(rows: pd.DataFrame, alone: Any, block: Any) -> str:
     rates = {name: row[BESIDE] for name, row in ours.items() if row is not None and row[BESIDE] > 0}
     if len(set(rates.values())) > 1:
         return ", ".join(f"{number(rate)} ({name})" for name, rate in rates.items())
-    theirs = [f"{number(rate)}, rounds unknown" for rate in rows[rows.implementation != OWN].steps_per_second]
+    theirs = [
+        f"{number(rate)}, rounds unknown" for rate in rows[rows.implementation != OURS].steps_per_second
+    ]
     return next((number(rate) for rate in rates.values()), (theirs or [NONE])[0])
 
 
@@ -167,11 +170,11 @@ def _measurements(rows: pd.DataFrame) -> Table:
     head += ["GFLOP/s (machine's best)"] * counted
     cells = []
     for name, algorithm, own in _arms(rows):
-        ours = own.implementation == OWN
+        ours = own.implementation == OURS
         for row in pd.concat([own[~ours], own[ours].sort_values("seeds")]).itertuples():
             line = [name, algorithm, label(str(row.implementation)), whole(row.seeds)]
             beside = [_ratio(row), *[number(row.reference_steps_per_second)] * known]
-            beside = beside if row.implementation == OWN else [NONE] * len(beside)
+            beside = beside if row.implementation == OURS else [NONE] * len(beside)
             line += [number(row.steps_per_second), *beside]
             line += [number(row.cost), f"{number(row.peak_memory_mib)} MiB"]
             achieved = [f"{number(row.gflops)} ({number(row.machine_gflops)})"] if row.gflops > 0 else [NONE]

@@ -41,7 +41,7 @@ def render(report: Path, into: Path, draws: int = calibration.DRAWS) -> str:
         KeyEntry(f"margin {percent(margin)}", PAINT[shade])
         for margin, shade in zip(calibration.MARGINS, SHADES, strict=False)
     ]
-    sheet = SimplePage(
+    page = SimplePage(
         kind="calibration",
         title="How often the verdict errs",
         lede="Verdicts on an implementation against itself: two disjoint draws of its own seeds.",
@@ -76,7 +76,7 @@ def render(report: Path, into: Path, draws: int = calibration.DRAWS) -> str:
             Section("Columns", terms=[(key, column.meaning) for key, column in TABLES["power"].items()]),
         ],
     )
-    return f"{answer}\nreport: {sheet.render(into)}"
+    return f"{answer}\nreport: {page.render(into)}"
 
 
 def _with_metric(table: pd.DataFrame) -> pd.DataFrame:
@@ -154,7 +154,7 @@ def _share(value: float) -> str:
 def _power(power: pd.DataFrame) -> Panels:
     """A panel per algorithm and endpoint, a line per margin."""
     groups = list(power.groupby(["algorithm", "metric", "endpoint"], sort=False))
-    canvas = Panels(
+    figure = Panels(
         "Power of the equivalence test",
         len(groups),
         2,
@@ -162,12 +162,12 @@ def _power(power: pd.DataFrame) -> Panels:
         (52, 14, 36, 26),
         [line_entry("by the formula", DOTTED)],
     )
-    for axes, ((algorithm, metric, endpoint), rows) in zip(canvas.axes, groups, strict=True):
+    for axes, ((algorithm, metric, endpoint), rows) in zip(figure.axes, groups, strict=True):
         for shade, (_, line) in zip(SHADES, rows.groupby("margin"), strict=False):
             axes.plot(line.seeds, line.equivalent, color=shade, linewidth=1.8, zorder=3)
             axes.plot(line.seeds, line.planned, color=shade, linewidth=1.1, linestyle=DOTTED, zorder=2)
         _label(axes, f"{algorithm}, {_endpoint(str(endpoint), str(metric))}", rows)
-    return canvas
+    return figure
 
 
 def _label(axes: Axes, title: str, rows: pd.DataFrame) -> None:

@@ -48,11 +48,11 @@ def render(folder: Path) -> str:
     figure.parent.mkdir(parents=True, exist_ok=True)
     with styled():
         _distance(curves, runs).write(figure)
-    page = _sheet(folder, runs).render(folder)
+    page = _page(folder, runs).render(folder)
     return f"{_answer(runs)}\nreport: {page}"
 
 
-def _sheet(folder: Path, runs: pd.DataFrame) -> SimplePage:
+def _page(folder: Path, runs: pd.DataFrame) -> SimplePage:
     words = prose("lockstep")
     key = [KeyEntry(name, PAINT[colour], dash=dash) for name, colour, _, dash in LOOKS.values()]
     commits = join(sorted({str(commit)[:12] for commit in runs.commit.dropna()}))
@@ -145,10 +145,10 @@ def _distance(curves: pd.DataFrame, runs: pd.DataFrame) -> Panels:
         Line2D([], [], color=colour, linestyle=dash, linewidth=1.8, label=name)
         for name, colour, dash, _ in LOOKS.values()
     ]
-    canvas = Panels("Distance of the parameters", len(cases), 2, (350, 210), (52, 14, 34, 26), key)
+    figure = Panels("Distance of the parameters", len(cases), 2, (350, 210), (52, 14, 34, 26), key)
     tolerance = float(runs.tolerance.min())
     lowest = min(LEAST, *curves.max_relative_difference.replace(0, 1.0))
-    for axes, (name, part) in zip(canvas.axes, cases, strict=True):
+    for axes, (name, part) in zip(figure.axes, cases, strict=True):
         for mode, (_, colour, dash, _) in LOOKS.items():
             rows = part[part["mode"] == mode]
             y = rows.max_relative_difference.clip(lower=LEAST)
@@ -157,7 +157,7 @@ def _distance(curves: pd.DataFrame, runs: pd.DataFrame) -> Panels:
         _scales(axes, lowest)
         axes.set_title(name)
         axes.set_xlabel("environment steps")
-    return canvas
+    return figure
 
 
 def _scales(axes: Axes, lowest: float) -> None:

@@ -45,11 +45,11 @@ def render(folder: Path) -> str:
     figure.parent.mkdir(parents=True, exist_ok=True)
     with styled():
         _growth(rows).write(figure)
-    page = _sheet(folder, rows, cases).render(folder)
+    page = _page(folder, rows, cases).render(folder)
     return f"{_answer(rows, cases)}\nreport: {page}"
 
 
-def _sheet(folder: Path, rows: pd.DataFrame, cases: pd.DataFrame) -> SimplePage:
+def _page(folder: Path, rows: pd.DataFrame, cases: pd.DataFrame) -> SimplePage:
     own, itself = _apart(rows)
     words = prose("parity")
     key = [KeyEntry(name, PAINT[colour], dash=dash) for name, colour, _, dash in LOOKS.values()]
@@ -178,9 +178,9 @@ def _growth(rows: pd.DataFrame) -> Panels:
         for name, colour, dash, _ in LOOKS.values()
     ]
     algorithms = list(dict.fromkeys(own.algorithm))
-    canvas = Panels("How differences grow", len(algorithms), 4, (190, 190), (44, 10, 34, 24), key)
+    figure = Panels("How differences grow", len(algorithms), 4, (190, 190), (44, 10, 34, 24), key)
     tolerances = own.groupby("dtype").tolerance.min()
-    for axes, algorithm in zip(canvas.axes, algorithms, strict=True):
+    for axes, algorithm in zip(figure.axes, algorithms, strict=True):
         for part, look in ((own, None), (itself, "itself")):
             mine = part[part.algorithm == algorithm]
             for (_, dtype), line in mine.groupby(["configuration", "dtype"], sort=False):
@@ -192,7 +192,7 @@ def _growth(rows: pd.DataFrame) -> Panels:
         _scales(axes, sorted(set(own.updates)))
         axes.set_title(algorithm)
         axes.set_xlabel("updates")
-    return canvas
+    return figure
 
 
 def _scales(axes: Axes, updates: list[int]) -> None:

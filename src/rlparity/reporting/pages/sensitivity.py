@@ -49,7 +49,7 @@ def render(results: Path, report: Path) -> str:
     figure.parent.mkdir(exist_ok=True)
     with styled():
         _seconds(mutated, layers).write(figure)
-    page = _sheet(content, trials, mutated, layers, report).render(report)
+    page = _page(content, trials, mutated, layers, report).render(report)
     return f"{_answer(mutated)}\nreport: {page}"
 
 
@@ -61,7 +61,7 @@ def _read(file: Path) -> dict[str, Any]:
     return content
 
 
-def _sheet(
+def _page(
     content: Mapping[str, Any],
     trials: pd.DataFrame,
     mutated: pd.DataFrame,
@@ -140,8 +140,8 @@ def _of_harmless(harmless: pd.DataFrame) -> list[str]:
 
 def _seconds(mutated: pd.DataFrame, layers: Sequence[str]) -> Panels:
     """Bugs caught within so many seconds, a line per layer."""
-    canvas = Panels("Bugs caught over time", 1, 1, (520, 280), (46, 14, 36, 14))
-    (axes,) = canvas.axes
+    figure = Panels("Bugs caught over time", 1, 1, (520, 280), (46, 14, 36, 14))
+    (axes,) = figure.axes
     bugs = mutated[(mutated.kind == "bug") & mutated.caught.fillna(False).astype(bool)]
     end = float(bugs.seconds.max()) if len(bugs) else 1.0
     for shade, layer in zip(SHADES, layers, strict=False):
@@ -156,4 +156,4 @@ def _seconds(mutated: pd.DataFrame, layers: Sequence[str]) -> Panels:
     axes.set_xlabel("seconds")
     axes.set_ylabel("bugs caught", color=INK)
     axes.set_ylim(bottom=0)
-    return canvas
+    return figure

@@ -41,8 +41,8 @@ class SimplePage:
     def render(self, folder: Path) -> Path:
         """Write `folder/index.html` and `folder/README.md`; returns the page."""
         folder.mkdir(parents=True, exist_ok=True)
-        for template, name in (("sheet.html", "index.html"), ("sheet.md", "README.md")):
-            page = templates().get_template(template).render(sheet=self)
+        for template, name in (("simple_page.html", "index.html"), ("simple_page.md", "README.md")):
+            page = templates().get_template(template).render(page=self)
             write(folder / name, re.sub(r"\n{3,}", "\n\n", page))
         return folder / "index.html"
 

@@ -37,7 +37,7 @@ def render(report: Path, title: str) -> Path:
     table = layers(report)
     reasons = [f"{row[0]}: {row[3]}" for row in table.rows if row[2] == "not run"]
     section = Section("Layers", (MEANING,), tables=(table,), wide=WIDE)
-    sheet = SimplePage(
+    page = SimplePage(
         "validation", title, "An implementation, checked layer by layer.", "; ".join(reasons), (section,)
     )
-    return sheet.render(report)
+    return page.render(report)

@@ -1,4 +1,4 @@
-"""What cells will cost in time, told before they are trained."""
+"""Estimated training times of cells."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from rlparity.cell import Cell
 from rlparity.suites.costs.speeds import THROUGHPUT, Speeds
 
 START_UP_S = 4.0  # per cell: process, imports, environments
-ALLOWANCE = 4  # times the estimate that a cluster is asked for: its cores may be slower, and busy
+ALLOWANCE = 4  # times the estimate, as a cluster's time limit: its cores may be slower, or busy
 LEAST_MIN = 10
 
 
 def describe(cells: Sequence[Cell], waiting: Sequence[Cell], reports: Path) -> str:
-    """One line: cells, environment steps and minutes of one core, of those that are still to be trained."""
+    """One line with cells, environment steps and minutes of one core of those still to be trained."""
     if not waiting:
         return f"{len(cells)} cells, all trained"
     rates = Speeds(reports)
@@ -37,5 +37,5 @@ def seconds(cell: Cell, rates: Speeds) -> float:
 
 
 def minutes_allowed(cell: Cell, rates: Speeds) -> int:
-    """After how many minutes a cluster may take a cell for lost; it goes on from its checkpoint."""
+    """Time limit of a cell on a cluster, minutes; after it the cell resumes from its checkpoint."""
     return LEAST_MIN + round(ALLOWANCE * seconds(cell, rates) / 60)

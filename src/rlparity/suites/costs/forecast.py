@@ -1,4 +1,4 @@
-"""What a suite asks for, told before anything is spent: jobs, hours, memory, storage, time to plan."""
+"""Forecast of a suite before it is run: jobs, hours, memory, storage, time to plan."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from rlparity.suites.suite import Suite
 DAG = Path("benchmark", "dag.csv")
 NETWORKS = {"random": 0, "ddpg": 4, "td3": 6, "sac": 5}  # as saved, targets included; else two
 CONVOLUTIONS = 1_690_000  # parameters of the Nature network
-RECORDS_BYTES = 60_000  # of a seed: episodes, evaluations, progress, run.json; half of what most take
-PLANNING_S = (1.0, 0.0014)  # Snakemake's dry run: to start, and for each cell
+RECORDS_BYTES = 60_000  # of a seed: episodes, evaluations, progress, run.json
+PLANNING_S = (1.0, 0.0014)  # Snakemake's dry run: start-up, and each cell
 
 
 def lines(suite: Suite, waiting: Collection[Cell], reports: Path) -> Iterator[str]:
-    """The forecast of a suite, of which the cells of `waiting` are still to be trained."""
+    """The forecast of a suite; the cells of `waiting` are still to be trained."""
     rates, infos = Speeds(reports), {name: each.info for name, each in suite.environments.items()}
     trained = len(suite.cells) - len(waiting)
     yield f"suite {suite.name}: {suite.title}"
@@ -52,28 +52,28 @@ def _row(name: str, text: str) -> str:
 
 
 def _left(cells: Collection[Cell]) -> str:
-    """How many are to be trained, and how many only to be read."""
+    """The number of cells to be trained, and of those whose logs are only read."""
     logs = sum(cell.kind == "logs" for cell in cells)
     return f"{len(cells) - logs:,} to train" + (f", {logs:,} of logs to read" if logs else "")
 
 
 def _jobs(cells: Collection[Cell]) -> str:
-    """By the number of seeds that a job trains."""
+    """The number of jobs, by the seeds that each trains."""
     sizes = Counter(len(cell.seeds) for cell in cells)
     parts = (f"{n:,} of {size} seed{'s' * (size > 1)}" for size, n in sorted(sizes.items(), reverse=True))
     return ", ".join(parts) or "none"
 
 
 def _bases(cells: Collection[Cell], rates: Speeds) -> str:
-    """How many cells' rates are measured, how many guessed."""
+    """The bases of the cells' rates, with the number of cells of each."""
     found = Counter(rates.of(cell).basis for cell in cells)
-    said = {
+    words = {
         "measured": "by rlparity bench",
-        "trained": "by runs that the reports carry",
-        "similar": "of the same agent in like environments",
-        "assumed": "assumed, nothing like it was measured",
+        "trained": "by runs in the reports",
+        "similar": "of the same agent in similar environments",
+        "assumed": "assumed, nothing similar was measured",
     }
-    parts = [f"{found[basis]:,} {said[basis]}" for basis in BASES if found[basis]]
+    parts = [f"{found[basis]:,} {words[basis]}" for basis in BASES if found[basis]]
     return f" (rates of cells: {'; '.join(parts)})" if parts else ""
 
 
@@ -100,7 +100,7 @@ def _storage(cells: Collection[Cell], infos: Mapping[str, EnvironmentInfo]) -> s
 
 
 def _policies(cell: Cell, info: EnvironmentInfo) -> int:
-    """Bytes of the first, the middle and the last policy; the last of all seeds, the others of one."""
+    """Bytes of the first, the middle and the last policy: the last of all seeds, the others of one."""
     return 4 * _parameters(cell, info) * (2 + len(cell.seeds))
 
 

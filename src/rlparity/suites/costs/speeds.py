@@ -1,4 +1,4 @@
-"""How fast cells train: measured by `rlparity bench` or in the runs that the reports carry, else assumed."""
+"""Steps per second of cells: measured by `rlparity bench` or in the runs of reports, else assumed."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from rlparity.cell import Cell
 from rlparity.environments import metadata
@@ -19,19 +18,19 @@ from rlparity.errors import UserError
 Number = TypeVar("Number", int, float)
 THROUGHPUT = Path("benchmark", "throughput.csv")
 MEASURED, TRAINED, SIMILAR, ASSUMED = BASES = ("measured", "trained", "similar", "assumed")
-# Aggregate environment steps per second on one core where nothing like it was measured; ours with five seeds.
-# By simulator, then by agent; Gymnasium's own environments have none.
+# Aggregate environment steps per second on one core where nothing similar was measured; ours with five seeds.
+# By simulator, then by agent; Gymnasium's own environments have no simulator.
 GUESSES: dict[str | None, dict[str, float]] = {
     None: {"random": 60_000, "reinforce": 20_000, "actor_critic": 20_000, "dqn": 1_000},
     "mujoco": {"random": 8_000, "ddpg": 100, "td3": 100, "sac": 100},
     "ale-py": {"random": 4_000, "a2c": 480, "ppo": 240, "dqn": 110, "qrdqn": 90},
 }
 OTHERWISE = {None: 4_000.0, "mujoco": 1_000.0, "ale-py": 200.0}
-EPISODE_S = {None: 0.005, "mujoco": 0.1, "ale-py": 2.0}  # a game of an evaluation, many side by side
+EPISODE_S = {None: 0.005, "mujoco": 0.1, "ale-py": 2.0}  # an evaluation episode, many side by side
 
 
 class Rate(NamedTuple):
-    """Aggregate environment steps per second of a cell's whole block, and where that is from, of BASES."""
+    """Aggregate environment steps per second of a cell's whole block, and its basis, of BASES."""
 
     steps_per_second: float
     basis: str
@@ -51,7 +50,7 @@ class Run(NamedTuple):
 
 
 class Speeds:
-    """What was measured so far, in a folder of reports."""
+    """The measurements in a folder of reports."""
 
     def __init__(self, reports: Path):
         self._runs = {MEASURED: list(_measured(reports)), TRAINED: list(_trained(reports))}
@@ -62,8 +61,8 @@ class Speeds:
         return any(self._runs.values())
 
     def of(self, cell: Cell) -> Rate:
-        """The nearest that is known: of the same arm in the same environment, of the same agent in others of
-        the same simulator, with the nearest number of seeds; else a guess."""
+        """The rate of the most similar runs: of the same arm in the same environment, else of the same agent
+        in environments of the same simulator, with the nearest number of seeds; else a guess."""
         names = (cell.implementation, cell.algorithm, cell.agent, cell.environment, cell.device)
         key = (*names, len(cell.seeds))
         if key not in self._found:
@@ -83,8 +82,8 @@ class Speeds:
         return Rate(guesses.get(cell.agent, OTHERWISE.get(simulator, OTHERWISE[None])), ASSUMED)
 
     def episode_s(self, cell: Cell) -> float:
-        """Seconds that an episode of the cell's evaluations takes: in that environment, in others of the same
-        simulator, or a guess."""
+        """Seconds of an evaluation episode: in that environment, else in those of the same simulator, else a
+        guess."""
         environment = cell.environment
         if environment not in self._episodes:
             simulator = _simulator(environment)
@@ -102,7 +101,7 @@ def _is(run: Run, cell: Cell) -> bool:
 
 
 def _nearest(runs: list[Run], cell: Cell) -> float:
-    """Median of those that are nearest: the same configuration, then the number of seeds."""
+    """Median of the most similar runs: of the same configuration, then by the number of seeds."""
     distance = {run: (run.algorithm != cell.algorithm, abs(run.seeds - len(cell.seeds))) for run in runs}
     least = min(distance.values())
     return median(run.steps_per_second for run in runs if distance[run] == least)
@@ -113,7 +112,7 @@ def _simulator(environment: str) -> str | None:
         return "ale-py"
     try:
         return metadata.probe(environment).simulator
-    except UserError:  # a measurement of something that is not installed here, like nothing else
+    except UserError:  # not installed here: similar to nothing else
         return environment
 
 
@@ -128,15 +127,20 @@ def positive(text: str, kind: Callable[[str], Number]) -> Number:
 def _measured(reports: Path) -> Iterator[Run]:
     try:
         with (reports / THROUGHPUT).open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                with suppress(KeyError, ValueError, TypeError, AttributeError):  # a row that was cut short
-                    if not row.get("settings", "").startswith("SB3"):  # what a suite trains with
-                        yield _row(row)
+            yield from filter(None, map(_row, csv.DictReader(file)))
     except (OSError, ValueError, csv.Error):
         return
 
 
-def _row(row: Mapping[str, str]) -> Run:
+def _row(row: Mapping[str, str]) -> Run | None:
+    """A row of throughput.csv; None if it was cut short, or not measured with the settings of suites."""
+    try:
+        return None if row.get("settings", "").startswith("SB3") else _run(row)
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return None
+
+
+def _run(row: Mapping[str, str]) -> Run:
     return Run(
         row["implementation"],
         row["algorithm"],
@@ -149,32 +153,35 @@ def _row(row: Mapping[str, str]) -> Run:
 
 
 def _trained(reports: Path) -> Iterator[Run]:
-    """Of every finished run that a report carries. Other work on the machine may have slowed it down."""
-    found: dict[Run, list[tuple[float, float]]] = defaultdict(list)
+    """Medians over every kind of finished run in the reports. Other work may have slowed the machine down."""
+    found: dict[Run, list[Run]] = defaultdict(list)
     for path in sorted(reports.glob("*/records/**/run.json")):
         try:
             run = json.loads(path.read_text(encoding="utf-8"))
-            cell = run["cell"]
-            if run.get("status") == "unfinished":  # its evaluations are a part of what the cell asks for
-                continue
-            seeds, device = len(cell["seeds"]), cell.get("device", "cpu")
-            who = Run(
-                cell["implementation"],
-                cell["algorithm"],
-                cell["agent"],
-                cell["environment"],
-                seeds,
-                device,
-                0.0,
-            )
-            asked = cell["evaluation"]
-            episodes = asked["points"] * asked["episodes"] + asked["final_episodes"]
-            episodes *= len(asked["modes"]) * len(cell["seeds"])
-            speed = positive(run["steps_per_second"], float)
-            numbers = (speed, float(run["evaluation_time_s"]) / episodes)
-            found[who].append(numbers)
+            if run.get("status") != "unfinished":  # an unfinished run has only a part of its evaluations
+                measured = _finished(run)
+                found[measured._replace(steps_per_second=0.0, episode_s=None)].append(measured)
         except (OSError, KeyError, ValueError, TypeError, ZeroDivisionError):
             continue
-    for who, seen in found.items():
-        speeds, episodes_s = zip(*seen, strict=True)
-        yield who._replace(steps_per_second=median(speeds), episode_s=median(episodes_s))
+    for kind, runs in found.items():
+        yield kind._replace(
+            steps_per_second=median(run.steps_per_second for run in runs),
+            episode_s=median(run.episode_s for run in runs if run.episode_s is not None),
+        )
+
+
+def _finished(run: Mapping[str, Any]) -> Run:
+    """The measurement in a run.json."""
+    cell, protocol = run["cell"], run["cell"]["evaluation"]
+    episodes = protocol["points"] * protocol["episodes"] + protocol["final_episodes"]
+    episodes *= len(protocol["modes"]) * len(cell["seeds"])
+    return Run(
+        cell["implementation"],
+        cell["algorithm"],
+        cell["agent"],
+        cell["environment"],
+        len(cell["seeds"]),
+        cell.get("device", "cpu"),
+        positive(run["steps_per_second"], float),
+        float(run["evaluation_time_s"]) / episodes,
+    )

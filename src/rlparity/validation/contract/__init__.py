@@ -1,1 +1,1 @@
-"""Contract: what every implementation must keep to."""
+"""Contract: properties that every implementation must have."""

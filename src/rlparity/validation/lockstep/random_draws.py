@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from rlparity.nn.distributions import gaussian
+from rlparity.validation.counterparts import ON_POLICY
 
 KINDS = ("race", "normal", "noise", "rand", "sample", "permutation", "randint")
 
@@ -184,7 +185,7 @@ def explore(algorithm: str, draws: Draws, model: Any) -> Tensor:
     of the cumulative distribution compares the same p_0 with it. Where SB3 draws nothing, our agent receives
     a number whose use would show.
     """
-    if algorithm in ("a2c", "ppo", "trpo"):
+    if algorithm in ON_POLICY:
         if draws.has("normal"):
             return torch.as_tensor(draws.take("normal"))[None]
         clocks = draws.take("race")

@@ -145,7 +145,7 @@ def p25_late(patch: Patch) -> None:
     "the policy's last layer starts with gain 1 in place of 0.01",
     "ppo CartPole-v1",
     "SB3 and CleanRL differ; TolgaOk/Modular-Baselines#9",
-    "weights that are handed over",
+    "weights that are copied from the reference",
 )
 def p26(patch: Patch) -> None:
     def around(mlp: Any, sizes: Any, gain: float | None = None) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -129,14 +128,7 @@ def o7(patch: Patch) -> None:
 
 @bug("O8", "Adam does not correct the bias of its moments", "ppo CartPole-v1")
 def o8(patch: Patch) -> None:
-    def adam(
-        theta: Sequence[Tensor],
-        grad: Sequence[Tensor],
-        means: Sequence[Tensor],
-        squares: Sequence[Tensor],
-        *_: Any,
-        **options: Any,
-    ) -> None:
+    def adam(theta: Any, grad: Any, means: Any, squares: Any, *_: Any, **options: Any) -> None:
         b1, b2 = options["beta1"], options["beta2"]
         for parameter, g, mean, square in zip(theta, grad, means, squares, strict=True):
             mean.lerp_(g, 1 - b1)

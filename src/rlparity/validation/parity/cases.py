@@ -18,9 +18,9 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from rlparity.errors import unknown
 from rlparity.suites import hyperparameters
 from rlparity.validation import paired_models
+from rlparity.validation.counterparts import ON_POLICY
 from rlparity.validation.paired_models import PairedModels
 from rlparity.validation.parity import environments, sb3_variants
-from rlparity.validation.parity.recording.inputs import ON_POLICY
 
 Patched = Callable[[PairedModels], AbstractContextManager[Any]]
 BUDGET = 4_000  # environment steps, on which schedules depend; a hundred updates take fewer

@@ -16,6 +16,7 @@ import torch
 
 from rlparity.candidates.protocol import Factory
 from rlparity.validation.checks import Answer, Check, timed
+from rlparity.validation.counterparts import ON_POLICY
 from rlparity.validation.double_precision import precision
 from rlparity.validation.paired_models import PairedModels
 from rlparity.validation.parity import candidates
@@ -23,7 +24,7 @@ from rlparity.validation.parity import cases as parity_cases
 from rlparity.validation.parity.cases import Case
 from rlparity.validation.parity.judgement import TOLERANCES, Finding, Tolerance, judge
 from rlparity.validation.parity.recording import minibatches, rollouts
-from rlparity.validation.parity.recording.inputs import ON_POLICY, Recording
+from rlparity.validation.parity.recording.inputs import Recording
 from rlparity.validation.parity.recording.rounding_floor import ReorderedReference
 from rlparity.validation.parity.recording.trace import Trace, compare
 

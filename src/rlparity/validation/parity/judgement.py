@@ -69,14 +69,17 @@ class Tolerance:
 
 
 def judge(
-    who: tuple[str, str, str], differences: Sequence[Difference], allowed: Tolerance, updates: Sequence[int]
+    compared: tuple[str, str, str],
+    differences: Sequence[Difference],
+    allowed: Tolerance,
+    updates: Sequence[int],
 ) -> Finding:
     """Differences as rows of (algorithm, configuration, dtype), and the first beyond its tolerance."""
     rows = [
-        Row(*who, n, kind, found.size, allowed(kind, n), found.size <= allowed(kind, n))
+        Row(*compared, n, kind, found.size, allowed(kind, n), found.size <= allowed(kind, n))
         for n, kind, found in _largest(differences, updates)
     ]
-    algorithm, configuration, dtype = who
+    algorithm, configuration, dtype = compared
     floor = [
         Row(algorithm, configuration + BESIDE_ITSELF, dtype, n, kind, found.size, math.inf, True)
         for n, kind, found in _largest(allowed.measured, updates)

@@ -21,6 +21,7 @@ from rlparity.errors import UserError
 from rlparity.provenance import definitions, fingerprint, host
 from rlparity.records import write_bytes
 from rlparity.suites import hyperparameters
+from rlparity.validation import tables
 from rlparity.validation.checks import Say
 from rlparity.validation.mutations import corpus
 from rlparity.validation.sensitivity import training as sensitivity_training
@@ -34,7 +35,6 @@ STATISTICS_MODULES = (
     "rlparity.validation.sensitivity.training",
     "rlparity.analysis.sequential_tests",
 )
-PACKAGES = ("torch", "numpy", "gymnasium", "stable_baselines3", "sb3_contrib")
 
 
 class Runner:
@@ -126,7 +126,7 @@ class Runner:
                 "mutation": "" if trial.mutation == BASELINE else planting(trial.mutation),
                 "settings": hyperparameters.library().lookup(trial.environment, agent).hyperparameters,
                 "case": case and read(case),
-                "versions": {name: fingerprint.version(name) for name in PACKAGES},
+                "versions": tables.versions(),
             }
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from rlparity.metrics import Metric
 from rlparity.reporting.formatting import bind, join, label
 from rlparity.reporting.pages.elements import KeyEntry, Picture, prose, take_apart
 from rlparity.reporting.pages.provenance import seeds_each
@@ -43,8 +44,9 @@ def words(folder: Folder, measured: Measurement | None = None) -> Any:
     metrics = [one.metric for one in ([measured] if measured else folder.measurements)]
     floor = "the random agent" if all(one.floor == RANDOM for one in metrics) else "the floor"
     beyond = "exceeds" if all(one.better > 0 for one in metrics) else "is below"
-    metric = measured.metric.name if measured else folder.quantity
-    return prose("report", metric=metric, floor=floor, beyond=beyond)
+    metric = measured.metric if measured else Metric(folder.quantity, folder.quantity)
+    unit = f", {metric.unit}" * (metric.unit != metric.name)
+    return prose("report", metric=metric.name, unit=unit, floor=floor, beyond=beyond)
 
 
 def _key(folder: Folder, kind: str) -> Iterator[KeyEntry]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from rlparity.arms import Arm
 from rlparity.metrics import RETURN
 from rlparity.reporting.formatting import (
     NONE,
@@ -67,25 +68,26 @@ def badge(row: Mapping[str, Any]) -> Badge:
 
 def estimates(folder: Folder, measured: Measurement) -> Table:
     """IQM, mean and median with their intervals, an arm per row."""
-    sampled = _here(folder.tables["curves"], measured)
+    sampled = folder.here("curves", measured)
     sampled = sampled[sampled.protocol == "sampled"]
-    sampled = sampled[~sampled.algorithm.isin(folder.baselines)].sort_values("env_step")
+    sampled = sampled[~sampled.algorithm.isin(folder.baselines)]
     head = ["algorithm", "implementation", "final IQM", "final mean", "final median"]
     head += ["area IQM", "area mean", "area median", "seeds"] + (
         ["final IQM, sampled policy"] if len(sampled) else []
     )
     rows = []
-    for algorithm, who in _arms(folder, measured):
-        found = folder.rows("summary", measured, (who, algorithm))
+    for arm in _arms(folder, measured):
+        found = folder.rows("summary", measured, arm)
         found = found.drop_duplicates(["endpoint", "statistic"]).set_index(["endpoint", "statistic"])
-        cells = [algorithm, label(who)]
+        cells = [arm.algorithm, label(arm.implementation)]
         for key in [(end, how) for end in ("final", "auc") for how in ("iqm", "mean", "median")]:
             one = found.loc[key] if key in found.index else None
             cells.append(NONE if one is None else interval(one.estimate, one.ci_low, one.ci_high))
         cells.append(whole(found.seeds.max()))
         if len(sampled):
-            last = sampled[(sampled.algorithm == algorithm) & (sampled.implementation == who)].tail(1)
-            last = last if found.seeds.max() > 0 else last.iloc[:0]  # before the end it is not final
+            last = folder.rows("curves", measured, arm, protocol="sampled").sort_values("env_step").tail(1)
+            ended = found.seeds.max() > 0  # before the end it is not final
+            last = last if ended and arm.algorithm not in folder.baselines else last.iloc[:0]
             cells.append(
                 interval(last.iqm.item(), last.ci_low.item(), last.ci_high.item()) if len(last) else NONE
             )
@@ -93,16 +95,13 @@ def estimates(folder: Folder, measured: Measurement) -> Table:
     return Table(head, rows, "summary.csv", frozenset(range(2, len(head))))
 
 
-def _here(table: pd.DataFrame, measured: Measurement) -> pd.DataFrame:
-    return table[(table.environment == measured.environment) & (table.metric == measured.metric.name)]
-
-
-def _arms(folder: Folder, measured: Measurement) -> list[tuple[str, str]]:
-    """(algorithm, implementation) of the summary of one measurement, in the plan's order."""
-    here = _here(folder.tables["summary"], measured)
-    present = set(zip(here.algorithm, here.implementation, strict=True))
+def _arms(folder: Folder, measured: Measurement) -> list[Arm]:
+    """The arms in the summary of one measurement, in the plan's order of algorithms."""
+    here = folder.here("summary", measured)
+    present = {Arm(*pair) for pair in zip(here.implementation, here.algorithm, strict=True)}
     known = [*folder.plan["algorithms"], *sorted(set(here.algorithm) - set(folder.plan["algorithms"]))]
-    return [(name, who) for name in known for who in folder.implementations if (name, who) in present]
+    arms = (Arm(who, name) for name in known for who in folder.implementations)
+    return [arm for arm in arms if arm in present]
 
 
 def thresholds(folder: Folder) -> Table:
@@ -135,13 +134,14 @@ def cost(folder: Folder) -> Table:
     rows = []
     frame = folder.ordered("cost")
     speeds = {
-        (row.environment, row.algorithm, row.implementation): row.steps_per_second
+        (row.environment, row.implementation, row.algorithm): row.steps_per_second
         for row in frame.itertuples()
     }
     for row in frame.itertuples(index=False):
-        judge = folder.reference(row.algorithm)
-        beside = judge is not None and judge[0] != row.implementation
-        other = speeds.get((row.environment, *judge[::-1])) if judge and beside else None
+        reference = folder.reference(row.algorithm)
+        other = None
+        if reference is not None and reference[0] != row.implementation:
+            other = speeds.get((row.environment, *reference))
         ratio = f"{row.steps_per_second / other:.1f} \N{MULTIPLICATION SIGN}" if other and other > 0 else NONE
         cells = [row.environment, row.algorithm, label(row.implementation)]
         cells += [number(row.steps_per_second), ratio, seconds(row.training_time_per_seed_s)]

@@ -14,16 +14,8 @@ from rlparity.buffers.trajectories import Trajectory
 from rlparity.training import object_state
 from rlparity.transitions import Step
 from rlparity.validation.checks import Answer
+from rlparity.validation.contract.own_agents.comparison import close
 from rlparity.validation.contract.own_agents.traced_training import Log, Update
-
-TOLERANCE = 1e-4  # relative and absolute
-
-
-def same(a: Any, b: Any) -> bool:
-    """Equal up to rounding."""
-    a, b = (x.detach() if isinstance(x, Tensor) else x for x in (a, b))
-    a, b = (np.asarray(x, np.float64) for x in (a, b))
-    return bool(np.allclose(a, b, rtol=TOLERANCE, atol=TOLERANCE))
 
 
 def replayed(log: Log) -> Answer:
@@ -57,7 +49,7 @@ def replayed(log: Log) -> Answer:
         for k, place in enumerate(places[s].tolist()):
             truth = window(history, s, int(number[place]), log.cell.n_envs, n_steps, gamma)
             for name, value in truth.items():
-                if not same(getattr(found, name)[s, k], value):
+                if not close(getattr(found, name)[s, k], value):
                     return False, f"{name} of transition {int(number[place])} is not what was observed"
     return True, f"{len(places[0])} of {held} transitions"
 
@@ -109,7 +101,7 @@ def batches(log: Log) -> Answer:
                     windows[s, k] = window(history, s, k, n_envs, n_steps, c.gamma)
             for name in Step._fields:
                 truth = np.stack([np.asarray(windows[s, k][name]) for k in drawn])
-                if not same(getattr(batch, name)[s], truth):
+                if not close(getattr(batch, name)[s], truth):
                     return False, f"{name} in {when} is another transition's"
     return bool(windows), f"{len(log.updates)} minibatches of {len(windows)} transitions"
 
@@ -150,7 +142,7 @@ def _wrong_row(batch: Any, obs: Tensor, truth: dict[str, Tensor]) -> str | None:
         if place is None:
             return "an observation was used that is not in the rollout"
         for name, values in truth.items():
-            if not same(getattr(batch, name)[s, b], values[s][place]):
+            if not close(getattr(batch, name)[s, b], values[s][place]):
                 ours, theirs = getattr(batch, name)[s, b].flatten()[0], values[s][place].flatten()[0]
                 return f"{name} is {ours:.6g}, expected {theirs:.6g},"
     return None
@@ -184,7 +176,7 @@ def whole_episodes(log: Log) -> Answer:
         s, used = update.arguments
         for episode in used:
             truth = whole[s].get(key(episode.obs[0]))
-            if truth is None or not all(same(a, b) for a, b in zip(episode, truth, strict=True)):
+            if truth is None or not all(close(a, b) for a, b in zip(episode, truth, strict=True)):
                 return False, f"after {update.time} steps seed {s} learned from an episode it did not play"
             count += 1
     return count > 0, f"{count} episodes"

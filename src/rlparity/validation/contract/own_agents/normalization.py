@@ -6,10 +6,10 @@ import numpy as np
 from torch import Tensor
 
 from rlparity.validation.checks import Answer
+from rlparity.validation.contract.own_agents.comparison import close
 from rlparity.validation.contract.own_agents.traced_training import Log
 
 CLIP, EPSILON, PRIOR = 10.0, 1e-8, 1e-4  # of VecNormalize; the prior counts as PRIOR zeros of variance 1
-TOLERANCE = 1e-4  # relative and absolute
 
 
 class Sums:
@@ -58,11 +58,11 @@ def normalised(log: Log) -> Answer:
             truth["reward"] = np.clip(raw_reward / rewards.deviation, -CLIP, CLIP)
             running = np.where(_seed(step.step.last, s) > 0, 0.0, running)
             for name, value in truth.items():
-                if not _close(_seed(getattr(received, name), s), value):
+                if not close(_seed(getattr(received, name), s), value):
                     end = " (an episode ended there)" if step.step.last[s].any() else ""
                     return False, f"{name} of step {t + 1}, seed {s}, is not normalised by running sums{end}"
         final = log.recorder.state.get("normaliser.mean")
-        if final is not None and not _close(final[s].numpy().reshape(obs.mean.shape), obs.mean):
+        if final is not None and not close(final[s].numpy().reshape(obs.mean.shape), obs.mean):
             return False, f"the mean of seed {s} is not that of its observations in training"
     return True, f"{len(segment.steps)} steps of {len(segment.seeds)} seeds"
 
@@ -74,13 +74,9 @@ def viewed(log: Log) -> Answer:
     for step in segments[-1].steps:
         assert step.choice is not None
         truth = ((step.before.double() - mean) / (var + EPSILON).sqrt()).clamp(-CLIP, CLIP)
-        if not _close(step.choice.obs.numpy(), truth.numpy()):
+        if not close(step.choice.obs.numpy(), truth.numpy()):
             return False, "the last evaluation does not normalise by the statistics of training"
     return True, f"{len(segments[-1].steps)} steps"
-
-
-def _close(a: np.ndarray, b: np.ndarray) -> bool:
-    return bool(np.allclose(a, b, rtol=TOLERANCE, atol=TOLERANCE))
 
 
 def _seed(x: Tensor, s: int) -> np.ndarray:

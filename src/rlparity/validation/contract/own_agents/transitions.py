@@ -12,10 +12,9 @@ from gymnasium import spaces
 from rlparity.cell import Cell
 from rlparity.environments import base as environments
 from rlparity.validation.checks import Answer
+from rlparity.validation.contract.own_agents.comparison import SUMS, close
 from rlparity.validation.contract.own_agents.traced_training import Log, Segment, TracedEnv
 from rlparity.validation.plain_environments import PlainStep, plain, replay
-
-RTOL, ATOL = 1e-5, 1e-5  # for sums in another order
 
 
 def is_continuous(environment: str) -> bool:
@@ -43,11 +42,6 @@ def expected(
     return replay(environment, segment.seeds[s][n], actions, first_episode)
 
 
-def close(a: Any, b: Any) -> bool:
-    """Equal up to rounding."""
-    return bool(np.allclose(np.asarray(a, np.float64), np.asarray(b, np.float64), rtol=RTOL, atol=ATOL))
-
-
 def different(segment: Segment, environment: str, s: int, n: int) -> str | None:
     """Describe the first step of a sub-environment that is not Gymnasium's; None if there is none."""
     truth = expected(environment, segment, s, n)
@@ -64,7 +58,7 @@ def different(segment: Segment, environment: str, s: int, n: int) -> str | None:
         if after is not None:
             compared["observation after the step"] = traced.after[s, n], after
         for name, (ours, theirs) in compared.items():
-            if not close(ours, theirs):
+            if not close(ours, theirs, SUMS):
                 end = " at a termination" if true.terminated else " at a time limit" if true.truncated else ""
                 return f"{name} of step {t + 1}{end}, sub-environment {n} of seed {s}, is not Gymnasium's"
     return None
@@ -120,7 +114,7 @@ def episodes(log: Log) -> Answer:
     if len(rows) != len(episodes):
         return False, f"{len(rows)} episodes are recorded, {len(episodes)} were played"
     for row, episode in zip(sorted(rows), sorted(episodes), strict=True):
-        if not close(row, episode):
+        if not close(row, episode, SUMS):
             return False, f"recorded is {row}, played was {episode} ({', '.join(columns)})"
     return True, f"{len(rows)} episodes"
 
@@ -171,7 +165,7 @@ def _difference(recorded: list[EvaluatedEpisode], played: list[EvaluatedEpisode]
     if len(recorded) != len(played):
         return f"{len(recorded)} are recorded, {len(played)} are due"
     for row, episode in zip(sorted(recorded), sorted(played), strict=True):
-        if not close(row, episode):
+        if not close(row, episode, SUMS):
             return f"recorded is {tuple(row)}, played was {tuple(episode)} (seed, episode, return, length)"
     return None
 

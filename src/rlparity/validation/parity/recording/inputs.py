@@ -10,7 +10,6 @@ from torch import Tensor
 from rlparity.transitions import Step
 from rlparity.validation.parity.recording.trace import Trace
 
-ON_POLICY = ("a2c", "ppo", "trpo")
 STEPWISE = ("a2c", "ppo")  # every gradient step counts as an update; elsewhere, every minibatch or rollout
 
 
