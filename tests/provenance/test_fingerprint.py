@@ -197,10 +197,10 @@ def test_docstrings_comments_layout_and_aliases_do_not_count(edit: Edit, before:
         "agents/policy_gradient/ppo.py",
         (
             "from rlparity.objectives import schedules, targets",
-            "from rlparity.objectives import schedules\nfrom rlparity.objectives import targets as mathematics",
+            "from rlparity.objectives import schedules\nfrom rlparity.objectives import targets as maths",
         ),
     )
-    edit("agents/policy_gradient/ppo.py", ("targets.", "mathematics."), every=True)
+    edit("agents/policy_gradient/ppo.py", ("targets.", "maths."), every=True)
     assert not changed(before)
 
 

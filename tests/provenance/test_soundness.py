@@ -27,8 +27,10 @@ NEUTRAL = {f"rlparity.{name}" for name in definitions.NEUTRAL}
 class Nothing:
     """A recorder that records nothing, so that what runs is the training."""
 
-    failed: dict[int, str] = {}
     evaluation_time_s = 0.0
+
+    def __init__(self) -> None:
+        self.failed: dict[int, str] = {}
 
     def ended(self, *_: Any) -> None: ...
 
