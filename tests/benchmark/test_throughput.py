@@ -149,6 +149,7 @@ def test_bad_input_is_one_line(arguments, message, capsys):
     assert message in error and error.startswith("rlparity: ")
 
 
+@pytest.mark.whole
 def test_the_command_measures_saves_and_shows(tmp_path, monkeypatch, capsys):
     """With one real run of each, short."""
     monkeypatch.setitem(throughput.BUDGETS, "a2c", 400)

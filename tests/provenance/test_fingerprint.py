@@ -13,6 +13,8 @@ import pytest
 from rlparity.cell import Cell, Protocol
 from rlparity.provenance import definitions, fingerprint, source_code
 
+pytestmark = pytest.mark.probes
+
 PPO = Cell("made-up", "CartPole-v1", "scratch", "ppo", "ppo", (0, 1), 4096)
 DQN = replace(PPO, algorithm="dqn", agent="dqn")
 SAC = replace(PPO, environment="Pendulum-v1", algorithm="sac", agent="sac")

@@ -47,6 +47,7 @@ def test_variables_that_limit_instructions_are_named(cpuinfo: Path, monkeypatch:
     assert (host.instructions() or "").endswith("avx512_vnni MKL_ENABLE_INSTRUCTIONS=AVX2")
 
 
+@pytest.mark.whole
 @pytest.mark.skipif(sys.platform != "linux", reason="names kernels on Linux only")
 def test_the_choice_of_pytorch_comes_first() -> None:
     code = "from rlparity.provenance import host; import json; print(json.dumps(host.hardware()))"

@@ -20,6 +20,8 @@ from rlparity.seeding import Streams
 from rlparity.training import loop
 from rlparity.training.evaluation import Evaluator
 
+pytestmark = pytest.mark.probes
+
 BRIEF = Protocol(points=2, episodes=2, final_episodes=3)
 NEUTRAL = {f"rlparity.{name}" for name in definitions.NEUTRAL}
 

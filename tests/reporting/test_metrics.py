@@ -18,6 +18,8 @@ from rlparity.reporting.figures import environment
 from rlparity.reporting.pages.suite import report
 from rlparity.reporting.report_folder import Folder
 
+pytestmark = pytest.mark.probes
+
 ERROR = Metric("error", "fraction wrong", better=-1, floor=0.9)
 KINDS = ("curves", "intervals", "seeds", "profiles")
 

@@ -154,7 +154,7 @@ def test_nothing_is_deterministic_unless_declared(tmp_path: Path, monkeypatch: p
     )  # no part of its fingerprint
 
 
-def test_the_schemas_say_what_is_allowed() -> None:
+def test_the_schema_has_the_default_margin() -> None:
     root = hyperparameters.root() / hyperparameters.SCHEMAS
     schema = yaml_reader.read(root / "suite.schema.yaml")
-    assert schema["properties"]["margin"]["description"].endswith(f"absent, {suite.MARGIN}.")
+    assert schema["properties"]["margin"]["default"] == suite.MARGIN

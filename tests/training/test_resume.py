@@ -178,9 +178,9 @@ def run_of(folder: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module", autouse=True)
 def server() -> None:
     """Start the process that children are forked from; it imports this file."""
-    SERVER.set_forkserver_preload(["test_resume"])
+    SERVER.set_forkserver_preload([__name__])
     with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parents[1] / "support"), *sys.path]))
+        patched.setenv("PYTHONPATH", os.pathsep.join(sys.path))
         forkserver.ensure_running()
 
 
