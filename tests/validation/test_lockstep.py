@@ -292,7 +292,7 @@ def test_tables_and_page(tmp_path: Path):
     assert next(int(row["env_step"]) for row in own if row["first_difference"]) == 600
     assert rows[-1]["max_relative_difference"] == "4.990e-13"
     answer = lockstep_page.render(tmp_path)
-    assert "our a2c on CartPole-v1 learn what it learns for 500 environment steps" in answer
+    assert "our a2c on CartPole-v1 learn the same for 500 environment steps" in answer
     assert "They part in a2c on CartPole-v1 (own-actions)." in answer
     page = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "parted: log\\_prob by 1.0e-03 at environment step 600" in page

@@ -18,7 +18,7 @@ from rlparity.validation.contract.candidates import command as contract_command
 from rlparity.validation.quick_layers import NotRun
 
 pytestmark = pytest.mark.usefixtures("in_checkout")
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 # --- commands
 
@@ -45,10 +45,10 @@ def command(tiny: Path, seeding: str) -> list[Check]:
     ("seeding", "failed"),
     [
         ("random.seed(seed)", ""),
-        ("", "the same seed is the same run"),
-        ("random.seed(7)", "another seed is another run"),
-        ("raise SystemExit('no luck')", "runs, and logs what can be compared"),
-        ("budget //= 4", "runs, and logs what can be compared"),
+        ("", "the same seed gives the same run"),
+        ("random.seed(7)", "another seed gives another run"),
+        ("raise SystemExit('no luck')", "runs and logs comparable returns"),
+        ("budget //= 4", "runs and logs comparable returns"),
     ],
 )
 def test_contract_of_a_command(tiny: Path, seeding: str, failed: str) -> None:
@@ -83,7 +83,7 @@ def test_time_limit_of_the_contract_of_a_command(
         ("CartPole-v1", 1, 2_048),
         ("CartPole-v1", 8, 8_000),
         ("CartPole-v1", 20, 16_384),
-        ("CartPole-v1", 64, 32_000),  # one game each may take so long
+        ("CartPole-v1", 64, 32_000),  # one episode each may take so long
         ("ALE/Pong-v5@nature", 8, 16_384),
     ],
 )
@@ -97,7 +97,7 @@ def test_runs_of_the_contract_of_a_command_are_short(
 
 # --- entry points, in another process
 
-EXAMPLES = ROOT / "tests" / "examples"
+MISBEHAVING = ROOT / "tests" / "support" / "examples"
 CRASHES = """
 import os, signal, sys
 sys.path.append({examples!r})
@@ -111,9 +111,9 @@ class Crashes(TinyPPO):
 
 @pytest.mark.whole
 def test_a_crash_in_another_process_is_a_failed_check(tiny: Path, tmp_path: Path) -> None:
-    (tmp_path / "crashes.py").write_text(CRASHES.format(examples=str(EXAMPLES)))
+    (tmp_path / "crashes.py").write_text(CRASHES.format(examples=str(ROOT / "examples")))
     found = findings(tiny, ["EQUIVALENT"])
-    found.checks = quick_layers.of_entry(
+    found.checks = quick_layers.check_entry_point(
         "parity", theirs(tiny, entry="crashes:Crashes", folder=str(tmp_path))
     )
     assert [tuple(check)[:3] for check in found.checks] == [("parity", "comes to an end", False)]
@@ -123,8 +123,8 @@ def test_a_crash_in_another_process_is_a_failed_check(tiny: Path, tmp_path: Path
 
 @pytest.mark.whole
 def test_the_time_limit_reaches_the_contract(tiny: Path) -> None:
-    made = theirs(tiny, entry="misbehaving.py:Hangs", folder=str(EXAMPLES), time_limit_s=0.5)
-    (check,) = quick_layers.of_entry("contract", made)
+    made = theirs(tiny, entry="misbehaving.py:Hangs", folder=str(MISBEHAVING), time_limit_s=0.5)
+    (check,) = quick_layers.check_entry_point("contract", made)
     assert not check.passed and "nothing happened for 0.5 s (time_limit_s)" in check.detail
 
 
@@ -142,8 +142,8 @@ def test_time_limits_of_layers(
         raise process_group.Stopped("was stopped")
 
     monkeypatch.setattr(process_group, "run", run)
-    (check,) = quick_layers.of_entry(
-        "contract", theirs(tiny, entry="tests/examples/tiny_ppo.py:TinyPPO", **given)
+    (check,) = quick_layers.check_entry_point(
+        "contract", theirs(tiny, entry="examples/tiny_ppo.py:TinyPPO", **given)
     )
     assert limits == [(inner, outer)] and (check.layer, check.passed) == ("contract", False)
     assert check.detail == "its process was stopped"
@@ -152,9 +152,9 @@ def test_time_limits_of_layers(
 def test_a_process_without_a_result_has_failed_one_that_never_ran_has_not(
     tiny: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = theirs(tiny, entry="tests/examples/tiny_ppo.py:TinyPPO")
+    made = theirs(tiny, entry="examples/tiny_ppo.py:TinyPPO")
     monkeypatch.setattr(process_group, "run", lambda *_: None)
-    (check,) = quick_layers.of_entry("contract", made)
+    (check,) = quick_layers.check_entry_point("contract", made)
     assert not check.passed and check.detail == "its process ended without a result"
 
     def run(*_: Any) -> None:
@@ -162,13 +162,13 @@ def test_a_process_without_a_result_has_failed_one_that_never_ran_has_not(
 
     monkeypatch.setattr(process_group, "run", run)
     with pytest.raises(NotRun, match="Cannot allocate memory"):
-        quick_layers.of_entry("contract", made)
+        quick_layers.check_entry_point("contract", made)
 
 
 def test_parity_is_not_run_with_images(tiny: Path) -> None:
-    made = theirs(tiny, entry="tests/examples/tiny_ppo.py:TinyPPO")
+    made = theirs(tiny, entry="examples/tiny_ppo.py:TinyPPO")
     with pytest.raises(NotRun, match="compared with vectors, and ALE/Pong-v5@nature shows images"):
-        quick_layers.of_entry("parity", replace(made, environment="ALE/Pong-v5@nature"))
+        quick_layers.check_entry_point("parity", replace(made, environment="ALE/Pong-v5@nature"))
 
 
 # --- finished logs
@@ -177,7 +177,7 @@ def test_parity_is_not_run_with_images(tiny: Path) -> None:
 def logged(tiny: Path, folder: Path) -> list[Check]:
     candidate = {"logs": "seed-{seed}", "folder": str(folder)}
     plan = request.plan(question(tiny, candidate=candidate))
-    return quick_layers.of_logs(request.cells_of(plan, "logs"))
+    return quick_layers.check_logs(request.cells_of(plan, "logs"))
 
 
 def test_contract_of_logs(tiny: Path, tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_contract_of_logs(tiny: Path, tmp_path: Path) -> None:
     monitor(tmp_path / "seed-1" / "monitor.csv", [(1.0, 10, 1)])
     first, second = logged(tiny, tmp_path)
     assert not first.passed and "seed 1: " in first.detail and "trained 10 of 4,000" in first.detail
-    assert not second.passed and second.detail == "seed 2 has the rows of seed 0"
+    assert not second.passed and second.detail == "seed 2 has the same records as seed 0"
 
 
 def test_logs_of_which_none_can_be_read_are_no_contract(tiny: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What `rlparity validate` is asked: names, references and the suite that follows from it."""
+"""What `rlparity validate` is request: names, references and the suite that follows from it."""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@ import pytest
 from validating import findings, question, ship, write_logs
 
 from rlparity.__main__ import main as command_line
-from rlparity.cli import pipeline, validation
+from rlparity.cli import pipeline
+from rlparity.reporting.pages import validation
 from rlparity.validation import junit, request, validate
 from rlparity.validation.checks import Check
 from rlparity.validation.validate import Findings
@@ -49,8 +50,8 @@ def test_a_line_for_each_layer(tiny: Path) -> None:
     found = findings(tiny, ["EQUIVALENT", "WORSE"], [passed, BROKEN, DIFFERS], lockstep="no")
     assert validate.line("contract", found) == "contract: FAIL, 1 of 2: save and load: lost"
     assert validate.line("parity", found) == "parity: FAIL, 1 of 1: default: 1e-2"
-    line = "statistics: EQUIVALENT by auc in CartPole-v1, WORSE by final in CartPole-v1 (why)"
-    assert validate.line("statistics", found) == line
+    told = "statistics: EQUIVALENT by auc in CartPole-v1, WORSE by final in CartPole-v1 (told)"
+    assert validate.line("statistics", found) == told
     assert validate.line("lockstep", found) == "lockstep: not run: no"
     assert validate.conclusion(found, False).endswith("does not match its reference (status 1)")
 
@@ -61,7 +62,7 @@ def test_a_difference_in_parity_is_a_note_where_the_verdict_is_good(tiny: Path) 
 
 
 @pytest.mark.parametrize("strict", [False, True])
-def test_junit_reports_failures_errors_and_skipped_cases(tiny: Path, tmp_path: Path, strict: bool) -> None:
+def test_junit_tells_failures_errors_and_what_was_skipped(tiny: Path, tmp_path: Path, strict: bool) -> None:
     passed = Check("contract", "trains \x00<&>", True, "4,096 steps", 1.5)
     found = findings(tiny, ["WORSE", "INCONCLUSIVE"], [passed, BROKEN, DIFFERS], lockstep="not\x1b for this")
     junit.write(found, strict, tmp_path / "a" / "junit.xml")
@@ -185,7 +186,7 @@ def test_without_references_nothing_is_decided(
     write_logs(tmp_path / "runs")
     (tmp_path / "reports").mkdir()
     assert main(tiny, tmp_path, "--logs", "runs/seed-{seed}", "--returns", "n_envs=1") == 2
-    output = capsys.readouterr().out
+    told = capsys.readouterr().out
     refused = "sb3/ppo in CartPole-v1, seeds 0, 1, 2, 3, 4, 5: no record is shipped"
-    assert f"statistics: not run: no reference: {refused}" in output
-    assert "--references train trains it" in output
+    assert f"statistics: not run: no reference: {refused}" in told
+    assert "--references train trains it" in told
