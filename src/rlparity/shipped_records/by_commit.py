@@ -15,7 +15,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,13 +39,6 @@ class Kind(NamedTuple):
     cell: str  # as JSON
 
 
-@dataclass
-class Group:
-    """The shipped records that one short training stands for."""
-
-    records: list[Record] = field(default_factory=list)
-
-
 def vouch(
     suite: Suite, cells: Sequence[Cell], reports: Path, say: Callable[[str], None], cache: Path | None = None
 ) -> bool:
@@ -56,25 +49,25 @@ def vouch(
     """
     git = committed()
     stock = take_stock(suite, cells, reports)
-    groups: dict[Kind, Group] = {}
+    kinds: dict[Kind, list[Record]] = {}
     for group in stock.groups.values():
         for record in group.records:
             kind = Kind(last_commit(record.shipped.run), shorten(record.cell).to_json())
-            groups.setdefault(kind, Group()).records.append(record)
+            kinds.setdefault(kind, []).append(record)
     for line in stock.refused:
         say(line)
     known = Cache(cache)
     stale, signed = len(stock.refused), 0
-    for place, (kind, group) in enumerate(groups.items(), 1):
+    for place, (kind, records) in enumerate(kinds.items(), 1):
         then, now = known.rows(kind.commit, kind.cell), known.rows("", kind.cell)
         same = then["digest"] == now["digest"] and then["failed"] == now["failed"]
         if same:
-            signed += len(group.records)
-            for record in group.records:
+            signed += len(records)
+            for record in records:
                 _sign(record, kind, now["rows"], git)
         else:
-            stale += len(group.records)
-        say(f"{place}/{len(groups)}  {_outcome(kind, group, now['rows'], same)}")
+            stale += len(records)
+        say(f"{place}/{len(kinds)}  {_outcome(kind, len(records), now['rows'], same)}")
     say(f"{signed} vouched for, {stock.valid} valid already, {stale} stale, {stock.missing} not shipped")
     return not stale
 
@@ -181,12 +174,10 @@ def _sign(record: Record, kind: Kind, rows: int, git: Mapping[str, Any]) -> None
     write_bytes(record.shipped.folder / "run.json", json.dumps(run, indent=1, sort_keys=True).encode())
 
 
-def _outcome(kind: Kind, group: Group, rows: int, same: bool) -> str:
+def _outcome(kind: Kind, count: int, rows: int, same: bool) -> str:
     cell = Cell.from_json(kind.cell)
-    count = len(group.records)
     records = f"{count} record{'s' * (count != 1)}"
     who = f"{cell.environment} {cell.implementation}/{cell.algorithm}"
-    against = f"as with the sources of {kind.commit[:7]}"
     if same:
-        return f"{who}: the same {rows} rows in {cell.budget:,} steps {against}; {records} vouched for"
-    return f"{who}: OTHER rows in {cell.budget:,} steps than with the sources of {kind.commit[:7]}; {records} stale"
+        return f"{who}: the same {rows} rows in {cell.budget:,} steps as with those of {kind.commit[:7]}; {records} vouched for"
+    return f"{who}: OTHER rows in {cell.budget:,} steps than with those of {kind.commit[:7]}; {records} stale"
