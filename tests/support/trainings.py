@@ -10,34 +10,29 @@ from torch import Tensor
 
 from rlparity.agents import base as agents
 from rlparity.cell import Cell
-from rlparity.environments import base as tasks
-from rlparity.environments.normalization import NormalizedEnv
-from rlparity.seeding import Streams, Uniforms
-from rlparity.training.loop import Training
+from rlparity.seeding import Streams
+from rlparity.training import loop
 from rlparity.training.recorder import Recorder
+from rlparity.training.run import Session
 
 
-def fresh(c: Cell) -> Training:
-    """A training as `train.run` builds it."""
-    streams = Streams(c)
-    env: Any = tasks.make(c.environment, streams.environments("training", c.n_envs))
-    env = NormalizedEnv(env, 0.99) if c.normalize else env
-    agent = agents.build(c.agent, env.spec, dict(c.hyperparameters), streams, c.budget)
-    explore = Uniforms(streams.generators("explore"), c.n_envs, agent.uniforms)
-    return Training(agent, env, explore, Recorder(c))
+def fresh(c: Cell) -> Session:
+    """A session as `training.run.run` builds it."""
+    return Session(loop.build(c, Streams(c)), Recorder(c))
 
 
-def advance(training: Training, n: int) -> list[Tensor]:
-    """Go on for n steps of all worlds; what was seen, done and learned."""
-    trace = []
+def advance(session: Session, n: int) -> list[Tensor]:
+    """Go on for n steps; returns what was observed, done and learned."""
+    trace, training = [], session.training
     for _ in range(n):
         agent, env = training.agent, training.env
         action = agent.act(env.obs, training.explore.next())
         step = env.step(action)
         training.metrics = agent.observe(step) or training.metrics
         training.env_step += step.reward.shape[1]
-        training.rows.ended(env.pop_episodes())
-        trace += [action, step.reward, env.obs, *training.metrics.values(), *agent.state_dict().values()]
+        session.recorder.ended(env.pop_episodes())
+        learned = agents.state_dict(agent).values()
+        trace += [action, step.reward, env.obs, *training.metrics.values(), *learned]
     return [x.clone() for x in trace]
 
 

@@ -55,7 +55,7 @@ def test_a_checkpoint_is_due_when_a_multiple_is_crossed(
     saved: list[int] = []
     monkeypatch.setattr(Checkpointer, "save", lambda self, training: saved.append(training.env_step))
     c = cell("random", n_envs=n_envs, budget=budget, checkpoint_every=every)
-    train.run(c, evaluate=False, keeper=Checkpointer(c, tmp_path))
+    train.run(c, evaluate=False, checkpointer=Checkpointer(c, tmp_path))
     assert saved == expected
 
 
@@ -81,7 +81,7 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     kept = Checkpointer(CELL, folder / "checkpoint")
     with pytest.raises(Killed):
-        train.run(CELL, watch, keeper=kept)
+        train.run(CELL, watch, checkpointer=kept)
     return folder
 
 
@@ -114,8 +114,8 @@ def test_times_add_up_over_interruptions(folder: Path):
     path = folder / "checkpoint"
     state = checkpoint_files.read_state(path)
     state["wall_time_s"] = 1000.0
-    state["training"][2]["rows"][1]["elapsed_s"] = 900.0
-    state["training"][2]["rows"][1]["evaluation_time_s"] = 200.0
+    state["training"][2]["recorder"][1]["elapsed_s"] = 900.0
+    state["training"][2]["recorder"][1]["evaluation_time_s"] = 200.0
     checkpoint_files.write_state(path, state)
     run = run_cell.run_cell(CELL, folder)
     assert 700 < run["training_time_s"] < 710 and 200 < run["evaluation_time_s"] < 210
@@ -150,7 +150,7 @@ def flip(pattern: str) -> Callable[[Path], None]:
 
 
 def agent_of(state: dict[str, Any]) -> dict[str, Any]:
-    return state["training"][2]["agent"][2]  # type: ignore[no-any-return]
+    return state["training"][2]["training"][2]["agent"][2]  # type: ignore[no-any-return]
 
 
 UNREADABLE = "not a readable checkpoint"
@@ -162,7 +162,7 @@ SPOILED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a pickle": (lambda path: (path / "state.pt").write_bytes(pickle.dumps(3)), UNREADABLE),
     "other content": (lambda path: checkpoint_files.write_state(path, {"a": 1}), UNREADABLE),
     "no dict": (lambda path: checkpoint_files.write_state(path, [1]), UNREADABLE),  # type: ignore[arg-type]
-    "another format": (rewrite(lambda s: s.update(format=99)), "format 99, expected 1"),
+    "another format": (rewrite(lambda s: s.update(format=99)), "format 99, expected 2"),
     "another seed": (rewrite(lambda s: s["cell"].update(seeds=[7])), "CartPole-v1 scratch dqn, seeds 7"),
     "another algorithm": (
         rewrite(lambda s: s["cell"].update(algorithm="a2c")),
@@ -170,11 +170,14 @@ SPOILED: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "a wrong shape": (
         rewrite(lambda s: agent_of(s)["q"][2].update(theta=torch.zeros(1, 96))),
-        r"Training.agent.q.theta: torch.float32 of shape \(1, 96\), expected .* \(2, 64\)",
+        r"Session.training.agent.q.theta: torch.float32 of shape \(1, 96\), expected .* \(2, 64\)",
     ),
     "a missing entry": (rewrite(lambda s: agent_of(s).pop("env_steps")), "agent: the state lacks env_steps"),
     "a surplus entry": (rewrite(lambda s: agent_of(s).update(x=1)), "agent: the state has a surplus x"),
-    "a missing world": (rewrite(lambda s: s["training"][2]["env"][1]["rngs"].pop()), UNREADABLE),
+    "a missing environment": (
+        rewrite(lambda s: s["training"][2]["training"][2]["env"][1]["rngs"].pop()),
+        UNREADABLE,
+    ),
     "a missing segment": (lambda path: min(path.glob("replay-*")).unlink(), "No such file"),
     "an unlisted segment": (rewrite(lambda s: s["segments"].pop()), "transitions are missing"),
     "a truncated segment": (cut("replay-*"), r"replay-0-\d+-\d+.pt is damaged"),
@@ -196,6 +199,14 @@ def test_a_checkpoint_that_is_damaged_or_foreign_is_refused_in_one_line(how: str
     assert {file.name: file.read_bytes() for file in path.iterdir()} == before
     shutil.rmtree(path)
     assert run_cell.run_cell(CELL, folder)["status"] == "done"
+
+
+def test_a_checkpoint_of_an_earlier_format_is_dropped_with_a_line(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+):
+    rewrite(lambda state: state.update(format=1))(folder / "checkpoint")
+    assert run_cell.run_cell(CELL, folder)["times_resumed"] == 0
+    assert "a checkpoint of format 1, now 2; training starts from the beginning" in capfd.readouterr().err
 
 
 @pytest.mark.filterwarnings("ignore:Detected pickle protocol")
@@ -329,7 +340,7 @@ def test_an_interruption_says_where_training_goes_on(folder: Path):
     kept.restore(training)
     written = (folder / "checkpoint" / checkpoint_files.STATE).stat().st_mtime_ns
     kept(training)
-    kept.asked = 15
+    kept.signal = 15
     with pytest.raises(Interrupted, match="with a checkpoint at environment step 100 of 120") as stopped:
         kept(training)
     assert stopped.value.status == 143
@@ -340,7 +351,7 @@ def test_an_interruption_says_where_training_goes_on(folder: Path):
 
 def test_an_interruption_on_a_full_disk_says_so(full: list[Path], tmp_path: Path):
     kept, training = Checkpointer(CELL, tmp_path / "checkpoint"), fresh(CELL)
-    kept.asked = 2
+    kept.signal = 2
     with pytest.raises(Interrupted, match="stopped with no checkpoint") as stopped:
         kept(training)
     assert stopped.value.status == 130
@@ -355,7 +366,7 @@ def test_signals_are_heeded_in_the_main_thread_and_only_if_they_were_not_ignored
             assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
             for _ in range(3):
                 os.kill(os.getpid(), signal.SIGTERM)
-        assert kept.asked == signal.SIGTERM
+        assert kept.signal == signal.SIGTERM
         assert signal.getsignal(signal.SIGTERM) == before[signal.SIGTERM]
     finally:
         signal.signal(signal.SIGINT, before[signal.SIGINT])

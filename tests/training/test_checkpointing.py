@@ -41,19 +41,20 @@ ALL = [
 def test_every_configuration_goes_on_from_the_middle_of_a_rollout(algorithm: str, environment: str):
     """The copy is filled from plain data, and then sees, does and learns the same to the last bit."""
     c = cell(algorithm, (3, 4), environment=environment)
-    training, copy = fresh(c), fresh(c)
-    advance(training, 75)
-    state = through_a_file(object_state.capture(training))
+    session, copy = fresh(c), fresh(c)
+    advance(session, 75)
+    state = through_a_file(object_state.capture(session))
     object_state.restore(copy, state)
     for memory, other in zip(
-        object_state.find(training, Replay), object_state.find(copy, Replay), strict=True
+        object_state.find(session, Replay), object_state.find(copy, Replay), strict=True
     ):
         first = memory.added - memory.size
         other.write(first, memory.read(first, memory.added))
     for part in ("agent", "env", "explore", "metrics"):
-        assert same(object_state.capture(copy)[2][part], state[2][part])
-    assert same(advance(copy, 60), advance(training, 60))
-    assert copy.rows.episodes == training.rows.episodes
+        found = object_state.capture(copy)[2]["training"][2][part]
+        assert same(found, state[2]["training"][2][part])
+    assert same(advance(copy, 60), advance(session, 60))
+    assert copy.recorder.episodes == session.recorder.episodes
 
 
 # --- segments of replay memory
@@ -126,21 +127,26 @@ def test_a_memory_of_frames_goes_on_with_the_same_draws_and_a_new_game(
     """Two checkpoints, the ring once round between them; the copy draws, and learns from, the same."""
     options = {"buffer_size": 20, "learning_starts": 10, "train_freq": 8, "batch_size": 4, **options}
     c = cell("dqn", (3, 4), environment="ALE/Pong-v5@nature", n_envs=2, hyperparameters=options)
-    training, copy = fresh(c), fresh(c)
+    session, copy = fresh(c), fresh(c)
     kept = Checkpointer(c, tmp_path)
     for n in (9, 13):
-        advance(training, n)
-        kept.save(training)
+        advance(session, n)
+        kept.save(session)
     Checkpointer(c, tmp_path).restore(copy)
-    ours, theirs = (each.agent.minibatches.next() for each in (training, copy))
+    ours, theirs = (each.training.agent.minibatches.next() for each in (session, copy))
     assert torch.equal(ours, theirs)
-    assert copy.agent.memory.added == 44 and copy.agent.memory.drawable() == (24, 44)
-    assert same(copy.agent.learn(theirs), training.agent.learn(ours))
-    assert same(copy.agent.memory.sample(ours), training.agent.memory.sample(ours))
+    assert copy.training.agent.replay.memory.added == 44 and copy.training.agent.replay.memory.drawable() == (
+        24,
+        44,
+    )
+    assert same(
+        *(each.update(each.replay.draw(ours, 0.5)) for each in (copy.training.agent, session.training.agent))
+    )
+    assert same(*(each.training.agent.replay.memory.sample(ours) for each in (copy, session)))
     advance(copy, 3)
-    numbers = {number for number, _ in copy.agent.memory._starts}
-    assert numbers == {44, 45}  # both worlds, where the new games began
-    memory = copy.agent.memory
+    numbers = {number for number, _ in copy.training.agent.replay.memory._starts}
+    assert numbers == {44, 45}  # both sub-environments, where the new games began
+    memory = copy.training.agent.replay.memory
     assert memory.at(torch.tensor([[42 % 26], [43 % 26]]), 3, 0.5).discount.tolist() == [[1], [1]]
 
 
@@ -151,13 +157,13 @@ def test_a_rollout_whose_games_cannot_go_on_is_cut(
     """Otherwise the new games' values would stand for what followed in the old ones."""
     options = {"n_steps": 4, "batch_size": 8, "n_epochs": 1}
     c = cell("ppo", (3, 4), environment=environment, n_envs=2, hyperparameters=options)
-    training, copy = fresh(c), fresh(c)
+    session, copy = fresh(c), fresh(c)
     Checkpointer(c, tmp_path / "none").restore(copy)
-    advance(training, 6)
-    Checkpointer(c, tmp_path).save(training)
+    advance(session, 6)
+    Checkpointer(c, tmp_path).save(session)
     Checkpointer(c, tmp_path).restore(copy)
-    before, after = (Step(*each.agent.memory.snapshot()["steps"]) for each in (training, copy))
+    before, after = (Step(*each.training.agent.memory.snapshot()["steps"]) for each in (session, copy))
     assert after.last.tolist() == ([[[0, 0]] * 2, [[1, 1]] * 2] if cut else before.last.tolist())
     assert same(before._replace(last=0), after._replace(last=0)) and after.discount.all()
-    assert ("goes on with new games from environment step 12" in capsys.readouterr().err) == cut
+    assert ("goes on with new episodes from environment step 12" in capsys.readouterr().err) == cut
     advance(copy, 4)
