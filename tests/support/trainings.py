@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rlparity.agents.base import state_dict
+from rlparity.agents import base as agents
 from rlparity.cell import Cell
 from rlparity.seeding import Streams
 from rlparity.training import loop
@@ -17,21 +17,22 @@ from rlparity.training.run import Session
 
 
 def fresh(c: Cell) -> Session:
-    """A training before its first step, as `run.run` builds it, and its recorder."""
+    """A session as `training.run.run` builds it."""
     return Session(loop.build(c, Streams(c)), Recorder(c))
 
 
 def advance(session: Session, n: int) -> list[Tensor]:
-    """Take n steps in all sub-environments; what was observed, done and learned."""
-    training, trace = session.training, []
-    agent, env = training.agent, training.env
+    """Go on for n steps; returns what was observed, done and learned."""
+    trace, training = [], session.training
     for _ in range(n):
+        agent, env = training.agent, training.env
         action = agent.act(env.obs, training.explore.next())
         step = env.step(action)
         training.metrics = agent.observe(step) or training.metrics
         training.env_step += step.reward.shape[1]
         session.recorder.ended(env.pop_episodes())
-        trace += [action, step.reward, env.obs, *training.metrics.values(), *state_dict(agent).values()]
+        learned = agents.state_dict(agent).values()
+        trace += [action, step.reward, env.obs, *training.metrics.values(), *learned]
     return [x.clone() for x in trace]
 
 

@@ -75,13 +75,13 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a cell that was killed at step 110, with its checkpoint at 100."""
     folder = tmp_path_factory.mktemp("interrupted")
 
-    def kill(env_step: int, ended: Any) -> None:
+    def watch(env_step: int, ended: Any) -> None:
         if env_step == 110:
             raise Killed
 
     kept = Checkpointer(CELL, folder / "checkpoint")
     with pytest.raises(Killed):
-        train.run(CELL, kill, checkpointer=kept)
+        train.run(CELL, watch, checkpointer=kept)
     return folder
 
 
@@ -114,8 +114,8 @@ def test_times_add_up_over_interruptions(folder: Path):
     path = folder / "checkpoint"
     state = checkpoint_files.read_state(path)
     state["wall_time_s"] = 1000.0
-    recorded = state["training"][2]["recorder"][1]
-    recorded["elapsed_s"], recorded["evaluation_time_s"] = 900.0, 200.0
+    state["training"][2]["recorder"][1]["elapsed_s"] = 900.0
+    state["training"][2]["recorder"][1]["evaluation_time_s"] = 200.0
     checkpoint_files.write_state(path, state)
     run = run_cell.run_cell(CELL, folder)
     assert 700 < run["training_time_s"] < 710 and 200 < run["evaluation_time_s"] < 210
@@ -149,12 +149,8 @@ def flip(pattern: str) -> Callable[[Path], None]:
     return spoil
 
 
-def training_of(state: dict[str, Any]) -> dict[str, Any]:
-    return state["training"][2]["training"][2]  # type: ignore[no-any-return]
-
-
 def agent_of(state: dict[str, Any]) -> dict[str, Any]:
-    return training_of(state)["agent"][2]  # type: ignore[no-any-return]
+    return state["training"][2]["training"][2]["agent"][2]  # type: ignore[no-any-return]
 
 
 UNREADABLE = "not a readable checkpoint"
@@ -178,7 +174,10 @@ SPOILED: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "a missing entry": (rewrite(lambda s: agent_of(s).pop("env_steps")), "agent: the state lacks env_steps"),
     "a surplus entry": (rewrite(lambda s: agent_of(s).update(x=1)), "agent: the state has a surplus x"),
-    "a missing sub-environment": (rewrite(lambda s: training_of(s)["env"][1]["rngs"].pop()), UNREADABLE),
+    "a missing environment": (
+        rewrite(lambda s: s["training"][2]["training"][2]["env"][1]["rngs"].pop()),
+        UNREADABLE,
+    ),
     "a missing segment": (lambda path: min(path.glob("replay-*")).unlink(), "No such file"),
     "an unlisted segment": (rewrite(lambda s: s["segments"].pop()), "transitions are missing"),
     "a truncated segment": (cut("replay-*"), r"replay-0-\d+-\d+.pt is damaged"),
@@ -205,8 +204,7 @@ def test_a_checkpoint_that_is_damaged_or_foreign_is_refused_in_one_line(how: str
 def test_a_checkpoint_of_an_earlier_format_is_dropped_with_a_line(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ):
-    path = folder / "checkpoint"
-    rewrite(lambda state: state.update(format=1))(path)
+    rewrite(lambda state: state.update(format=1))(folder / "checkpoint")
     assert run_cell.run_cell(CELL, folder)["times_resumed"] == 0
     assert "a checkpoint of format 1, now 2; training starts from the beginning" in capfd.readouterr().err
 
@@ -279,18 +277,18 @@ def test_what_a_kill_left_half_written_is_swept_away(folder: Path, whole: dict[s
 
 @pytest.fixture
 def full(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """A disk that takes segments but no state: the paths of all files that were to be written."""
-    paths: list[Path] = []
+    """A disk that takes segments but no state: what it was asked to write."""
+    asked: list[Path] = []
     write = checkpoint_files.write_bytes
 
     def refuse(path: Path, content: bytes) -> None:
-        paths.append(path)
+        asked.append(path)
         if path.name == checkpoint_files.STATE:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write(path, content)
 
     monkeypatch.setattr(checkpoint_files, "write_bytes", refuse)
-    return paths
+    return asked
 
 
 def test_a_full_disk_costs_one_line_and_no_record(

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 from small import CONFIGURATIONS, cell
-from torch import Tensor
 from trainings import advance, fresh, same
 
 from rlparity import registry
@@ -52,7 +51,8 @@ def test_every_configuration_goes_on_from_the_middle_of_a_rollout(algorithm: str
         first = memory.added - memory.size
         other.write(first, memory.read(first, memory.added))
     for part in ("agent", "env", "explore", "metrics"):
-        assert same(object_state.capture(copy)[2]["training"][2][part], state[2]["training"][2][part])
+        found = object_state.capture(copy)[2]["training"][2][part]
+        assert same(found, state[2]["training"][2][part])
     assert same(advance(copy, 60), advance(session, 60))
     assert copy.recorder.episodes == session.recorder.episodes
 
@@ -61,7 +61,7 @@ def test_every_configuration_goes_on_from_the_middle_of_a_rollout(algorithm: str
 
 
 def steps(first: int, last: int) -> Iterator[Step]:
-    """Steps of 2 seeds x 2 sub-environments, where every entry says who it is."""
+    """Steps of 2 seeds x 2 worlds, where every entry says who it is."""
     for t in range(first, last):
         tag = torch.tensor([[10 * t, 10 * t + 1], [10 * t + 5, 10 * t + 6]])
         yield Step(tag[..., None].float(), tag, tag / 2, tag / 3, tag / 4, tag[..., None] + 0.5)
@@ -120,11 +120,6 @@ def test_transitions_that_are_lost_are_noticed(tmp_path: Path):
 # --- games that cannot be saved
 
 
-def learn(agent: Any, uniform: Tensor) -> dict[str, Tensor]:
-    """One update from the transitions that uniform numbers (S, B) draw; its metrics."""
-    return agent.update(agent.replay.draw(uniform, 0.5))  # type: ignore[no-any-return]
-
-
 @pytest.mark.parametrize("options", [{"n_steps": 3}, {"prioritized": True, "memory_mapped": True}])
 def test_a_memory_of_frames_goes_on_with_the_same_draws_and_a_new_game(
     options: dict[str, Any], tmp_path: Path
@@ -140,13 +135,18 @@ def test_a_memory_of_frames_goes_on_with_the_same_draws_and_a_new_game(
     Checkpointer(c, tmp_path).restore(copy)
     ours, theirs = (each.training.agent.minibatches.next() for each in (session, copy))
     assert torch.equal(ours, theirs)
-    memory, other = (each.training.agent.replay.memory for each in (copy, session))
-    assert memory.added == 44 and memory.drawable() == (24, 44)
-    assert same(learn(copy.training.agent, theirs), learn(session.training.agent, ours))
-    assert same(memory.sample(ours), other.sample(ours))
+    assert copy.training.agent.replay.memory.added == 44 and copy.training.agent.replay.memory.drawable() == (
+        24,
+        44,
+    )
+    assert same(
+        *(each.update(each.replay.draw(ours, 0.5)) for each in (copy.training.agent, session.training.agent))
+    )
+    assert same(*(each.training.agent.replay.memory.sample(ours) for each in (copy, session)))
     advance(copy, 3)
-    numbers = {number for number, _ in memory._starts}
+    numbers = {number for number, _ in copy.training.agent.replay.memory._starts}
     assert numbers == {44, 45}  # both sub-environments, where the new games began
+    memory = copy.training.agent.replay.memory
     assert memory.at(torch.tensor([[42 % 26], [43 % 26]]), 3, 0.5).discount.tolist() == [[1], [1]]
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from small import CONFIGURATIONS, CONTINUOUS, build, cell, of_seed, stream
 
-from rlparity.training import device_placement
+from rlparity.agents import base as agents
 from rlparity.training import run as train
 from rlparity.training.device_placement import Placed
 
@@ -38,7 +38,8 @@ SHORT: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("algorithm", ["ppo", "dqn", "sac"])
 def test_a_placed_agent_is_the_agent(algorithm: str, monkeypatch: pytest.MonkeyPatch):
     plain = train.run(cell(algorithm, (0, 1)))
-    monkeypatch.setattr(device_placement, "place", lambda agent, device: Placed(agent, device))
+    build = agents.build
+    monkeypatch.setattr(agents, "build", lambda *arguments: Placed(build(*arguments), "cpu"))
     placed = train.run(cell(algorithm, (0, 1)))
     for seed in (0, 1):
         assert of_seed(plain, seed) == of_seed(placed, seed)

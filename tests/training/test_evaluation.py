@@ -109,7 +109,7 @@ def test_points_and_the_end_have_the_episodes_they_should(episodes: int, final: 
         assert keys == sorted((s, e, m) for s in (0, 1) for e in range(wanted) for m in protocol.modes)
     for s in (0, 1):
         for mode in protocol.modes:
-            own = [o.episode_return for o in outcomes if o.seed_index == s and o.protocol == mode]
+            own = [o.value for o in outcomes if o.seed_index == s and o.protocol == mode]
             rounds = [own[first : first + episodes] for first in range(0, final - episodes + 1, episodes)]
             assert all(a != b for a, b in pairwise(rounds))
 
@@ -123,9 +123,7 @@ def test_points_protocols_and_seeds_have_starts_of_their_own():
         outcomes = evaluator(Pusher(), torch.Tensor.float, point)
         for s in (0, 1):
             for mode in protocol.modes:
-                found.append(
-                    tuple(o.episode_return for o in outcomes if o.seed_index == s and o.protocol == mode)
-                )
+                found.append(tuple(o.value for o in outcomes if o.seed_index == s and o.protocol == mode))
     assert len(set(found)) == 8
     again = Evaluator(c, Streams(c))(Pusher(), torch.Tensor.float, 1)
     assert again == outcomes

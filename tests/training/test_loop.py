@@ -11,6 +11,7 @@ from small import Protocol, cell, of_seed
 from rlparity.environments import base as tasks
 from rlparity.environments.cartpole import CartPole
 from rlparity.training import run as train
+from rlparity.training.evaluation import Evaluator
 from rlparity.transitions import Episode, Step
 
 pytestmark = pytest.mark.probes
@@ -40,16 +41,14 @@ def test_evaluations_come_when_a_point_is_crossed_and_at_the_end(
 def test_an_evaluation_is_that_of_the_last_point_crossed(monkeypatch: pytest.MonkeyPatch):
     """Steps 0, 8, 16 and 24 of 24 are points 0, 6 (of 6.7), 13 and 20 of 20."""
     points: list[int] = []
-    monkeypatch.setattr(
-        train.Evaluator, "__call__", lambda self, policy, view, point: points.append(point) or []
-    )
+    monkeypatch.setattr(Evaluator, "__call__", lambda self, policy, view, point: points.append(point) or [])
     train.run(cell("random", n_envs=8, budget=24, evaluation=Protocol(points=20, modes=("sampled",))))
     assert points == [0, 6, 13, 20]
 
 
 def test_rows_say_who_they_are_and_keep_raw_returns():
     rows = train.run(cell("ppo", (7, 2)))
-    for kind, columns in (("episodes", 7), ("evaluations", 9)):
+    for kind, columns in (("episodes", 7), ("evaluations", 10)):
         for row in getattr(rows, kind):
             assert len(row) == columns and row["seed"] in (2, 7)
             assert (row["implementation"], row["algorithm"], row["environment"]) == (
@@ -57,7 +56,8 @@ def test_rows_say_who_they_are_and_keep_raw_returns():
                 "ppo",
                 "CartPole-v1",
             )
-            assert row["episode_return"] == row["episode_length"]
+            names = ("value", "size") if kind == "evaluations" else ("episode_return", "episode_length")
+            assert row[names[0]] == row[names[1]]
     per_seed = [sum(r["episode_length"] for r in rows.episodes if r["seed"] == s) for s in (7, 2)]
     assert all(400 < steps <= 520 for steps in per_seed)  # the rest are games under way
     assert {row["protocol"] for row in rows.evaluations} == {"deterministic", "sampled"}
@@ -115,7 +115,7 @@ def test_a_failed_seed_is_frozen_and_no_other_seed_can_tell(algorithm: str, monk
     healthy = train.run(cell(algorithm, (3, 5)))
     first = iter([Poisoned])  # the worlds of training, which are made first
 
-    def poisoned(environment: str, seeds: Sequence[Sequence[int]]) -> tasks.Env:
+    def poisoned(environment: str, seeds: Sequence[Sequence[int]], role: str = "training") -> tasks.Env:
         return next(first, lambda s: make(environment, s))(seeds)
 
     monkeypatch.setattr(tasks, "make", poisoned)
@@ -137,7 +137,7 @@ def test_the_loop_ends_early_once_all_seeds_have_failed(monkeypatch: pytest.Monk
             step = CartPole.step(self, action)
             return step._replace(reward=step.reward * torch.nan)
 
-    monkeypatch.setattr(tasks, "make", lambda environment, seeds: Alone(seeds))
+    monkeypatch.setattr(tasks, "make", lambda environment, seeds, role="training": Alone(seeds))
     rows = train.run(cell("a2c", (3,), budget=4000), lambda env_step, ended: seen.append(env_step))
-    assert set(rows.failed) == {3} and max(seen) == 2000
+    assert set(rows.failed) == {3} and max(seen) == 40  # the first update
     assert {row["env_step"] for row in rows.evaluations} == {0}

@@ -118,7 +118,7 @@ def test_an_object_that_two_hold_is_one_afterwards():
     holder, other = Holder([first, Adam(first)]), Holder([second, Adam(second)])
     object_state.restore(holder, through_a_file(object_state.capture(other)))
     assert torch.equal(first.theta, second.theta)
-    assert holder.value[1]._network is first
+    assert holder.value[1].network is first
     x = torch.ones(1, 4, 2)
     assert torch.equal(first("q", x), second("q", x))  # the layers are views into theta
 
@@ -157,7 +157,7 @@ def test_an_attribute_of_an_unknown_kind_is_refused_by_name(value: Any):
         ([1], {"a": 1}, "not the state of builtins.list"),
         (np.random.default_rng(0), 3, "not the state of numpy"),
         ((1,), Step(*range(6)), "not the state of builtins.tuple"),
-        (Replay(4, 1, 1), Holder(1), "not the state of rlparity.memory.Replay"),
+        (Replay(4, 1, 1), Holder(1), "not the state of rlparity.buffers.replay.Replay"),
         (None, Holder(1), "object that nobody holds"),
     ],
 )

@@ -69,6 +69,13 @@ def _add_vouch(add: Add) -> None:
     vouch.add_argument("--environments", nargs="+", default=[], metavar="ID", help="default: all")
     vouch.add_argument("--algorithms", nargs="+", default=[], metavar="NAME", help="default: all")
     vouch.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time; default: 1")
+    vouch.add_argument(
+        "--by-commit",
+        action="store_true",
+        help="compare short trainings with the sources of the commit that each record was last valid for, and "
+        "with these, both on this machine: for records that another processor made",
+    )
+    vouch.add_argument("--cache", metavar="FILE", help="keep the hashes of short trainings, for other suites")
     add_reports(vouch)
     for inner in (
         "--retrain",
@@ -169,7 +176,7 @@ def vouch_records(chosen: argparse.Namespace, rest: list[str]) -> int:
         finding = retrain.retrain_part(Cell.from_json(chosen.retrain), Path(chosen.record), chosen.share)
         print(json.dumps(finding._asdict()))
         return 0
-    from rlparity.shipped_records import vouch
+    from rlparity.shipped_records import by_commit, vouch
     from rlparity.suites import suite
 
     if chosen.suite is None:
@@ -178,7 +185,11 @@ def vouch_records(chosen: argparse.Namespace, rest: list[str]) -> int:
         raise UserError(f"vouch: --share {chosen.share:g} --jobs {chosen.jobs}; above 0 up to 1, at least 1")
     loaded = suite.load(suite.find(chosen.suite))
     cells = vouch.cells(loaded, chosen.environments, chosen.algorithms)
-    valid = vouch.vouch(loaded, cells, chosen.reports, chosen.share, chosen.jobs, print_now)
+    if chosen.by_commit:
+        cache = Path(chosen.cache) if chosen.cache else None
+        valid = by_commit.vouch(loaded, cells, chosen.reports, print_now, cache)
+    else:
+        valid = vouch.vouch(loaded, cells, chosen.reports, chosen.share, chosen.jobs, print_now)
     return 0 if valid else 1
 
 

@@ -99,7 +99,7 @@ def vouch(suite: Suite, asked: Sequence[Cell], reports: Path, share: float, jobs
     True if afterwards no shipped record is stale. Raises UserError where tracked files have changes that are
     not committed: a voucher names a commit.
     """
-    git = _committed()
+    git = committed()
     stock = take_stock(suite, asked, reports)
     vouched, stale = 0, len(stock.refused)
     for line in stock.refused:
@@ -165,7 +165,8 @@ def _kind(suite: Suite, cell: Cell, run: Mapping[str, Any]) -> str:
     return json.dumps([data, machine, run.get("fingerprint" if own else "source_hash")], sort_keys=True)
 
 
-def _committed() -> dict[str, Any]:
+def committed() -> dict[str, Any]:
+    """The commit of the checkout. UserError if there is none, or if tracked files were edited."""
     git = host.git()
     if git["commit"] is None or git["dirty"] is None:
         raise UserError("vouch: this is no git checkout; records are vouched for by a commit")

@@ -116,8 +116,7 @@ class DQN:
         if c.target_network and schedules.copy_due(c, self.env_steps, self.n_envs):
             self.q_target.theta.detach().copy_(self.q.theta.detach())
         metrics: dict[str, Tensor] = {}
-        filled = (c.n_steps - 1) * self.n_envs
-        for _ in range(schedules.updates_due(c, self.env_steps, self.n_envs, filled)):
+        for _ in range(schedules.updates_due(c, self.env_steps, self.n_envs)):
             metrics = self.update(self.replay.draw(self.minibatches.next(), self.env_steps / self.budget))
         return metrics
 

@@ -131,7 +131,7 @@ def _q_learners() -> Iterator[Case]:
     yield Case("dqn", "clipped gradients, schedule", {**DQN, "max_grad_norm": 0.5, **LINEAR_SCHEDULE})
     yield Case("dqn", "bursts of updates", {**DQN, "train_freq": 4, "gradient_steps": 3})
     yield Case("dqn", "one target network for long", {**DQN, "target_update_interval": 10_000, "gamma": 0.9})
-    yield Case("dqn", "three-step returns", {**DQN, "n_steps": 3, "learning_starts": 10})
+    yield Case("dqn", "three-step returns", {**DQN, "n_steps": 3})
     yield Case("dqn", "MSE (patched into SB3)", DQN, {"loss": "mse"}, patched=sb3_variants.squared_loss)
     yield Case("dqn", "double (patched into SB3)", DQN, {"double_q": True}, patched=sb3_variants.double_q)
     quantiles = {**DQN, "n_quantiles": 16}  # a power of two: sb3-contrib's midpoints are float32
