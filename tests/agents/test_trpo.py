@@ -338,7 +338,9 @@ def test_planted_bug_the_policy_in_the_critics_optimiser():
     own, other = agent.optimizer, type(agent.optimizer)(agent.actor)
 
     class Both:
-        def step(self, rate: float, due: Tensor) -> None:
+        backward = own.backward
+
+        def step(self, rate: float, due: Tensor | None = None) -> None:
             own.step(rate, due)
             other.step(rate, due)
 

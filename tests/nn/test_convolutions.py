@@ -96,7 +96,7 @@ def test_filters_start_as_pytorch_starts_them():
 
 
 def test_half_precision_is_close_and_not_the_same():
-    x = images(2, networks.MANY)
+    x = images(2, convolutions.MANY)
     exact, rough = build(range(2)), build(range(2), precision="bfloat16")
     assert torch.equal(exact.theta, rough.theta)
     features = rough.features(x)

@@ -108,7 +108,7 @@ def test_the_middle_is_the_evaluation_at_half_of_the_budget(
     c = cell("a2c", budget=budget, n_envs=n_envs, evaluation=protocol)
     assert saved_policies.steps(c) == expected
     seen: list[int] = []
-    train.run(c, rows=Recorder(c, lambda env_step, state: seen.append(env_step)))
+    train.run(c, recorder=Recorder(c, lambda env_step, state: seen.append(env_step)))
     assert {step for name, step in expected.items() if name != "last"} <= set(seen)
     assert seen[-1] >= budget
 
@@ -117,7 +117,7 @@ def test_the_middle_is_the_evaluation_at_half_of_the_budget(
 def test_keeping_policies_changes_no_row(implementation: str, tmp_path: Path):
     c = cell("ppo", (3,), implementation=implementation, budget=256, evaluation=BRIEF)
     run = train.run if implementation == "scratch" else sb3.run
-    kept = run(c, rows=Recorder(c, saved_policies.SavedPolicies(c, tmp_path)))
+    kept = run(c, recorder=Recorder(c, saved_policies.SavedPolicies(c, tmp_path)))
     assert sorted(file.name for file in tmp_path.iterdir()) == ["agent-first.pt", "agent-middle.pt"]
     assert of_seed(kept, 3) == of_seed(run(c), 3)
 
@@ -131,7 +131,7 @@ def test_the_policies_kept_are_those_that_were_evaluated(tmp_path: Path):
         seen[env_step] = {name: value.clone() for name, value in state().items()}
         keep(env_step, state)
 
-    train.run(PPO, rows=Recorder(PPO, spy))
+    train.run(PPO, recorder=Recorder(PPO, spy))
     for name, step in (("first", 0), ("middle", 128)):
         state = checkpoint_files.load(tmp_path, saved_policies.FILES[name])
         assert torch.equal(state["theta"], seen[step]["theta"][:1])
@@ -165,10 +165,10 @@ def test_an_interrupted_cell_has_the_policies_of_one_that_was_not(
     """Stopped at three quarters, after the middle evaluation."""
 
     class Stopped(checkpointing.Checkpointer):
-        def __call__(self, training: train.Training) -> None:
-            if training.env_step >= 192 and self.times_resumed == 0:
-                self.asked = signal.SIGTERM
-            super().__call__(training)
+        def __call__(self, session: train.Session) -> None:
+            if session.env_step >= 192 and self.times_resumed == 0:
+                self.signal = signal.SIGTERM
+            super().__call__(session)
 
     c = dataclasses.replace(PPO, checkpoint_every=64)
     run_cell.run_cell(c, tmp_path / "whole")
@@ -197,7 +197,7 @@ def test_a_disk_that_is_full_costs_the_film_only(
 def test_a_policy_of_another_training_is_refused(place: Path):
     folder = place / "results" / PPO.folder
     shutil.copy(folder / "checkpoint" / "agent-first.pt", folder / "checkpoint" / "agent-middle.pt")
-    with pytest.raises(UserError, match="not kept"):
+    with pytest.raises(UserError, match="not saved"):
         saved_policies.load(PPO, folder, "middle")
     assert saved_policies.load(PPO, folder, "first")["theta"].shape[0] == 1
 
@@ -208,7 +208,7 @@ def test_a_cell_from_before_policies_were_kept_has_its_last_one(place: Path):
     del run["policies"]
     (folder / "run.json").write_text(json.dumps(run))
     assert saved_policies.load(PPO, folder, "last")["theta"].shape[0] == 1
-    with pytest.raises(UserError, match="not kept"):
+    with pytest.raises(UserError, match="not saved"):
         saved_policies.load(PPO, folder, "first")
     records.write(folder, "progress", [])  # as `rlparity restore` does: the policy may be anybody's
     with pytest.raises(UserError, match="restored"):
@@ -346,14 +346,14 @@ def test_a_film_is_never_shown_beside_other_records(place: Path):
 def test_missing_films_are_told_in_one_sentence_for_each_reason(place: Path):
     file = place / "reports" / SUITE / "films" / "films.json"
     manifest = json.loads(file.read_text())
-    gone = [{**entry, "reason": "its policy was not kept in training"} for entry in manifest["films"]]
+    gone = [{**entry, "reason": "its policy was not saved in training"} for entry in manifest["films"]]
     del gone[3]  # SB3's first
     file.write_text(json.dumps({"films": [], "left_out": gone}))
     shown = gallery(Folder(place / "reports" / SUITE))
     assert shown["reels"] == {}
     assert shown["left_out"] == [
-        "No film of PPO (from scratch) on CartPole-v1: its policy was not kept in training.",
-        "No middle and last film of PPO (Stable-Baselines3) on CartPole-v1: its policy was not kept in "
+        "No film of PPO (from scratch) on CartPole-v1: its policy was not saved in training.",
+        "No middle and last film of PPO (Stable-Baselines3) on CartPole-v1: its policy was not saved in "
         "training.",
     ]
 

@@ -15,6 +15,7 @@ from PIL import Image, ImageSequence
 from small import BRIEF, cell
 from torch import Tensor
 
+from rlparity import registry
 from rlparity.agents import base as agents
 from rlparity.agents import random
 from rlparity.cell import Cell
@@ -142,13 +143,15 @@ def test_a_policy_without_a_deterministic_form_is_sampled_anew_at_every_step(
 def test_a_normalised_policy_sees_what_it_saw_in_training(monkeypatch: pytest.MonkeyPatch):
     """The checkpoint's statistics give the views that training ended with."""
     kept: list[NormalizedEnv] = []
+    load = registry.load
 
     class Kept(NormalizedEnv):
         def __init__(self, *arguments: Any):
             super().__init__(*arguments)
             kept.append(self)
 
-    monkeypatch.setattr(train, "NormalizedEnv", Kept)
+    monkeypatch.setitem(registry.PARTS, "normalization", "made_up:Kept")
+    monkeypatch.setattr(registry, "load", lambda place: Kept if place == "made_up:Kept" else load(place))
     c: Cell = cell("a2c", (0, 1), environment="Acrobot-v1", budget=160, evaluation=BRIEF)
     rows = train.run(c, evaluate=False)
     obs = torch.randn(2, 1, 6, generator=torch.Generator().manual_seed(0))

@@ -17,7 +17,7 @@ from torch import nn
 from rlparity.agents import base as agents
 from rlparity.environments.gymnasium_env import make_single
 from rlparity.playback import play
-from rlparity.references import sb3
+from rlparity.references import sb3, sb3_models
 from rlparity.references.sb3_environments import RecordedEnvironments
 from rlparity.seeding import Streams
 from rlparity.suites import hyperparameters
@@ -103,7 +103,7 @@ def test_no_sub_environment_and_no_number_is_shared_with_our_own_arm():
 
 
 def test_keywords_become_stable_baselines3s_arguments():
-    found = sb3.keywords(
+    found = sb3_models.keywords(
         {
             "learning_rate": 0.002,
             "learning_rate_schedule": "linear",
@@ -121,16 +121,16 @@ def test_keywords_become_stable_baselines3s_arguments():
         "gamma": 0.9,
         "policy_kwargs": {"net_arch": [32, 16], "activation_fn": nn.ReLU},
     }
-    assert sb3.keywords({"gamma": 0.9}) == {"gamma": 0.9, "policy_kwargs": {}}
+    assert sb3_models.keywords({"gamma": 0.9}) == {"gamma": 0.9, "policy_kwargs": {}}
 
 
 def test_an_optimiser_as_in_tensorflow_is_passed_to_the_policy():
     tf = {"rms_prop_tf": True, "rms_prop_eps": 0.001}
     optimizer = {"optimizer_class": RMSpropTFLike, "optimizer_kwargs": {"eps": 0.001}}
-    assert sb3.keywords(tf)["policy_kwargs"] == optimizer
-    assert sb3.keywords({"rms_prop_tf": False}) == {"policy_kwargs": {}}
-    assert sb3.keywords({**tf, "use_rms_prop": False})["policy_kwargs"] == {}
-    model: Any = sb3.build(
+    assert sb3_models.keywords(tf)["policy_kwargs"] == optimizer
+    assert sb3_models.keywords({"rms_prop_tf": False}) == {"policy_kwargs": {}}
+    assert sb3_models.keywords({**tf, "use_rms_prop": False})["policy_kwargs"] == {}
+    model: Any = sb3_models.build(
         sb3_cell("a2c", hyperparameters=tf), DummyVecEnv([lambda: make_single("CartPole-v1")] * 8), seed=0
     )
     assert type(model.policy.optimizer) is RMSpropTFLike and model.policy.optimizer.defaults["alpha"] == 0.99
@@ -144,7 +144,7 @@ def test_a_model_has_the_layers_and_schedules_of_its_block():
         "learning_rate_schedule": "linear",
     }
     c = sb3_cell("ppo", hyperparameters={**block, "clip_range_schedule": "linear"})
-    model: Any = sb3.build(c, DummyVecEnv([lambda: make_single("CartPole-v1")] * 8), seed=0)
+    model: Any = sb3_models.build(c, DummyVecEnv([lambda: make_single("CartPole-v1")] * 8), seed=0)
     widths = [m.out_features for m in model.policy.mlp_extractor.modules() if isinstance(m, nn.Linear)]
     assert widths == [16, 16]  # actor and critic
     assert any(isinstance(module, nn.ReLU) for module in model.policy.modules())
@@ -160,7 +160,7 @@ def test_both_arms_get_the_same_hyper_parameters(algorithm: str, environment: st
     c = sb3_cell(algorithm, environment=environment, n_envs=1)
     memory = {"buffer_size": 1000} if "dqn" in algorithm else {}
     c = replace(c, hyperparameters={**block.hyperparameters, **memory})
-    model: Any = sb3.build(c, DummyVecEnv([lambda: make_single(environment)]), seed=0)
+    model: Any = sb3_models.build(c, DummyVecEnv([lambda: make_single(environment)]), seed=0)
     config = vars(agents.settings(algorithm)(**c.hyperparameters))
     ours_alone = hyperparameters.MEANS | hyperparameters.OURS
     ours_alone |= {"net_arch", "activation", "log_std_init", "ortho_init"}
@@ -190,10 +190,10 @@ def test_both_arms_get_the_same_hyper_parameters(algorithm: str, environment: st
 @pytest.mark.parametrize("algorithm", ["ppo", "dqn", "qrdqn"])
 def test_a_policy_acts_as_its_model_does(algorithm: str):
     c = sb3_cell(algorithm)
-    model = sb3.build(c, DummyVecEnv([lambda: make_single("CartPole-v1")] * c.n_envs), seed=0)
+    model = sb3_models.build(c, DummyVecEnv([lambda: make_single("CartPole-v1")] * c.n_envs), seed=0)
     obs = torch.randn(1, 64, 4, generator=torch.Generator().manual_seed(0))
     expected, _ = model.predict(obs[0].numpy(), deterministic=True)
-    assert sb3.Policy(model).act(obs).tolist() == [expected.tolist()]
+    assert sb3_models.Policy(model).act(obs).tolist() == [expected.tolist()]
 
 
 def test_a_view_normalises_with_frozen_statistics():
@@ -204,10 +204,10 @@ def test_a_view_normalises_with_frozen_statistics():
     obs = torch.randn(1, 5, 6, generator=torch.Generator().manual_seed(0))
     mean = env.obs_rms.mean.copy()
     expected = np.clip((obs.numpy() - mean) / np.sqrt(env.obs_rms.var + 1e-8), -10, 10)
-    np.testing.assert_allclose(sb3.view(env)(obs).numpy(), expected, rtol=1e-6)
+    np.testing.assert_allclose(sb3_models.view(env)(obs).numpy(), expected, rtol=1e-6)
     assert np.array_equal(mean, env.obs_rms.mean)
     state = {"normaliser.mean": torch.from_numpy(mean), "normaliser.var": torch.from_numpy(env.obs_rms.var)}
-    torch.testing.assert_close(play._view(state, obs), sb3.view(env)(obs))
+    torch.testing.assert_close(play._view(state, obs), sb3_models.view(env)(obs))
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
@@ -229,10 +229,10 @@ def test_games_are_booked_with_raw_returns_under_normalisation():
 def test_a_continuous_policy_acts_as_its_model_does(algorithm: str):
     """In the task's units, within its bounds of +-2 once the task has clipped it."""
     c = sb3_cell(algorithm, environment="Pendulum-v1", n_envs=1, hyperparameters=BRIEF[algorithm])
-    model = sb3.build(c, DummyVecEnv([lambda: make_single("Pendulum-v1")]), seed=0)
+    model = sb3_models.build(c, DummyVecEnv([lambda: make_single("Pendulum-v1")]), seed=0)
     obs = 3 * torch.randn(1, 64, 3, generator=torch.Generator().manual_seed(0))
     expected, _ = model.predict(obs[0].numpy(), deterministic=True)
-    action = sb3.Policy(model).act(obs)
+    action = sb3_models.Policy(model).act(obs)
     assert action.shape == (1, 64, 1)
     assert action[0].clamp(-2, 2).numpy() == pytest.approx(expected)
 
@@ -257,17 +257,18 @@ def test_continuous_references_are_trained_twice_alike(algorithm: str):
     assert rows.episodes == again.episodes and rows.evaluations == again.evaluations
     first = -(-205 // c.n_envs) * c.n_envs
     assert sorted({row["env_step"] for row in rows.evaluations}) == [0, first, 410]
-    assert {row["episode_length"] for row in [*rows.episodes, *rows.evaluations]} == {200}
+    lengths = [row["episode_length"] for row in rows.episodes]
+    assert {*lengths, *(row["size"] for row in rows.evaluations)} == {200}
     assert all(-2000 < row["episode_return"] < 0 for row in rows.episodes)
     assert not rows.failed
 
 
 def test_exploration_noise_is_the_blocks():
     c = sb3_cell("td3", environment="Pendulum-v1", hyperparameters={**BRIEF["td3"], "noise_std": 0.3})
-    model: Any = sb3.build(c, DummyVecEnv([lambda: make_single("Pendulum-v1")]), seed=0)
+    model: Any = sb3_models.build(c, DummyVecEnv([lambda: make_single("Pendulum-v1")]), seed=0)
     assert model.action_noise._sigma.tolist() == [pytest.approx(0.3)]
     c = replace(c, hyperparameters=BRIEF["td3"])
-    model = sb3.build(c, DummyVecEnv([lambda: make_single("Pendulum-v1")]), seed=0)
+    model = sb3_models.build(c, DummyVecEnv([lambda: make_single("Pendulum-v1")]), seed=0)
     assert model.action_noise is None
 
 
@@ -276,7 +277,7 @@ def test_defaults_of_the_continuous_agents_are_the_references(algorithm: str):
     """A block that leaves a name out means the same to both arms."""
     c = sb3_cell(algorithm, environment="Pendulum-v1")
     c = replace(c, n_envs=1, hyperparameters={"buffer_size": 1000} if algorithm != "trpo" else {})
-    model: Any = sb3.build(c, DummyVecEnv([lambda: make_single("Pendulum-v1")]), seed=0)
+    model: Any = sb3_models.build(c, DummyVecEnv([lambda: make_single("Pendulum-v1")]), seed=0)
     ours_alone = hyperparameters.MEANS | hyperparameters.OURS
     ours_alone |= {
         "learning_rate_schedule",
@@ -301,7 +302,7 @@ def test_defaults_of_the_continuous_agents_are_the_references(algorithm: str):
 
 def test_a_model_that_its_last_update_broke_is_a_failed_seed(monkeypatch: pytest.MonkeyPatch):
     c = sb3_cell("dqn")
-    monkeypatch.setattr(sb3, "_finite", lambda model: model.num_timesteps < c.budget)
+    monkeypatch.setattr(sb3, "finite", lambda model: model.num_timesteps < c.budget)
     rows = sb3.run(c)
     assert rows.failed == {4: "the parameters were not finite by environment step 301"}
     assert {row["env_step"] for row in rows.evaluations} == {0, 151}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +15,8 @@ from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 from torch import nn
 
 from rlparity.agents import base as agents
-from rlparity.environments import atari_presets
-from rlparity.references import sb3, sb3_atari
+from rlparity.environments import atari_presets, metadata
+from rlparity.references import sb3, sb3_atari, sb3_models
 from rlparity.references.sb3_environments import RecordedEnvironments
 from rlparity.seeding import Streams
 from rlparity.suites import hyperparameters as settings
@@ -32,6 +32,14 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _presets_of_this_test() -> Iterator[None]:
+    """What is known of an environment is cached, and some tests shorten a preset."""
+    metadata.probe.cache_clear()
+    yield
+    metadata.probe.cache_clear()
+
+
 def atari_cell(algorithm: str, environment: str = "ALE/Pong-v5@nature", **changes: Any) -> Any:
     options = {**SMALL[settings.library().algorithms[algorithm].agent], **changes.pop("hyperparameters", {})}
     fields = {"implementation": "sb3", "n_envs": 2, "budget": 64, **changes}
@@ -44,7 +52,7 @@ def recorded(environment: str, seeds: Iterable[int]) -> tuple[Any, list[Episode]
     worlds = sb3_atari.make(environment, len(seeds))
     rows = Recorder(atari_cell("a2c", environment))
     recorder = RecordedEnvironments(
-        worlds, lambda step: None, rows, lambda step, ended: booked.extend(ended), sb3_atari.paid
+        worlds, lambda step: None, rows, lambda step, ended: booked.extend(ended), sb3_atari.raw
     )
     worlds._seeds = seeds
     return sb3_atari.present(recorder), booked
@@ -202,7 +210,7 @@ def test_every_sub_environment_starts_from_its_own_stream(monkeypatch: pytest.Mo
 def test_a_policy_acts_as_its_model_does(algorithm: str):
     """Our evaluator hands images over as floats from 0 to 255."""
     c = atari_cell(algorithm)
-    model: Any = sb3.build(c, sb3_atari.present(sb3_atari.make(c.environment, 2)), seed=0)
+    model: Any = sb3_models.build(c, sb3_atari.present(sb3_atari.make(c.environment, 2)), seed=0)
     blocks = torch.randint(2, (1, 60, 4, 3, 3), generator=torch.Generator().manual_seed(0))
     obs = (255 * blocks).to(torch.uint8).repeat_interleave(28, 3).repeat_interleave(28, 4)
     if algorithm in ("dqn", "qrdqn"):  # fresh biases outweigh what is seen
@@ -210,7 +218,7 @@ def test_a_policy_acts_as_its_model_does(algorithm: str):
         with torch.no_grad():
             list(net.parameters())[-1].sub_(net(obs[0]).mean(0).flatten())
     expected, _ = model.predict(obs[0].numpy(), deterministic=True)
-    assert sb3.Policy(model).act(obs.float()).tolist() == [expected.tolist()]
+    assert sb3_models.Policy(model).act(obs.float()).tolist() == [expected.tolist()]
     assert len(set(expected.tolist())) > 1
 
 
@@ -224,7 +232,7 @@ def test_both_arms_get_the_same_hyper_parameters(algorithm: str):
     if "dqn" in algorithm:
         hyperparameters["buffer_size"] = 1000
     c = replace(atari_cell(algorithm), hyperparameters=hyperparameters)
-    model: Any = sb3.build(c, sb3_atari.present(sb3_atari.make(c.environment, 2)), seed=0)
+    model: Any = sb3_models.build(c, sb3_atari.present(sb3_atari.make(c.environment, 2)), seed=0)
     assert sum(isinstance(module, nn.Conv2d) for module in model.policy.modules()) % 3 == 0
     assert not {64} & {m.out_features for m in model.policy.modules() if isinstance(m, nn.Linear)}
     config = vars(agents.settings(named.agent)(**c.hyperparameters))
@@ -254,7 +262,7 @@ def test_evaluating_leaves_training_as_it_was(algorithm: str, monkeypatch: pytes
     monkeypatch.setattr(atari_presets, "PRESETS", {"nature": short})
     c = atari_cell(algorithm, evaluation=Protocol(points=1, episodes=1, final_episodes=2))
     watched, unwatched = sb3.run(c), sb3.run(c, evaluate=False)
-    assert [(row["env_step"], row["episode_length"]) for row in watched.evaluations] == [
+    assert [(row["env_step"], row["size"]) for row in watched.evaluations] == [
         (0, 50),
         *[(c.budget, 50)] * 2,
     ]

@@ -1,4 +1,4 @@
-"""Stable-Baselines3's PPO and A2C on Atari go on from a checkpoint, with new games.
+"""Stable-Baselines3's PPO and A2C on Atari are resumed from a checkpoint, with new games.
 
 Games are cut after 50 steps of the agent, so that some end in each part of a training.
 """
@@ -26,7 +26,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from rlparity import records, registry
 from rlparity.cell import Cell
-from rlparity.environments import atari, atari_presets
+from rlparity.environments import atari, atari_presets, metadata
 from rlparity.errors import Interrupted, UserError
 from rlparity.references import sb3
 from rlparity.references.sb3_resume import resumable
@@ -41,6 +41,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "a2c": {"n_steps": 16, "learning_rate": 1e-3},
 }
 SHORT = replace(atari_presets.PRESETS["nature"], max_frames=200)
+
+
+@pytest.fixture(autouse=True)
+def _presets_of_this_test() -> Iterator[None]:
+    """What is known of an environment is cached, and some tests shorten a preset."""
+    metadata.probe.cache_clear()
+    yield
+    metadata.probe.cache_clear()
 
 
 def atari_cell(algorithm: str, **changes: Any) -> Cell:
@@ -314,5 +322,5 @@ def test_only_on_policy_references_on_atari_have_checkpoints():
         assert resumable(c) == bool(c.checkpoint_every) == atari_on_policy
     assert not atari.RESUMES_EXACTLY and issubclass(registry.reference("a2c"), OnPolicyAlgorithm)
     assert {c.checkpoint_every for c in found if c.agent == "ppo" and "ALE" in c.environment} == {4096 // 20}
-    with pytest.raises(AssertionError, match="new games"):
+    with pytest.raises(AssertionError, match="new episodes"):
         sb3.run(cell("ppo", implementation="sb3"), checkpointer=object())  # type: ignore[arg-type]
