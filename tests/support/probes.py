@@ -97,7 +97,7 @@ MONTE_CARLO = ("reinforce", "actor_critic")  # agents that declare that they do 
 
 
 class ProbeEnv:
-    """S x N copies of one probe, all at the same step of their episode; see `rlparity.environments.base.Env`."""
+    """S x N copies of one probe, all at the same step of their episode; see `environments.base.Env`."""
 
     def __init__(self, cell: Cell):
         probe, n_envs = PROBES[cell.environment], cell.n_envs
@@ -142,7 +142,7 @@ class ProbeEnv:
 
 
 class SideBySide:
-    """Environments of several probes of one kind in one block, the seeds of the first before those of the next."""
+    """Several probes of one kind in one block, the seeds of the first before those of the next."""
 
     def __init__(self, parts: Sequence[ProbeEnv]):
         first = parts[0].spec

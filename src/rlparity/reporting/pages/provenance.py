@@ -51,27 +51,40 @@ def commits(folder: Folder) -> list[str]:
 def vouched(folder: Folder) -> list[str]:
     """How records made by other sources were shown to be valid, by which commits, and how many of them.
 
-    An entry of `vouched` in run.json has `env_step` where a seed was trained again up to that step, and
-    `by: same sources` where only the kind of fingerprint changed.
+    An entry of `vouched` in run.json has `env_step` where a seed was retrained up to that step and compared
+    with the record: entries before it do not matter any more. `by` is "same rows" (short trainings with the
+    sources of two commits) or "same sources" (another kind of fingerprint).
     """
-    trained: dict[str, list[int]] = {}
+    retrained: dict[str, list[int]] = {}
+    compared: dict[tuple[str, str], int] = {}
     unchanged: dict[str, int] = {}
     for run in folder.runs:
-        entries = run.get("vouched", [])
-        compared = [entry for entry in entries if "env_step" in entry]
-        if compared:
-            share = 100 * compared[-1]["env_step"] // run["cell"]["budget"]
-            trained.setdefault(_commit(compared[-1]), []).append(share)
-        if entries and entries[-1] not in compared:
-            unchanged[_commit(entries[-1])] = unchanged.get(_commit(entries[-1]), 0) + 1
+        seen = set()
+        for entry in reversed(run.get("vouched", [])):
+            kind, commit = entry.get("by"), _commit(entry)
+            if "env_step" in entry:
+                share = 100 * entry["env_step"] // run["cell"]["budget"]
+                retrained.setdefault(commit, []).append(share)
+                break
+            if kind not in seen and kind == "same rows":
+                key = (commit, entry["against"][:12])
+                compared[key] = compared.get(key, 0) + 1
+            elif kind not in seen:
+                unchanged[commit] = unchanged.get(commit, 0) + 1
+            seen.add(kind)
     total, lines = len(folder.runs), []
-    for commit, reached in trained.items():
+    for commit, reached in retrained.items():
         low, high = min(reached), max(reached)
         part = f"{low} %" if low == high else f"{low} % to {high} %"
         lines.append(
             f"{len(reached)} of {total} records, by commit {commit}: "
             f"of each kind one seed was trained again, to the same rows over the first {part} of its budget"
         )
+    lines += [
+        f"{count} of {total} records, by commit {commit}: short trainings of each kind had the same rows with "
+        f"the sources of commit {against}, on one machine"
+        for (commit, against), count in compared.items()
+    ]
     lines += [
         f"{count} of {total} records, by commit {commit}: another kind of fingerprint, of the same sources"
         for commit, count in unchanged.items()
