@@ -72,8 +72,8 @@ def _add_vouch(add: Add) -> None:
     vouch.add_argument(
         "--by-commit",
         action="store_true",
-        help="compare short trainings with the sources of the commit that each record was last valid for, and "
-        "with these, both on this machine: for records that another processor made",
+        help="compare short trainings with the sources of the commit that each record was last valid for "
+        "and with these, both on this machine: for records that another processor made",
     )
     vouch.add_argument("--cache", metavar="FILE", help="keep the hashes of short trainings, for other suites")
     add_reports(vouch)

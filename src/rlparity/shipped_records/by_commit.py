@@ -82,8 +82,10 @@ def last_commit(run: Mapping[str, Any]) -> str:
 
 
 def shorten(cell: Cell) -> Cell:
-    """The same training with a small budget, seed 0 (ours: and 1) and few evaluation episodes. It still learns:
-    on-policy agents have two rollouts and a step, off-policy ones start early."""
+    """The same training with a small budget, seed 0 (ours: and 1) and few evaluation episodes.
+
+    It still learns: on-policy agents have two rollouts and a step, off-policy ones start early.
+    """
     values = dict(cell.hyperparameters)
     budget = STEPS
     rollout = values.get("n_steps", 128 if cell.environment.startswith("ALE/") else 2048) * cell.n_envs
@@ -179,5 +181,6 @@ def _outcome(kind: Kind, count: int, rows: int, same: bool) -> str:
     records = f"{count} record{'s' * (count != 1)}"
     who = f"{cell.environment} {cell.implementation}/{cell.algorithm}"
     if same:
-        return f"{who}: the same {rows} rows in {cell.budget:,} steps as with those of {kind.commit[:7]}; {records} vouched for"
+        same_rows = f"the same {rows} rows in {cell.budget:,} steps"
+        return f"{who}: {same_rows} as with those of {kind.commit[:7]}; {records} vouched for"
     return f"{who}: OTHER rows in {cell.budget:,} steps than with those of {kind.commit[:7]}; {records} stale"

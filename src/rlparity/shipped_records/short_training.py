@@ -1,4 +1,4 @@
-"""Train short cells with the sources on Python's path, and print a hash of their rows: a script, not a module.
+"""Train short cells with the sources on Python's path, and print a hash of their rows. This is a script.
 
 It is run beside the sources of other commits, so it knows where earlier layouts had what it needs. Cells come
 as a JSON list on standard input; one line of JSON for each goes to standard output.

@@ -81,8 +81,8 @@ def vouched(folder: Folder) -> list[str]:
             f"of each kind one seed was trained again, to the same rows over the first {part} of its budget"
         )
     lines += [
-        f"{count} of {total} records, by commit {commit}: short trainings of each kind had the same rows with "
-        f"the sources of commit {against}, on one machine"
+        f"{count} of {total} records, by commit {commit}: short trainings of each kind had the same rows "
+        f"with the sources of commit {against}, on one machine"
         for (commit, against), count in compared.items()
     ]
     lines += [
