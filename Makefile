@@ -60,7 +60,7 @@ install: $(STAMP)
 	@echo "ready: . $(VENV)/bin/activate, then snakemake --cores all"
 
 clean:
-	rm -rf results
+	find results -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \

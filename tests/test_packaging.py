@@ -100,4 +100,4 @@ def test_make_tells_in_one_line_that_venv_is_missing(tmp_path: Path) -> None:
 
 def test_make_clean_removes_results_only() -> None:
     recipe = (ROOT / "Makefile").read_text().split("\nclean:\n")[1].split("\n\n")[0]
-    assert recipe == "\trm -rf results"
+    assert recipe.strip() == "find results -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +"

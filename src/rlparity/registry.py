@@ -33,11 +33,13 @@ class Entry(NamedTuple):
 
 
 class Family(NamedTuple):
-    """Environments that one module steps, what is measured in them, and who makes them for the reference."""
+    """Environments that one module steps."""
 
-    module: str
-    metrics: tuple[Metric, ...] = (RETURN,)
-    reference: str = "rlparity.references.sb3_environments"
+    module: str  # its function `make` returns an `environments.base.Env`
+    metrics: tuple[Metric, ...] = (RETURN,)  # what evaluations measure
+    reference: str = "rlparity.references.sb3_environments"  # makes them for Stable-Baselines3
+    probe: str = "rlparity.environments.metadata:of_gymnasium"  # what a suite must know of one, without torch
+    resumes_exactly: bool = True  # False: their state is not saved, and what was interrupted has new episodes
 
 
 BOTH = ("discrete", "continuous")
@@ -81,7 +83,12 @@ LAYERS = {  # of validation, besides statistics
 }
 FAMILIES = {"CartPole-v1": Family("rlparity.environments.cartpole")}
 NAMESPACES = {  # families of ids such as "ALE/Pong-v5@nature"
-    "ALE": Family("rlparity.environments.atari", reference="rlparity.references.sb3_atari")
+    "ALE": Family(
+        "rlparity.environments.atari",
+        reference="rlparity.references.sb3_atari",
+        probe="rlparity.environments.atari_metadata:probe",
+        resumes_exactly=False,
+    )
 }
 GENERIC = Family("rlparity.environments.gymnasium_env")  # all others
 PARTS = {  # loaded by `part`; a cell depends on those that its data ask for, see `provenance.fingerprint`

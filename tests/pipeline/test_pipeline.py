@@ -33,7 +33,7 @@ evaluation: {points: 2, episodes: 2, final_episodes: 2}
 """
 PPO = "src/rlparity/agents/policy_gradient/ppo.py"
 EVALUATION = "src/rlparity/training/evaluation.py"
-FIGURES = "src/rlparity/reporting/figures/environment.py"
+FIGURES = "src/rlparity/reporting/figures/draw.py"
 SCRATCH = {("scratch", name, "seeds-0-1") for name in ("random", "ppo", "a2c")}
 SB3 = {("sb3", name, f"seeds-{seed}-{seed}") for name in ("ppo", "a2c") for seed in (0, 1)}
 PRESENTING = {"collect", "analyse", "draw", "render", "list_suites", "check_seeds"}

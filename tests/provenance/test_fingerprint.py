@@ -314,7 +314,7 @@ def test_stages_know_their_own_sources_and_the_report_its_templates(edit: Edit) 
     edit("reporting/templates/style.css", append="\n/* wider */\n")
     assert {name for name, value in stages().items() if value != before[name]} == set(fingerprint.PAGES)
     before = stages()
-    edit("reporting/figures/environment.py", append="\nADDED = 1\n")
+    edit("reporting/figures/draw.py", append="\nADDED = 1\n")
     assert {name for name, value in stages().items() if value != before[name]} == {"draw"}
 
 

@@ -26,7 +26,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from rlparity import records, registry
 from rlparity.cell import Cell
-from rlparity.environments import atari, atari_presets, metadata
+from rlparity.environments import atari_presets, metadata
 from rlparity.errors import Interrupted, UserError
 from rlparity.references import sb3
 from rlparity.references.sb3_resume import resumable
@@ -320,7 +320,9 @@ def test_only_on_policy_references_on_atari_have_checkpoints():
     for c in (c for c in found if c.implementation == "sb3"):
         atari_on_policy = c.environment.startswith("ALE/") and c.agent in ("ppo", "a2c")
         assert resumable(c) == bool(c.checkpoint_every) == atari_on_policy
-    assert not atari.RESUMES_EXACTLY and issubclass(registry.reference("a2c"), OnPolicyAlgorithm)
+    assert not registry.family("ALE/Pong-v5@nature").resumes_exactly and issubclass(
+        registry.reference("a2c"), OnPolicyAlgorithm
+    )
     assert {c.checkpoint_every for c in found if c.agent == "ppo" and "ALE" in c.environment} == {4096 // 20}
     with pytest.raises(AssertionError, match="new episodes"):
         sb3.run(cell("ppo", implementation="sb3"), checkpointer=object())  # type: ignore[arg-type]

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 from invented import TITLES, fake_report
 
-from rlparity.reporting.figures import environment, marks, panels
+from rlparity.reporting.figures import draw as figures
+from rlparity.reporting.figures import marks, panels
 from rlparity.reporting.report_files import TABLES
 from rlparity.reporting.style import OWN_COLOUR, REFERENCE_COLOUR
 
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.probes
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = fake_report(tmp_path_factory.mktemp("reports") / "invented", seeds=4)
-    environment.draw(folder)
+    figures.draw(folder)
     return folder
 
 
@@ -36,7 +37,7 @@ def test_same_tables_same_bytes_and_no_date(report: Path, tmp_path: Path) -> Non
     fake_report(tmp_path / "invented", seeds=4)
     np.random.seed(7)
     with mpl.rc_context({"lines.solid_capstyle": "butt", "font.size": 20, "svg.hashsalt": None}):
-        again = {file.name: file.read_bytes() for file in environment.draw(tmp_path / "invented")}
+        again = {file.name: file.read_bytes() for file in figures.draw(tmp_path / "invented")}
     assert again == before
     assert not any(b"dc:date" in text or b"Matplotlib" in text for text in again.values())
 
@@ -61,7 +62,7 @@ def test_text_stays_text_and_is_escaped(tmp_path: Path) -> None:
     folder = fake_report(
         tmp_path / "odd", algorithms=("ppo",), titles={"ppo": "<script>alert(1)</script> $x^2$"}
     )
-    environment.draw(folder)
+    figures.draw(folder)
     text = (folder / "figures" / "curves-CartPole-v1.svg").read_text()
     assert "<script" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt; $x^2$" in text
@@ -80,16 +81,16 @@ def test_missing_tables_leave_figures_out(tmp_path: Path, keep: set[str], drawn:
     folder = fake_report(tmp_path / "thin", algorithms=("random", "ppo"), seeds=2)
     for name in set(TABLES) - keep:
         (folder / f"{name}.csv").unlink()
-    assert {file.stem for file in environment.draw(folder)} == drawn
+    assert {file.stem for file in figures.draw(folder)} == drawn
 
 
 def test_draws_without_references_without_random_and_with_random_alone(tmp_path: Path) -> None:
     alone = fake_report(
         tmp_path / "alone", implementations=("scratch",), algorithms=("reinforce", "ppo"), seeds=2
     )
-    assert "verdicts" not in {file.stem for file in environment.draw(alone)}
+    assert "verdicts" not in {file.stem for file in figures.draw(alone)}
     random = fake_report(tmp_path / "random", implementations=("scratch",), algorithms=("random",), seeds=2)
-    assert "curves-CartPole-v1" in {file.stem for file in environment.draw(random)}
+    assert "curves-CartPole-v1" in {file.stem for file in figures.draw(random)}
 
 
 def test_failed_seeds_and_thresholds_never_reached(tmp_path: Path) -> None:
@@ -98,7 +99,7 @@ def test_failed_seeds_and_thresholds_never_reached(tmp_path: Path) -> None:
     scores.loc[(scores.seed == 1) & (scores.implementation == "scratch"), "value"] = None
     scores.loc[scores.endpoint == "time_to_threshold", "value"] = None
     scores.to_csv(folder / "scores.csv", index=False)
-    environment.draw(folder)
+    figures.draw(folder)
     text = (folder / "figures" / "seeds-CartPole-v1.svg").read_text()
     assert ">never<" in text and "nan" not in text.lower()
 
@@ -107,7 +108,7 @@ def test_old_figures_go(report: Path, tmp_path: Path) -> None:
     folder = fake_report(tmp_path / "again", algorithms=("ppo",), seeds=2)
     (folder / "figures").mkdir()
     (folder / "figures" / "curves-Gone-v0.svg").write_text("<svg/>")
-    assert "curves-Gone-v0" not in {file.stem for file in environment.draw(folder)}
+    assert "curves-Gone-v0" not in {file.stem for file in figures.draw(folder)}
     assert not (folder / "figures" / "curves-Gone-v0.svg").exists()
 
 

@@ -14,7 +14,7 @@ from invented import fake_report
 
 from rlparity.metrics import RETURN, Metric
 from rlparity.reporting.diff import compare
-from rlparity.reporting.figures import environment
+from rlparity.reporting.figures import draw as figures
 from rlparity.reporting.pages.suite import report
 from rlparity.reporting.report_folder import Folder
 
@@ -31,7 +31,7 @@ def errors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     titles = {"random": "Guess", "ppo": "PPO", "dqn": "DQN"}
     names = tuple(titles)
     fake_report(folder, names, ("Digits-v0",), titles=titles, metrics={"Digits-v0": (ERROR,)})
-    environment.draw(folder)
+    figures.draw(folder)
     report.render(folder)
     return folder
 
@@ -42,7 +42,7 @@ def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("reports") / "mixed"
     metrics = {"Digits-v0": (ERROR, RETURN), "CartPole-v1": (RETURN,)}
     fake_report(folder, ("random", "ppo", "dqn"), tuple(metrics), metrics=metrics)
-    environment.draw(folder)
+    figures.draw(folder)
     report.render(folder)
     return folder
 
@@ -187,7 +187,7 @@ def test_another_reference_than_stable_baselines3_has_its_name_and_the_look_of_a
         text = path.read_text().replace("sb3/ppo", "exact/solver").replace("sb3,ppo", "exact,solver")
         text = text.replace('"sb3", "algorithm": "ppo"', '"exact", "algorithm": "solver"')
         path.write_text(text.replace("sb3-ppo", ""))
-    environment.draw(folder)
+    figures.draw(folder)
     report.render(folder)
     read = Folder(folder)
     assert read.arms("CartPole-v1", "ppo") == [("scratch", "ppo"), ("exact", "solver")]

@@ -18,7 +18,7 @@ from rlparity.analysis import tables
 from rlparity.cell import Protocol
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
-from rlparity.reporting.figures import environment
+from rlparity.reporting.figures import draw as figures
 from rlparity.reporting.pages.suite import report
 from rlparity.reporting.pages.suite.tables import UNDECIDED
 from rlparity.reporting.report_files import TABLES
@@ -28,7 +28,7 @@ from rlparity.reporting.style import PAINT
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = fake_report(tmp_path_factory.mktemp("reports") / "invented")
-    environment.draw(folder)
+    figures.draw(folder)
     return folder
 
 
@@ -103,7 +103,7 @@ def test_names_cannot_break_the_page(tmp_path: Path) -> None:
     plan["title"] = plan["description"] = evil
     (folder / "plan.json").write_text(json.dumps(plan))
     write_run(folder, plan["cells"][0], failed_seeds={"0": evil}, departures=[evil])
-    environment.draw(folder)
+    figures.draw(folder)
     report.render(folder)
     text = (folder / "index.html").read_text()
     parsed = Page(text)
@@ -208,7 +208,7 @@ def test_plan_alone_still_renders(tmp_path: Path) -> None:
     folder = fake_report(tmp_path / "empty", algorithms=("ppo",), seeds=2)
     for name in TABLES:
         (folder / f"{name}.csv").unlink(missing_ok=True)
-    environment.draw(folder)
+    figures.draw(folder)
     assert report.render(folder).startswith("An invented suite: no verdicts")
     assert "gives no verdict" in (folder / "index.html").read_text()
     Page((folder / "index.html").read_text())

@@ -14,7 +14,7 @@ from rlparity.analysis import summarize, tables
 from rlparity.cell import Cell
 from rlparity.errors import UserError
 from rlparity.playback import films
-from rlparity.reporting.figures import environment
+from rlparity.reporting.figures import draw as figures
 from rlparity.reporting.pages.suite import report
 from rlparity.runs import interim, pending, run_cell
 from rlparity.shipped_records.restore import Shipped, choose, shipped
@@ -82,7 +82,7 @@ def test_an_interim_report_shows_how_far_training_came(part: Suite, results: Pat
     before = {path: path.read_bytes() for path in (results / ppo.folder).rglob("*") if path.is_file()}
     assert collect(part, results, reports) == [f"{ppo.folder}: unfinished: environment step 768 of 1,024"]
     summarize.analyse(results / "part" / "tables", PUBLISHED, reports / "part")
-    environment.draw(reports / "part")
+    figures.draw(reports / "part")
     text = report.render(reports / "part")
     curve = pd.read_csv(reports / "part" / "seed_curves.csv").query("algorithm == 'ppo'")
     assert sorted(curve.env_step.unique()) == [0, 256, 512]  # a checkpoint comes before the evaluation there

@@ -10,7 +10,7 @@ from resolved import resolve
 from synthetic import Suite, finish
 
 from rlparity.reporting import diff
-from rlparity.reporting.figures import environment
+from rlparity.reporting.figures import draw as figures
 from rlparity.reporting.pages.suite import report
 from rlparity.reporting.pages.suite.tables import primary, verdicts
 from rlparity.reporting.report_folder import Folder
@@ -77,7 +77,7 @@ def test_it_is_judged_against_the_reference_and_against_the_plain_one(worse: Fol
 
 
 def test_the_report_says_so_in_a_sentence_and_counts_it_apart(worse: Folder) -> None:
-    environment.draw(worse.path)
+    figures.draw(worse.path)
     report.render(worse.path)
     text = (worse.path / "README.md").read_text()
     assert "1 of 2 implementations is shown to match the reference" in text

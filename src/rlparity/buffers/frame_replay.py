@@ -37,15 +37,15 @@ class Fields(NamedTuple):
 
 
 class FrameReplay(Replay):
-    """A `Replay` of observations (S, N, 4, H, W): stacks of a world's last four frames (Mnih et al. 2015).
+    """A `Replay` of observations (S, N, 4, H, W): stacks of the last four frames (Mnih et al. 2015).
 
     A step continues the stack of the step before if its `obs` is that step's `next_obs`, to the last byte. So
     a lost life leaves the stack alone, and whatever follows a reset starts a new one. What a ring of newest
     frames lacks at a start is kept aside under the transition's number: the three older frames, and the frame
     that the stopped stack ended with. Windows of several steps stop where a stack does, even if no episode
-    ended there: a resumed cell starts a new game.
+    ended there: a resumed cell starts new games.
 
-    It holds three more rows of worlds than were asked for. Those are the oldest ones of a ring that has gone
+    It holds three more rows of sub-environments than asked for, the oldest ones of a ring that has gone
     round; they lend their frames and are not drawn.
     """
 
@@ -62,7 +62,7 @@ class FrameReplay(Replay):
         self._back = torch.arange(-OLDER, 2) * n_envs
 
     def add(self, step: Step) -> None:
-        """Remember one step of all worlds (S, N). ValueError unless `next_obs` is `obs` and one new frame."""
+        """Add one step (S, N). ValueError unless `next_obs` is `obs` and one new frame."""
         _check(step)
         goes_on = torch.zeros_like(step.last, dtype=torch.bool)
         if self._latest is not None:

@@ -136,7 +136,7 @@ class RecordedEnvironment(gym.Wrapper):
         self._index, self._owner = index, owner
         self._seed: int | None = seed
         self._lives = lives  # an episode of the learner may end before the game does
-        self._return, self._length, self._over = 0.0, 0, True  # of the whole game
+        self._return, self._length, self._over = 0.0, 0, True  # of the whole episode
         self._running = False  # for the learner: since a reset
 
     def reset(

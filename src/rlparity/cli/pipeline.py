@@ -84,9 +84,9 @@ def analyse(chosen: argparse.Namespace, rest: list[str]) -> None:
 
 
 def draw(chosen: argparse.Namespace, rest: list[str]) -> None:
-    from rlparity.reporting.figures import environment
+    from rlparity.reporting.figures import draw as figures
 
-    environment.draw(chosen.reports / chosen.suite)
+    figures.draw(chosen.reports / chosen.suite)
 
 
 def report_suite(chosen: argparse.Namespace, rest: list[str]) -> None:

@@ -27,7 +27,6 @@ from rlparity.environments.episode_statistics import EpisodeStatistics
 from rlparity.transitions import Episode, Step
 
 gym.register_envs(ale_py)
-RESUMES_EXACTLY = False  # the emulator's state is not saved: what was interrupted goes on with new games
 
 
 def make(environment: str, seeds: Sequence[Sequence[int]], role: Role = "training") -> Atari:

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from functools import cache
 from typing import Any
 
-from rlparity.environments import atari_presets
+from rlparity import registry
 from rlparity.errors import UserError
 
 SIMULATORS = {"box2d": "box2d", "mujoco": "mujoco"}  # family of Gymnasium's environments -> distribution
@@ -33,14 +33,15 @@ class EnvironmentInfo:
 
 @cache
 def probe(environment: str) -> EnvironmentInfo:
-    """Make the environment once and look at it. `module:Id` imports the module first, as Gymnasium does.
+    """What is known of an environment, by its family. Raises UserError where it cannot be made."""
+    found: EnvironmentInfo = registry.load(registry.family(environment).probe)(environment)
+    return found
 
-    Of an Atari game ("ALE/Pong-v5@nature") the registry and the ROM's file say enough.
-    """
+
+def of_gymnasium(environment: str) -> EnvironmentInfo:
+    """Make an environment once. `module:Id` imports the module first, as Gymnasium does."""
     import gymnasium
 
-    if environment.startswith("ALE/"):
-        return _atari(environment)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -49,52 +50,18 @@ def probe(environment: str) -> EnvironmentInfo:
         raise UserError(f"environment {environment!r} needs a package: {error}") from None
     except gymnasium.error.Error:
         known = "any id of gymnasium.registry, or 'module:Id'"
-        raise UserError(_unknown(environment, gymnasium.registry, known)) from None
+        raise UserError(unknown_environment(environment, gymnasium.registry, known)) from None
     except ImportError as error:
         raise UserError(f"environment {environment!r} cannot be imported: {error}") from None
     except ValueError:
         raise UserError(f"environment {environment!r} is no id; write Id or module:Id") from None
     try:
-        return _look(env, environment)
+        return _spaces(env, environment)
     finally:
         env.close()
 
 
-def _atari(environment: str) -> EnvironmentInfo:
-    """A game under a preset."""
-    import gymnasium
-
-    game = environment.partition("@")[0]
-    try:
-        import ale_py.roms
-
-        gymnasium.register_envs(ale_py)
-        rom = gymnasium.spec(game).kwargs["game"]
-        _, preset = atari_presets.parse(environment)
-        ale_py.roms.get_rom_path(rom)
-    except ImportError as error:
-        raise UserError(f"environment {environment!r} needs a package, ale-py: {error}") from None
-    except gymnasium.error.Error:
-        known = [name for name in gymnasium.registry if name.startswith("ALE/")]
-        raise UserError(_unknown(game, known, "a game of ale_py, such as 'ALE/Pong-v5'", 0.8)) from None
-    except OSError as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"environment {environment!r}: ale_py's {rom}.bin cannot be read: {reason}") from None
-    size = atari_presets.STACK * atari_presets.SIZE**2
-    return EnvironmentInfo(
-        actions="discrete",
-        observation_bytes=size,
-        observation_size=size,
-        action_size=1,
-        threshold=None,
-        time_limit=preset.max_frames // atari_presets.FRAME_SKIP,
-        simulator="ale-py",
-        module=None,
-        frame_bytes=atari_presets.SIZE**2,
-    )
-
-
-def _look(env: Any, environment: str) -> EnvironmentInfo:
+def _spaces(env: Any, environment: str) -> EnvironmentInfo:
     from gymnasium import spaces
 
     kinds = {spaces.Discrete: "discrete", spaces.Box: "continuous"}
@@ -131,7 +98,8 @@ def _size(space: Any) -> int:
     return math.prod(space.shape or ()) * space.dtype.itemsize if space.dtype is not None else 8
 
 
-def _unknown(environment: str, known: Iterable[str], allowed: str, cutoff: float = 0.4) -> str:
+def unknown_environment(environment: str, known: Iterable[str], allowed: str, cutoff: float = 0.4) -> str:
+    """The message for an id that is not known, with the closest one that is."""
     close = get_close_matches(environment, list(known), n=1, cutoff=cutoff)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     return f"unknown environment {environment!r}; choose {allowed}{hint}"

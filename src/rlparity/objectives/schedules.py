@@ -8,7 +8,7 @@ from typing import Any
 def scheduled(value: float, kind: str, remaining: float) -> float:
     """A value that stays (`constant`) or falls to zero with what remains of the budget (`linear`).
 
-    The last round of N worlds may end a little beyond the budget; nothing remains then.
+    The last step of N sub-environments may end a little beyond the budget; nothing remains then.
     """
     return value * max(remaining, 0.0) if kind == "linear" else value
 

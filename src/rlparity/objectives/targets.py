@@ -39,8 +39,8 @@ def gae(
 def next_values(rollout: Step, value: Tensor, critic: Callable[[Tensor], Tensor]) -> Tensor:
     """V of the true successors of a rollout, (S, N, T); `value` (S, N, T) is V of its observations.
 
-    Images are dear to look at. Where the game went on, the successor is what the next step began with; the
-    others take their turn one by one, so that a seed's batches do not depend on its neighbours.
+    Evaluating images is expensive, so the next step's value is reused where the episode continued. The others
+    are evaluated one by one, so that a seed's batches do not depend on its neighbours.
     """
     if rollout.next_obs.dim() < IMAGES:
         return critic(rollout.next_obs.flatten(1, 2)).view(value.shape)

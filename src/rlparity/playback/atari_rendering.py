@@ -1,4 +1,4 @@
-"""Atari on a screen: the policy sees the frames of its task, a person the same game in colour.
+"""Render Atari: the policy observes the frames of its environment, people see the same game in colour.
 
 The picture comes from a second emulator with the same options, seed and actions. Both pool two frames, so
 that nothing flickers that the policy sees whole.
@@ -19,7 +19,7 @@ HEIGHT, WIDTH, ZOOM = 210, 160, 3
 
 
 class AtariRenderer:
-    """One game; see `rlparity.screens.Renderer`."""
+    """One game; see `rlparity.playback.rendering.Renderer`."""
 
     steps_per_s = FRAMES_PER_S / FRAME_SKIP
 

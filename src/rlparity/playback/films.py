@@ -1,4 +1,4 @@
-"""Short films of trained agents for the report: one game with the first, the middle and the last policy.
+"""Short films of trained agents for the report: one episode with the first, the middle and the last policy.
 
 Every film of a report has its share of `REPORT_BYTES` and is made smaller, then shorter, until it fits.
 `films.json` beside them says what each shows, and by the hash of the evaluations which records it belongs to:
@@ -132,25 +132,25 @@ def _film(cell: Cell, source: Path, point: str, screen: Renderer, folder: Path, 
     start = Streams(everybody).environments("film", 1)[0][0]
     every = max(1, round(screen.steps_per_s / FRAMES_PER_S))
     delay_cs = max(2, round(100 * every / screen.steps_per_s))
-    game = play.watch(player, screen, start, every, _most(LADDER[0].seconds, delay_cs))
-    film, still, quality, n_frames = _fit(game.frames, delay_cs, share)
+    episode = play.watch(player, screen, start, every, _most(LADDER[0].seconds, delay_cs))
+    film, still, quality, n_frames = _fit(episode.frames, delay_cs, share)
     names = {"file": f"{_stem(cell, point)}.gif", "still": f"{_stem(cell, point)}.png"}
     for name, content in zip(names.values(), (film, still), strict=True):
         write_bytes(folder / name, content)
-    width, height = gif.size(game.frames[0], quality.width)
+    width, height = gif.size(episode.frames[0], quality.width)
     return {
         **_who(cell, point),
         "env_step": saved_policies.steps(cell)[point],
         "world_seed": start,  # the same for everybody in this environment
-        "episode_return": game.episode_return,
-        "episode_length": game.episode_length,
+        "episode_return": episode.episode_return,
+        "episode_length": episode.episode_length,
         **names,
         "width": width,
         "height": height,
         "bytes": len(film) + len(still),
         "frames_per_s": round(100 / delay_cs, 1),
         "seconds": round(n_frames * delay_cs / 100, 1),
-        "game_seconds": round(game.episode_length / screen.steps_per_s, 1),
+        "game_seconds": round(episode.episode_length / screen.steps_per_s, 1),
         "records": run["hashes"]["evaluations.parquet"],
     }
 

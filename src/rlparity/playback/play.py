@@ -32,19 +32,19 @@ FRAMES_PER_S = 50  # most that browsers show
 MEMORY = {"buffer_size": 1_000, "memory_mapped": False}  # nothing is learned
 
 
-class Game(NamedTuple):
-    """One game that was watched."""
+class PlayedEpisode(NamedTuple):
+    """One episode that was watched."""
 
     frames: list[np.ndarray]  # (H, W, 3) uint8
-    episode_return: float  # raw, to the end of the game
+    episode_return: float  # raw, to the end of the episode
     episode_length: int  # environment steps
 
 
 def play(folder: Path, into: Path | None = None, seed: int | None = None, max_steps: int = 1000) -> float:
-    """Play one game with a trained seed of the cell in `folder` and return its raw return.
+    """Play one episode with a trained seed of the cell in `folder` and return its raw return.
 
     With a path `into`, the first `max_steps` steps are written there as a GIF, one frame a step unless the
-    world is faster than GIFs are; without, a window shows the game.
+    environment is faster than GIFs are; without, a window shows the episode.
     """
     cell = _cell(folder)
     seed = cell.seeds[0] if seed is None else seed
@@ -58,17 +58,17 @@ def play(folder: Path, into: Path | None = None, seed: int | None = None, max_st
     screen = rendering.make(cell.environment, window=into is None)
     try:
         every = math.ceil(screen.steps_per_s / FRAMES_PER_S)
-        game = watch(player, screen, seed, every, 0 if into is None else max_steps // every)
+        episode = watch(player, screen, seed, every, 0 if into is None else max_steps // every)
     finally:
         screen.close()
     if into is not None:
-        _write(into, gif.encode(game.frames, round(100 * every / screen.steps_per_s)))
-    return game.episode_return
+        _write(into, gif.encode(episode.frames, round(100 * every / screen.steps_per_s)))
+    return episode.episode_return
 
 
-def watch(player: Player, screen: Renderer, seed: int, every: int, most: int) -> Game:
-    """Play a game to its end, from a start that the seed determines; every `every`-th step is a frame, up to
-    `most` of them, the last position included if there is room."""
+def watch(player: Player, screen: Renderer, seed: int, every: int, most: int) -> PlayedEpisode:
+    """Play an episode to its end, from a start that the seed determines. Every `every`-th step is a frame, up
+    to `most` of them, the last position included if there is room."""
     obs, over = screen.reset(seed), False
     frames: list[np.ndarray] = []
     total, length = 0.0, 0
@@ -79,14 +79,14 @@ def watch(player: Player, screen: Renderer, seed: int, every: int, most: int) ->
         total, length = total + reward, length + 1
     if len(frames) < most:
         frames.append(screen.picture())
-    return Game(frames, total, length)
+    return PlayedEpisode(frames, total, length)
 
 
 class Player:
     """One trained seed that acts as it was evaluated: deterministically, unless it never was."""
 
     def __init__(self, cell: Cell, state: State, seed: int):
-        """`state` is of this seed alone, see `album.of_seed`. ValueError where it does not fit the cell."""
+        """`state` is of this seed alone, see `saved_policies.of_seed`. ValueError if it does not fit."""
         cell = dataclasses.replace(cell, seeds=(seed,), device="cpu")
         mode = "deterministic" if "deterministic" in cell.evaluation.modes else cell.evaluation.modes[0]
         try:

@@ -1,6 +1,6 @@
-"""Worlds that can be seen: one game at a time, drawn into a picture or shown in a window.
+"""Render environments: one episode at a time, drawn into a picture or shown in a window.
 
-The policy gets what it got in training; what a person sees is drawn beside it.
+The policy observes what it observed in training; the picture for people is drawn beside it.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ assert env.render().any()
 
 
 class Renderer(Protocol):
-    """One world with a picture."""
+    """One environment with a picture."""
 
-    steps_per_s: float  # environment steps per second at the game's own speed
+    steps_per_s: float  # environment steps per second at the environment's own speed
 
     def reset(self, seed: int) -> Tensor:
-        """Begin a game; the observation (*obs), as `rlparity.tasks` shows it."""
+        """Begin an episode; returns the observation (*obs), as in `rlparity.environments`."""
 
     def step(self, action: Tensor) -> tuple[Tensor, float, bool]:
-        """Act: the next observation, the raw reward, and whether the game is over, for whatever reason."""
+        """Act: the next observation, the raw reward, and whether the episode is over, for whatever reason."""
 
     def picture(self) -> np.ndarray:
-        """What a person sees, (H, W, 3) uint8."""
+        """The picture, (H, W, 3) uint8."""
 
     def close(self) -> None:
-        """Release what the world holds."""
+        """Close the environment."""
 
 
 def make(environment: str, window: bool = False) -> Renderer:
@@ -88,7 +88,7 @@ class GymnasiumRenderer:
         self.steps_per_s = float(self._env.metadata.get("render_fps") or 30)
 
     def reset(self, seed: int) -> Tensor:
-        """Begin a game."""
+        """Begin an episode."""
         with drawing(self._name):
             return _observation(self._env.reset(seed=seed)[0])
 

@@ -25,7 +25,7 @@ STAGES = {
     "collect": ("rlparity.analysis.tables", ("pandas", "pyarrow")),
     "analyse": ("rlparity.analysis.summarize", ("pandas", "scipy", "numpy")),
     "films": ("rlparity.playback.films", ("torch", "gymnasium", "pillow")),
-    "draw": ("rlparity.reporting.figures.environment", ("pandas", "matplotlib", "seaborn")),
+    "draw": ("rlparity.reporting.figures.draw", ("pandas", "matplotlib", "seaborn")),
     "report": ("rlparity.reporting.pages.suite.report", ("pandas", "jinja2")),
     "sensitivity": ("rlparity.reporting.pages.sensitivity", ("pandas", "matplotlib", "jinja2")),
 }

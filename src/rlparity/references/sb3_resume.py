@@ -9,7 +9,6 @@ written whole.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
 def resumable(cell: Cell) -> bool:
     """Whether a reference's cell may go on from a checkpoint: its environments promise no identical records,
     it has no replay memory, and no running statistics."""
-    family = import_module(registry.family(cell.environment).module)
-    exact = getattr(family, "RESUMES_EXACTLY", True)
+    exact = registry.family(cell.environment).resumes_exactly
     return not exact and not cell.normalize and issubclass(registry.reference(cell.agent), OnPolicyAlgorithm)
 
 

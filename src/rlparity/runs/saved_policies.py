@@ -89,8 +89,8 @@ def load(cell: Cell, folder: Path, name: str) -> State:
     run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     shipped = not pq.read_metadata(folder / "progress.parquet").num_rows  # progress never is
     there = _sha256(file) if file.is_file() else None
-    kept = run.get("policies", {} if shipped else {"last": {"sha256": there}})  # once, only the last was
-    if there is None or there != kept.get(name, {}).get("sha256"):
+    saved = run.get("policies", {} if shipped else {"last": {"sha256": there}})  # once, only the last was
+    if there is None or there != saved.get(name, {}).get("sha256"):
         missing = "its policy was not saved in training"
         raise UserError("its records were restored, and come without policies" if shipped else missing)
     state = checkpoint_files.load(file.parent, file.name)

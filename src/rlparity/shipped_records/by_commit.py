@@ -112,7 +112,7 @@ def shorten(cell: Cell) -> Cell:
 
 
 class Cache:
-    """Hashes of the rows of short trainings, by sources and cell; trained when asked for the first time."""
+    """Hashes of the rows of short trainings, by sources and cell; trained at the first call."""
 
     def __init__(self, file: Path | None):
         self._file = file
@@ -134,9 +134,9 @@ class Cache:
 def _train(commit: str, cell: str) -> dict[str, Any]:
     with _sources(commit) as folder:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(folder)}
-        asked = f"[{cell}]"
+        cells = f"[{cell}]"
         done = subprocess.run(
-            [sys.executable, str(SCRIPT)], input=asked, capture_output=True, text=True, env=environment
+            [sys.executable, str(SCRIPT)], input=cells, capture_output=True, text=True, env=environment
         )
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]

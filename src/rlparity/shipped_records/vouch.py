@@ -77,8 +77,8 @@ class Stock:
 
 def cells(suite: Suite, environments: Iterable[str] = (), algorithms: Iterable[str] = ()) -> list[Cell]:
     """The suite's own cells of these environments and algorithms, of all where none is named."""
-    asked = {"environment": tuple(environments), "algorithm": tuple(algorithms)}
-    for what, names in asked.items():
+    wanted = {"environment": tuple(environments), "algorithm": tuple(algorithms)}
+    for what, names in wanted.items():
         there = {getattr(cell, what) for cell in suite.cells}
         for name in names:
             if name not in there:
@@ -87,20 +87,20 @@ def cells(suite: Suite, environments: Iterable[str] = (), algorithms: Iterable[s
         cell
         for cell in suite.cells
         if not cell.candidate
-        and all(not names or getattr(cell, what) in names for what, names in asked.items())
+        and all(not names or getattr(cell, what) in names for what, names in wanted.items())
     )
     return list(chosen)
 
 
-def vouch(suite: Suite, asked: Sequence[Cell], reports: Path, share: float, jobs: int, say: Say) -> bool:
-    """Vouch for what the suite's own report ships of the cells that are `asked` for; `say` gets each line.
+def vouch(suite: Suite, wanted: Sequence[Cell], reports: Path, share: float, jobs: int, say: Say) -> bool:
+    """Vouch for what the suite's own report ships of the cells that are `wanted` for; `say` gets each line.
 
     At least `share` of the budget is trained again, `jobs` groups at a time, each in a process of its own.
     True if afterwards no shipped record is stale. Raises UserError where tracked files have changes that are
     not committed: a voucher names a commit.
     """
     git = committed()
-    stock = take_stock(suite, asked, reports)
+    stock = take_stock(suite, wanted, reports)
     vouched, stale = 0, len(stock.refused)
     for line in stock.refused:
         say(line)
@@ -129,10 +129,10 @@ def vouch(suite: Suite, asked: Sequence[Cell], reports: Path, share: float, jobs
     return not stale
 
 
-def take_stock(suite: Suite, asked: Iterable[Cell], reports: Path) -> Stock:
+def take_stock(suite: Suite, wanted: Iterable[Cell], reports: Path) -> Stock:
     """Sort the shipped records of these cells: valid, missing, to be vouched for, or past that."""
     catalogue, stock = {one.folder: one for one in restore.shipped(reports)}, Stock()
-    for cell in asked:
+    for cell in wanted:
         shipped = catalogue.get(reports / suite.name / "records" / Path(*cell.folder.parts[1:]))
         if shipped is None:
             stock.missing += 1
@@ -180,11 +180,11 @@ def _retrain(suite: Suite, group: Group, share: float) -> tuple[Finding, float]:
     record, seed = group.chosen
     alone = replace(record.cell, seeds=(seed,))
     alone = replace(alone, fingerprint=fingerprint.text_hash(suite.parts(alone)))
-    asked = ["--retrain", alone.to_json(), "--record", str(record.shipped.folder), "--share", str(share)]
+    wanted = ["--retrain", alone.to_json(), "--record", str(record.shipped.folder), "--share", str(share)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     started = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "rlparity", "vouch", *asked], capture_output=True, text=True, env=environment
+        [sys.executable, "-m", "rlparity", "vouch", *wanted], capture_output=True, text=True, env=environment
     )
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]

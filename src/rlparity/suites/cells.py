@@ -125,10 +125,10 @@ def _blocks(environment: Environment, trained: Trained, found: list[str]) -> tup
 
 
 def _reference_resumes(environment: Environment, algorithm: Algorithm, chosen: Settings) -> bool:
-    """As `references.sb3_resume.resumable`: without replay memory, and in Atari, where the records after a
-    resumption may differ from those without one."""
-    atari = registry.family(environment.id) == registry.NAMESPACES["ALE"]
-    return atari and not chosen.normalize and "buffer_size" not in hyperparameters.config(algorithm.agent)
+    """As `references.sb3_resume.resumable`: without replay memory, and where the records after a resumption
+    may differ from those without one."""
+    exact = registry.family(environment.id).resumes_exactly
+    return not exact and not chosen.normalize and "buffer_size" not in hyperparameters.config(algorithm.agent)
 
 
 def _protocol(asked: Mapping[str, Any], algorithm: Algorithm, info: EnvironmentInfo) -> Protocol:

@@ -30,10 +30,10 @@ SEGMENT_BYTES = 64 * 2**20  # of one file of replay memory
 
 def save(folder: Path, state: dict[str, Tensor], name: str = FILE) -> None:
     """Write named parameters: of a finished cell, or under another name of one in training."""
-    kept: dict[Any, Tensor] = {}  # what goes by several names is written once
+    unique: dict[Any, Tensor] = {}  # what goes by several names is written once
     for value in state.values():
-        kept.setdefault(_place(value), value.contiguous().clone())
-    write_bytes(folder / name, _packed({key: kept[_place(value)] for key, value in state.items()}))
+        unique.setdefault(_place(value), value.contiguous().clone())
+    write_bytes(folder / name, _packed({key: unique[_place(value)] for key, value in state.items()}))
 
 
 def load(folder: Path, name: str = FILE) -> dict[str, Tensor]:

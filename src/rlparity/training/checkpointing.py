@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -207,7 +206,7 @@ class Checkpointer:
 
 def resumes_exactly(cell: Cell) -> bool:
     """Whether a training that was interrupted ends with the same records as one that was not."""
-    return getattr(import_module(registry.family(cell.environment).module), "RESUMES_EXACTLY", True)
+    return registry.family(cell.environment).resumes_exactly
 
 
 def _cut(rollout: Rollout) -> None:

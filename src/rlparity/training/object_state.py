@@ -1,6 +1,6 @@
 """Live training state as plain data and back, to the last bit.
 
-Objects of this package are walked attribute by attribute; one with `snapshot` and `resume` is asked itself.
+Objects of this package are walked attribute by attribute; one with `snapshot` and `resume` provides its own.
 Settings (functions, types, frozen dataclasses) are left out, and what a class names in `DERIVED`. An
 attribute of any other kind is refused, so that a new agent cannot lose state in silence.
 
@@ -55,12 +55,12 @@ def restore(thing: Any, state: Any) -> None:
 
 
 def part(state: Any, name: str) -> Any:
-    """What a captured state holds as one attribute of its object, or one key of what the object was asked."""
+    """What a captured state holds as one attribute of its object, or one key of its own snapshot."""
     match state:
-        case ("asked", dict(parts)) | ("object", _, dict(parts)):
+        case ("snapshot", dict(parts)) | ("object", _, dict(parts)):
             inner = parts[name]
-            asked = isinstance(inner, tuple) and inner[0] == "asked"
-            return _rebuild(inner[1] if asked else inner, _Place(name))
+            own = isinstance(inner, tuple) and inner[0] == "snapshot"
+            return _rebuild(inner[1] if own else inner, _Place(name))
     raise Mismatch(f"{name}: not the state of an object")
 
 
@@ -106,7 +106,7 @@ def _take(value: Any, where: str, seen: set[int]) -> Any:
         return ("same",)
     seen.add(id(value))
     if hasattr(value, "snapshot"):
-        return "asked", _take(value.snapshot(), where, seen)
+        return "snapshot", _take(value.snapshot(), where, seen)
     if _is_ours(value):
         parts = {name: _take(part, f"{where}.{name}", seen) for name, part in _attributes(value).items()}
         return "object", _name(value), parts
@@ -143,7 +143,7 @@ def _put(live: Any, state: Any, where: _Place, seen: set[int]) -> Any:
             return type(live)(*items) if hasattr(live, "_fields") else type(live)(items)
         case _, ("same",) if id(live) in seen:
             pass
-        case _, ("asked", content) if hasattr(live, "resume"):
+        case _, ("snapshot", content) if hasattr(live, "resume"):
             seen.add(id(live))
             live.resume(_rebuild(content, where.inside("", live)))
         case _, ("object", name, dict() as parts) if name == _name(live):

@@ -102,8 +102,8 @@ class Recorder:
 
     def snapshot(self) -> dict[str, Any]:
         """All of it as plain data, to resume from."""
-        kept = ("episodes", "evaluations", "progress", "failed", "evaluation_time_s")
-        return {**{name: getattr(self, name) for name in kept}, "elapsed_s": self.elapsed_s}
+        names = ("episodes", "evaluations", "progress", "failed", "evaluation_time_s")
+        return {**{name: getattr(self, name) for name in names}, "elapsed_s": self.elapsed_s}
 
     def resume(self, state: Mapping[str, Any]) -> None:
         """Go on from a `snapshot`."""

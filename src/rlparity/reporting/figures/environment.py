@@ -1,11 +1,9 @@
-"""The figures of a report, `figures/*.svg`, and among them those of one measurement in one environment."""
+"""Figures of one measurement in one environment: learning curves, intervals, seeds, performance profiles."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -14,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from rlparity.arms import Arm
-from rlparity.reporting.figures import marks, overview
+from rlparity.reporting.figures import marks
 from rlparity.reporting.figures.panels import (
     Panels,
     legend,
@@ -23,48 +21,10 @@ from rlparity.reporting.figures.panels import (
     share,
     short,
     spread,
-    styled,
 )
 from rlparity.reporting.formatting import ENDPOINTS, axis_title, endpoint_title
 from rlparity.reporting.report_folder import RANDOM, Folder, Measurement
 from rlparity.reporting.style import GRID, INK, MUTED, Look
-
-
-def draw(report: Path) -> list[Path]:
-    """Draw `report/figures/*.svg` from the tables of `report`; figures of no data are left out.
-
-    Raises UserError where the folder is no report.
-    """
-    folder = Folder(report)
-    into = report / "figures"
-    into.mkdir(parents=True, exist_ok=True)
-    for old in into.glob("*.svg"):
-        old.unlink()
-    drawn = []
-    with styled():
-        for name, make in _jobs(folder):
-            figure = make()
-            if figure is not None:
-                path = into / f"{name}.svg"
-                figure.write(path)
-                drawn.append(path)
-    return drawn
-
-
-def _jobs(folder: Folder) -> Iterable[tuple[str, Callable[[], Panels | None]]]:
-    yield "verdicts", partial(overview.verdicts, folder)
-    kinds: dict[str, Callable[[Folder, Measurement], Panels | None]] = {
-        "curves": _curves,
-        "training": partial(_curves, training=True),
-        "intervals": _intervals,
-        "seeds": _seeds,
-        "profiles": _profiles,
-    }
-    for measured in folder.measurements:
-        for kind, make in kinds.items():
-            yield f"{kind}-{measured.slug}", partial(make, folder, measured)
-    yield "improvement", partial(overview.improvement, folder)
-    yield "cost", partial(overview.cost, folder)
 
 
 def _panels(folder: Folder, measured: Measurement, table: str) -> list[tuple[str, list[Arm]]]:
@@ -81,7 +41,7 @@ def _panels(folder: Folder, measured: Measurement, table: str) -> list[tuple[str
     return panels
 
 
-def _curves(folder: Folder, measured: Measurement, training: bool = False) -> Panels | None:
+def curves(folder: Folder, measured: Measurement, training: bool = False) -> Panels | None:
     """One panel per algorithm: a thin line per seed, the IQM with its interval, all arms together; of
     evaluations, or of values in training."""
     panels = [
@@ -143,7 +103,7 @@ def _placed(folder: Folder, panels: dict[str, list[Arm]]) -> Iterator[tuple[Arm,
             yield arm, folder.looks[arm[0]], row + offset
 
 
-def _intervals(folder: Folder, measured: Measurement) -> Panels | None:
+def intervals(folder: Folder, measured: Measurement) -> Panels | None:
     """IQM, mean and median of both endpoints, a row per algorithm."""
     panels = dict(_panels(folder, measured, "summary"))
     if not panels:
@@ -165,7 +125,7 @@ def _intervals(folder: Folder, measured: Measurement) -> Panels | None:
     return figure
 
 
-def _seeds(folder: Folder, measured: Measurement) -> Panels | None:
+def seeds(folder: Folder, measured: Measurement) -> Panels | None:
     """One mark per seed: area under the curve, final value and time to threshold, where it was reached."""
     panels = dict(_panels(folder, measured, "scores"))
     if not panels:
@@ -192,7 +152,7 @@ def _seeds(folder: Folder, measured: Measurement) -> Panels | None:
     return figure
 
 
-def _profiles(folder: Folder, measured: Measurement) -> Panels | None:
+def profiles(folder: Folder, measured: Measurement) -> Panels | None:
     """Performance profiles: the share of seeds whose final value is better than tau."""
     panels = _panels(folder, measured, "profiles")
     if not panels:
