@@ -40,7 +40,7 @@ SCHEMAS = {
 
 
 def current(kind: str, table: pa.Table) -> pa.Table:
-    """A table of records of any format in the columns of `SCHEMAS`. Raises KeyError where one is missing.
+    """A table of records of any format in the columns of `SCHEMAS`, whose order it gets if it has no others.
 
     In format 1 every evaluation measured the return of one episode.
     """
@@ -48,7 +48,8 @@ def current(kind: str, table: pa.Table) -> pa.Table:
         names = {"episode_return": "value", "episode_length": "size"}
         table = table.rename_columns([names.get(name, name) for name in table.column_names])
         table = table.append_column("metric", pa.array([RETURN.name] * len(table), pa.string()))
-    return table.select(SCHEMAS[kind].names)
+    names = SCHEMAS[kind].names
+    return table.select(names) if set(table.column_names) == set(names) else table
 
 
 def write(folder: Path, kind: str, rows: Sequence[Mapping[str, Any]]) -> None:

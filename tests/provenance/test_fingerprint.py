@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rlparity.cell import Cell, Protocol
-from rlparity.provenance import definitions, fingerprint, source_code
+from rlparity.provenance import definition_text, definitions, fingerprint, modules, source_code
 
 pytestmark = pytest.mark.probes
 
@@ -58,9 +58,9 @@ def edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Edit:
     monkeypatch.setattr(source_code, "PACKAGE", copy)
 
     def forget() -> None:
-        for cached in (source_code.path, source_code.tree, source_code.fields, definitions.module):
+        for cached in (source_code.path, source_code.tree, source_code.fields, modules.module):
             cached.cache_clear()
-        for cached in (definitions.definition, definitions.reached, definitions.digest):
+        for cached in (definition_text.definition, definitions.reached, definitions.digest):
             cached.cache_clear()
 
     def change(name: str, *pairs: tuple[str, str], append: str = "", every: bool = False) -> None:
@@ -135,7 +135,7 @@ EDITS = {  # file, text, new text, the cells that it concerns
         {"ppo on cuda"},
     ),
     "epsilon": ("training/epsilon_greedy.py", "explore[..., 0] <", "explore[..., 0] <=", {"ppo epsilon"}),
-    "Adam": ("nn/optimizers.py", "beta2=0.999", "beta2=0.99", OURS - {"random"}),
+    "Adam": ("nn/optimizers.py", '"beta2": 0.999', '"beta2": 0.99', OURS - {"random"}),
     "optimiser of another": ("nn/optimizers.py", "square.mul_(self._alpha)", "square.mul_(1)", {"a2c"}),
     "our loop": ("training/loop.py", "training.env_step += env", "training.env_step += 1 * env", OURS),
     "evaluation": (
@@ -156,12 +156,14 @@ EDITS = {  # file, text, new text, the cells that it concerns
         set(),
     ),
     "writing": ("records.py", 'compression="zstd"', 'compression="snappy"', set()),
-    "recording": (
-        "training/recorder.py",
-        "env_step <= self.cell.budget",
-        "env_step < self.cell.budget",
-        set(),
+    "rows": ("training/rows.py", "env_step <= cell.budget", "env_step < cell.budget", ALL),
+    "what is evaluated": (
+        "training/loop.py",
+        "evaluator(training.agent, view, training.point)",
+        "evaluator(training.agent, view, 0)",
+        OURS,
     ),
+    "the clock of rows": ("training/recorder.py", "wall = self.elapsed_s", "wall = 0.0", set()),
     "timing": ("training/run.py", "time.perf_counter() - started", "time.perf_counter() - 0", set()),
     "checkpoints": ("training/checkpointing.py", "FORMAT = 2", "FORMAT = 3", set()),
     "resuming": ("references/sb3_resume.py", '"point": self', '"points": self', set()),
@@ -255,6 +257,8 @@ def test_a_local_name_hides_a_global_one(edit: Edit) -> None:
         "from rlparity import helper\n\n\ndef f(value=helper.VALUE):\n    return value",
         "from rlparity import helper\n\n\n@helper.decorate\ndef f():\n    return 1",
         "from rlparity import helper\n\n\ndef f():\n    return helper",
+        "from rlparity.helper import VALUE\n\n\nclass f:\n    VALUE = VALUE",
+        "from rlparity.helper import VALUE\n\n\ndef f():\n    return [VALUE for VALUE in range(VALUE)]",
         "from rlparity.helper import VALUE\n\n\ndef g():\n    return f\n\n\ndef f():\n    return g, VALUE",
     ],
 )
@@ -269,6 +273,74 @@ def test_every_way_to_refer_to_a_definition_is_followed(edit: Edit, body: str) -
 def test_imports_for_type_checkers_and_unknown_names() -> None:
     with pytest.raises(LookupError, match=r"rlparity\.cell defines no Nothing"):
         definitions.digest(("rlparity.cell:Nothing",))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("try:\n    from rlparity import cell\nexcept ImportError:\n    cell = None\n", "inside another"),
+        ("from rlparity.cell import Cell\n\nCell = print(Cell)\n", "imported and defined as well: Cell"),
+        ("from rlparity import registry\n\n\ndef f(name):\n    return registry.part(name)\n", "literal name"),
+        (
+            'from rlparity.registry import part\n\n\ndef f():\n    return part(name="device")\n',
+            "literal name",
+        ),
+    ],
+)
+def test_what_cannot_be_followed_is_refused(edit: Edit, text: str, reason: str) -> None:
+    edit("agents/user.py", append=text)
+    with pytest.raises(ValueError, match=reason):
+        definitions.digest(("rlparity.agents.user",))
+
+
+def test_no_module_of_the_package_has_effects_when_it_is_imported() -> None:
+    """Statements of modules that are imported for their effect alone would be lost."""
+    names = (path.relative_to(source_code.PACKAGE.parent) for path in source_code.PACKAGE.rglob("*.py"))
+    found = {".".join(name.with_suffix("").parts).removesuffix(".__init__") for name in names}
+    effects = {name for name in found if modules.module(name).other}
+    apart = ("__main__", "cli.", "suites.", "reporting.", "validation.", "shipped_records.")  # train nothing
+    own = {name for name in effects if not name.removeprefix("rlparity.").startswith(apart)}
+    assert own == {"rlparity.environments.atari", "rlparity.references.sb3_atari"}  # Gymnasium's registry
+
+
+def test_methods_for_checkpoints_are_left_out_where_there_is_a_pair(
+    edit: Edit, before: dict[str, str]
+) -> None:
+    edit("buffers/rollout.py", ('"steps": [torch.stack', '"step": [torch.stack'))
+    assert not changed(before)
+    edit("buffers/rollout.py", ("def resume(self", "def resumed(self"))
+    assert changed(before) == ON_POLICY
+
+
+def test_a_default_of_the_settings_counts_as_an_option(edit: Edit) -> None:
+    assert "prioritized" not in fingerprint.used(DQN)
+    edit("agents/value_based/dqn.py", ("prioritized: bool = False", "prioritized: bool = True"))
+    assert "prioritized" in fingerprint.used(DQN)
+
+
+def test_a_module_of_a_user_counts_with_its_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gymnasium finds its classes by strings."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    text = '"""Words."""\n\n\nclass Easy:\n    steps = 1\n\n\nclass Hard:\n    steps = 9\n'
+    texts = [
+        text,
+        text.replace("Words", "Others") + "# more\n",
+        text.replace("Easy", "X").replace("Hard", "Easy"),
+    ]
+    hashes = []
+    for content in texts:
+        (tmp_path / "their_environments.py").write_text(content)
+        for cached in (source_code.path, source_code.tree):
+            cached.cache_clear()
+        hashes.append(definitions.whole_module("their_environments"))
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_code_that_trains_a_candidate_counts_for_it(edit: Edit) -> None:
+    cell = replace(PPO, implementation="theirs", seeds=(0,), candidate={"entry": "json:load"})
+    before = fingerprint.of(cell)
+    edit("candidates/entry_point.py", ("self._point += 1", "self._point += 2"))
+    assert fingerprint.of(cell) != before
 
 
 def test_star_imports_are_refused(edit: Edit) -> None:

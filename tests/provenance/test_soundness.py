@@ -15,28 +15,30 @@ from small import Protocol
 
 from rlparity import registry
 from rlparity.cell import Cell
-from rlparity.provenance import definitions, fingerprint, source_code
+from rlparity.provenance import definition_text, definitions, fingerprint, modules, source_code
 from rlparity.seeding import Streams
-from rlparity.training import loop
+from rlparity.training import loop, rows
 from rlparity.training.evaluation import Evaluator
 
 pytestmark = pytest.mark.probes
 
 BRIEF = Protocol(points=2, episodes=2, final_episodes=3)
-NEUTRAL = {f"rlparity.{name}" for name in definitions.NEUTRAL}
+NEUTRAL = {f"rlparity.{name}" for name in definition_text.NEUTRAL}
 
 
-class Nothing:
-    """A recorder that records nothing, so that what runs is the training."""
+class Rows:
+    """A recorder of rows alone."""
 
     evaluation_time_s = 0.0
 
-    def __init__(self) -> None:
-        self.failed: dict[int, str] = {}
+    def __init__(self, cell: Cell) -> None:
+        self.cell, self.failed = cell, dict[int, str]()
 
-    def ended(self, *_: Any) -> None: ...
+    def ended(self, episodes: Any) -> None:
+        rows.of_episodes(self.cell, self.failed, episodes)
 
-    def evaluated(self, *_: Any) -> None: ...
+    def evaluated(self, env_step: int, outcomes: Any, _: Any) -> None:
+        rows.of_evaluation(self.cell, self.failed, env_step, outcomes)
 
     def on_policy(self, *_: Any) -> None: ...
 
@@ -45,7 +47,7 @@ def train(cell: Cell) -> None:
     if cell.implementation == registry.REFERENCE:
         from rlparity.references import sb3
 
-        recorder: Any = Nothing()
+        recorder: Any = Rows(cell)
         training = sb3.Training(cell, recorder, Evaluator(cell, Streams(cell)), True)
         sb3.train(training, lambda *_: None, lambda _: 0)
         return
@@ -53,16 +55,20 @@ def train(cell: Cell) -> None:
     training, evaluator = loop.build(cell, random), Evaluator(cell, random)
 
     def evaluate(at: loop.Training) -> loop.Evaluation:
-        return loop.Evaluation(at.env_step, evaluator(at.agent, at.view, at.point), at.metrics)
+        return loop.evaluation(at, evaluator, at.view)
 
-    for _ in loop.loop(training, evaluate):
-        pass
+    recorder = Rows(cell)
+    for event in loop.loop(training, evaluate):
+        if isinstance(event, loop.Evaluation):
+            recorder.evaluated(*event)
+        else:
+            recorder.ended(event.episodes)
 
 
 def definition(module: str, code: CodeType) -> str:
     """The top-level definition that a function belongs to; a lambda has the name of its statement."""
     name = code.co_qualname.split(".")[0]
-    for other, statements in definitions.module(module).definitions.items():
+    for other, statements in modules.module(module).definitions.items():
         for one in statements:
             if name == "<lambda>" and one.lineno <= code.co_firstlineno <= (one.end_lineno or 0):
                 return other

@@ -35,7 +35,8 @@ def test_the_last_valid_commit_is_that_of_the_newest_voucher() -> None:
 def test_a_short_cell_still_learns_and_is_of_no_seed_of_its_own(algorithm: str) -> None:
     long = cell(algorithm, (7, 8), budget=100_000, checkpoint_every=10, tensorboard=True)
     short = by_commit.shorten(long)
-    assert short.seeds == (0, 1) and short.budget < 10_000 and short.evaluation.points == 2
+    assert short.seeds == (0, 1) and short.budget < 10_000
+    assert short.hyperparameters.get("buffer_size", 0) < short.budget and short.evaluation.points == 2
     assert not short.checkpoint_every and not short.tensorboard and not short.fingerprint
     assert short == by_commit.shorten(replace(long, seeds=(0, 1)))
     assert {key: short.hyperparameters[key] for key in ("gamma",) if key in long.hyperparameters} == {
@@ -53,6 +54,7 @@ def test_rows_of_either_format_have_one_hash(tmp_path: Path) -> None:
     class Old:
         def __init__(self, made: object):
             self.episodes, self.failed = made.episodes, made.failed  # type: ignore[attr-defined]
+            self.progress = made.progress  # type: ignore[attr-defined]
             self.evaluations = [
                 {**row, "episode_return": row["value"], "episode_length": row["size"]}
                 for row in made.evaluations  # type: ignore[attr-defined]
@@ -62,6 +64,15 @@ def test_rows_of_either_format_have_one_hash(tmp_path: Path) -> None:
 
     made = short_training.trainer("scratch").run(TINY)
     assert short_training.digest(Old(made)) == short_training.digest(made)
+
+
+def test_metrics_of_updates_count_where_all_returns_are_alike() -> None:
+    """Every episode of MountainCar that is not solved returns -200."""
+    mountain = replace(cell("a2c", environment="MountainCar-v0", budget=1000), suite="tiny")
+    other = replace(mountain, hyperparameters={**mountain.hyperparameters, "learning_rate": 0.00071})
+    found = [short_training.digest(short_training.trainer("scratch").run(each)) for each in (mountain, other)]
+    assert found[0]["digest"][:10] == found[1]["digest"][:10] and found[0]["metrics"]
+    assert found[0]["digest"] != found[1]["digest"]
 
 
 def repository(folder: Path, edit: tuple[str, str, str] | None = None) -> str:

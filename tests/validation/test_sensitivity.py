@@ -15,6 +15,7 @@ from rlparity import records
 from rlparity.analysis import sequential_tests
 from rlparity.errors import UserError
 from rlparity.provenance import definitions
+from rlparity.provenance.definition_text import Definition
 from rlparity.reporting.pages import sensitivity as sensitivity_page
 from rlparity.suites import hyperparameters
 from rlparity.validation.mutations.corpus import CORPUS
@@ -192,7 +193,7 @@ def test_statistics_depend_on_their_judge(tmp_path: Path, monkeypatch: pytest.Mo
     before, definition = keys(), definitions.definition
     edited = "rlparity.analysis.sequential_tests"
 
-    def changed(module: str, name: str) -> definitions.Definition:
+    def changed(module: str, name: str) -> Definition:
         found = definition(module, name)
         return found._replace(parts=("edited", *found.parts)) if module == edited else found
 

@@ -74,7 +74,7 @@ def run(
 ) -> Recorder:
     """Train the one seed of a cell whose `candidate["entry"]` names a factory.
 
-    The other arguments are those of `training.loop.run`. If the candidate breaks its contract, the seed fails
+    The other arguments are those of `training.run.run`. If the candidate breaks its contract, the seed fails
     with the reason. Raises UserError if there is no such factory.
     """
     return train(cell, load(cell.candidate["entry"]), on_episodes, evaluate, recorder)

@@ -21,7 +21,7 @@ MANY = 16  # rows, from which on converting weights to bfloat16 pays
 
 
 class Conv(NamedTuple):
-    """One convolution without padding. `gain` as in `rlparity.networks.Layer`."""
+    """One convolution without padding. `gain` as in `rlparity.nn.networks.Layer`."""
 
     channels_in: int
     channels_out: int

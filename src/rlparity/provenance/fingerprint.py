@@ -39,7 +39,7 @@ def parts(cell: Cell) -> dict[str, Any]:
     info = metadata.probe(cell.environment)
     hashes = [source_hash(cell)]
     if info.module is not None and source_code.path(info.module) is not None:
-        hashes.append(definitions.digest((info.module,)))
+        hashes.append(definitions.whole_module(info.module))
     packages = ["torch", "numpy", "gymnasium"]
     reference = registry.REFERENCES[cell.agent] if cell.implementation == registry.REFERENCE else None
     if reference is not None:
@@ -82,21 +82,25 @@ def roots(cell: Cell) -> tuple[str, ...]:
     reference = tuple(f"{family.reference}:{name}" for name in ("make", "raw", "present"))
     if cell.candidate:
         learner: tuple[str, ...] = (f"{registry.trainer(cell)}:run", *reference)
+        if cell.kind == "entry":  # trained in a process of its own, which no import leads to
+            learner += ("rlparity.candidates.isolated:train", "rlparity.candidates.entry_point:run")
     elif cell.implementation == registry.REFERENCE:
         module = registry.trainer(cell)
         learner = (f"{module}:train", f"{module}:Training", *reference)
     else:
         entry = registry.AGENTS[cell.agent]
         settings = f"{entry.module}:{entry.settings}"
-        learner = (entry.place, settings, "rlparity.training.loop:build", "rlparity.training.loop:loop")
-    shared = ("rlparity.training.evaluation:Evaluator", "rlparity.seeding:Streams")
+        loop = tuple(f"rlparity.training.loop:{name}" for name in ("build", "loop", "evaluation"))
+        learner = (entry.place, settings, *loop)
+    rows = tuple(f"rlparity.training.rows:{name}" for name in ("of_episodes", "of_evaluation"))
+    shared = (*rows, "rlparity.training.evaluation:Evaluator", "rlparity.seeding:Streams")
     return (*learner, *shared, f"{family.module}:make")
 
 
 def used(cell: Cell) -> frozenset[str]:
     """The keys of `registry.PARTS` that a cell's data ask for."""
     info = metadata.probe(cell.environment)
-    options = cell.hyperparameters
+    options = {**_defaults(cell), **cell.hyperparameters}
     asked = {
         "categorical": info.actions == "discrete",
         "gaussian": info.actions == "continuous",
@@ -109,6 +113,12 @@ def used(cell: Cell) -> frozenset[str]:
         "epsilon-greedy": any(mode.startswith(EPSILON) for mode in cell.evaluation.modes),
     }
     return frozenset(name for name, needed in asked.items() if needed)
+
+
+def _defaults(cell: Cell) -> dict[str, Any]:
+    entry = registry.AGENTS.get(cell.agent)
+    fields = {} if entry is None else source_code.fields(entry.module, entry.settings)
+    return {name: field.default for name, field in fields.items()}
 
 
 def source_hash(cell: Cell) -> str:
@@ -152,9 +162,16 @@ def differences(cell: Cell, now: Mapping[str, Any], run: Mapping[str, Any]) -> l
     """Why records are not those of this cell: what `parts` says `now` against what their `run.json` says."""
     found = besides_sources(cell, now, run)
     if not found and run.get("source_hash") != source_hash(cell):
-        edited = _edited(own_hashes(cell), run.get("definitions", {}))
+        edited = _edited(own_hashes(cell), _definitions(run))
         found.append(f"the sources changed{': ' + ', '.join(edited) if edited else ''}")
     return found or ["its fingerprint"]
+
+
+def _definitions(run: Mapping[str, Any]) -> Mapping[str, str]:
+    """Those of the newest voucher that has them, else those of the training."""
+    entries = [run, *run.get("vouched", ())]
+    found: list[Mapping[str, str]] = [entry["definitions"] for entry in entries if "definitions" in entry]
+    return found[-1] if found else {}
 
 
 def _edited(now: Mapping[str, str], before: Mapping[str, str]) -> list[str]:

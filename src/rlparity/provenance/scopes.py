@@ -148,12 +148,13 @@ def _arguments(arguments: ast.arguments) -> Names:
     return {node.arg: None for node in ast.walk(arguments) if isinstance(node, ast.arg)}
 
 
-def look_up(stack: Sequence[Scope], name: str) -> Any:
+def look_up(stack: Sequence[Scope], name: str, load: bool = True) -> Any:
     """What a name means within these scopes, the innermost last: None, what was imported, or `GLOBAL`.
 
-    A function does not see the names of the class around it.
+    A function does not see the names of the class around it. A class that binds a name may have read the
+    global one before.
     """
     for depth, each in enumerate(reversed(stack)):
-        if name in each.names and not (each.is_class and depth):
+        if name in each.names and not (each.is_class and (depth or (load and each.names[name] is None))):
             return each.names[name]
     return GLOBAL

@@ -125,7 +125,7 @@ def _train(cell: Cell, folder: Path, checkpointer: Checkpointer) -> tuple[Record
 def describe(cell: Cell, folder: Path, recorder: Recorder, notes: tuple[str, ...] = ()) -> dict[str, Any]:
     """The content of run.json; `notes`, of a candidate, are assumptions and repairs."""
     hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in HASHED}
-    steps = cell.budget * len(cell.seeds)
+    steps = min(recorder.env_step or cell.budget, cell.budget) * len(cell.seeds)
     return {
         "status": "failed" if recorder.failed else "done",
         "failed_seeds": {str(seed): reason for seed, reason in recorder.failed.items()},

@@ -22,9 +22,10 @@ from typing import Any, NamedTuple
 
 from rlparity.cell import Cell
 from rlparity.errors import UserError
-from rlparity.provenance import fingerprint, source_code
+from rlparity.provenance import fingerprint, host, source_code
 from rlparity.records import write_bytes
 from rlparity.shipped_records.vouch import Record, committed, take_stock
+from rlparity.suites import hyperparameters
 from rlparity.suites.suite import Suite
 
 SCRIPT = Path(__file__).with_name("short_training.py")
@@ -52,6 +53,11 @@ def vouch(
     kinds: dict[Kind, list[Record]] = {}
     for group in stock.groups.values():
         for record in group.records:
+            if suite.environments[record.cell.environment].info.module is not None:
+                stock.refused.append(
+                    f"stale  {record.cell.folder}: its environment is no part of these sources"
+                )
+                continue
             kind = Kind(last_commit(record.shipped.run), shorten(record.cell).to_json())
             kinds.setdefault(kind, []).append(record)
     for line in stock.refused:
@@ -96,8 +102,10 @@ def shorten(cell: Cell) -> Cell:
     if cell.agent in ("sac", "td3", "ddpg"):
         budget, values["learning_starts"] = 1300, min(values.get("learning_starts", 100), 600)
     if cell.agent in ("dqn", "qrdqn"):
-        values["buffer_size"] = min(values.get("buffer_size", 10_000), 10_000)
-        values["learning_starts"] = min(values.get("learning_starts", 100), 1000)
+        values["learning_starts"] = min(values.get("learning_starts", 100), budget // 3)
+        values["target_update_interval"] = min(values.get("target_update_interval", 10_000), budget // 3)
+    if "buffer_size" in hyperparameters.config(cell.agent):
+        values["buffer_size"] = min(values.get("buffer_size", budget), budget // 2)  # so that the ring wraps
     return replace(
         cell,
         suite="short",
@@ -123,7 +131,8 @@ class Cache:
     def rows(self, commit: str, cell: str) -> dict[str, Any]:
         """{"rows", "digest", "failed"} of a cell with the sources of a commit; "": of the checkout."""
         sources = commit or fingerprint.source_hash(Cell.from_json(cell))
-        key = fingerprint.text_hash([sources, cell])
+        machine = host.hardware(), fingerprint.parts(Cell.from_json(cell))["versions"]
+        key = fingerprint.text_hash([sources, cell, machine])
         if key not in self._found:
             self._found[key] = _train(commit, cell)
             if self._file is not None:
@@ -167,12 +176,12 @@ def _sign(record: Record, kind: Kind, rows: int, git: Mapping[str, Any]) -> None
         "fingerprint": record.cell.fingerprint,
         "source_hash": fingerprint.source_hash(record.cell),
         "git": dict(git),
+        "definitions": fingerprint.own_hashes(record.cell),
         "rows": rows,
         "short_budget": short.budget,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     run = {**record.shipped.run, "vouched": [*record.shipped.run.get("vouched", ()), entry]}
-    run["definitions"] = fingerprint.own_hashes(record.cell)
     write_bytes(record.shipped.folder / "run.json", json.dumps(run, indent=1, sort_keys=True).encode())
 
 

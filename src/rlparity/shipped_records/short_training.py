@@ -51,7 +51,7 @@ def read(values: dict[str, Any]) -> Any:
 
 
 def digest(recorder: Any) -> dict[str, Any]:
-    """Number and hash of all rows, in the columns of either format of evaluations."""
+    """Number and hash of all rows, and of the metrics of updates: returns alone may all be alike."""
     names = ("seed", "env_step", "episode_return", "episode_length")
     episodes = [tuple(row[name] for name in names) for row in recorder.episodes]
     evaluations = [
@@ -62,9 +62,21 @@ def digest(recorder: Any) -> dict[str, Any]:
         )
         for row in recorder.evaluations
     ]
-    text = repr((episodes, evaluations)).encode()
+    updates = [
+        (row["seed"], row["env_step"], row["metric"], repr(row["value"]))
+        for row in recorder.progress
+        if row["metric"] != "evaluation_time_s"
+    ]
+    hashes = (
+        hashlib.md5(repr(part).encode()).hexdigest()[:10] for part in ((episodes, evaluations), updates)
+    )
     rows = len(episodes) + len(evaluations)
-    return {"rows": rows, "digest": hashlib.md5(text).hexdigest()[:10], "failed": sorted(recorder.failed)}
+    return {
+        "rows": rows,
+        "digest": "".join(hashes),
+        "metrics": len(updates),
+        "failed": sorted(recorder.failed),
+    }
 
 
 if __name__ == "__main__":

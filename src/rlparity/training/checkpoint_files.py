@@ -49,7 +49,7 @@ def load(folder: Path, name: str = FILE) -> dict[str, Tensor]:
 
 
 def write_state(folder: Path, state: dict[str, Any]) -> None:
-    """Write plain data (`rlparity.snapshot`)."""
+    """Write plain data (`rlparity.training.object_state`)."""
     write_bytes(folder / STATE, _packed(state))
 
 

@@ -14,7 +14,7 @@ from rlparity.agents import base as agents
 from rlparity.cell import Cell
 from rlparity.environments import base as environments
 from rlparity.seeding import Streams, Uniforms
-from rlparity.training.evaluation import Outcome
+from rlparity.training.evaluation import Evaluator, Outcome, View
 from rlparity.transitions import Episode
 
 
@@ -74,6 +74,12 @@ def build(cell: Cell, random: Streams) -> Training:
         agent = registry.part("device")(agent, cell.device)
     explore = Uniforms(random.generators("explore"), cell.n_envs, agent.uniforms)
     return Training(agent, env, explore, cell.budget, cell.evaluation.points)
+
+
+def evaluation(training: Training, evaluator: Evaluator, view: View) -> Evaluation:
+    """Evaluate the agent at `training.point`; `view` is `training.view`, or what calls it."""
+    outcomes = evaluator(training.agent, view, training.point)
+    return Evaluation(min(training.env_step, training.budget), outcomes, training.metrics)
 
 
 def loop(training: Training, evaluate: Evaluate | None) -> Iterator[Stepped | Evaluation]:

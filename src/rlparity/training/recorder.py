@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from rlparity.cell import Cell
+from rlparity.training import rows
 from rlparity.training.evaluation import Outcome
 from rlparity.training.loop import Evaluation, Stepped
 from rlparity.transitions import Episode
@@ -41,6 +42,7 @@ class Recorder:
     evaluation_time_s: float = 0.0
     training_time_s: float = 0.0
     state: State = field(default_factory=dict)  # of the policy at the end
+    env_step: int | None = None  # environment steps of each seed so far, where the training loop counts them
 
     def __post_init__(self) -> None:
         self.start()
@@ -60,6 +62,7 @@ class Recorder:
 
     def take(self, event: Stepped | Evaluation) -> None:
         """Record one event of the training loop. A seed that is no longer alive is frozen."""
+        self.env_step = event.env_step
         if isinstance(event, Evaluation):
             self.evaluated(*event)
             return
@@ -68,37 +71,20 @@ class Recorder:
                 self.fail(s, event.env_step, "the loss was not finite")
         self.ended(event.episodes)
 
-    def _row(self, seed_index: int, env_step: int) -> dict[str, Any]:
-        cell = self.cell
-        names = {
-            "implementation": cell.implementation,
-            "algorithm": cell.algorithm,
-            "environment": cell.environment,
-        }
-        return {**names, "seed": cell.seeds[seed_index], "env_step": env_step}
-
     def ended(self, episodes: Iterable[Episode]) -> None:
-        """Record the episodes that ended in training, up to the budget."""
-        for s, _, env_step, total, length in episodes:
-            if self.cell.seeds[s] not in self.failed and env_step <= self.cell.budget:
-                self.episodes.append(
-                    {**self._row(s, env_step), "episode_return": total, "episode_length": length}
-                )
+        """Record the episodes that ended in training."""
+        self.episodes += rows.of_episodes(self.cell, self.failed, episodes)
 
     def evaluated(self, env_step: int, outcomes: Iterable[Outcome], metrics: Mapping[str, Tensor]) -> None:
         """Record one evaluation, and the metrics of the last update before it, each (S,)."""
-        for outcome in outcomes:
-            if self.cell.seeds[outcome.seed_index] not in self.failed:
-                values = outcome._asdict()
-                self.evaluations.append({**self._row(values.pop("seed_index"), env_step), **values})
+        self.evaluations += rows.of_evaluation(self.cell, self.failed, env_step, outcomes)
         wall = self.elapsed_s
         table = {name: metric.tolist() for name, metric in sorted(metrics.items())}
         for s in range(len(self.cell.seeds)):
             for name, metric in {"evaluation_time_s": None, **table}.items():
                 value = self.evaluation_time_s if metric is None else metric[s]
-                self.progress.append(
-                    {**self._row(s, env_step), "wall_time_s": wall, "metric": name, "value": value}
-                )
+                measured = {"wall_time_s": wall, "metric": name, "value": value}
+                self.progress.append({**rows.key(self.cell, s, env_step), **measured})
 
     def snapshot(self) -> dict[str, Any]:
         """All of it as plain data, to resume from."""

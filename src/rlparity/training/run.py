@@ -92,8 +92,8 @@ def _evaluation(session: Session, evaluator: Evaluator, checkpointer: Checkpoint
             return training.view(obs)
 
         started = time.perf_counter()
-        outcomes = evaluator(training.agent, view, training.point)
+        found = loop.evaluation(training, evaluator, view)
         session.recorder.evaluation_time_s += time.perf_counter() - started
-        return loop.Evaluation(min(training.env_step, training.budget), outcomes, training.metrics)
+        return found
 
     return evaluate
