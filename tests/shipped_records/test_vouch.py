@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import os
 import subprocess
 import sys
@@ -129,6 +130,14 @@ def test_what_a_fingerprint_made_comes_before_what_was_vouched_for(tiny: tuple[S
     assert all(suite.cells[0].accepts(one.run) for one in catalogue)
     _, reason = restore.choose(suite.cells[0], catalogue, suite.parts(suite.cells[0]))
     assert reason is not None and reason.startswith("made/episodes.parquet is not the file")
+
+
+def test_records_of_the_suites_own_report_come_first(tiny: tuple[Suite, Path]) -> None:
+    suite, reports = tiny
+    shutil.copytree(reports / "tiny", reports / "another")
+    found = [one.folder.relative_to(reports).parts[0] for one in restore.shipped(reports, "tiny")]
+    assert found == ["tiny"] * 7 + ["another"] * 7
+    assert restore.shipped(reports)[0].folder.is_relative_to(reports / "another")
 
 
 def test_vouchers_of_later_sources_are_added(tiny: tuple[Suite, Path]) -> None:

@@ -46,7 +46,7 @@ def restore(suite: Suite, results: Path, reports: Path) -> str:
 
     Cells whose records are in `results` already are left alone.
     """
-    catalogue, files = shipped(reports), list[str]()
+    catalogue, files = shipped(reports, suite.name), list[str]()
     lines, counts = [], {"restored": 0, "there already": 0, "stale": 0, "not shipped": 0}
     for cell in suite.cells:
         name = str(cell.folder)
@@ -81,7 +81,7 @@ def one(order: Path, reports: Path) -> None:
     """Restore the cell that an order asks for, into the order's folder; UserError if nothing fits."""
     cell = pending.read(order)
     parts = fingerprint.parts(cell)
-    source, reason = choose(cell, shipped(reports), parts)
+    source, reason = choose(cell, shipped(reports, cell.suite), parts)
     if source is None:
         problem = (
             f"the shipped record is stale, {reason}" if reason else f"no record below {reports}/*/records"
@@ -90,10 +90,12 @@ def one(order: Path, reports: Path) -> None:
     take(source, order.parent)
 
 
-def shipped(reports: Path) -> list[Shipped]:
-    """All finished records that the reports carry."""
+def shipped(reports: Path, suite: str = "") -> list[Shipped]:
+    """All finished records that the reports carry, those of the report of `suite` first."""
     found = []
-    for path in sorted(reports.glob("*/records/**/run.json")):
+    own = reports / suite
+    paths = reports.glob("*/records/**/run.json")
+    for path in sorted(paths, key=lambda path: (own not in path.parents, path)):
         try:
             run = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
