@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -133,7 +133,7 @@ def test_what_a_fingerprint_made_comes_before_what_was_vouched_for(tiny: tuple[S
 
 
 def test_records_of_the_suites_own_report_come_first(tiny: tuple[Suite, Path]) -> None:
-    suite, reports = tiny
+    _, reports = tiny
     shutil.copytree(reports / "tiny", reports / "another")
     found = [one.folder.relative_to(reports).parts[0] for one in restore.shipped(reports, "tiny")]
     assert found == ["tiny"] * 7 + ["another"] * 7
