@@ -2,7 +2,7 @@
 
 After each fault nothing that was recorded may be lost or silently wrong, the message says what to do, and the
 next run completes the suite with the records of an uninterrupted one. What was seen is written to
-reports/faults/record.json; docs/faults.md is the table.
+reports/faults/record.json; docs/reference/faults.md is the table.
 """
 
 from __future__ import annotations

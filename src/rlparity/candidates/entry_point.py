@@ -1,7 +1,7 @@
 """Train a candidate that is a Python entry point, `MODULE:FACTORY`.
 
 The candidate provides a learner and its training loop. Environments, step count, evaluation and records are
-those of our own agents and of the reference. docs/candidates.md is the guide, with a complete example.
+those of our own agents and of the reference. docs/guide/validate.md is the guide, with a complete example.
 """
 
 from __future__ import annotations

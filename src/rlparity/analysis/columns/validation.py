@@ -16,7 +16,7 @@ STEPS = columns("""
     mode str replay or own-actions; "nudged": our agent beside a copy that differs in the last digit at first
 """)
 TRIAL = columns("""
-    bug str id of the mutation, as in docs/mutations.md; none in a trial of the code as it is
+    bug str id of the mutation, as in docs/method/mutations.md; none in a trial of the code as it is
     kind str bug, refactoring or harmless
     agent str named configuration
     environment str Gymnasium id

@@ -4,7 +4,7 @@ REPLICATED if the published value lies within the margin of our 95 % interval, N
 NOT COMPARABLE where environment version, budget or evaluation protocol differ or are not stated in the
 source, and where the floor is missing, or we have fewer than five seeds: a wide interval would replicate
 anything. The published value is the reference: the margin is the suite's fraction of its distance from the
-floor, the random agent of most metrics. The protocols of the sources are in docs/protocols.md.
+floor, the random agent of most metrics. The protocols of the sources are in docs/method/published-numbers.md.
 
 Atari games have the same version where the source emulates them as our preset does, under any name; that, and
 whether it counts steps or frames, is in `atari.csv`.
