@@ -95,6 +95,7 @@ PARTS = {  # loaded by `part`; a cell depends on those that its data ask for, se
     "categorical": "rlparity.nn.policies:Categorical",
     "gaussian": "rlparity.nn.policies:Gaussian",
     "convolutions": "rlparity.nn.convolutions:trunk",
+    "kernel": "rlparity.nn.kernel.stack:Stack",
     "normalization": "rlparity.environments.normalization:NormalizedEnv",
     "device": "rlparity.training.device_placement:Placed",
     "frame replay": "rlparity.buffers.frame_replay:FrameReplay",

@@ -150,6 +150,13 @@ class Minibatch(NamedTuple):
     weight: Tensor | float = 1.0  # (S, B), of each transition's loss
     place: Tensor | None = None  # (S, B), for `update_priorities`; None where there are none
 
+    def split(self, n: int) -> list[Minibatch]:
+        """n minibatches of equal size, of one that was drawn without weights."""
+        if n == 1:
+            return [self]
+        assert self.place is None and not isinstance(self.weight, Tensor)
+        return [Minibatch(Step(*fields)) for fields in zip(*(x.chunk(n, 1) for x in self.step), strict=True)]
+
 
 class UniformSampler:
     """Draw from a memory with equal probability, in windows of up to `n_steps` steps."""

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from rlparity import registry
 from rlparity.nn import onednn_linear
@@ -105,9 +106,13 @@ class Network:
     `theta` and `grad` are (S, P); the layers are views into `theta`, and `backward` fills `grad`. A vector is
     given as its start, and is (S, 1, length). A stack `trunk` makes features of images for the other stacks,
     see `features`; it may calculate in bfloat16, all else does in float32.
+
+    Stacks are computed in one of two ways. On a CPU, without a trunk, `rlparity.nn.kernel` does it: each pass
+    is one node of PyTorch's graph, and there need be no graph where an agent knows the gradient of its loss
+    by the outputs (`run`, `pull`). Otherwise they are PyTorch operations.
     """
 
-    DERIVED = ("stacks", "vectors", "grad")  # views into theta; what every update computes anew
+    DERIVED = ("stacks", "vectors", "grad", "kernel", "_token", "_grad_stacks", "_grad_vectors", "_written")
 
     def __init__(
         self,
@@ -140,6 +145,24 @@ class Network:
         self.stacks, self.vectors = self.lay(theta)
         for leaf in self._leaves():
             leaf.requires_grad_()
+        self.kernel = self._kernel_stacks()
+        self._token = torch.zeros((), requires_grad=True)  # stands for all stacks in PyTorch's graph
+        self._grad_stacks, self._grad_vectors = self.lay(self.grad)
+        self._written: set[str] = set()  # stacks whose part of `grad` this backward pass has begun
+
+    def _kernel_stacks(self) -> dict[str, Any]:
+        """The stacks as `rlparity.nn.kernel` computes them; empty where PyTorch does."""
+        if self.has_trunk or self.theta.device.type != "cpu":
+            return {}
+        kernel = registry.part("kernel")
+        if not kernel.supports(self.theta):
+            return {}
+        found, start = {}, 0
+        for name, layers in self._layers.items():
+            sizes = [layers[0].fan_in, *(layer.fan_out for layer in layers)]
+            found[name] = kernel(sizes, start, self.activation, self.theta.dtype)
+            start += sum(math.prod(shape) for layer in layers for shape in layer.shapes)
+        return found
 
     def lay(self, theta: Tensor) -> tuple[dict[str, list[tuple[Tensor, Tensor]]], dict[str, Tensor]]:
         """The rows of theta (S, P) as weights and biases of every stack, and as vectors."""
@@ -159,6 +182,11 @@ class Network:
         layers = [leaf for stack in self.stacks.values() for pair in stack for leaf in pair]
         return [*layers, *self.vectors.values()]
 
+    @property
+    def has_trunk(self) -> bool:
+        """Whether observations are images, whose features the heads share."""
+        return TRUNK in self._layers
+
     def features(self, obs: Tensor) -> Tensor:
         """The input of the heads: vectors as they are; of images (S, B, C, H, W) the trunk's output."""
         trunk: Any = self._layers.get(TRUNK)
@@ -169,6 +197,15 @@ class Network:
 
         The parameters of a `constant` stack get no gradient, which saves its cost where only x needs one.
         """
+        if not self.kernel:
+            y = self._operations(name, x, constant)
+        elif torch.is_grad_enabled():
+            y = _Pass.apply(self, name, x, None if constant else self._token)
+        else:
+            y = self.kernel[name].infer(self.theta, x)
+        return y.squeeze(-1) if y.shape[-1] == 1 else y
+
+    def _operations(self, name: str, x: Tensor, constant: bool) -> Tensor:
         layers = self.stacks[name]
         if constant:
             layers = [(weight.detach(), bias.detach()) for weight, bias in layers]
@@ -180,7 +217,32 @@ class Network:
             elif i == through.start:
                 last = "none" if through.stop == n else self.activation
                 x = onednn_linear.stack(x, layers[i : through.stop], self.activation, last)
-        return x.squeeze(-1) if x.shape[-1] == 1 else x
+        return x
+
+    def run(self, name: str, x: Tensor) -> tuple[Tensor, Any]:
+        """As `__call__` without a graph of its own, and what `pull` needs of it."""
+        if self.kernel:
+            y, tape = self.kernel[name].run(self.theta.detach(), x)
+        else:
+            with torch.enable_grad():
+                y = tape = self._operations(name, x, constant=False)
+            y = y.detach()
+        return y.squeeze(-1) if y.shape[-1] == 1 else y, tape
+
+    def pull(self, name: str, tape: Any, by_output: Tensor) -> None:
+        """Write the gradient of one stack's parameters into `grad`, given the loss's by the stack's output."""
+        by_output = by_output.reshape(*by_output.shape[:2], -1)
+        if self.kernel:
+            self.kernel[name].pull(self.theta.detach(), tape, by_output, self.grad)
+            return
+        leaves = [leaf for layer in self.stacks[name] for leaf in layer]
+        targets = [leaf for layer in self._grad_stacks[name] for leaf in layer]
+        for target, gradient in zip(targets, torch.autograd.grad(tape, leaves, by_output), strict=True):
+            target.copy_(gradient)
+
+    def pull_vector(self, name: str, gradient: Tensor) -> None:
+        """Write the gradient (S, length) of a named vector into `grad`."""
+        self._grad_vectors[name].copy_(gradient.view_as(self._grad_vectors[name]))
 
     @property
     def n_seeds(self) -> int:
@@ -189,8 +251,30 @@ class Network:
 
     def backward(self, loss: Tensor) -> None:
         """Fill `grad` with the gradient of each seed's loss, (S,): the seeds' sums are independent."""
-        gradients = torch.autograd.grad(loss.sum(), self._leaves(), materialize_grads=True)
-        torch.cat([gradient.flatten(1) for gradient in gradients], 1, out=self.grad[:, : self.n_parameters])
+        if not self.kernel:
+            gradients = torch.autograd.grad(loss.sum(), self._leaves(), materialize_grads=True)
+            torch.cat(
+                [gradient.flatten(1) for gradient in gradients], 1, out=self.grad[:, : self.n_parameters]
+            )
+            return
+        self._written.clear()
+        leaves = [self._token, *self.vectors.values()]
+        _, *gradients = torch.autograd.grad(loss.sum(), leaves, materialize_grads=True)
+        for name, gradient in zip(self.vectors, gradients, strict=True):
+            self.pull_vector(name, gradient)
+        for name in self.kernel.keys() - self._written:
+            for leaf in (leaf for layer in self._grad_stacks[name] for leaf in layer):
+                leaf.zero_()
+
+    def pull_in_graph(
+        self, name: str, tape: Any, by_output: Tensor, wish_x: bool, constant: bool
+    ) -> Tensor | None:
+        """As `pull`, from a node of PyTorch's graph: gradients of one backward pass are added up."""
+        grad, add = None if constant else self.grad, name in self._written
+        if not constant:
+            self._written.add(name)
+        found: Tensor | None = self.kernel[name].pull(self.theta.detach(), tape, by_output, grad, add, wish_x)
+        return found
 
     def clip_grad(self, max_norm: float | None) -> Tensor:
         """Scale each seed's gradient to at most `max_norm`; returns the norms before that, (S,)."""
@@ -212,6 +296,23 @@ class Network:
         other.__dict__.update(self.__dict__)
         other._bind(theta)
         return other
+
+
+class _Pass(torch.autograd.Function):
+    """A stack's passes as one node of PyTorch's graph. It can be differentiated once."""
+
+    @staticmethod
+    def forward(ctx: Any, network: Network, name: str, x: Tensor, token: Tensor | None) -> Tensor:
+        y, ctx.tape = network.kernel[name].run(network.theta.detach(), x)
+        ctx.network, ctx.name, ctx.constant = network, name, token is None
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *by_output: Tensor) -> tuple[Tensor | None, ...]:
+        wish_x = ctx.needs_input_grad[2]
+        by_x = ctx.network.pull_in_graph(ctx.name, ctx.tape, by_output[0], wish_x, ctx.constant)
+        return None, None, by_x, None
 
 
 def dense(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.optim.adam import adam
 from torch.optim.rmsprop import rmsprop
 
+from rlparity import registry
 from rlparity.nn.networks import Network
 
 
@@ -28,7 +29,7 @@ class Optimizer:
         self.network = network
         self.alive = all_alive(network.n_seeds) if alive is None else alive
         self._moments = [torch.zeros_like(network.theta) for _ in range(n_moments)]
-        self._counts = [torch.zeros(()) for _ in range(network.n_seeds)]
+        self._counts = torch.zeros(network.n_seeds)  # steps taken
 
     def backward(self, loss: Tensor) -> None:
         """Compute the gradients of each seed's loss, (S,). A seed whose loss is not finite is frozen."""
@@ -42,10 +43,11 @@ class Optimizer:
     def _rows(self, due: Tensor) -> tuple[list[list[Tensor]], list[Tensor]]:
         """Parameters, gradients and moments of the seeds that are due, and their step counts."""
         table = [self.network.theta.detach(), self.network.grad, *self._moments]
+        counts = list(self._counts.unbind())
         if due.all():
-            return [list(x.unbind(0)) for x in table], self._counts
+            return [list(x.unbind(0)) for x in table], counts
         seeds = torch.nonzero(due).flatten().tolist()
-        return [[x[k] for k in seeds] for x in table], [self._counts[k] for k in seeds]
+        return [[x[k] for k in seeds] for x in table], [counts[k] for k in seeds]
 
 
 def backward_row(optimizer: Optimizer, seed: int, row: Network, loss: Tensor) -> None:
@@ -62,9 +64,19 @@ class Adam(Optimizer):
         super().__init__(network, 2, alive)
         self._eps = eps
 
-    def step(self, learning_rate: float, due: Tensor | None = None) -> None:
-        """Follow the gradients of the seeds that are alive and due, (S,) bool; None: due are all."""
-        (theta, grad, mean, square), counts = self._rows(self._due(due))
+    def step(self, learning_rate: float, due: Tensor | None = None, max_norm: float | None = None) -> Tensor:
+        """Clip gradients to `max_norm` and follow those of the seeds that are alive and due, (S,) bool.
+
+        Without `due` all are. Returns the norms before clipping, (S,); a seed whose norm is not finite freezes.
+        """
+        network, due = self.network, self._due(due)
+        if network.kernel:
+            rows = network.theta.detach(), network.grad, self._moments, due, self._counts
+            norm: Tensor = registry.part("kernel").clip_adam(*rows, learning_rate, self._eps, max_norm)
+            self.alive &= norm.isfinite() | ~due
+            return norm
+        norm = network.clip_grad(max_norm)
+        (theta, grad, mean, square), counts = self._rows(due)
         options: dict[str, Any] = {
             "amsgrad": False,
             "beta1": 0.9,
@@ -73,6 +85,7 @@ class Adam(Optimizer):
             "maximize": False,
         }
         adam(theta, grad, mean, square, [], counts, fused=True, lr=learning_rate, eps=self._eps, **options)
+        return norm
 
 
 class RMSprop(Optimizer):
@@ -92,12 +105,12 @@ class RMSprop(Optimizer):
         if tf:
             self._moments[0].fill_(1)
 
-    def step(self, learning_rate: float, due: Tensor | None = None) -> None:
-        """Follow the gradients of the seeds that are alive and due, (S,) bool; None: due are all."""
-        due = self._due(due)
+    def step(self, learning_rate: float, due: Tensor | None = None, max_norm: float | None = None) -> Tensor:
+        """As `Adam.step`."""
+        due, norm = self._due(due), self.network.clip_grad(max_norm)
         if due.all():  # no count enters the step: all seeds are one array
             (square,), network = self._moments, self.network
-            rows, counts = [[network.theta.detach()], [network.grad], [square]], self._counts[:1]
+            rows, counts = [[network.theta.detach()], [network.grad], [square]], list(self._counts[:1])
         else:
             rows, counts = self._rows(due)
         theta, grad, squares = rows
@@ -105,7 +118,7 @@ class RMSprop(Optimizer):
             for parameter, g, square in zip(theta, grad, squares, strict=True):
                 square.mul_(self._alpha).addcmul_(g, g, value=1 - self._alpha)
                 parameter.addcdiv_(g, square.add(self._eps).sqrt_(), value=-learning_rate)
-            return
+            return norm
         rmsprop(
             theta,
             grad,
@@ -121,6 +134,7 @@ class RMSprop(Optimizer):
             momentum=0.0,
             centered=False,
         )
+        return norm
 
 
 def polyak(target: Network, online: Network, tau: float, due: Tensor | None = None) -> None:

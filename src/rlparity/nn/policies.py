@@ -6,8 +6,9 @@ One interface for both, so that an on-policy agent is one file for discrete and 
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from rlparity import registry
@@ -34,6 +35,13 @@ class Policy(Protocol):
 
     def log_prob_and_entropy(self, network: Network, obs: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """log pi(a|s) and the entropy of pi(.|s) in nats, each (S, B)."""
+
+    def run(self, network: Network, obs: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Any]:
+        """As `log_prob_and_entropy`, without a graph, and what `pull` needs of it."""
+
+    def pull(self, network: Network, tape: Any, by_log_prob: Tensor, by_entropy: Tensor | None) -> None:
+        """Write the policy's part of the network's gradient, given a loss's by log pi(a|s) and entropy, each
+        (S, B); None: the loss has no entropy."""
 
 
 def build(spec: EnvSpec, log_std_init: float) -> Policy:
@@ -68,6 +76,18 @@ class Categorical:
         """log pi(a|s) and entropy."""
         return categorical.log_prob_and_entropy(network("actor", obs), action)
 
+    def run(self, network: Network, obs: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Any]:
+        """log pi(a|s) and entropy, without a graph."""
+        logits, tape = network.run("actor", obs)
+        log_pi = torch.log_softmax(logits, -1)
+        log_prob = log_pi.gather(-1, action.unsqueeze(-1)).squeeze(-1)
+        return log_prob, categorical.entropy(log_pi), (tape, log_pi, action)
+
+    def pull(self, network: Network, tape: Any, by_log_prob: Tensor, by_entropy: Tensor | None) -> None:
+        """Through the logits."""
+        of_stack, log_pi, action = tape
+        network.pull("actor", of_stack, categorical.slopes(log_pi, action, by_log_prob, by_entropy))
+
 
 class Gaussian:
     """Means from the network, one standard deviation per component whatever the state; see `Policy`.
@@ -101,3 +121,18 @@ class Gaussian:
         """log pi(a|s) and entropy, which is the same in every state."""
         log_prob = self.log_prob(network, obs, action)
         return log_prob, gaussian.entropy(network.vectors["log_std"]).expand_as(log_prob)
+
+    def run(self, network: Network, obs: Tensor, action: Tensor) -> tuple[Tensor, Tensor, Any]:
+        """log pi(a|s) and entropy, without a graph."""
+        outputs, tape = network.run("actor", obs)
+        mean, log_std = outputs.view(*obs.shape[:2], self.n_outputs), network.vectors["log_std"].detach()
+        log_prob = gaussian.log_prob(mean, log_std, action.flatten(2))
+        entropy = gaussian.entropy(log_std).expand_as(log_prob)
+        return log_prob, entropy, (tape, mean, log_std, action.flatten(2))
+
+    def pull(self, network: Network, tape: Any, by_log_prob: Tensor, by_entropy: Tensor | None) -> None:
+        """Through means and log sigma."""
+        of_stack, *rest = tape
+        by_mean, by_log_std = gaussian.slopes(*rest, by_log_prob, by_entropy)
+        network.pull("actor", of_stack, by_mean)
+        network.pull_vector("log_std", by_log_std)

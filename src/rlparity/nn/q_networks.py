@@ -39,6 +39,15 @@ class QNetwork(Network):
         """Q(s, .) of observations (S, B, *obs) -> (S, B, A)."""
         return self("q", self.features(obs))
 
+    def run_values(self, obs: Tensor) -> tuple[Tensor, Any]:
+        """As `values`, without a graph, and what `pull_values` needs of it."""
+        values, tape = self.run("q", obs)
+        return values.view(*obs.shape[:2], -1), tape
+
+    def pull_values(self, tape: Any, by_values: Tensor) -> None:
+        """Write the gradient, given a loss's by Q(s, .), (S, B, A)."""
+        self.pull("q", tape, by_values)
+
 
 class DuelingNetwork(QNetwork):
     """A state value plus advantages. Wang et al. 2016, arXiv:1511.06581, eq. 9."""
@@ -53,6 +62,19 @@ class DuelingNetwork(QNetwork):
         """Q(s, .) of observations (S, B, *obs) -> (S, B, A)."""
         features = self.features(obs)
         return dueling(self("value", features), self("advantage", features))
+
+    def run_values(self, obs: Tensor) -> tuple[Tensor, Any]:
+        """As `values`, without a graph, and what `pull_values` needs of it."""
+        (value, of_value), (advantage, of_advantage) = (
+            self.run(name, obs) for name in ("value", "advantage")
+        )
+        return dueling(value, advantage.view(*value.shape, -1)), (of_value, of_advantage)
+
+    def pull_values(self, tape: Any, by_values: Tensor) -> None:
+        """Write the gradient, given a loss's by Q(s, .), (S, B, A): eq. 9 is linear in V and A."""
+        of_value, of_advantage = tape
+        self.pull("value", of_value, by_values.sum(-1))
+        self.pull("advantage", of_advantage, by_values - by_values.mean(-1, keepdim=True))
 
 
 def dueling(value: Tensor, advantage: Tensor) -> Tensor:

@@ -134,9 +134,8 @@ class A2C:
         c = self.config
         loss, metrics = self.loss(batch)
         self.optimizer.backward(loss)
-        metrics["grad_norm"] = self.network.clip_grad(c.max_grad_norm)
         rate = schedules.learning_rate(c, self.env_steps, self.budget)
-        self.optimizer.step(rate)
+        metrics["grad_norm"] = self.optimizer.step(rate, None, c.max_grad_norm)
         return metrics
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:

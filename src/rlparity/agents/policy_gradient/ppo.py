@@ -80,6 +80,12 @@ def clipped_objective(ratio: Tensor, advantage: Tensor, epsilon: float) -> Tenso
     return torch.min(ratio * advantage, clipped * advantage).mean(1)
 
 
+def clipped_slope(ratio: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
+    """Gradient of L^CLIP, eq. 7, by each ratio; (S, M) -> (S, M). It is zero where the clip binds."""
+    free = torch.where(advantage > 0, ratio <= 1 + epsilon, ratio >= 1 - epsilon)
+    return advantage * free / ratio.shape[1]
+
+
 def normalised(advantage: Tensor) -> Tensor:
     """Zero mean and unit deviation over each seed's minibatch; (S, M) -> (S, M)."""
     if advantage.shape[1] == 1:
@@ -162,30 +168,47 @@ class PPO:
         size = batch.advantage.shape[1]
         due = torch.ones_like(self.alive)  # false once a seed's KL is too large
         metrics: dict[str, Tensor] = {}
-        for order in shuffles:
+        for epoch, order in enumerate(shuffles, 1):
             for start in range(0, size, c.batch_size):
                 minibatch = (
                     batch if c.batch_size >= size else batch.at(order[:, start : start + c.batch_size])
                 )
-                loss, metrics = self.loss(minibatch, epsilon)
+                measured = c.target_kl is not None or (epoch == c.n_epochs and start + c.batch_size >= size)
+                metrics = self.differentiate(minibatch, epsilon, measured)
                 if c.target_kl is not None:
                     due &= metrics["approx_kl"] <= 1.5 * c.target_kl
-                self.optimizer.backward(loss)
-                metrics["grad_norm"] = self.network.clip_grad(c.max_grad_norm)
-                self.optimizer.step(rate, due)
+                metrics["grad_norm"] = self.optimizer.step(rate, due, c.max_grad_norm)
         metrics["explained_variance"] = targets.explained_variance(batch.value, batch.returns)
         return metrics
 
-    def loss(self, batch: Batch, epsilon: float) -> tuple[Tensor, dict[str, Tensor]]:
-        """Negative of eq. 9 for each seed, (S,), and what it is made of."""
+    def differentiate(self, batch: Batch, epsilon: float, measured: bool = True) -> dict[str, Tensor]:
+        """Compute the network's gradient, and if `measured` what the loss is made of."""
         c = self.config
-        advantage = normalised(batch.advantage) if c.normalize_advantage else batch.advantage
-        features = self.network.features(batch.obs)
-        log_prob, entropy = self.policy.log_prob_and_entropy(self.network, features, batch.action)
+        if c.normalize_advantage:
+            batch = batch._replace(advantage=normalised(batch.advantage))
+        if self.network.has_trunk:
+            features = self.network.features(batch.obs)
+            log_prob, entropy = self.policy.log_prob_and_entropy(self.network, features, batch.action)
+            value = self.network("critic", features)
+            loss, metrics = self.loss(batch, log_prob, entropy, value, epsilon)
+            self.optimizer.backward(loss)
+            return metrics
+        with torch.no_grad():
+            log_prob, entropy, tape = self.policy.run(self.network, batch.obs, batch.action)
+            value, critic_tape = self.network.run("critic", batch.obs)
+            by_log_prob, by_entropy, by_value = self.slopes(batch, log_prob, value, epsilon)
+            self.policy.pull(self.network, tape, by_log_prob, by_entropy)
+            self.network.pull("critic", critic_tape, by_value)
+            return self.loss(batch, log_prob, entropy, value, epsilon)[1] if measured else {}
+
+    def loss(
+        self, batch: Batch, log_prob: Tensor, entropy: Tensor, value: Tensor, epsilon: float
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Negative of eq. 9 for each seed, (S,), and what it is made of; the network's outputs are (S, M)."""
+        c = self.config
         log_ratio = log_prob - batch.log_prob
         ratio = log_ratio.exp()
-        policy_loss = -clipped_objective(ratio, advantage, epsilon)
-        value = self.network("critic", features)
+        policy_loss = -clipped_objective(ratio, batch.advantage, epsilon)
         if c.clip_range_vf is not None:
             value = batch.value + (value - batch.value).clamp(-c.clip_range_vf, c.clip_range_vf)
         assert value.shape == batch.returns.shape
@@ -200,6 +223,22 @@ class PPO:
                 "clip_fraction": ((ratio - 1).abs() > epsilon).float().mean(1),
             }
         return loss, metrics
+
+    def slopes(
+        self, batch: Batch, log_prob: Tensor, value: Tensor, epsilon: float
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Gradients of `loss` by log pi(a|s), entropy and value, each (S, M); None: no entropy bonus."""
+        c, size = self.config, value.shape[1]
+        ratio = (log_prob - batch.log_prob).exp()
+        by_log_prob = -clipped_slope(ratio, batch.advantage, epsilon) * ratio
+        by_entropy = torch.full_like(value, -c.ent_coef / size) if c.ent_coef else None
+        change = value - batch.value
+        if c.clip_range_vf is not None:
+            value = batch.value + change.clamp(-c.clip_range_vf, c.clip_range_vf)
+        by_value = (value - batch.returns) * (2 * c.vf_coef / size)
+        if c.clip_range_vf is not None:
+            by_value *= change.abs() <= c.clip_range_vf
+        return by_log_prob, by_entropy, by_value
 
     def saved(self) -> dict[str, networks.Network]:
         """The networks that a saved policy consists of."""

@@ -29,6 +29,7 @@ from rlparity.objectives import schedules, targets
 from rlparity.seeding import Streams, Uniforms
 from rlparity.transitions import Step
 
+BURST = 128  # updates for which minibatches are drawn together, at most
 DEPARTURES = [
     "Adam instead of RMSProp",
     "Huber loss and clipped gradient norms in place of clipped errors",
@@ -79,6 +80,12 @@ def td_loss(
     return (weight * distance(q, y, reduction="none")).mean(1), q
 
 
+def td_slope(q: Tensor, y: Tensor, loss: str, weight: Tensor | float = 1.0) -> Tensor:
+    """Gradient of `td_loss` by each Q(s, a): the error, clipped at 1 by the Huber loss; (S, B) -> (S, B)."""
+    error = (q - y).clamp(-1, 1) if loss == "huber" else 2 * (q - y)
+    return weight * error / q.shape[1]
+
+
 class DQN:
     """Acts epsilon-greedily, stores every transition, learns from random minibatches."""
 
@@ -92,6 +99,8 @@ class DQN:
         self.minibatches = Uniforms(random.generators("minibatches"), config.batch_size)
         self.config, self.budget, self.n_actions, self.n_envs = config, budget, spec.n_actions, spec.n_envs
         self.env_steps = 0
+        follows = config.double_q or config.prioritized or not config.target_network
+        self.burst = 1 if follows else BURST  # updates whose minibatches and targets none of them changes
         self.uniforms = 2  # whether to explore, and with which action
 
     @property
@@ -102,11 +111,12 @@ class DQN:
     @torch.no_grad()
     def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:
         """obs (S, N, *obs), uniform numbers (S, N, 2) -> action (S, N)."""
-        greedy = self.q.values(obs).argmax(-1)
         if explore is None:
-            return greedy
+            return self.q.values(obs).argmax(-1)
         anything = (explore[..., 1] * self.n_actions).long()
-        return torch.where(explore[..., 0] < self.epsilon, anything, greedy)
+        if self.epsilon >= 1:
+            return anything
+        return torch.where(explore[..., 0] < self.epsilon, anything, self.q.values(obs).argmax(-1))
 
     def observe(self, step: Step) -> dict[str, Tensor]:
         """Store one step of N sub-environments; update when due."""
@@ -115,23 +125,47 @@ class DQN:
         self.env_steps += self.n_envs
         if c.target_network and schedules.copy_due(c, self.env_steps, self.n_envs):
             self.q_target.theta.detach().copy_(self.q.theta.detach())
+        due = schedules.updates_due(c, self.env_steps, self.n_envs)
         metrics: dict[str, Tensor] = {}
-        for _ in range(schedules.updates_due(c, self.env_steps, self.n_envs)):
-            metrics = self.update(self.replay.draw(self.minibatches.next(), self.env_steps / self.budget))
+        while due:
+            size = min(due, self.burst)
+            metrics = self.learn(size)
+            due -= size
         return metrics
 
-    def update(self, batch: Minibatch) -> dict[str, Tensor]:
-        """One gradient step on a minibatch (S, B, ...)."""
+    def learn(self, size: int) -> dict[str, Tensor]:
+        """`size` gradient steps, for which minibatches and targets are made together."""
+        uniform = torch.cat([self.minibatches.next() for _ in range(size)], 1)
+        drawn = self.replay.draw(uniform, self.env_steps / self.budget)
+        y = self.targets(drawn.step)
+        for batch, y_batch in zip(drawn.split(size), y.chunk(size, 1), strict=True):
+            metrics = self.update(batch, y_batch)
+        return metrics
+
+    @torch.no_grad()
+    def targets(self, step: Step) -> Tensor:
+        """y of transitions (S, B)."""
+        next_q = self.q_target.values(step.next_obs)
+        chooser = self.q.values(step.next_obs) if self.config.double_q else next_q
+        return targets.td_target(step.reward, step.discount, next_q, chooser, self.config.gamma)
+
+    def update(self, batch: Minibatch, y: Tensor) -> dict[str, Tensor]:
+        """One gradient step on a minibatch (S, B, ...) with targets y (S, B)."""
         c, step = self.config, batch.step
-        with torch.no_grad():
-            next_q = self.q_target.values(step.next_obs)
-            chooser = self.q.values(step.next_obs) if c.double_q else next_q
-            y = targets.td_target(step.reward, step.discount, next_q, chooser, c.gamma)
-        loss, q = td_loss(self.q.values(step.obs), step.action, y, c.loss, batch.weight)
+        if self.q.has_trunk:
+            loss, q = td_loss(self.q.values(step.obs), step.action, y, c.loss, batch.weight)
+            self.optimizer.backward(loss)
+        else:
+            with torch.no_grad():
+                values, tape = self.q.run_values(step.obs)
+                loss, q = td_loss(values, step.action, y, c.loss, batch.weight)
+                by_q = td_slope(q, y, c.loss, batch.weight).unsqueeze(-1)
+                self.q.pull_values(
+                    tape, torch.zeros_like(values).scatter_(-1, step.action.unsqueeze(-1), by_q)
+                )
         self.replay.update_priorities(batch, y - q)
-        self.optimizer.backward(loss)
-        norm = self.q.clip_grad(c.max_grad_norm)
-        self.optimizer.step(schedules.learning_rate(c, self.env_steps, self.budget))
+        rate = schedules.learning_rate(c, self.env_steps, self.budget)
+        norm = self.optimizer.step(rate, None, c.max_grad_norm)
         return {"loss": loss.detach(), "q_mean": q.detach().mean(1), "grad_norm": norm}
 
     def saved(self) -> dict[str, networks.Network]:

@@ -139,9 +139,8 @@ class QRDQN:
         theta = self.quantiles(self.network, step.obs).gather(-1, action).squeeze(-1)
         loss = quantile_huber_loss(theta, y)
         self.optimizer.backward(loss)
-        norm = self.network.clip_grad(c.max_grad_norm)
         rate = schedules.learning_rate(c, self.env_steps, self.budget)
-        self.optimizer.step(rate)
+        norm = self.optimizer.step(rate, None, c.max_grad_norm)
         return {"loss": loss.detach(), "q_mean": theta.detach().mean((1, 2)), "grad_norm": norm}
 
     def saved(self) -> dict[str, networks.Network]:

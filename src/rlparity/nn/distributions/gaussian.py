@@ -33,6 +33,22 @@ def entropy(log_std: Tensor) -> Tensor:
     return (log_std + 0.5 * (1 + LOG_2PI)).sum(-1)
 
 
+def slopes(
+    mean: Tensor, log_std: Tensor, action: Tensor, by_log_prob: Tensor, by_entropy: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Gradients by mean and log sigma of a sum, from its gradients by log pi(a|s) and by the entropy.
+
+    With z = (a - mean) / sigma: d log pi / d mean = z / sigma, d log pi / d log sigma = z^2 - 1, d H / d log
+    sigma = 1. mean, action (S, B, A), log_std (S, 1, A), the rest (S, B) -> (S, B, A), (S, A).
+    """
+    precision = (-log_std).exp()
+    z, by = (action - mean) * precision, by_log_prob.unsqueeze(-1)
+    by_log_std = (by * (z.square() - 1)).sum(1)
+    if by_entropy is not None:
+        by_log_std = by_log_std + by_entropy.sum(1, keepdim=True)
+    return by * z * precision, by_log_std
+
+
 def squashed_log_prob(gaussian_log_prob: Tensor, squashed: Tensor) -> Tensor:
     """log pi of a = tanh(u) from that of u: minus sum log(1 - a^2 + 1e-6).
 

@@ -1,0 +1,34 @@
+"""Compile with Numba, once for each machine and version of the sources."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba import config as _config
+
+config: Any = _config
+inner: Any = numba.njit(error_model="numpy", nogil=True, no_cpython_wrapper=True)
+
+
+def cache_folder() -> Path:
+    """Where compiled entries are kept: a folder for these sources, whose imports Numba does not follow."""
+    sources = b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))
+    root = config.CACHE_DIR or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "rlparity")
+    return Path(root, hashlib.sha256(sources).hexdigest()[:16])
+
+
+def entry(function: Callable[..., Any]) -> Any:
+    """Compile at the first call for a kind of number, and keep the result for other processes."""
+    options: dict[str, Any] = {"error_model": "numpy", "nogil": True}
+    before, config.CACHE_DIR = config.CACHE_DIR, str(cache_folder())
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except (RuntimeError, OSError):  # no folder to write to: every process compiles
+        return numba.njit(**options)(function)
+    finally:
+        config.CACHE_DIR = before
