@@ -14,6 +14,7 @@ import torch
 from gymnasium.utils.seeding import np_random
 from torch import Tensor
 
+from rlparity.compilation import entry
 from rlparity.environments.base import EnvSpec, Role
 from rlparity.environments.episode_statistics import EpisodeStatistics
 from rlparity.transitions import Episode, Step
@@ -32,22 +33,38 @@ def make(environment: str, seeds: Sequence[Sequence[int]], role: Role = "trainin
 
 def accelerate(state: np.ndarray, action: np.ndarray) -> np.ndarray:
     """One Euler step of the equations of motion: state (4, M) float64, action (M,) of {0, 1} -> (4, M)."""
-    x, x_dot, theta, theta_dot = state
-    force = np.where(action == 1, FORCE, -FORCE)
-    cos, sin = np.cos(theta), np.sin(theta)
-    temp = (force + POLE_MASS_LENGTH * np.square(theta_dot) * sin) / TOTAL_MASS
-    theta_acc = (GRAVITY * sin - cos * temp) / (
-        HALF_LENGTH * (4.0 / 3.0 - MASS_POLE * np.square(cos) / TOTAL_MASS)
-    )
-    x_acc = temp - POLE_MASS_LENGTH * theta_acc * cos / TOTAL_MASS
-    return np.stack(
-        (
-            x + SECONDS * x_dot,
-            x_dot + SECONDS * x_acc,
-            theta + SECONDS * theta_dot,
-            theta_dot + SECONDS * theta_acc,
+    new = np.empty_like(state)
+    _euler(state, action, np.cos(state[2]), np.sin(state[2]), new)  # NumPy's, to the last bit
+    return new
+
+
+@entry
+def _euler(state, action, cosines, sines, new) -> None:  # type: ignore[no-untyped-def]
+    for i in range(state.shape[1]):
+        x, x_dot, theta, theta_dot = state[0, i], state[1, i], state[2, i], state[3, i]
+        cos, sin = cosines[i], sines[i]
+        force = FORCE if action[i] == 1 else -FORCE
+        temp = (force + POLE_MASS_LENGTH * (theta_dot * theta_dot) * sin) / TOTAL_MASS
+        theta_acc = (GRAVITY * sin - cos * temp) / (
+            HALF_LENGTH * (4.0 / 3.0 - MASS_POLE * (cos * cos) / TOTAL_MASS)
         )
-    )
+        x_acc = temp - POLE_MASS_LENGTH * theta_acc * cos / TOTAL_MASS
+        new[0, i] = x + SECONDS * x_dot
+        new[1, i] = x_dot + SECONDS * x_acc
+        new[2, i] = theta + SECONDS * theta_dot
+        new[3, i] = theta_dot + SECONDS * theta_acc
+
+
+@entry
+def _ends(state, elapsed, fell, last) -> bool:  # type: ignore[no-untyped-def]
+    """Count a step, and write where the pole fell and where the episode is over; whether any is."""
+    found = False
+    for i in range(len(elapsed)):
+        elapsed[i] += 1
+        fell[i] = abs(state[0, i]) > MAX_POSITION or abs(state[2, i]) > MAX_ANGLE
+        last[i] = fell[i] or elapsed[i] >= TIME_LIMIT
+        found = found or last[i]
+    return found
 
 
 class CartPole:
@@ -61,6 +78,7 @@ class CartPole:
     def reset(self, seeds: Sequence[Sequence[int]]) -> None:
         """Reset all carts."""
         self._statistics = EpisodeStatistics(*self._shape)
+        self._ones, self._reward = np.ones(self._shape), torch.ones(self._shape)
         self._rng = [np_random(seed)[0] for row in seeds for seed in row]
         self._starts = np.empty((len(self._rng), RESETS, 4))
         self._next_start = np.full(len(self._rng), RESETS)
@@ -83,20 +101,20 @@ class CartPole:
     def step(self, action: Tensor, live: np.ndarray | None = None) -> Step:
         """Push all carts: action (S, N) of {0, 1}."""
         state = accelerate(self._state, action.reshape(-1).numpy())
-        self._elapsed += 1
-        fell = (np.abs(state[0]) > MAX_POSITION) | (np.abs(state[2]) > MAX_ANGLE)
-        last = fell | (self._elapsed >= TIME_LIMIT)
+        ends = np.empty((2, len(self._elapsed)), dtype=bool)
+        fell, last = ends
+        over = _ends(state, self._elapsed, fell, last)
         obs, next_obs = self.obs, self._observe(state)
         self.obs = next_obs
-        if last.any():
+        if over:
             for i in np.flatnonzero(last).tolist():
                 state[:, i] = self._start(i)
             self._elapsed[last] = 0
             self.obs = self._observe(state)
         self._state = state
-        self._statistics.add(np.ones(self._shape), last.reshape(self._shape))
-        ends = torch.from_numpy(np.stack((~fell, last)).astype(np.float32)).view(2, *self._shape)
-        return Step(obs, action, torch.ones(self._shape), ends[0], ends[1], next_obs)
+        self._statistics.add(self._ones, last.reshape(self._shape))
+        discount, stopped = torch.from_numpy(ends).view(2, *self._shape).float()
+        return Step(obs, action, self._reward, 1 - discount, stopped, next_obs)
 
     def pop_episodes(self) -> list[Episode]:
         """The episodes that ended since the last call."""

@@ -230,7 +230,7 @@ class Network:
         return y.squeeze(-1) if y.shape[-1] == 1 else y, tape
 
     def pull(self, name: str, tape: Any, by_output: Tensor) -> None:
-        """Write the gradient of one stack's parameters into `grad`, given the loss's by the stack's output."""
+        """Write the gradient of one stack's parameters into `grad`, given the loss's by its output."""
         by_output = by_output.reshape(*by_output.shape[:2], -1)
         if self.kernel:
             self.kernel[name].pull(self.theta.detach(), tape, by_output, self.grad)

@@ -67,7 +67,7 @@ class Adam(Optimizer):
     def step(self, learning_rate: float, due: Tensor | None = None, max_norm: float | None = None) -> Tensor:
         """Clip gradients to `max_norm` and follow those of the seeds that are alive and due, (S,) bool.
 
-        Without `due` all are. Returns the norms before clipping, (S,); a seed whose norm is not finite freezes.
+        Without `due` all are. Returns the norms before clipping, (S,). A seed with one not finite freezes.
         """
         network, due = self.network, self._due(due)
         if network.kernel:

@@ -139,10 +139,10 @@ class PPO:
         if not self.memory.add(step):
             return {}
         batch = self.prepare(self.memory.pop())
-        shuffles = [
-            [rng.permutation(batch.advantage.shape[1]) for rng in self.shuffles]
-            for _ in range(self.config.n_epochs)
-        ]
+        size, c = batch.advantage.shape[1], self.config
+        if c.batch_size >= size:  # nothing to shuffle
+            return self.update(batch, torch.empty(c.n_epochs, 0))
+        shuffles = [[rng.permutation(size) for rng in self.shuffles] for _ in range(c.n_epochs)]
         return self.update(batch, torch.from_numpy(np.array(shuffles)))
 
     @torch.no_grad()
@@ -166,13 +166,12 @@ class PPO:
         rate = schedules.learning_rate(c, self.env_steps, self.budget)
         epsilon = schedules.scheduled(c.clip_range, c.clip_range_schedule, 1 - self.env_steps / self.budget)
         size = batch.advantage.shape[1]
+        whole = self.normalise(batch) if c.batch_size >= size else None
         due = torch.ones_like(self.alive)  # false once a seed's KL is too large
         metrics: dict[str, Tensor] = {}
         for epoch, order in enumerate(shuffles, 1):
             for start in range(0, size, c.batch_size):
-                minibatch = (
-                    batch if c.batch_size >= size else batch.at(order[:, start : start + c.batch_size])
-                )
+                minibatch = whole or self.normalise(batch.at(order[:, start : start + c.batch_size]))
                 measured = c.target_kl is not None or (epoch == c.n_epochs and start + c.batch_size >= size)
                 metrics = self.differentiate(minibatch, epsilon, measured)
                 if c.target_kl is not None:
@@ -181,11 +180,14 @@ class PPO:
         metrics["explained_variance"] = targets.explained_variance(batch.value, batch.returns)
         return metrics
 
+    def normalise(self, batch: Batch) -> Batch:
+        """A minibatch with advantages as the loss takes them."""
+        if not self.config.normalize_advantage:
+            return batch
+        return batch._replace(advantage=normalised(batch.advantage))
+
     def differentiate(self, batch: Batch, epsilon: float, measured: bool = True) -> dict[str, Tensor]:
         """Compute the network's gradient, and if `measured` what the loss is made of."""
-        c = self.config
-        if c.normalize_advantage:
-            batch = batch._replace(advantage=normalised(batch.advantage))
         if self.network.has_trunk:
             features = self.network.features(batch.obs)
             log_prob, entropy = self.policy.log_prob_and_entropy(self.network, features, batch.action)

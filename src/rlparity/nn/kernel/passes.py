@@ -8,7 +8,7 @@ the padding is never read.
 
 from __future__ import annotations
 
-from rlparity.nn.kernel.compilation import entry
+from rlparity.compilation import entry
 from rlparity.nn.kernel.products import ABSENT, FEW, UNIT, ZERO, head, padded, product, transpose
 from rlparity.nn.kernel.vectors import at, lanes, pointer
 

@@ -6,7 +6,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
 
-from rlparity.nn.kernel.compilation import inner
+from rlparity.compilation import inner
 from rlparity.nn.kernel.llvm_ir import wide_registers
 from rlparity.nn.kernel.tiles import tile, transpose_block
 from rlparity.nn.kernel.vectors import (

@@ -146,6 +146,8 @@ def replay(pair: PairedModels, recording: Recording, trace: Trace) -> None:
     agent, spec = pair.agent, pair.spec
     memory = ReplayedMemory(pair, recording)
     setattr(agent, "replay" if hasattr(agent, "replay") else "memory", memory)
+    if hasattr(agent, "burst"):
+        agent.burst = 1  # SB3 draws each minibatch by itself
     update = agent.update
 
     def with_draws(batch: Step | Minibatch, *draws: Any) -> dict[str, Tensor]:

@@ -44,7 +44,9 @@ def _on_policy(*targets: Reading) -> Part:
         _reading("losses", "policy_loss", lambda v: v["metrics"]["policy_loss"]),
         _reading("losses", "value_loss", lambda v: v["metrics"]["value_loss"]),
         _reading("losses", "entropy_loss", lambda v: -v["metrics"]["entropy"]),
-        _reading("losses", "loss", "loss"),
+        _reading(
+            "losses", "loss", lambda v: v["passed"]["loss"] if "loss" in v["passed"] else v["loss"], "loss"
+        ),
     )
     return Part("network", "optimizer", "policy.optimizer", (*targets, *losses))
 

@@ -78,17 +78,20 @@ def agent_read(pair: PairedModels, trace: Trace, per_step: bool) -> Iterator[Non
             def step(
                 rate: float,
                 due: Tensor | None = None,
+                max_norm: float | None = None,
                 *,
                 part: Part = part,
                 network: Any = network,
                 original: Any = optimizer.step,
-            ) -> None:
+            ) -> Tensor:
+                seen = {**sys._getframe(1).f_locals, "passed": passed}
+                norm: Tensor = original(rate, due, max_norm)
                 if due is None or bool(due.all()):
-                    _note(trace, part.readings, "ours", {**sys._getframe(1).f_locals, "passed": passed})
-                    trace.note_gradients(dict(pair.lay(part.network, network.grad)))
-                original(rate, due)
-                if per_step and (due is None or bool(due.all())):
-                    trace.close(pair.ours())
+                    _note(trace, part.readings, "ours", seen)
+                    trace.note_gradients(dict(pair.lay(part.network, network.grad)))  # clipped by the step
+                    if per_step:
+                        trace.close(pair.ours())
+                return norm
 
             stack.enter_context(mock.patch.object(optimizer, "step", step))
         module = agents.module(pair.algorithm)
@@ -97,6 +100,25 @@ def agent_read(pair: PairedModels, trace: Trace, per_step: bool) -> Iterator[Non
             stack.enter_context(_recorded_call(module, function, names, passed))
         if pair.algorithm == "trpo":
             stack.enter_context(_agent_direction(pair, trace))
+        if pair.algorithm == "ppo":
+            stack.enter_context(_every_loss(agent, passed))
+        yield
+
+
+@contextmanager
+def _every_loss(agent: Any, passed: dict[str, Any]) -> Iterator[None]:
+    """Let PPO compute the loss at every gradient step; it needs it at the last one only."""
+    differentiate, loss = agent.differentiate, agent.loss
+
+    def measured(*arguments: Any) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = differentiate(*arguments[:2], measured=True)
+        return found
+
+    def recorded(*arguments: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        passed["loss"], metrics = loss(*arguments)
+        return passed["loss"], metrics
+
+    with mock.patch.object(agent, "differentiate", measured), mock.patch.object(agent, "loss", recorded):
         yield
 
 
