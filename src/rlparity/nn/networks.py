@@ -304,12 +304,14 @@ class _Pass(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, network: Network, name: str, x: Tensor, token: Tensor | None) -> Tensor:
         y, ctx.tape = network.kernel[name].run(network.theta.detach(), x)
+        ctx.save_for_backward(network.theta)  # which must not change before `backward`: PyTorch looks
         ctx.network, ctx.name, ctx.constant = network, name, token is None
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *by_output: Tensor) -> tuple[Tensor | None, ...]:
+        _ = ctx.saved_tensors
         wish_x = ctx.needs_input_grad[2]
         by_x = ctx.network.pull_in_graph(ctx.name, ctx.tape, by_output[0], wish_x, ctx.constant)
         return None, None, by_x, None

@@ -12,7 +12,9 @@ from rlparity.provenance import scopes, source_code
 from rlparity.provenance.modules import Key, defined, module, resolve
 from rlparity.provenance.scopes import External, Imported
 
-NEUTRAL = frozenset({"cell", "errors", "registry"})  # modules of this package that make no number
+NEUTRAL = frozenset(
+    {"cell", "compilation", "errors", "registry"}
+)  # modules of this package that make no number
 OTHER = "<other statements>"  # stands for the statements of a module that define no name
 PART = "<part>"  # stands for the module of what `registry.part` loads
 ASKED = (registry.__name__, "part")

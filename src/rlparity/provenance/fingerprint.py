@@ -29,6 +29,7 @@ STAGES = {
     "report": ("rlparity.reporting.pages.suite.report", ("pandas", "jinja2")),
     "sensitivity": ("rlparity.reporting.pages.sensitivity", ("pandas", "matplotlib", "jinja2")),
 }
+KERNEL = "rlparity.nn.kernel"
 PAGES = ("report", "sensitivity")  # stages that fill templates
 PLACES = {"folder", "time_limit_s"}  # of a candidate: where it lies and how long it may take
 
@@ -41,6 +42,7 @@ def parts(cell: Cell) -> dict[str, Any]:
     if info.module is not None and source_code.path(info.module) is not None:
         hashes.append(definitions.whole_module(info.module))
     packages = ["torch", "numpy", "gymnasium"]
+    packages += ["numba"] if computed_by_kernel(cell) else []
     reference = registry.REFERENCES[cell.agent] if cell.implementation == registry.REFERENCE else None
     if reference is not None:
         packages += sorted({"stable_baselines3", reference.split(":")[0]})
@@ -53,6 +55,12 @@ def parts(cell: Cell) -> dict[str, Any]:
         "cell": _data(cell),
         **files,
     }
+
+
+def computed_by_kernel(cell: Cell) -> bool:
+    """Whether `rlparity.nn.kernel` computes the networks: of our own agents, without images, on a CPU."""
+    own = cell.implementation != registry.REFERENCE and not cell.candidate and cell.device == "cpu"
+    return own and cell.agent != "random" and metadata.probe(cell.environment).frame_bytes is None
 
 
 def _data(cell: Cell) -> dict[str, Any]:
@@ -123,12 +131,20 @@ def _defaults(cell: Cell) -> dict[str, Any]:
 
 def source_hash(cell: Cell) -> str:
     """Hash of all definitions of this package that make the cell's numbers."""
-    return definitions.digest(roots(cell), used(cell))
+    found = definitions.digest(roots(cell), used(cell))
+    return text_hash([found, _kernel()]) if computed_by_kernel(cell) else found
+
+
+@cache
+def _kernel() -> str:
+    """Hash of the kernel's modules, whole: compiled functions refer to each other in ways of their own."""
+    return text_hash([definitions.whole_module(name) for name in source_code.modules(KERNEL)])
 
 
 def own_hashes(cell: Cell) -> dict[str, str]:
     """{qualified name: hash} of these definitions, for `differences` to name those that changed."""
-    return definitions.own_hashes(roots(cell), used(cell))
+    found = definitions.own_hashes(roots(cell), used(cell))
+    return {**found, KERNEL: _kernel()[:8]} if computed_by_kernel(cell) else found
 
 
 def stage(name: str) -> str:

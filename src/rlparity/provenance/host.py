@@ -14,6 +14,7 @@ from typing import Any
 PACKAGES = (
     "rlparity",
     "torch",
+    "numba",
     "numpy",
     "gymnasium",
     "stable-baselines3",

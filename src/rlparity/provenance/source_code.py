@@ -32,6 +32,12 @@ def path(module: str) -> Path | None:
     return None
 
 
+def modules(package: str) -> list[str]:
+    """The modules of a package of this project, in the order of their names."""
+    folder = PACKAGE.parent.joinpath(*package.split("."))
+    return [f"{package}.{file.stem}" for file in sorted(folder.glob("*.py")) if file.stem != "__init__"]
+
+
 @cache
 def tree(module: str) -> ast.Module:
     """The syntax tree of a module that exists. Not to be changed: it is shared."""

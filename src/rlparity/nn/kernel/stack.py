@@ -53,6 +53,7 @@ def clip_adam(
     )
     limits = float(rate), float(eps), float(max_norm or 0)
     like = LIKE[theta.dtype]
+    torch.autograd.graph.increment_version(theta)
     adam.clip_adam(like, *theta.shape, *rows, due.data_ptr(), counts.data_ptr(), *limits, norms.data_ptr())
     return norms
 
