@@ -15,6 +15,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnvWrapper
 
 from rlparity.environments import cartpole
 from rlparity.transitions import Step
+from rlparity.validation import plain_environments
 from rlparity.validation.lockstep.cases import Case
 
 
@@ -88,5 +89,6 @@ def time_limit(case: Case) -> Iterator[None]:
     if case.time_limit is None:
         yield
         return
-    with patch.object(cartpole, "TIME_LIMIT", case.time_limit):
+    ends = partial(plain_environments.ends_within, case.time_limit, cartpole._ends)
+    with patch.object(cartpole, "_ends", ends):
         yield

@@ -12,6 +12,7 @@ from rlparity.agents import base as agents
 from rlparity.buffers.replay import Replay
 from rlparity.objectives import targets
 from rlparity.training import object_state
+from rlparity.validation.mutations import by_graph
 from rlparity.validation.mutations.mutation import MutationSet, Patch
 
 dqn = agents.module("dqn")
@@ -34,6 +35,7 @@ def d1(patch: Patch) -> None:
         return distance(every_q, every_y, reduction="none").mean((1, 2)), q
 
     patch.replace(dqn, "td_loss", td_loss)
+    patch.replace(dqn, "td_slope", by_graph.td_slope(td_loss))
 
 
 @bug(
@@ -62,6 +64,7 @@ def d2(patch: Patch) -> None:
         largest = next_q.amax((1, 2), keepdim=True).expand_as(next_q)
         return target(reward, discount, largest, largest, gamma)
 
+    by_graph.without_bursts(patch, dqn.DQN)
     patch.wrap(targets, "td_target", around)
 
 
@@ -72,12 +75,13 @@ def d2(patch: Patch) -> None:
     "SB3 changelogs 0.8.0 and 0.10.0",
 )
 def d4(patch: Patch) -> None:
-    def around(update: Any, self: Any, *arguments: Any) -> Any:
+    def around(targets_of: Any, self: Any, *arguments: Any) -> Any:
         for shared, own in zip(self.q_target.stacks["q"][0], self.q.stacks["q"][0], strict=True):
             shared.detach().copy_(own.detach())
-        return update(self, *arguments)
+        return targets_of(self, *arguments)
 
-    patch.wrap(dqn.DQN, "update", around)
+    by_graph.without_bursts(patch, dqn.DQN)
+    patch.wrap(dqn.DQN, "targets", around)
 
 
 @bug(
@@ -92,6 +96,7 @@ def d5_always(patch: Patch) -> None:
         self.q_target.theta.detach().copy_(self.q.theta.detach())
         return metrics
 
+    by_graph.without_bursts(patch, dqn.DQN)
     patch.wrap(dqn.DQN, "update", around)
 
 

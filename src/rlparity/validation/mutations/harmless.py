@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from rlparity.agents import base as agents
 from rlparity.nn import optimizers
 from rlparity.nn.distributions import gaussian
-from rlparity.nn.networks import Network
+from rlparity.validation.mutations import by_graph
 from rlparity.validation.mutations.mutation import MutationSet, Patch
 
 ppo, sac, dqn = agents.module("ppo"), agents.module("sac"), agents.module("dqn")
@@ -98,6 +98,7 @@ def h4(patch: Patch) -> None:
         return (weight * distance).mean(1), q
 
     patch.replace(dqn, "td_loss", td_loss)
+    patch.replace(dqn, "td_slope", by_graph.td_slope(td_loss))
 
 
 MUTATIONS = harmless.mutations

@@ -12,6 +12,7 @@ from rlparity.agents import base as agents
 from rlparity.nn import networks
 from rlparity.nn.distributions import gaussian
 from rlparity.objectives import targets
+from rlparity.validation.mutations import by_graph
 from rlparity.validation.mutations.mutation import MutationSet, Patch
 
 ppo = agents.module("ppo")
@@ -26,13 +27,13 @@ bug = MutationSet()
     "one epoch of one minibatch",
 )
 def p15(patch: Patch) -> None:
-    def around(loss: Any, self: Any, batch: Any, epsilon: float) -> Any:
+    def around(differentiate: Any, self: Any, batch: Any, *rest: Any, **keywords: Any) -> Any:
         with torch.no_grad():
             features = self.network.features(batch.obs)
             log_prob = self.policy.log_prob(self.network, features, batch.action)
-        return loss(self, batch._replace(log_prob=log_prob), epsilon)
+        return differentiate(self, batch._replace(log_prob=log_prob), *rest, **keywords)
 
-    patch.wrap(ppo.PPO, "loss", around)
+    patch.wrap(ppo.PPO, "differentiate", around)
 
 
 @bug(
@@ -48,6 +49,7 @@ def p17(patch: Patch) -> None:
         return torch.max(ratio * advantage, clipped * advantage).mean(1)
 
     patch.replace(ppo, "clipped_objective", objective)
+    patch.replace(ppo, "clipped_slope", by_graph.clipped_slope(objective))
 
 
 @bug(
@@ -75,6 +77,7 @@ def p20(patch: Patch) -> None:
         return (-0.5 * z.square() - log_std - 0.5 * gaussian.LOG_2PI)[..., 0]
 
     patch.replace(gaussian, "log_prob", first)
+    by_graph.gaussian_slopes(patch)
 
 
 @bug(
@@ -87,6 +90,7 @@ def p20(patch: Patch) -> None:
 )
 def p21(patch: Patch) -> None:
     patch.wrap(gaussian, "entropy", lambda entropy, log_std: entropy(log_std.exp()))
+    by_graph.gaussian_slopes(patch)
 
 
 @bug(

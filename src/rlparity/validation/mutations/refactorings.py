@@ -13,6 +13,7 @@ from rlparity.nn import networks, optimizers
 from rlparity.nn.distributions import categorical, gaussian
 from rlparity.nn.networks import Network
 from rlparity.objectives import targets
+from rlparity.validation.mutations import by_graph
 from rlparity.validation.mutations.mutation import MutationSet, Patch
 
 ppo, a2c, dqn, trpo = (agents.module(name) for name in ("ppo", "a2c", "dqn", "trpo"))
@@ -21,11 +22,10 @@ refactoring = MutationSet("refactoring", source="own")
 
 @refactoring("F1", "means over a minibatch are summed from its other end", "ppo CartPole-v1")
 def f1(patch: Patch) -> None:
-    def objective(ratio: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
-        clipped = ratio.clamp(1 - epsilon, 1 + epsilon)
-        return torch.min(ratio * advantage, clipped * advantage).flip(1).cumsum(1)[:, -1] / ratio.shape[1]
+    def around(differentiate: Any, self: Any, batch: Any, *rest: Any, **keywords: Any) -> Any:
+        return differentiate(self, ppo.Batch(*(field.flip(1) for field in batch)), *rest, **keywords)
 
-    patch.replace(ppo, "clipped_objective", objective)
+    patch.wrap(ppo.PPO, "differentiate", around)
 
 
 @refactoring("F2", "dense layers are einsum and addition, not baddbmm", "ppo Pendulum-v1")
@@ -34,6 +34,7 @@ def f2(patch: Patch) -> None:
         return torch.einsum("sbi,sio->sbo", x, weight) + bias
 
     patch.replace(networks, "dense", dense)
+    patch.replace(Network, "_kernel_stacks", lambda self: {})
 
 
 @refactoring("F3", "log-softmax is logits minus the logarithm of summed exponentials", "a2c CartPole-v1")
@@ -83,6 +84,7 @@ def f5(patch: Patch) -> None:
         return (weight * distance).mean(1), q
 
     patch.replace(dqn, "td_loss", td_loss)
+    patch.replace(dqn, "td_slope", by_graph.td_slope(td_loss))
 
 
 @refactoring("F6", "target networks follow by products and a sum, not by lerp", "td3 Pendulum-v1")
@@ -116,7 +118,7 @@ def f7(patch: Patch) -> None:
             length = options["lr"] * root / (1 - b1**t)
             parameter.sub_(length * mean / (square.sqrt() + options["eps"] * root))
 
-    patch.replace(optimizers, "adam", adam)
+    by_graph.adam(patch, adam)
 
 
 @refactoring("F8", "minibatches are gathered row by row and stacked", "ppo Pendulum-v1")
@@ -136,6 +138,7 @@ def f9(patch: Patch) -> None:
         return -each.sum(-1) / 2
 
     patch.replace(gaussian, "log_prob", log_prob)
+    by_graph.gaussian_slopes(patch)
 
 
 @refactoring("F10", "gradients are scaled by one factor from a sum of squares", "dqn CartPole-v1")
@@ -147,7 +150,7 @@ def f10(patch: Patch) -> None:
             self.grad *= factor[:, None]
         return norm
 
-    patch.replace(Network, "clip_grad", clip_grad)
+    by_graph.clip_grad(patch, clip_grad)
 
 
 MUTATIONS = refactoring.mutations

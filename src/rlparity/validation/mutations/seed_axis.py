@@ -14,11 +14,10 @@ from rlparity.agents import base as agents
 from rlparity.buffers.replay import Replay
 from rlparity.buffers.rollout import Rollout
 from rlparity.environments import cartpole, gymnasium_env
-from rlparity.nn import optimizers
 from rlparity.nn.distributions import gaussian
-from rlparity.nn.networks import Network
 from rlparity.objectives import targets
 from rlparity.training import evaluation, object_state
+from rlparity.validation.mutations import by_graph
 from rlparity.validation.mutations.mutation import MutationSet, Patch
 
 ppo = agents.module("ppo")
@@ -68,7 +67,7 @@ def o3(patch: Patch) -> None:
             self.grad.mul_((max_norm / (norm + 1e-6)).clamp(max=1.0)[:, None])
         return norm
 
-    patch.replace(Network, "clip_grad", clip_grad)
+    by_graph.clip_grad(patch, clip_grad)
 
 
 def rename_streams(patch: Patch, label: Any) -> None:
@@ -135,7 +134,7 @@ def o8(patch: Patch) -> None:
             square.mul_(b2).addcmul_(g, g, value=1 - b2)
             parameter.addcdiv_(mean, square.sqrt().add_(options["eps"]), value=-options["lr"])
 
-    patch.replace(optimizers, "adam", adam)
+    by_graph.adam(patch, adam)
 
 
 @bug(
