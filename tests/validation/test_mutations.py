@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small import QUICK, cell
+from mutated import brief
+from small import cell
 from torch import Tensor
 
 from rlparity import seeding
-from rlparity.cell import Cell, Protocol
 from rlparity.environments import base as environments
 from rlparity.nn import convolutions
 from rlparity.suites import hyperparameters
@@ -29,12 +29,10 @@ from rlparity.training import run as train
 from rlparity.validation.mutations import corpus
 from rlparity.validation.mutations.corpus import CORPUS
 from rlparity.validation.mutations.mutation import Mutation, Patch, planted
-from rlparity.validation.plain_environments import with_time_limit
 
 pytestmark = [pytest.mark.probes, pytest.mark.filterwarnings("ignore:std")]  # of one number, which is P31
 DOCS = Path(__file__).parents[2] / "docs" / "method" / "mutations.md"
 ROUNDING = 1e-5  # of parameters of size 1, float32, after some updates
-BRIEF = Protocol(points=1, episodes=2, final_episodes=2)
 APART = {  # a short training does not show these; each has its own test
     "D10 resume",
     "O13",
@@ -42,33 +40,6 @@ APART = {  # a short training does not show these; each has its own test
     "AT8 missing",
     "AT8 twice",
 }
-
-
-def brief(agent: str, environment: str, needs: Mapping[str, Any]) -> Cell:
-    """Several updates, and episodes that terminate and are truncated, within a hundred steps."""
-    named = hyperparameters.library().algorithms[agent].agent
-    known = hyperparameters.config(named)
-    quick = {
-        **QUICK.get(named, {}),
-        "net_arch": [16, 16],
-        "learning_starts": 20,
-        "batch_size": 21 if named == "ppo" else 16,
-        "n_epochs": 4,
-        "clip_range": 0.05,
-        "learning_rate": 1e-2,
-        "exploration_fraction": 0.5,
-        "target_update_interval": 20,
-        "train_freq": 4,
-    }
-    if "buffer_size" not in known:
-        quick["n_steps"] = 16
-    values = {name: value for name, value in {**needs, **quick}.items() if name in known}
-    if environment == "Pendulum-v1":
-        environment = with_time_limit(environment, 7)
-    n_envs = 1 if "buffer_size" in known else 4
-    start = cell(agent, (0, 1), environment=environment, n_envs=n_envs, hyperparameters=values, budget=128)
-    normalize = hyperparameters.library().lookup("Pendulum-v1", named).normalize and "Cut" in environment
-    return replace(start, evaluation=BRIEF, normalize=normalize)
 
 
 def trained(mutation: Mutation) -> tuple[list[str], dict[str, Tensor], list[str]]:

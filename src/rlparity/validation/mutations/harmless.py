@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from rlparity.agents import base as agents
 from rlparity.nn import optimizers
 from rlparity.nn.distributions import gaussian
+from rlparity.nn.networks import Network
 from rlparity.validation.mutations import by_graph
 from rlparity.validation.mutations.mutation import MutationSet, Patch
 
