@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from small import build, row, set_output, stream
@@ -22,6 +24,77 @@ def test_dqn_loss_is_hubers_or_the_square_of_the_error():
     assert taken.tolist() == [[1, 5]]
     assert huber.tolist() == [(0.125 + 2.5) / 2]
     assert dqn.td_loss(q, action, y, "mse")[0].tolist() == [(0.25 + 9) / 2]
+
+
+@pytest.mark.parametrize("loss", ["huber", "mse"])
+@pytest.mark.parametrize("weighted", [False, True], ids=["all alike", "weighted"])
+def test_dqn_slope_is_the_gradient_of_its_loss(loss: str, weighted: bool):
+    """In float64; errors below and above 1, one of exactly 1 and one of 0."""
+    rng = torch.Generator().manual_seed(0)
+    values = 2 * torch.randn(3, 40, 2, generator=rng, dtype=torch.float64)
+    y = 2 * torch.randn(3, 40, generator=rng, dtype=torch.float64)
+    action = torch.randint(2, (3, 40), generator=rng)
+    values[0, :2], y[0, 0], y[0, 1] = 1.5, 0.5, 1.5
+    weight = torch.rand(3, 40, generator=rng, dtype=torch.float64) if weighted else 1.0
+    values.requires_grad_()
+    found, q = dqn.td_loss(values, action, y, loss, weight)
+    (true,) = torch.autograd.grad(found.sum(), values)
+    ours = torch.zeros_like(true).scatter_(
+        -1, action.unsqueeze(-1), dqn.td_slope(q.detach(), y, loss, weight).unsqueeze(-1)
+    )
+    torch.testing.assert_close(ours, true, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("dueling", [False, True], ids=["plain", "dueling"])
+@pytest.mark.parametrize("kernel", [True, False], ids=["kernel", "operations"])
+def test_values_are_pulled_as_autograd_does(dueling: bool, kernel: bool, monkeypatch: pytest.MonkeyPatch):
+    if not kernel:
+        monkeypatch.setenv("RLPARITY_KERNEL", "off")
+    network = build("dqn", n_seeds=3, dueling=dueling).q
+    assert bool(network.kernel) == kernel
+    network = network._view(network.theta.double())
+    obs, by_values = torch.randn(2, 3, 40, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    values = network.values(obs)
+    network.backward((values * by_values).sum((1, 2)))
+    true = network.grad.clone()
+    network.grad.zero_()
+    with torch.no_grad():
+        found, tape = network.run_values(obs)
+        network.pull_values(tape, by_values)
+    torch.testing.assert_close(found, values.detach(), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(network.grad, true, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("options", [{}, {"n_steps": 3}, {"dueling": True}, {"loss": "mse"}], ids=str)
+def test_dqn_learns_the_same_in_bursts_and_update_by_update(options: dict[str, Any]):
+    """To the last bit, and so do agents whose updates change the targets: those have no bursts."""
+    one, many = (build("dqn", n_seeds=2, n_envs=2, learning_starts=10**6, **options) for _ in range(2))
+    assert one.burst == dqn.BURST
+    for step in stream(2, 2, 40):
+        one.observe(step)
+        many.observe(step)
+    metrics = many.learn(7)
+    for _ in range(7):
+        alone = one.learn(1)
+    assert torch.equal(one.q.theta, many.q.theta)
+    assert {name: value.tolist() for name, value in alone.items()} == {
+        name: value.tolist() for name, value in metrics.items()
+    }
+    assert torch.equal(one.minibatches.next(), many.minibatches.next())
+
+
+@pytest.mark.parametrize("options", [{"double_q": True}, {"prioritized": True}, {"target_network": False}])
+def test_dqn_draws_one_minibatch_at_a_time_where_an_update_changes_the_next(options: dict[str, Any]):
+    assert build("dqn", **options).burst == 1
+
+
+def test_dqn_of_more_updates_than_a_burst_takes_several(monkeypatch: pytest.MonkeyPatch):
+    sizes: list[int] = []
+    agent = build("dqn", n_envs=2, learning_starts=0, train_freq=4, gradient_steps=300)
+    agent.learn = lambda size: sizes.append(size) or {}
+    for step in stream(1, 2, 4):
+        agent.observe(step)
+    assert sizes == [128, 128, 44]
 
 
 def test_dqn_refuses_shapes_that_would_broadcast():
@@ -45,7 +118,9 @@ def test_dqn_variants_look_ahead_differently(algorithm: str, target: float):
     step = Step(zeros, torch.tensor([[0]]), row(1), row(1), row(0), zeros)
     error = target - 4
     loss = error**2 if algorithm == "dqn-2013" else error - 0.5
-    assert agent.update(Minibatch(step))["loss"].tolist() == pytest.approx([loss])
+    y = agent.targets(step)
+    assert y.tolist() == [[pytest.approx(target)]]
+    assert agent.update(Minibatch(step), y)["loss"].tolist() == pytest.approx([loss])
 
 
 def test_dueling_adds_the_value_and_centres_the_advantages():
@@ -67,7 +142,8 @@ def test_dqn_of_n_steps_adds_up_their_rewards():
     zeros = torch.zeros(1, 1, 2)
     for reward in (1.0, 2.0, 4.0):
         agent.replay.add(Step(zeros, torch.tensor([[0]]), row(reward), row(1), row(0), zeros))
-    assert agent.update(agent.replay.draw(torch.zeros(1, 4), 0))["loss"].tolist() == pytest.approx([3.5])
+    batch = agent.replay.draw(torch.zeros(1, 4), 0)
+    assert agent.update(batch, agent.targets(batch.step))["loss"].tolist() == pytest.approx([3.5])
 
 
 def test_prioritised_dqn_weighs_errors_and_remembers_them():
@@ -82,7 +158,8 @@ def test_prioritised_dqn_weighs_errors_and_remembers_them():
     agent.replay.priorities.cover(0, 2)
     agent.replay.priorities.update(torch.tensor([[0, 1]]), torch.tensor([[1.0, 3.0]]))
     batch = agent.replay.draw(torch.tensor([[0.0, 0.9]]), 0)  # the first quarter of the sum is transition 0
-    assert agent.update(batch)["loss"].tolist() == pytest.approx([(1 * 1.5 + 3.5 / 3) / 2], rel=1e-5)
+    loss = agent.update(batch, agent.targets(batch.step))["loss"]
+    assert loss.tolist() == pytest.approx([(1 * 1.5 + 3.5 / 3) / 2], rel=1e-5)
     weights = agent.replay.priorities.weights(torch.tensor([[0, 1]]), 1.0)
     assert weights.tolist()[0] == pytest.approx([1, 0.5], rel=1e-5)  # the errors are 2 and 4 now
 
@@ -121,8 +198,8 @@ def test_dqn_learns_in_bursts(n_envs: int, starts: int, gradient_steps: int, bur
     agent = build("dqn", n_envs=n_envs, learning_starts=starts, train_freq=4, gradient_steps=gradient_steps)
     counts: dict[int, int] = {}
 
-    def count(batch: Minibatch) -> dict[str, Tensor]:
-        assert batch.step.reward.shape == (1, 32)
+    def count(batch: Minibatch, y: Tensor) -> dict[str, Tensor]:
+        assert batch.step.reward.shape == y.shape == (1, 32)
         counts[agent.env_steps] = counts.get(agent.env_steps, 0) + 1
         return {}
 

@@ -139,9 +139,11 @@ def test_a_memory_of_frames_goes_on_with_the_same_draws_and_a_new_game(
         24,
         44,
     )
-    assert same(
-        *(each.update(each.replay.draw(ours, 0.5)) for each in (copy.training.agent, session.training.agent))
-    )
+    updates = []
+    for agent in (copy.training.agent, session.training.agent):
+        batch = agent.replay.draw(ours, 0.5)
+        updates.append(agent.update(batch, agent.targets(batch.step)))
+    assert same(*updates)
     assert same(*(each.training.agent.replay.memory.sample(ours) for each in (copy, session)))
     advance(copy, 3)
     numbers = {number for number, _ in copy.training.agent.replay.memory._starts}
