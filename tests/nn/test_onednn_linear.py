@@ -1,4 +1,7 @@
-"""Wide stacks through oneDNN are the plain ones, forwards and backwards; and a seed has no neighbours."""
+"""Wide stacks through oneDNN are the plain ones, forwards and backwards; and a seed has no neighbours.
+
+oneDNN computes where `rlparity.nn.kernel` does not.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,13 @@ SHAPES = [
     (50, 3, [136, 128], 1),
     (33, 11, [200, 130, 150], 3),
 ]
+
+
+@pytest.fixture(autouse=True)
+def no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RLPARITY_KERNEL", "off")
+
+
 needs_onednn = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="no oneDNN")
 
 
