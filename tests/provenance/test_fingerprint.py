@@ -47,6 +47,7 @@ PENDULUM = {"ppo continuous", "sac", "sb3 sac"}
 CARTPOLE = ALL - PONGS - PENDULUM
 DQNS = {name for name in CELLS if name.startswith("dqn")}
 ON_POLICY = {name for name in OURS if name.startswith("ppo")} | {"a2c", "trpo"}
+KERNEL = OURS - PONGS - {"random", "ppo on cuda"}  # whose networks the kernel computes
 Edit = Callable[..., None]
 
 
@@ -62,6 +63,7 @@ def edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Edit:
             cached.cache_clear()
         for cached in (definition_text.definition, definitions.reached, definitions.digest):
             cached.cache_clear()
+        fingerprint._kernel.cache_clear()
 
     def change(name: str, *pairs: tuple[str, str], append: str = "", every: bool = False) -> None:
         file = copy / name
@@ -137,6 +139,30 @@ EDITS = {  # file, text, new text, the cells that it concerns
     "epsilon": ("training/epsilon_greedy.py", "explore[..., 0] <", "explore[..., 0] <=", {"ppo epsilon"}),
     "Adam": ("nn/optimizers.py", '"beta2": 0.999', '"beta2": 0.99', OURS - {"random"}),
     "optimiser of another": ("nn/optimizers.py", "square.mul_(self._alpha)", "square.mul_(1)", {"a2c"}),
+    "the kernel's Adam": ("nn/kernel/adam.py", "1 - 0.999**count", "1 - 0.99**count", KERNEL),
+    "the kernel's passes": (
+        "nn/kernel/passes.py",
+        "slope = activation + 2",
+        "slope = activation + 1",
+        KERNEL,
+    ),
+    "the kernel's tanh": ("nn/kernel/products.py", "2.26843463243900e-03", "2.26843463243901e-03", KERNEL),
+    "a tile of the kernel": ("nn/kernel/tiles.py", "[0.0] * kind.lanes", "[1.0] * kind.lanes", KERNEL),
+    "the width of vectors": ("nn/kernel/llvm_ir.py", "BYTES = 64", "BYTES = 32", KERNEL),
+    "an operator of vectors": (
+        "nn/kernel/vectors.py",
+        '(operator.sub, "fsub")',
+        '(operator.sub, "fadd")',
+        KERNEL,
+    ),
+    "how the kernel is called": (
+        "nn/kernel/stack.py",
+        "float(max_norm or 0)",
+        "float(max_norm or 1)",
+        KERNEL,
+    ),
+    "a comment in the kernel": ("nn/kernel/adam.py", '"""Clipping and Adam', '"""Adam', set()),
+    "where compiled functions are kept": ("compilation.py", "hexdigest()[:16]", "hexdigest()[:8]", set()),
     "our loop": ("training/loop.py", "training.env_step += env", "training.env_step += 1 * env", OURS),
     "evaluation": (
         "training/evaluation.py",
@@ -300,7 +326,8 @@ def test_no_module_of_the_package_has_effects_when_it_is_imported() -> None:
     effects = {name for name in found if modules.module(name).other}
     apart = ("__main__", "cli.", "suites.", "reporting.", "validation.", "shipped_records.")  # train nothing
     own = {name for name in effects if not name.removeprefix("rlparity.").startswith(apart)}
-    assert own == {"rlparity.environments.atari", "rlparity.references.sb3_atari"}  # Gymnasium's registry
+    registries = {"rlparity.environments.atari", "rlparity.references.sb3_atari"}  # Gymnasium's
+    assert own == registries | {"rlparity.nn.kernel.vectors"}  # Numba's; the kernel counts whole
 
 
 def test_methods_for_checkpoints_are_left_out_where_there_is_a_pair(
@@ -357,8 +384,20 @@ def test_constants_of_different_kinds_differ(edit: Edit) -> None:
     assert len(found) == 6
 
 
-def test_ppo_on_cartpole_depends_on_fewer_than_900_lines() -> None:
-    assert definitions.lines(fingerprint.roots(PPO), fingerprint.used(PPO)) < 900
+def test_ppo_on_cartpole_depends_on_fewer_than_1000_lines() -> None:
+    """Besides the kernel."""
+    assert definitions.lines(fingerprint.roots(PPO), fingerprint.used(PPO)) < 1000
+
+
+def test_the_kernel_computes_our_agents_without_images_on_a_cpu() -> None:
+    assert {name for name, cell in CELLS.items() if fingerprint.computed_by_kernel(cell)} == KERNEL
+    theirs = replace(PPO, implementation="theirs", seeds=(0,), candidate={"entry": "json:load"})
+    assert not fingerprint.computed_by_kernel(theirs)
+
+
+def test_a_module_more_or_less_in_the_kernel_counts(edit: Edit, before: dict[str, str]) -> None:
+    edit("nn/kernel/more.py", append="MORE = 1\n")
+    assert changed(before) == KERNEL
 
 
 def test_versions_count_without_their_local_part(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -366,7 +405,10 @@ def test_versions_count_without_their_local_part(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(fingerprint, "installed", lambda name: installed.get(name, "1.0"))
     fingerprint.version.cache_clear()
     before = fingerprint.of(PPO)
-    assert fingerprint.parts(PPO)["versions"] == {"torch": "2.13.0", "numpy": "1.0", "gymnasium": "1.0"}
+    without_kernel = {"torch": "2.13.0", "numpy": "1.0", "gymnasium": "1.0"}
+    assert fingerprint.parts(CELLS["random"])["versions"] == without_kernel
+    assert fingerprint.parts(PPO)["versions"] == {**without_kernel, "numba": "1.0"}
+    assert "numba" not in fingerprint.parts(CELLS["dqn pong"])["versions"]
     assert "mujoco" in fingerprint.parts(replace(PPO, environment="Hopper-v5"))["versions"]
     assert "stable_baselines3" in fingerprint.parts(CELLS["sb3 ppo"])["versions"]
     installed["torch"] = "2.13.0"
@@ -411,3 +453,6 @@ def test_differences_name_what_changed(edit: Edit) -> None:
     now = fingerprint.parts(PPO)
     culprit = "the sources changed: rlparity.objectives.targets.gae"
     assert fingerprint.differences(PPO, now, run) == [culprit]
+    edit("nn/kernel/adam.py", ("NOTHING = 1e-33", "NOTHING = 1e-32"))
+    found = fingerprint.differences(PPO, fingerprint.parts(PPO), run)
+    assert found == [f"{culprit}, rlparity.nn.kernel"]
