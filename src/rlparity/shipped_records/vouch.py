@@ -75,9 +75,18 @@ class Stock:
     refused: list[str] = field(default_factory=list)  # one line each
 
 
-def cells(suite: Suite, environments: Iterable[str] = (), algorithms: Iterable[str] = ()) -> list[Cell]:
-    """The suite's own cells of these environments and algorithms, of all where none is named."""
-    wanted = {"environment": tuple(environments), "algorithm": tuple(algorithms)}
+def cells(
+    suite: Suite,
+    environments: Iterable[str] = (),
+    algorithms: Iterable[str] = (),
+    implementations: Iterable[str] = (),
+) -> list[Cell]:
+    """The suite's own cells of these environments, algorithms and implementations, of all where none is named."""
+    wanted = {
+        "environment": tuple(environments),
+        "algorithm": tuple(algorithms),
+        "implementation": tuple(implementations),
+    }
     for what, names in wanted.items():
         there = {getattr(cell, what) for cell in suite.cells}
         for name in names:
