@@ -33,9 +33,7 @@ FLAGS = (  # of the processor, by which CPU libraries choose kernels; x86, then 
     *("asimd", "sve", "sve2", "bf16", "i8mm"),
 )
 STEERING = ("ATEN_CPU_CAPABILITY", "MKL_", "ONEDNN_", "OMP_NUM_THREADS", "NUMBA_CPU_")  # of that choice
-KERNEL = (
-    "RLPARITY_KERNEL"  # `off`: PyTorch computes what Numba's kernel would, see `rlparity.nn.kernel.stack`
-)
+KERNEL = "RLPARITY_KERNEL"  # `off`: PyTorch computes what `rlparity.nn.kernel` would
 
 
 def versions() -> dict[str, str]:
@@ -50,7 +48,7 @@ def versions() -> dict[str, str]:
 
 
 def hardware() -> dict[str, Any]:
-    """Processor, its vector instructions, kernel of small networks, GPU, cores, threads of this process, system and architecture."""
+    """Processor, its vector instructions, kernel, GPU, cores, threads of this process, system."""
     import torch
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
