@@ -9,6 +9,7 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -103,8 +104,9 @@ class Picture:
     key: Sequence[KeyEntry] = ()
 
 
+@cache
 def templates() -> Environment:
-    """The templates of this package."""
+    """The templates of this package, each compiled once."""
     environment = Environment(
         loader=PackageLoader("rlparity.reporting"),
         autoescape=lambda name: bool(name and name.endswith(".html")),
