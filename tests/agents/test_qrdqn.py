@@ -108,6 +108,7 @@ def test_the_usual_epsilon_of_adam_is_found(monkeypatch: pytest.MonkeyPatch):
     assert first is not None and first.kind == "parameters"
 
 
+@pytest.mark.probes
 @pytest.mark.parametrize(
     ("n_envs", "options"),
     [
