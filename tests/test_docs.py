@@ -75,6 +75,22 @@ def test_a_block_that_is_not_current_is_named(
         generate.stale()
 
 
+def test_the_readme_counts_the_verdicts_that_the_index_of_reports_shows() -> None:
+    index = (ROOT / "reports" / "index.html").read_text(encoding="utf-8")
+    cards = [re.split(r'<a href="|/index.html"', card, maxsplit=2)[1:] for card in index.split("<h2>")[1:]]
+    chip = re.compile(r"</span>&nbsp;([A-Z]+)</span> (\d+)</li>")
+    shown = {name: dict(chip.findall(card)) for name, card in cards}
+    words = ("EQUIVALENT", "BETTER", "WORSE", "INCONCLUSIVE")
+    rows = re.findall(
+        r"^\| \[([\w-]+)\]\(reports/.*((?:\| \d+ ){4})\|$",
+        (ROOT / "README.md").read_text(),
+        flags=re.MULTILINE,
+    )
+    assert {name for name, _ in rows} == set(shown)
+    for name, row in rows:
+        assert row.strip("| ").split(" | ") == [shown[name].get(word, "0") for word in words], name
+
+
 @pytest.mark.parametrize("page", [*PAGES, PUBLISHED], ids=lambda page: str(page.relative_to(ROOT)))
 def test_relative_links_and_anchors_resolve(page: Path) -> None:
     assert broken(page) == []

@@ -5,6 +5,18 @@ from rlparity.agents.base import module as agent_module
 from rlparity.analysis.schemas import TABLES
 from rlparity.records import SCHEMAS as RECORDS
 from rlparity.registry import AGENTS, REFERENCES
+from rlparity.reporting.pages.suite.answer import counts
+from rlparity.reporting.report_folder import Folder
 from rlparity.validation.mutations.corpus import CORPUS
 
-__all__ = ["AGENTS", "CORPUS", "RECORDS", "REFERENCES", "TABLES", "agent_module", "command_line"]
+__all__ = [
+    "AGENTS",
+    "CORPUS",
+    "RECORDS",
+    "REFERENCES",
+    "TABLES",
+    "Folder",
+    "agent_module",
+    "command_line",
+    "counts",
+]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import subprocess
-from collections import Counter
 from pathlib import Path
 
 import yaml
 
 from blocks.markdown import ROOT, code, escaped, table
+from blocks.package import Folder, counts
 
 SUITES, REPORTS = ROOT / "workflow" / "suites", ROOT / "reports"
 SHOWN = (  # verdicts in the README: report, environment, algorithm, endpoint
@@ -53,22 +53,22 @@ def read(report: Path, name: str) -> list[dict[str, str]]:
 
 
 def reports() -> str:
-    """The committed reports of suites, with the verdicts of the primary endpoint counted."""
+    """The committed reports of suites, with the verdicts counted as in the headlines of the reports."""
     rows = []
     words = ("EQUIVALENT", "BETTER", "WORSE", "INCONCLUSIVE")
     for file in committed("plan.json"):
         plan = json.loads(file.read_text(encoding="utf-8"))
-        costs, judged = read(file.parent, "cost"), read(file.parent, "verdicts")
+        costs = read(file.parent, "cost")
         learners = [row for row in costs if plan["algorithms"][row["algorithm"]]["agent"] != "random"]
         seeds = sorted({int(row["seeds"]) for row in learners})
         hours = sum(int(row["seeds"]) * float(row["wall_time_per_seed_s"]) for row in costs) / 3600
-        counts = Counter(row["verdict"].split(" (")[0] for row in judged if row["endpoint"] == "auc")
+        found = {verdict.word: count for verdict, count in counts(Folder(file.parent))}
         name = f"[{plan['name']}](reports/{plan['name']}/README.md)" + " (unfinished)" * bool(
             plan.get("interim")
         )
         span = "-".join(str(seed) for seed in dict.fromkeys((seeds[0], seeds[-1])))
         rows.append(
-            (name, ", ".join(plan["environments"]), span, f"{hours:.1f}", *(counts[w] for w in words))
+            (name, ", ".join(plan["environments"]), span, f"{hours:.1f}", *(found.get(w, 0) for w in words))
         )
     return table(
         f"report | environments | seeds: | hours: | {' | '.join(f'{word}:' for word in words)}", rows

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from rlparity.cli import cells, pipeline, suites, validation
-from rlparity.errors import UserError
+from rlparity.errors import UserError, unknown
 
 STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 DESCRIPTION = "Train agents beside reference implementations, over many seeds, and report verdicts."
@@ -24,6 +24,17 @@ ARGUMENTS = {
 }
 EPILOG = "rlparity COMMAND --help lists the options of a command."
 GROUPS: tuple[ModuleType, ...] = (suites, cells, validation, pipeline)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Names, where a command is unknown, the commands that `--help` lists."""
+
+    internal: frozenset[str] = frozenset()
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
+            raise unknown("command", value, action.choices.keys() - self.internal, "COMMAND")
+        super()._check_value(action, value)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -56,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="rlparity",
         usage="rlparity COMMAND ...",
         epilog=EPILOG,
@@ -77,7 +88,9 @@ def _parser() -> argparse.ArgumentParser:
             plain = word.strip("[.] ")
             nargs = "*" if "..." in word else "?" if word.startswith("[") else None
             command.add_argument(plain.lower(), metavar=plain, nargs=nargs, help=ARGUMENTS[plain])
-        if not internal:
+        if internal:
+            parser.internal |= {name}
+        else:
             listed.append(f"  {name:12} {summary}")
         return command
 

@@ -34,6 +34,7 @@ def short(algorithm: str, **options: Any) -> Any:
     return build(algorithm, n_seeds=3, n_envs=2, **{**SHORT.get(agent, {}), **options})
 
 
+@pytest.mark.probes
 @pytest.mark.parametrize("algorithm", LEARNERS)
 def test_a_seed_whose_loss_is_not_finite_is_frozen_alone(algorithm: str):
     """Seed 1 is paid NaN from step 40 on; it keeps the parameters it had, and the others never notice."""

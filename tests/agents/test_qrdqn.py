@@ -84,6 +84,7 @@ def mirrored(loss: Callable[..., Tensor], theta: Tensor, y: Tensor) -> Tensor:
     return loss(-theta, -y)
 
 
+@pytest.mark.probes
 @pytest.mark.parametrize("plant", [mean_of_all, mirrored])
 def test_planted_bugs_of_the_loss_are_found(plant: Callable[..., Tensor], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(qrdqn, "quantile_huber_loss", partial(plant, qrdqn.quantile_huber_loss))
@@ -91,6 +92,7 @@ def test_planted_bugs_of_the_loss_are_found(plant: Callable[..., Tensor], monkey
     assert first is not None and (first.kind, first.name) == ("losses", "loss")
 
 
+@pytest.mark.probes
 def test_an_end_that_is_ignored_is_found(monkeypatch: pytest.MonkeyPatch):
     target = qrdqn.target_quantiles
     monkeypatch.setattr(qrdqn, "target_quantiles", lambda r, d, *rest: target(r, torch.ones_like(d), *rest))
@@ -98,6 +100,7 @@ def test_an_end_that_is_ignored_is_found(monkeypatch: pytest.MonkeyPatch):
     assert first is not None and (first.kind, first.name) == ("targets", "target_quantiles")
 
 
+@pytest.mark.probes
 def test_the_usual_epsilon_of_adam_is_found(monkeypatch: pytest.MonkeyPatch):
     adam = optimizers.Adam
     monkeypatch.setattr(optimizers, "Adam", lambda network, eps, alive: adam(network, 1e-8, alive))
@@ -105,6 +108,7 @@ def test_the_usual_epsilon_of_adam_is_found(monkeypatch: pytest.MonkeyPatch):
     assert first is not None and first.kind == "parameters"
 
 
+@pytest.mark.probes
 @pytest.mark.parametrize(
     ("n_envs", "options"),
     [

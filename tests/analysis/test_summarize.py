@@ -255,7 +255,7 @@ LEVELS = {PONG: (-20.7, 14.6), BREAKOUT: (1.7, 30.5)}  # of random agent and hum
 
 
 def test_a_suite_of_atari_games_is_normalised_and_set_beside_dqn_2013(tmp_path):
-    protocol = Protocol(points=4, episodes=2, final_episodes=50)
+    protocol = Protocol(points=4, episodes=2, final_episodes=20)
     suite = Suite(
         variants=(), environments=tuple(LEVELS), levels=LEVELS, spread=0.1, budget=80, protocol=protocol
     )

@@ -94,6 +94,7 @@ def test_a_typing_error_gets_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- rows
 
 
+@pytest.mark.probes
 def test_the_clock_is_that_of_our_own_loop() -> None:
     """Two sub-environments cross 150.5 at step 152, as ours do."""
     rows = entry_point.train(theirs(), Honest)
@@ -107,12 +108,14 @@ def test_the_clock_is_that_of_our_own_loop() -> None:
     assert rows.training_time_s > 0 and rows.evaluation_time_s > 0
 
 
+@pytest.mark.probes
 def test_the_same_seed_is_the_same_rows_and_another_is_not() -> None:
     first, second, other = (entry_point.train(theirs(seed), Honest) for seed in (4, 4, 5))
     assert first.episodes == second.episodes and first.evaluations == second.evaluations
     assert [row["value"] for row in first.evaluations] != [row["value"] for row in other.evaluations]
 
 
+@pytest.mark.probes
 def test_evaluating_leaves_training_and_random_numbers_as_they_were() -> None:
     state = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # type: ignore[index]
     watched, unwatched = (entry_point.train(theirs(), Honest, evaluate=e) for e in (True, False))
@@ -172,6 +175,7 @@ def test_what_a_watcher_raises_is_not_the_candidates_fault() -> None:
     assert not rows.failed and rows.episodes
 
 
+@pytest.mark.probes
 def test_one_that_does_not_come_back_once_its_budget_is_spent_is_ended_and_has_its_rows() -> None:
     class Waits(Honest):
         def train(self, make_env: Any, seed: int, budget: int) -> None:

@@ -56,6 +56,7 @@ def test_features_are_those_of_nature_cnn():
     assert torch.equal(network.features(x.float()), network.features(x))
 
 
+@pytest.mark.probes
 @pytest.mark.parametrize("cnn", convolutions.FILTERS)
 @pytest.mark.parametrize("batch", [8, 32])
 def test_a_seed_alone_is_the_seed_among_others(cnn: str, batch: int):
@@ -67,6 +68,7 @@ def test_a_seed_alone_is_the_seed_among_others(cnn: str, batch: int):
     assert torch.equal(learn(whole, x)[1:2], learn(alone, x[1:2]))
 
 
+@pytest.mark.probes
 def test_seeds_as_groups_of_one_convolution_are_seeds_in_turn():
     network, x = build(range(3)), images(3).float()
     layers, _ = convolutions.filters(SHAPE, "nature", None)
@@ -95,6 +97,7 @@ def test_filters_start_as_pytorch_starts_them():
     assert float(weight.detach().std()) == pytest.approx(bound / math.sqrt(3), rel=0.02)
 
 
+@pytest.mark.probes
 def test_half_precision_is_close_and_not_the_same():
     x = images(2, convolutions.MANY)
     exact, rough = build(range(2)), build(range(2), precision="bfloat16")

@@ -372,10 +372,11 @@ def test_unknown_names_give_one_line_each(checkout: Checkout) -> None:
 def test_commands_report_errors_in_one_line(finished: Checkout) -> None:
     for arguments, expected in [
         (["run", "tinny"], "unknown suite 'tinny'"),
-        (["train", "ppoo", "CartPole-v1"], "unknown value 'ppoo'"),
+        (["train", "ppoo", "CartPole-v1"], "train: unknown algorithm 'ppoo'"),
         (["train", "ppo", "CartPole-v1", "--set", "gamma"], "write KEY=VALUE"),
+        (["check", "tiny2"], "tables/plan.json: missing"),
         (["cell", "--cell", "{}", "--into", "x"], "not a cell"),
-        (["collect", "nowhere.yaml"], "unknown suite 'nowhere.yaml'"),
+        (["collect", "nowhere.yaml"], "nowhere.yaml: no such file"),
     ]:
         done = finished.run("-m", "rlparity", *arguments)
         assert done.returncode == 2, arguments

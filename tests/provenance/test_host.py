@@ -21,8 +21,8 @@ def cpuinfo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file = tmp_path / "cpuinfo"
     monkeypatch.setattr(host, "CPUINFO", file)
     monkeypatch.setattr(sys, "platform", "linux")
-    for name in host.LIMITS:
-        monkeypatch.delenv(name, raising=False)
+    for name in [name for name in os.environ if name.startswith(host.STEERING)]:
+        monkeypatch.delenv(name)
     return file
 
 
@@ -52,7 +52,7 @@ def test_variables_that_limit_instructions_are_named(cpuinfo: Path, monkeypatch:
 def test_the_choice_of_pytorch_comes_first() -> None:
     code = "from rlparity.provenance import host; import json; print(json.dumps(host.hardware()))"
     variables = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if not name.startswith(host.STEERING)},
         "ATEN_CPU_CAPABILITY": "default",
         "PYTHONPATH": ":".join(filter(None, sys.path)),
     }
@@ -65,3 +65,11 @@ def test_other_systems_have_none(cpuinfo: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(sys, "platform", "darwin")
     found = host.hardware()
     assert found["instructions"] is None and found["cpu"]
+
+
+def test_rounding_depends_on_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    on = host.rounding(host.hardware())
+    monkeypatch.setenv("RLPARITY_KERNEL", "off")
+    off = host.rounding(host.hardware())
+    assert on != off and off.endswith("; off") and "numba" in on
+    assert host.rounding({}) == "an unknown processor"

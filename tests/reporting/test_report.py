@@ -59,8 +59,8 @@ def test_links_lead_to_files_that_are_there(page: str, suite: Path) -> None:
 
 def test_answer_says_what_matches_what_does_not_and_what_is_open(page: str) -> None:
     text = " ".join("".join(Page(page).words).split())
-    assert "1 of 3 implementations is shown to match the reference within the margin of 20 %" in text
-    assert "by the area under the curve: PPO on CartPole-v1." in text
+    assert "1 of 3 pairs of implementation and environment is shown to match the reference" in text
+    assert "within the margin of 20 %, by the area under the curve: PPO on CartPole-v1." in text
     assert "Significantly worse: DQN on CartPole-v1." in text
     assert "Not decided: A2C on CartPole-v1 (equivalence would take about 14 seeds per arm)." in text
     assert "Of 3 published numbers: 3 not comparable." in text
@@ -121,7 +121,7 @@ def test_twin_is_tables_and_relative_figures(suite: Path, page: str) -> None:
     assert len(pictures) == 7 and all((suite / name).exists() for name in pictures)
     rows = [line for line in text.splitlines() if line.startswith("|")]
     difference = "-4.5 \\[-36.9, 27.9\\]".replace("-", "\N{MINUS SIGN}")
-    assert f"| CartPole-v1 | ppo | ≈ **EQUIVALENT** | area | 7 % | {difference} | 5 / 5 | 3 | 0.040 |" in rows
+    assert f"| CartPole-v1 | ppo | area | ≈ **EQUIVALENT** | 7 % | {difference} | 5 / 5 | 3 | 0.040 |" in rows
     blocks = re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
     for block in blocks:
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
@@ -137,9 +137,9 @@ def test_terminal_ends_with_verdicts_failures_and_the_page(
     returned = report.render(folder)
     lines = capsys.readouterr().out.rstrip("\n").splitlines()
     assert "\n".join(lines) == returned
-    heads = ["environment", "algorithm", "verdict", "endpoint", "equivalent within"]
+    heads = ["environment", "algorithm", "endpoint", "verdict", "equivalent within"]
     assert re.split("  +", lines[1])[:5] == heads
-    assert lines[2].split()[:6] == ["CartPole-v1", "ppo", "EQUIVALENT", "area", "7", "%"]
+    assert lines[2].split()[:6] == ["CartPole-v1", "ppo", "area", "EQUIVALENT", "7", "%"]
     assert lines[2].index("EQUIVALENT") == lines[1].index("verdict")
     assert lines[-2:] == [
         "failed: scratch ppo on CartPole-v1, seed 1: loss became NaN",
@@ -159,7 +159,7 @@ def test_a_reason_goes_with_its_verdict(tmp_path: Path) -> None:
     assert sum(line.endswith("fewer than 5 seeds") for line in summary) == 2
     assert not any(UNDECIDED in line for line in summary)
     text = (folder / "README.md").read_text()
-    assert "None of 2 implementations is shown to match" in text
+    assert "None of 2 pairs of implementation and environment is shown to match" in text
     assert "Not decided, fewer than 5 seeds: PPO on CartPole-v1." in text
 
 
@@ -229,6 +229,29 @@ def test_index_counts_verdicts_and_links_other_reports(tmp_path: Path) -> None:
     assert "0123456789ab" in words and "2025-11-21" in words
     with pytest.raises(UserError, match="no such folder"):
         report.render_index(tmp_path / "nowhere")
+
+
+def test_the_index_lists_the_algorithms_that_have_records(tmp_path: Path) -> None:
+    folder = fake_report(tmp_path / "part", algorithms=("random", "ppo", "dqn"), seeds=2)
+    for file in folder.glob("records/**/dqn/**/run.json"):
+        file.unlink()
+    facts = report.render_index(tmp_path).read_text()
+    assert "<dt>Algorithms</dt><dd>PPO</dd>" in facts
+    for file in folder.glob("records/**/run.json"):
+        file.unlink()
+    assert "<dt>Algorithms</dt><dd>PPO and DQN</dd>" in report.render_index(tmp_path).read_text()
+
+
+def test_backticks_are_code_on_every_page(tmp_path: Path) -> None:
+    folder = fake_report(tmp_path / "code", algorithms=("random", "ppo"), seeds=2)
+    plan = json.loads((folder / "plan.json").read_text())
+    plan["description"] = "Run `rlparity run x_y` & `a <b>`."
+    (folder / "plan.json").write_text(json.dumps(plan))
+    report.render(folder)
+    index = report.render_index(tmp_path)
+    for page in (folder / "index.html", index):
+        assert "Run <code>rlparity run x_y</code> &amp; `a &lt;b&gt;`." in page.read_text()
+    assert "Run `rlparity run x_y` &amp; \\`a &lt;b&gt;\\`." in (folder / "README.md").read_text()
 
 
 def test_bad_inputs_are_one_line(tmp_path: Path) -> None:

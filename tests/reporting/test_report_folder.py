@@ -10,6 +10,7 @@ import pytest
 from invented import fake_report
 
 from rlparity.errors import UserError
+from rlparity.reporting.figures import draw as figures
 from rlparity.reporting.report_folder import Folder
 
 
@@ -51,3 +52,15 @@ def test_a_bad_folder_is_one_line(tmp_path: Path, spoil: Any, message: str) -> N
     with pytest.raises(UserError, match=message) as caught:
         Folder(folder).plan, Folder(folder).tables
     assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_report_is_told_from_those_that_are_there(tmp_path: Path) -> None:
+    expected = r"unknown report 'mine2'; choose from mine, other \(did you mean 'mine'\?\)"
+    with pytest.raises(UserError, match="not a report folder"):
+        Folder(tmp_path / "mine2").plan  # noqa: B018
+    for name in ("mine", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "plan.json").write_text("{}")
+    with pytest.raises(UserError, match=expected):
+        figures.draw(tmp_path / "mine2")
+    assert not (tmp_path / "mine2").exists()

@@ -141,6 +141,7 @@ for _ in range(20):
 """
 
 
+@pytest.mark.whole
 def test_of_processes_that_contend_for_a_dead_claim_one_at_a_time_is_inside(tmp_path: Path) -> None:
     """Locks of the kernel are switched off, as between machines."""
     elsewhere(tmp_path, age=lock.EXPIRES_S + 20)

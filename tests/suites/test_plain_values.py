@@ -80,7 +80,7 @@ def test_the_report_says_so_in_a_sentence_and_counts_it_apart(worse: Folder) -> 
     figures.draw(worse.path)
     report.render(worse.path)
     text = (worse.path / "README.md").read_text()
-    assert "1 of 2 implementations is shown to match the reference" in text
+    assert "1 of 2 pairs of implementation and environment is shown to match the reference" in text
     assert "Significantly worse: PPO-HALF than PPO on CartPole-v1." in text
     assert [row[1] for row in verdicts(worse).rows][2:] == ["ppo-half"] * 2 + ["ppo-half against our ppo"] * 2
     assert list(primary(worse, plain=True).reference) == ["scratch/ppo"]

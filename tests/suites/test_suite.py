@@ -231,6 +231,9 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         suite.load(tmp_path / "other.yaml")
     with pytest.raises(UserError, match=r"unknown suite 'smok'.*did you mean 'smoke'"):
         suite.find("smok")
+    for path in ("nowhere.yaml", "nowhere.yml", str(tmp_path / "nowhere"), str(tmp_path)):
+        with pytest.raises(UserError, match=f"^{path}: no such file$"):
+            suite.find(path)
 
 
 def test_numbers_in_exponent_notation_are_numbers() -> None:

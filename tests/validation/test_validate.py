@@ -167,6 +167,22 @@ def test_what_cannot_be_run_at_all_is_status_3(
     assert line in str(one[0][0].get("message"))
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_where_nothing_ran_nothing_is_written(
+    tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], there: bool
+) -> None:
+    report = tmp_path / "reports" / "validate-nowhere"
+    if there:
+        report.mkdir(parents=True)
+        (report / "index.html").write_text("<h1>earlier</h1>")
+    assert main(tiny, tmp_path, "--command", "/nowhere {seed}") == 3
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("contract: not run: could not be started: /nowhere: No such file")
+    assert lines[-1].endswith("could not be checked (status 3)") and "report:" not in "".join(lines)
+    assert sorted(tmp_path.glob("reports/**/*.*")) == [report / "index.html"] * there
+    assert not there or (report / "index.html").read_text() == "<h1>earlier</h1>"
+
+
 def test_an_earlier_file_for_ci_is_removed_first(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

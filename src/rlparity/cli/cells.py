@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rlparity import registry
 from rlparity.cli.base import Add, add_reports, add_results
-from rlparity.errors import UserError
+from rlparity.errors import UserError, unknown
 from rlparity.runs.parent_death import end_with_parent
 
 TITLE = "one algorithm"
@@ -77,8 +77,11 @@ def _add_bench(add: Add) -> None:
 
 
 def train(chosen: argparse.Namespace, rest: list[str]) -> int:
-    from rlparity.suites import suite, yaml_reader
+    from rlparity.suites import hyperparameters, suite, yaml_reader
 
+    known = hyperparameters.library().algorithms
+    if chosen.algorithm not in known:
+        raise unknown("algorithm", chosen.algorithm, known, "train")
     pairs = [text.partition("=") for text in chosen.set]
     if wrong := [name for name, equals, _ in pairs if not equals]:
         raise UserError(f"--set {wrong[0]}: write KEY=VALUE, such as learning_rate=1e-3")

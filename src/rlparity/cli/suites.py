@@ -68,6 +68,7 @@ def _add_vouch(add: Add) -> None:
     )
     vouch.add_argument("--environments", nargs="+", default=[], metavar="ID", help="default: all")
     vouch.add_argument("--algorithms", nargs="+", default=[], metavar="NAME", help="default: all")
+    vouch.add_argument("--implementations", nargs="+", default=[], metavar="NAME", help="default: all")
     vouch.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time; default: 1")
     vouch.add_argument(
         "--by-commit",
@@ -184,7 +185,7 @@ def vouch_records(chosen: argparse.Namespace, rest: list[str]) -> int:
     if not 0 < chosen.share <= 1 or chosen.jobs < 1:
         raise UserError(f"vouch: --share {chosen.share:g} --jobs {chosen.jobs}; above 0 up to 1, at least 1")
     loaded = suite.load(suite.find(chosen.suite))
-    cells = vouch.cells(loaded, chosen.environments, chosen.algorithms)
+    cells = vouch.cells(loaded, chosen.environments, chosen.algorithms, chosen.implementations)
     if chosen.by_commit:
         cache = Path(chosen.cache) if chosen.cache else None
         valid = by_commit.vouch(loaded, cells, chosen.reports, print_now, cache)

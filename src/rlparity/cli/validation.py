@@ -8,11 +8,15 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rlparity.cli import pipeline
 from rlparity.cli.base import Add, add_reports, add_results, print_now
 from rlparity.errors import UserError
 from rlparity.runs.parent_death import end_with_parent
+
+if TYPE_CHECKING:
+    from rlparity.validation.validate import Findings
 
 TITLE = "validation"
 
@@ -142,9 +146,21 @@ def _validate(chosen: argparse.Namespace, rest: list[str]) -> int:
         pipeline.analyse(chosen, rest)
         found.verdicts = statistics.verdicts(report, question.candidate_name)
     print_now(validate.line("statistics", found))
-    validate.record(found, chosen.strict, report)
+    if found.ran:
+        validate.record(found, chosen.strict, report)
+        _write_pages(found, report, chosen, rest)
+    if chosen.junit is not None:
+        junit.write(found, chosen.strict, chosen.junit)
+    if found.ran:
+        print_now(f"report: {report / 'index.html'}")
+    print_now(validate.conclusion(found, chosen.strict))
+    return found.status(chosen.strict)
+
+
+def _write_pages(found: Findings, report: Path, chosen: argparse.Namespace, rest: list[str]) -> None:
+    """Write the page of a validation and the index."""
     if found.cells:
-        with contextlib.redirect_stdout(None):  # the verdicts were printed above
+        with contextlib.redirect_stdout(None):  # the verdicts were printed
             for stage in (pipeline.draw, pipeline.report_suite):
                 stage(chosen, rest)
     else:
@@ -152,11 +168,6 @@ def _validate(chosen: argparse.Namespace, rest: list[str]) -> int:
 
         validation.render(report, found.plan.title)
     pipeline.index_reports(chosen, rest)
-    if chosen.junit is not None:
-        junit.write(found, chosen.strict, chosen.junit)
-    print_now(f"report: {report / 'index.html'}")
-    print_now(validate.conclusion(found, chosen.strict))
-    return found.status(chosen.strict)
 
 
 def compare_updates(chosen: argparse.Namespace, rest: list[str]) -> int:

@@ -8,6 +8,7 @@ import platform
 import resource
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +32,8 @@ FLAGS = (  # of the processor, by which CPU libraries choose kernels; x86, then 
     *("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8"),
     *("asimd", "sve", "sve2", "bf16", "i8mm"),
 )
-LIMITS = (
-    "MKL_ENABLE_INSTRUCTIONS",
-    "MKL_CBWR",
-    "ONEDNN_MAX_CPU_ISA",
-    "ATEN_CPU_CAPABILITY",
-)  # of that choice
+STEERING = ("ATEN_CPU_CAPABILITY", "MKL_", "ONEDNN_", "OMP_NUM_THREADS", "NUMBA_CPU_")  # of that choice
+KERNEL = "RLPARITY_KERNEL"  # `off`: PyTorch computes what `rlparity.nn.kernel` would
 
 
 def versions() -> dict[str, str]:
@@ -51,13 +48,16 @@ def versions() -> dict[str, str]:
 
 
 def hardware() -> dict[str, Any]:
-    """Processor, its vector instructions, GPU, cores, threads of this process, system and architecture."""
+    """Processor, its vector instructions, kernel, GPU, cores, threads of this process, system."""
     import torch
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     return {
         "cpu": _processor(),
         "instructions": instructions(),
+        "kernel": "off"
+        if os.environ.get(KERNEL) == "off"
+        else f"numba {importlib.metadata.version('numba')}",
         "gpu": gpu,
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
@@ -68,7 +68,7 @@ def hardware() -> dict[str, Any]:
 def instructions() -> str | None:
     """By what CPU libraries choose kernels, in words; None outside Linux.
 
-    PyTorch's choice, then the processor's flags, then the variables that limit the choice. MKL chooses by the
+    PyTorch's choice, then the processor's flags, then the variables that steer the choice. MKL chooses by the
     processor: with AVX2 and with AVX-512 sums round differently, so two processors of one name may train
     differently.
     """
@@ -78,8 +78,14 @@ def instructions() -> str | None:
 
     flags = set((_cpuinfo("flags") or _cpuinfo("Features") or "").split())
     chosen = torch.backends.cpu.get_cpu_capability()
-    limits = [f"{name}={os.environ[name]}" for name in LIMITS if os.environ.get(name)]
-    return " ".join([chosen, *(flag for flag in FLAGS if flag in flags), *limits])
+    steered = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name.startswith(STEERING)]
+    return " ".join([chosen, *(flag for flag in FLAGS if flag in flags), *steered])
+
+
+def rounding(hardware: Mapping[str, Any]) -> str:
+    """What the last bits of results depend on, of `hardware`: processor, instructions, kernel."""
+    parts = (hardware.get("cpu"), hardware.get("instructions"), hardware.get("kernel"))
+    return "; ".join(str(part) for part in parts if part) or "an unknown processor"
 
 
 def _processor() -> str:

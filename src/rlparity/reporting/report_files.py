@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from rlparity.analysis import schemas
-from rlparity.errors import UserError
+from rlparity.errors import UserError, unknown
 from rlparity.metrics import RETURN
 
 TABLES = (
@@ -26,6 +26,9 @@ def read_plan(folder: Path) -> dict[str, Any]:
     """The resolved suite. Raises UserError where there is none or it cannot be read."""
     file = folder / "plan.json"
     if not file.is_file():
+        there = [place.parent.name for place in folder.parent.glob("*/plan.json")]
+        if there and not folder.is_dir():
+            raise unknown("report", folder.name, there, str(folder.parent))
         raise UserError(f"{folder}: not a report folder, it has no plan.json")
     try:
         plan: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 from rlparity import records
 from rlparity.cell import Cell
 from rlparity.errors import UserError
-from rlparity.provenance import fingerprint
+from rlparity.provenance import fingerprint, host
 from rlparity.runs import pending
 from rlparity.suites.suite import Suite
 
@@ -46,7 +47,7 @@ def restore(suite: Suite, results: Path, reports: Path) -> str:
 
     Cells whose records are in `results` already are left alone.
     """
-    catalogue, files = shipped(reports, suite.name), list[str]()
+    catalogue, files, taken = shipped(reports, suite.name), list[str](), list[Shipped]()
     lines, counts = [], {"restored": 0, "there already": 0, "stale": 0, "not shipped": 0}
     for cell in suite.cells:
         name = str(cell.folder)
@@ -56,6 +57,7 @@ def restore(suite: Suite, results: Path, reports: Path) -> str:
         source, reason = choose(cell, catalogue, suite.parts(cell))
         if source is not None:
             take(source, results / cell.folder)
+            taken.append(source)
             files += [str(results / cell.folder / name) for name in pending.OUTPUTS]
             counts["restored"] += 1
             lines.append(f"restored {name} from {source.folder}")
@@ -66,7 +68,19 @@ def restore(suite: Suite, results: Path, reports: Path) -> str:
             lines.append(f"stale    {name}: {reason}")
     pending.update(suite.cells, results)
     _unmark(suite, files)
-    return "\n".join([*lines, ", ".join(f"{number} {what}" for what, number in counts.items())])
+    summary = ", ".join(f"{number} {what}" for what, number in counts.items())
+    return "\n".join([*lines, *_made_elsewhere(taken), summary])
+
+
+def _made_elsewhere(taken: Sequence[Shipped]) -> list[str]:
+    """A note for every kind of machine that rounds in another way than this one, or that is not known to."""
+    made = Counter(host.rounding(one.run.get("hardware") or {}) for one in taken)
+    here = host.rounding(host.hardware()) if made else ""
+    return [
+        f"note     {number} of them made on {machine}; trained here ({here}) they may differ in the last bits"
+        for machine, number in sorted(made.items())
+        if machine != here
+    ]
 
 
 def _unmark(suite: Suite, files: Sequence[str]) -> None:

@@ -75,9 +75,18 @@ class Stock:
     refused: list[str] = field(default_factory=list)  # one line each
 
 
-def cells(suite: Suite, environments: Iterable[str] = (), algorithms: Iterable[str] = ()) -> list[Cell]:
-    """The suite's own cells of these environments and algorithms, of all where none is named."""
-    wanted = {"environment": tuple(environments), "algorithm": tuple(algorithms)}
+def cells(
+    suite: Suite,
+    environments: Iterable[str] = (),
+    algorithms: Iterable[str] = (),
+    implementations: Iterable[str] = (),
+) -> list[Cell]:
+    """The suite's own cells of these, of all environments, algorithms and so on where none is named."""
+    wanted = {
+        "environment": tuple(environments),
+        "algorithm": tuple(algorithms),
+        "implementation": tuple(implementations),
+    }
     for what, names in wanted.items():
         there = {getattr(cell, what) for cell in suite.cells}
         for name in names:
@@ -214,17 +223,11 @@ def _outcome(group: Group, finding: Finding) -> str:
     records = f"{len(group.records)} record{'s' * (len(group.records) != 1)}"
     who = f"{group.name}, seed {group.chosen[1]}"
     if finding.difference is not None:
-        made_on = {_processor(record.shipped.run.get("hardware") or {}) for record in group.records}
-        here = _processor(host.hardware())
+        made_on = {host.rounding(record.shipped.run.get("hardware") or {}) for record in group.records}
+        here = host.rounding(host.hardware())
         elsewhere = f" (made on {', '.join(sorted(made_on))}; this is {here})" if made_on != {here} else ""
         differs = f"DIFFERS after {finding.rows} equal rows: {finding.difference}"
         return f"{who}: {differs}; {records} stale{elsewhere}"
     budget = group.records[0].cell.budget
     reached = f"{finding.rows} rows equal up to environment step {finding.env_step:,} of {budget:,}"
     return f"{who}: {reached}; {records} vouched for"
-
-
-def _processor(hardware: Mapping[str, Any]) -> str:
-    """What rounding depends on: the processor, and the instructions that libraries use on it."""
-    instructions = hardware.get("instructions")
-    return f"{hardware.get('cpu')}{f' with {instructions}' if instructions else ''}"

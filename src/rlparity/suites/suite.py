@@ -132,6 +132,8 @@ def find(name: str) -> Path:
         with contextlib.suppress(OSError):  # a name longer than a file's may be
             if file.is_file():
                 return file
+    if os.sep in name or Path(name).suffix in (".yaml", ".yml"):
+        raise UserError(f"{yaml_reader.short(name)}: no such file")
     raise unknown(
         "suite", yaml_reader.short(name), (file.stem for file in folder.glob("*.yaml")), str(SUITES)
     )

@@ -34,10 +34,15 @@ class Findings:
     cells: list[Cell] = field(default_factory=list)  # with records for the statistics; none without
     verdicts: list[Verdict] = field(default_factory=list)
 
+    @property
+    def ran(self) -> bool:
+        """Whether anything of the candidate was run or read; if not, there is nothing to report."""
+        return "contract" not in self.left_out
+
     def status(self, strict: bool = False) -> int:
         """3 if the contract could not be run; 1 if it fails or a verdict is WORSE; 0 if all primary verdicts
         are EQUIVALENT or BETTER; else 2. A parity difference fails with `strict` only."""
-        if "contract" in self.left_out:
+        if not self.ran:
             return NOT_RUN
         failing = ("contract", "parity") if strict else ("contract",)
         if any(check.layer in failing and not check.passed for check in self.checks):
@@ -57,7 +62,7 @@ def run(requested: Request, results: Path, reports: Path, jobs: int, say: Say) -
     found = Findings(plan)
     mine = request.cells_of(plan, requested.candidate_name)
     _run_quick_layers(requested, mine, found, jobs, say)
-    if "contract" in found.left_out:
+    if not found.ran:
         found.left_out["statistics"] = "the contract could not be run"
         return found
     _train(requested, mine, found, results, reports, jobs, say)

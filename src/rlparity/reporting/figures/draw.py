@@ -16,14 +16,14 @@ def draw(report: Path) -> list[Path]:
 
     Raises UserError where the folder is no report.
     """
-    folder = Folder(report)
+    named = list(figures(Folder(report)))
     into = report / "figures"
     into.mkdir(parents=True, exist_ok=True)
     for old in into.glob("*.svg"):
         old.unlink()
     drawn = []
     with styled():
-        for name, make in figures(folder):
+        for name, make in named:
             figure = make()
             if figure is not None:
                 path = into / f"{name}.svg"

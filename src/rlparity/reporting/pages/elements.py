@@ -9,6 +9,8 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +30,9 @@ BADGES = {  # verdict -> (class of the badge, sign): never colour alone
     "NOT REPLICATED": ("bad", "✗"),
     "NOT COMPARABLE": ("open", "\N{EN DASH}"),
 }
+
+
+CODE = re.compile(r"(`[^`<>&|]+`)")  # in texts for readers, as Markdown writes it
 
 
 @dataclass(frozen=True)
@@ -99,8 +104,9 @@ class Picture:
     key: Sequence[KeyEntry] = ()
 
 
+@cache
 def templates() -> Environment:
-    """The templates of this package."""
+    """The templates of this package, each compiled once."""
     environment = Environment(
         loader=PackageLoader("rlparity.reporting"),
         autoescape=lambda name: bool(name and name.endswith(".html")),
@@ -110,6 +116,7 @@ def templates() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters["md"] = _markdown
+    environment.filters["code"] = _code
     return environment
 
 
@@ -118,9 +125,21 @@ def prose(name: str, **values: str) -> Any:
     return templates().get_template(f"words_{name}.jinja").make_module(values)
 
 
+def _code(value: object) -> Markup:
+    """Text for HTML, with what stands in backticks set as code."""
+    parts = CODE.split(str(value))
+    marked = (Markup("<code>{}</code>").format(part.strip("`")) for part in parts[1::2])
+    return Markup("").join(part for pair in zip_longest(parts[::2], marked, fillvalue="") for part in pair)
+
+
 def _markdown(value: object) -> str:
-    """Escape text for Markdown, inside a table too; addresses become links."""
-    parts = re.split(r"(https?://[^\s|<>]*[^\s|<>.,;)])", " ".join(str(value).split()))
+    """Escape text for Markdown, inside a table too, but for code; addresses become links."""
+    parts = CODE.split(" ".join(str(value).split()))
+    return "".join(part if place % 2 else _escaped(part) for place, part in enumerate(parts))
+
+
+def _escaped(text: str) -> str:
+    parts = re.split(r"(https?://[^\s|<>]*[^\s|<>.,;)])", text)
     for place, part in enumerate(parts):
         plain = part.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         parts[place] = f"<{part}>" if place % 2 else re.sub(r"([\\`*_\[\]|~#$])", r"\\\1", plain)

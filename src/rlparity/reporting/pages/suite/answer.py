@@ -35,7 +35,7 @@ def answer(folder: Folder) -> list[str]:
 def _lead(folder: Folder, rows: pd.DataFrame, match: pd.DataFrame) -> str:
     """How many match; with several metrics in an environment, the count is of comparisons."""
     several = any(one.several for one in folder.measurements)
-    noun = "comparisons" if several else "implementations"
+    noun = "comparisons" if several else "pairs of implementation and environment"
     subject = f"{len(match) or 'None'} of {len(rows)} {noun} {'are' if len(match) > 1 else 'is'} shown"
     if len(rows) == 1:
         subject = "The implementation is shown" if len(match) else "The implementation is not shown"

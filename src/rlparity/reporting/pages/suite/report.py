@@ -156,7 +156,9 @@ def _terminal(folder: Folder, view: Mapping[str, Any], page: Path) -> str:
 def _headline(folder: Folder, stale: int) -> dict[str, Any]:
     """One suite on the index."""
     plan = folder.plan
-    titles = [folder.title(name) for name in plan["algorithms"] if name not in folder.baselines]
+    names = [name for name in plan["algorithms"] if name not in folder.baselines]
+    recorded = {run["cell"]["algorithm"] for run in folder.runs}
+    titles = [folder.title(name) for name in names if name in recorded or not recorded]
     return {
         "folder": folder.path.name,
         "title": heading(folder),

@@ -31,12 +31,12 @@ UNDECIDED = "neither equivalence nor a difference is shown"  # the reason of an 
 
 def verdicts(folder: Folder) -> Table:
     """The headline: a row per environment, metric, algorithm and endpoint."""
-    head = [*_where(folder), "algorithm", "verdict", "endpoint", "equivalent within", "difference [95 % CI]"]
+    head = [*_where(folder), "algorithm", "endpoint", "verdict", "equivalent within", "difference [95 % CI]"]
     head += ["seeds", "seeds needed", "p (Holm)"]
     rows = []
     for row in folder.ordered("verdicts").itertuples(index=False):
-        cells = [*_where(folder, row), folder.called(row), badge(row._asdict())]
-        cells += [SHORT.get(row.endpoint, row.endpoint), percent(row.smallest_margin)]
+        cells = [*_where(folder, row), folder.called(row), SHORT.get(row.endpoint, row.endpoint)]
+        cells += [badge(row._asdict()), percent(row.smallest_margin)]
         cells += [interval(row.difference, row.ci95_low, row.ci95_high)]
         cells += [f"{whole(row.seeds_implementation)} / {whole(row.seeds_reference)}"]
         rows.append([*cells, whole(row.seeds_needed), p_value(row.p_holm)])
