@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -162,6 +163,42 @@ def test_prioritised_dqn_weighs_errors_and_remembers_them():
     assert loss.tolist() == pytest.approx([(1 * 1.5 + 3.5 / 3) / 2], rel=1e-5)
     weights = agent.replay.priorities.weights(torch.tensor([[0, 1]]), 1.0)
     assert weights.tolist()[0] == pytest.approx([1, 0.5], rel=1e-5)  # the errors are 2 and 4 now
+
+
+def frozen(algorithm: str, bad: float) -> tuple[list[bool], bool]:
+    """Which of two seeds live on after an update with a reward of seed 1 that is not finite, and whether the
+    update left its parameters alone."""
+    agent = build(algorithm, n_seeds=2)
+    zeros, ones = torch.zeros(2, 4, 2), torch.ones(2, 4)
+    reward = ones.clone()
+    reward[1, 0] = bad
+    step = Step(zeros, torch.zeros(2, 4).long(), reward, ones, 0 * ones, zeros)
+    before = agent.q.theta.detach().clone()
+    agent.update(Minibatch(step), agent.targets(step))
+    assert not torch.equal(agent.q.theta[0], before[0])
+    return agent.alive.tolist(), torch.equal(agent.q.theta[1], before[1])
+
+
+HUBER = pytest.mark.xfail(strict=True, reason="Huber's slope of an infinite error is finite")
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "bad"),
+    [
+        ("dqn", math.nan),
+        pytest.param("dqn", math.inf, marks=HUBER),
+        ("dqn-2013", math.nan),
+        ("dqn-2013", math.inf),
+    ],
+)
+def test_dqn_freezes_a_seed_whose_loss_is_not_finite(algorithm: str, bad: float):
+    assert frozen(algorithm, bad) == ([True, False], True)
+
+
+@pytest.mark.xfail(strict=True, reason="Adam.step by PyTorch does not look at the norms")
+def test_dqn_freezes_a_seed_without_the_kernel_too(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RLPARITY_KERNEL", "off")
+    assert frozen("dqn", math.nan) == ([True, False], True)
 
 
 def test_dqn_explores_less_and_less():
