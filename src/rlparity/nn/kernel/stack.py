@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rlparity.compilation import config
 from rlparity.nn.kernel import adam, passes, products
 from rlparity.nn.kernel.llvm_ir import BYTES
+from rlparity.provenance.host import KERNEL
 
-TURNED_OFF = "RLPARITY_KERNEL"  # an environment variable: `off` makes PyTorch compute everything
 ACTIVATIONS = {"tanh": products.TANH, "relu": products.RELU}
 LIKE: dict[torch.dtype, np.floating] = {torch.float32: np.float32(0), torch.float64: np.float64(0)}
 
@@ -81,7 +82,8 @@ class Stack:
     @staticmethod
     def supports(theta: Tensor) -> bool:
         """Whether there are passes for parameters of this kind, where they lie."""
-        return theta.device.type == "cpu" and theta.dtype in LIKE and os.environ.get(TURNED_OFF) != "off"
+        there = theta.device.type == "cpu" and theta.dtype in LIKE
+        return there and os.environ.get(KERNEL) != "off" and not config.DISABLE_JIT
 
     clip_adam = staticmethod(clip_adam)
 
