@@ -76,7 +76,8 @@ class Adam(Optimizer):
             self.alive &= norm.isfinite() | ~due
             return norm
         norm = network.clip_grad(max_norm)
-        (theta, grad, mean, square), counts = self._rows(due)
+        self.alive &= norm.isfinite() | ~due
+        (theta, grad, mean, square), counts = self._rows(due & self.alive)
         options: dict[str, Any] = {
             "amsgrad": False,
             "beta1": 0.9,
@@ -108,6 +109,8 @@ class RMSprop(Optimizer):
     def step(self, learning_rate: float, due: Tensor | None = None, max_norm: float | None = None) -> Tensor:
         """As `Adam.step`."""
         due, norm = self._due(due), self.network.clip_grad(max_norm)
+        self.alive &= norm.isfinite() | ~due
+        due = due & self.alive
         if due.all():  # no count enters the step: all seeds are one array
             (square,), network = self._moments, self.network
             rows, counts = [[network.theta.detach()], [network.grad], [square]], list(self._counts[:1])

@@ -159,6 +159,7 @@ class DQN:
             with torch.no_grad():
                 values, tape = self.q.run_values(step.obs)
                 loss, q = td_loss(values, step.action, y, c.loss, batch.weight)
+                self.alive &= loss.isfinite()  # Huber's slope of an infinite error is finite
                 by_q = td_slope(q, y, c.loss, batch.weight).unsqueeze(-1)
                 self.q.pull_values(
                     tape, torch.zeros_like(values).scatter_(-1, step.action.unsqueeze(-1), by_q)

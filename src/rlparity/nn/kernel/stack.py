@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from rlparity.compilation import config
 from rlparity.nn.kernel import adam, passes, products
 from rlparity.nn.kernel.llvm_ir import BYTES
+from rlparity.provenance.host import KERNEL
 
-TURNED_OFF = "RLPARITY_KERNEL"  # an environment variable: `off` makes PyTorch compute everything
 ACTIVATIONS = {"tanh": products.TANH, "relu": products.RELU}
 LIKE: dict[torch.dtype, np.floating] = {torch.float32: np.float32(0), torch.float64: np.float64(0)}
 
@@ -58,11 +59,6 @@ def clip_adam(
     return norms
 
 
-def _laid(x: Tensor) -> Tensor:
-    """x (S, B, n) with the rows of each seed one after another, copied if they are not."""
-    return x if x.stride()[1:] == (x.shape[2], 1) else x.contiguous()
-
-
 class Stack:
     """One stack of dense layers, whose parameters begin at number `start` of every row of theta (S, P)."""
 
@@ -72,7 +68,8 @@ class Stack:
         lanes = BYTES // bytes_each
         widths = [products.padded(width, lanes) for width in sizes]
         self._sizes = np.array(sizes, np.int64)  # its address goes to the kernel: it lives as long as this
-        self._start, self._lanes, self._n_out = start * bytes_each, lanes, sizes[-1]
+        self._start, self._lanes = start * bytes_each, lanes
+        self._n_in, self._n_out = sizes[0], sizes[-1]
         self._widest, self._kept = max(widths[1:-1], default=0), sum(widths[1:-1])
         whole = -(-max(sizes[1:]) // lanes) * lanes + lanes
         self._transposed = max(widths[0], self._widest) * whole
@@ -81,18 +78,30 @@ class Stack:
     @staticmethod
     def supports(theta: Tensor) -> bool:
         """Whether there are passes for parameters of this kind, where they lie."""
-        return theta.device.type == "cpu" and theta.dtype in LIKE and os.environ.get(TURNED_OFF) != "off"
+        there = theta.device.type == "cpu" and theta.dtype in LIKE
+        return there and os.environ.get(KERNEL) != "off" and not config.DISABLE_JIT
 
     clip_adam = staticmethod(clip_adam)
 
     def run(self, theta: Tensor, x: Tensor) -> tuple[Tensor, Tape]:
         """x (S, B, fan_in) -> (S, B, fan_out), and the tape for `pull`."""
-        tape = Tape(_laid(x), x.new_empty(x.shape[0], x.shape[1] * self._kept))
+        tape = Tape(self._laid(theta, x, self._n_in), x.new_empty(x.shape[0], x.shape[1] * self._kept))
         return self._forward(theta, tape.x, tape.hidden), tape
 
     def infer(self, theta: Tensor, x: Tensor) -> Tensor:
         """The same output, bit by bit; nothing is kept."""
-        return self._forward(theta, _laid(x), None)
+        return self._forward(theta, self._laid(theta, x, self._n_in), None)
+
+    @staticmethod
+    def _laid(theta: Tensor, x: Tensor, width: int) -> Tensor:
+        """x (S, B, width) with the rows of each seed one after another, copied if they are not.
+
+        ValueError for other shapes and types: the kernel sees addresses only.
+        """
+        if x.dtype != theta.dtype or x.dim() != 3 or x.shape[::2] != (theta.shape[0], width):
+            expected = f"({theta.shape[0]}, rows, {width}) of {theta.dtype}"
+            raise ValueError(f"{tuple(x.shape)} of {x.dtype}, expected {expected}")
+        return x if x.stride()[1:] == (width, 1) else x.contiguous()
 
     def _forward(self, theta: Tensor, x: Tensor, hidden: Tensor | None) -> Tensor:
         n_seeds, n_rows, _ = x.shape
@@ -115,8 +124,10 @@ class Stack:
         wish_x: bool = False,
     ) -> Tensor | None:
         """Write the gradient of sum(dy * y) by the parameters into `grad` (S, P), or add it; returns x's."""
-        x, dy = tape.x, dy.contiguous()
+        x, dy = tape.x, self._laid(theta, dy, self._n_out).contiguous()
         n_seeds, n_rows, _ = x.shape
+        if dy.shape[1] != n_rows:
+            raise ValueError(f"{dy.shape[1]} rows, expected {n_rows}")
         dx = x.new_empty(x.shape) if wish_x else None
         scratch = x.new_empty(self._lanes + 2 * n_rows * self._widest + self._transposed)
         place = theta.data_ptr() + self._start, theta.stride(0), x.data_ptr(), x.stride(0)
