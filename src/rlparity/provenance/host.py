@@ -82,6 +82,12 @@ def instructions() -> str | None:
     return " ".join([chosen, *(flag for flag in FLAGS if flag in flags), *limits])
 
 
+def processor() -> str:
+    """Name, family and model of the processor: cloud machines call different ones "AMD EPYC"."""
+    parts = [f"{key.split()[-1]} {value}" for key in ("cpu family", "model") if (value := _cpuinfo(key))]
+    return f"{_processor()} ({', '.join(parts)})" if parts else _processor()
+
+
 def _processor() -> str:
     return _cpuinfo("model name") or platform.processor() or "unknown"
 
