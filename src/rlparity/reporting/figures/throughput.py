@@ -1,8 +1,8 @@
 """The figure of the benchmark: throughput and the time of a block against its number of seeds.
 
 Throughputs are compared within a *setting*: environment, device, threads and hardware. The figure has two
-panels for each setting, with a line per algorithm. Peers have the algorithm's colour, a hollow mark and a dash
-of their own. Rows of the reference are those of another implementation than ours and than a peer.
+panels for each setting, with a line per algorithm. Peers have the algorithm's colour, hollow marks and a
+dash of their own. Rows of the reference are those of another implementation than ours and than a peer.
 """
 
 from __future__ import annotations
@@ -105,14 +105,16 @@ def _peers(axes: Axes, rows: pd.DataFrame, part: pd.DataFrame, dashes: dict[str,
     others = part[part.implementation.isin(list(dashes))]
     for (algorithm, name), own in others.groupby(["algorithm", "implementation"], sort=False):
         colour, marker = algorithm_look(rows, str(algorithm))
-        style: dict[str, Any] = {"color": colour, "linewidth": 1.2, "linestyle": dashes[str(name)][0]}
+        style: dict[str, Any] = {"color": colour, "linewidth": 1.2, "zorder": 2}
+        style["linestyle"] = dashes[str(name)][0]
         if len(own) == 1:
-            axes.axhline(own.steps_per_second.iloc[0], zorder=2, **style)
+            axes.axhline(own.steps_per_second.iloc[0], **style)
             continue
-        own = own.sort_values("seeds")
-        axes.plot(
-            own.seeds, own.steps_per_second, marker=marker, markersize=5, fillstyle="none", zorder=2, **style
+        own, style = (
+            own.sort_values("seeds"),
+            style | {"marker": marker, "markersize": 5, "fillstyle": "none"},
         )
+        axes.plot(own.seeds, own.steps_per_second, **style)
 
 
 def _scales(axes: Axes, part: pd.DataFrame, title: str) -> None:

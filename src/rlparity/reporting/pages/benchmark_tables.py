@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from rlparity.arms import OURS, is_peer
+from rlparity.arms import OURS, PEERS, is_peer
 from rlparity.reporting.figures.throughput import by_setting, is_reference, reference_name
 from rlparity.reporting.formatting import NONE, interval, label, number, seconds, whole
 from rlparity.reporting.pages.elements import Table
@@ -91,26 +91,21 @@ def beside_peers(rows: pd.DataFrame) -> Table | None:
                 line += [label(str(who)), whole(other.seeds), number(other.steps_per_second)]
                 ratio = ours.ratio_to_reference / other.ratio_to_reference
                 cells.append([*line, number(ratio), seconds(other.compile_s)])
-    left = {0, 3 + several} | ({1} if several else set())
-    return Table(head, cells, "throughput.csv", frozenset(range(len(head))) - left) if cells else None
+    words = {0, 3 + several} | ({1} if several else set())
+    return Table(head, cells, "throughput.csv", frozenset(range(len(head))) - words) if cells else None
 
 
 def measurements(rows: pd.DataFrame) -> Table:
-    """All rows, the reference first, then blocks by size, then peers. Columns without a value are left out."""
+    """All rows, the reference first, then ours by size, then peers; no column without a value."""
     head = ["environment", "algorithm", "implementation", "seeds", "steps/s", f"{TIMES} reference [min, max]"]
-    known, counted, kernels = (
-        bool(rows[name].notna().any()) for name in (BESIDE, "machine_gflops", "kernel")
-    )
+    shown = (BESIDE, "machine_gflops", "kernel")
+    known, counted, kernels = (bool(rows[name].notna().any()) for name in shown)
     head += ["reference in these rounds, steps/s"] * known
     head += ["time of the block, 1 seed = 1", "peak memory", "rounds", "steps per seed"]
     head += ["GFLOP/s (core's best)"] * counted + ["kernel"] * kernels
     cells = []
     for name, algorithm, own in arms(rows):
-        ours, peers = own.implementation == OURS, own.implementation.map(is_peer).astype(bool)
-        parts = (own[is_reference(own)], own[ours], own[peers].sort_values("implementation", kind="stable"))
-        for row in pd.concat(
-            [parts[0], *(part.sort_values("seeds", kind="stable") for part in parts[1:2]), parts[2]]
-        ).itertuples():
+        for row in _in_order(own).itertuples():
             line = [name, algorithm, label(str(row.implementation)), whole(row.seeds)]
             beside = [_ratio(row), *[number(row.reference_steps_per_second)] * known]
             if row.implementation != OURS and not is_peer(row.implementation):
@@ -120,6 +115,12 @@ def measurements(rows: pd.DataFrame) -> Table:
             cells.append([*line, *[row.kernel if isinstance(row.kernel, str) else NONE] * kernels])
     numeric = range(3, len(head) - kernels)
     return Table(head, cells, "throughput.csv", frozenset(numeric))
+
+
+def _in_order(rows: pd.DataFrame) -> pd.DataFrame:
+    """The reference, then ours, then each peer, by size."""
+    place = 2 - 2 * is_reference(rows) - (rows.implementation == OURS)
+    return rows.assign(place=place).sort_values(["place", "implementation", "seeds"], kind="stable")
 
 
 def _achieved(row: Any) -> str:
@@ -133,11 +134,7 @@ def versions(rows: pd.DataFrame) -> str:
     """Every package once with its versions, those of a peer's environment apart."""
     groups: dict[str, dict[str, dict[str, None]]] = {}
     for row in rows.dropna(subset=["versions"]).itertuples():
-        own = (
-            str(row.implementation)
-            if is_peer(str(row.implementation)) and "@" not in row.implementation
-            else ""
-        )
+        own = str(row.implementation) if row.implementation in PEERS else ""
         for pair in str(row.versions).split(", "):
             package, _, version = pair.partition(" ")
             groups.setdefault(own, {}).setdefault(package, {})[version] = None
