@@ -205,8 +205,11 @@ def test_peers_stand_beside_ours_with_what_differs(tmp_path: Path) -> None:
 
 def test_peers_have_lines_of_their_own(folder: Path, tmp_path: Path) -> None:
     benchmark.render(with_peers(tmp_path))
-    plain, more = ((one / "index.html").read_text().count("stroke: var(--own)") for one in (folder, tmp_path))
-    assert more >= plain + 3
+    plain, more = (
+        re.findall(r'<svg class="panel".*?</svg>', (one / "index.html").read_text(), flags=re.DOTALL)[0]
+        for one in (folder, tmp_path)
+    )
+    assert more.count("stroke-dasharray") >= plain.count("stroke-dasharray") + 3
     assert ">rejax<" in (tmp_path / "figures" / "scaling.svg").read_text()
 
 
