@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 OURS = "scratch"  # our own agents
 SB3 = "sb3"  # Stable-Baselines3, sb3-contrib included
+PEERS = ("sbx", "rejax")  # libraries whose speed is measured, too
 
 
 class Arm(NamedTuple):
@@ -27,3 +28,13 @@ def reference(data: str | Mapping[str, str] | None) -> Arm | None:
     if isinstance(data, Mapping):
         return Arm(data["implementation"], data["algorithm"])
     return None if data is None else Arm(SB3, data)
+
+
+def at(commit: str) -> str:
+    """The name of our own agents of another commit in a table of speeds."""
+    return f"{OURS}@{commit}"
+
+
+def is_peer(implementation: str) -> bool:
+    """Whether an implementation is only measured beside ours: a library, or our agents of another commit."""
+    return implementation in PEERS or implementation.startswith(at(""))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
+import torch
 
 from rlparity.benchmark import flops
 
@@ -36,3 +39,22 @@ def test_others_are_not_counted():
 @pytest.mark.probes
 def test_the_machine_multiplies():
     assert 1e9 < flops.best_rate() < 1e14
+
+
+@pytest.mark.probes
+@pytest.mark.parametrize("product", [flops._onednn, torch.mm])
+def test_the_products_are_of_full_precision(product):
+    """bfloat16 would be off by 1e-2, TF32 by 1e-3: no rate is of a lower precision than its name says."""
+    torch.manual_seed(0)
+    a, b = torch.randn(2, flops.SIZE, flops.SIZE)
+    exact = a.double() @ (b.double().T if product is flops._onednn else b.double())
+    assert (product(a, b) - exact).abs().max() / exact.abs().max() < 1e-5
+
+
+@pytest.mark.probes
+def test_the_rate_is_of_one_thread():
+    """The processor's time of all threads is no more than the time that passes."""
+    flops.best_rate()
+    started, processor = time.perf_counter(), time.process_time()
+    flops.best_rate()
+    assert time.process_time() - processor < 1.1 * (time.perf_counter() - started)

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from rlparity.__main__ import main
-from rlparity.benchmark import throughput, timed_run
+from rlparity.benchmark import pinning, plan, table, throughput, timed_run
+from rlparity.errors import UserError
+from rlparity.provenance import host
+from rlparity.suites import hyperparameters
+
+ROOT = hyperparameters.root()
 
 
 def rows(path):
@@ -17,12 +23,12 @@ def rows(path):
 
 
 def row(algorithm, seeds, rate, implementation="scratch"):
-    values = dict.fromkeys(throughput.COLUMNS, "")
+    values = dict.fromkeys(table.COLUMNS, "")
     key = {"algorithm": algorithm, "environment": "CartPole-v1", "implementation": implementation}
     return {
         **values,
         **key,
-        "settings": throughput.TUNED,
+        "settings": plan.TUNED,
         "seeds": seeds,
         "threads": 1,
         "device": "cpu",
@@ -43,7 +49,7 @@ def runs(monkeypatch, rates):
 
 
 def test_reference_comes_first_with_one_seed_and_the_same_settings():
-    reference, one, ten = throughput.cells("ppo", "CartPole-v1", [1, 10])
+    reference, one, ten = plan.cells("ppo", "CartPole-v1", [1, 10])
     assert (reference.implementation, reference.seeds) == ("sb3", (0,))
     assert (one.implementation, one.seeds, ten.seeds) == ("scratch", (0,), tuple(range(10)))
     assert reference.hyperparameters == ten.hyperparameters
@@ -52,7 +58,7 @@ def test_reference_comes_first_with_one_seed_and_the_same_settings():
 
 def test_ratios_are_taken_within_a_round(monkeypatch):
     runs(monkeypatch, [100.0, 400.0, 50.0, 150.0, 200.0, 1000.0])  # reference, ours; three rounds
-    reference, ours = throughput.compare(throughput.cells("ppo", "CartPole-v1", [10]), rounds=3)
+    reference, ours = throughput.compare(plan.cells("ppo", "CartPole-v1", [10]), rounds=3)
     assert (reference["ratio_to_reference"], reference["steps_per_second"]) == (1.0, 100.0)
     assert (ours["ratio_min"], ours["ratio_to_reference"], ours["ratio_max"]) == (3.0, 4.0, 5.0)
     assert (ours["steps_per_second"], ours["rounds"], ours["peak_memory_mib"]) == (400.0, 3, 7)
@@ -60,18 +66,18 @@ def test_ratios_are_taken_within_a_round(monkeypatch):
 
 def test_large_blocks_run_in_the_first_round_only(monkeypatch):
     made = runs(monkeypatch, [1.0] * 7)
-    throughput.compare(throughput.cells("ppo", "CartPole-v1", [1, 50]), rounds=3)
+    throughput.compare(plan.cells("ppo", "CartPole-v1", [1, 50]), rounds=3)
     counts = Counter((cell.implementation, len(cell.seeds)) for cell in made)
     assert counts == {("sb3", 1): 3, ("scratch", 1): 3, ("scratch", 50): 1}
 
 
 def test_a_row_has_the_reference_rate_of_its_own_rounds(monkeypatch):
     runs(monkeypatch, [100.0, 400.0, 500.0, 50.0, 150.0, 200.0, 1000.0])  # 50 seeds in the first round
-    reference, one, fifty = throughput.compare(throughput.cells("ppo", "CartPole-v1", [1, 50]), rounds=3)
+    reference, one, fifty = throughput.compare(plan.cells("ppo", "CartPole-v1", [1, 50]), rounds=3)
     assert (fifty["ratio_to_reference"], fifty["reference_steps_per_second"]) == (5.0, 100.0)
     assert one["reference_steps_per_second"] == reference["reference_steps_per_second"] == 100.0
     runs(monkeypatch, [100.0, 400.0, 50.0, 150.0])
-    reference, one = throughput.compare(throughput.cells("ppo", "CartPole-v1", [1]), rounds=2)
+    reference, one = throughput.compare(plan.cells("ppo", "CartPole-v1", [1]), rounds=2)
     assert one["reference_steps_per_second"] == reference["steps_per_second"] == 75.0
 
 
@@ -87,27 +93,25 @@ def test_algorithms_with_one_reference_are_measured_beside_the_same_runs_of_it(m
 
 
 def measured(algorithm, implementation, rate, ratio, reference=""):
-    ratios = dict.fromkeys(throughput.RATIOS, ratio)
+    ratios = dict.fromkeys(table.RATIOS, ratio)
     return {**row(algorithm, 1, rate, implementation), **ratios, "reference_steps_per_second": reference}
 
 
 @pytest.mark.parametrize("algorithm", ["ppo", "ppo-bfloat16"])  # both measured beside sb3/ppo
 def test_no_ratio_is_left_beside_another_measurement_of_its_reference(tmp_path, algorithm):
     path = tmp_path / "throughput.csv"
-    throughput.save(path, [measured("ppo", "sb3", 243.0, 1.0), measured(algorithm, "scratch", 262.0, 1.33)])
-    throughput.save(path, [measured("a2c", "sb3", 400.0, 1.0, 400.0)])
+    table.save(path, [measured("ppo", "sb3", 243.0, 1.0), measured(algorithm, "scratch", 262.0, 1.33)])
+    table.save(path, [measured("a2c", "sb3", 400.0, 1.0, 400.0)])
     assert {r["ratio_to_reference"] for r in rows(path)} == {"1.0", "1.33"}  # another reference
-    throughput.save(path, [measured("ppo", "sb3", 197.0, 1.0, 197.0)])
+    table.save(path, [measured("ppo", "sb3", 197.0, 1.0, 197.0)])
     (ours,) = (r for r in rows(path) if r["implementation"] == "scratch")
-    assert ours["steps_per_second"] == "262.0" and {ours[name] for name in throughput.RATIOS} == {""}
+    assert ours["steps_per_second"] == "262.0" and {ours[name] for name in table.RATIOS} == {""}
 
 
 def test_a_ratio_stays_where_its_row_has_the_rate_of_the_reference(tmp_path):
     path = tmp_path / "throughput.csv"
-    throughput.save(
-        path, [measured("ppo", "sb3", 243.0, 1.0, 243.0), measured("ppo", "scratch", 9.0, 2.0, 4.5)]
-    )
-    throughput.save(path, [measured("ppo", "sb3", 197.0, 1.0, 197.0)])
+    table.save(path, [measured("ppo", "sb3", 243.0, 1.0, 243.0), measured("ppo", "scratch", 9.0, 2.0, 4.5)])
+    table.save(path, [measured("ppo", "sb3", 197.0, 1.0, 197.0)])
     assert [(r["ratio_to_reference"], r["reference_steps_per_second"]) for r in rows(path)] == [
         ("1.0", "197.0"),
         ("2.0", "4.5"),
@@ -116,8 +120,8 @@ def test_a_ratio_stays_where_its_row_has_the_rate_of_the_reference(tmp_path):
 
 def test_a_second_measurement_replaces_its_row_and_no_other(tmp_path):
     path = tmp_path / "throughput.csv"
-    throughput.save(path, [row("ppo", 1, 10.0), row("dqn", 10, 5.0)])
-    throughput.save(path, [row("ppo", 1, 20.0)])
+    table.save(path, [row("ppo", 1, 10.0), row("dqn", 10, 5.0)])
+    table.save(path, [row("ppo", 1, 20.0)])
     assert [(r["algorithm"], r["seeds"], r["steps_per_second"]) for r in rows(path)] == [
         ("dqn", "10", "5.0"),
         ("ppo", "1", "20.0"),
@@ -125,11 +129,52 @@ def test_a_second_measurement_replaces_its_row_and_no_other(tmp_path):
 
 
 def test_a_run_is_timed_for_real():
-    _, one = throughput.cells("a2c", "CartPole-v1", [1])
-    small = throughput.replace(one, budget=400)
+    _, one = plan.cells("a2c", "CartPole-v1", [1])
+    small = replace(one, budget=400)
     result = timed_run.timed(small)
     assert result["steps_per_second"] > 0
     assert 50 < result["peak_memory_mib"] < 4096
+    assert 1 < result["machine_gflops"] < 10_000 and result["kernel"].startswith("numba ")
+    assert "gflops" not in result
+
+
+def test_what_computed_our_networks_is_told(monkeypatch):
+    reference, ours = plan.cells("ppo", "CartPole-v1", [1])
+    pixels = plan.cells("ppo", "ALE/Pong-v5@nature", [1])[1]
+    assert [timed_run.kernel(cell) for cell in (reference, pixels)] == ["", ""]
+    assert timed_run.kernel(ours) == f"numba {host.versions()['numba']}"
+    monkeypatch.setenv("RLPARITY_KERNEL", "off")
+    assert timed_run.kernel(ours) == "off"
+
+
+def test_hardware_names_family_and_model(monkeypatch, tmp_path):
+    """Zen 4 and Zen 5 may both call themselves AMD EPYC."""
+    file = tmp_path / "cpuinfo"
+    file.write_text("cpu family\t: 26\nmodel\t\t: 2\nmodel name\t: AMD EPYC\nflags\t: avx2\n")
+    monkeypatch.setattr(host, "CPUINFO", file)
+    assert host.processor() == "AMD EPYC (family 26, model 2)"
+    assert table._hardware("cpu").startswith("AMD EPYC (family 26, model 2), ")
+
+
+def test_peers_and_other_commits_are_no_reference(tmp_path):
+    path = tmp_path / "throughput.csv"
+    table.save(path, [measured("ppo", "sb3", 243.0, 1.0), measured("ppo", "scratch", 262.0, 1.33)])
+    table.save(path, [measured("ppo", "sbx", 9.0, 1.0, 9.0), measured("ppo", "scratch@ce92d32", 9.0, 1.0)])
+    found = {r["implementation"]: r["ratio_to_reference"] for r in rows(path)}
+    assert found == {"sb3": "1.0", "scratch": "1.33", "sbx": "1.0", "scratch@ce92d32": "1.0"}
+
+
+def test_another_checkout_runs_by_its_own_sources(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match=r"--beside .*; a checkout of this project"):
+        throughput.checkout(tmp_path)
+    name, other = throughput.checkout(ROOT)
+    assert name.startswith("scratch@") and len(name) == len("scratch@") + 7
+    asked = []
+    monkeypatch.setattr(throughput, "_child", lambda *one: asked.append(one) or {"steps_per_second": 1.0})
+    (cell,) = other.cells(plan.cells("a2c", "CartPole-v1", [1])[1:])
+    assert cell.implementation == name
+    assert other.run(cell)["commit"].startswith(name.partition("@")[2])
+    assert asked == [(replace(cell, implementation="scratch"), ROOT / "src")]
 
 
 @pytest.mark.parametrize(
@@ -138,6 +183,9 @@ def test_a_run_is_timed_for_real():
         (["--seeds", "0"], "bench: --seeds '0'; numbers of seeds, such as 1,10"),
         (["--seeds", "ten"], "bench: --seeds 'ten'; numbers of seeds"),
         (["--dag", "many"], "bench: --dag 'many'; numbers of cells"),
+        (["--core", "9999", "--seeds", "1"], "bench: --core 9999; allowed are "),
+        (["--peers", "brax", "--seeds", "1"], "bench: --peers 'brax'; allowed are sbx, rejax"),
+        (["--beside", "/nowhere", "--seeds", "1"], "bench: --beside /nowhere; a checkout"),
         (["--rounds", "0"], "bench: --rounds 0; at least 1"),
         (["--algorithms", "reinforce", "--seeds", "1"], "no reference"),
         (["--algorithms", "pppo", "--seeds", "1"], "did you mean 'ppo'"),
@@ -152,11 +200,14 @@ def test_bad_input_is_one_line(arguments, message, capsys):
 @pytest.mark.whole
 def test_the_command_measures_saves_and_shows(tmp_path, monkeypatch, capsys):
     """With one real run of each, short."""
-    monkeypatch.setitem(throughput.BUDGETS, "a2c", 400)
+    monkeypatch.setitem(plan.BUDGETS, "a2c", 400)
     arguments = ["--algorithms", "a2c", "--seeds", "1", "--rounds", "1", "--reports", str(tmp_path)]
     assert main(["bench", *arguments]) == 0
     reference, ours = rows(tmp_path / "benchmark" / "throughput.csv")
     assert (reference["implementation"], ours["implementation"]) == ("sb3", "scratch")
+    assert reference["core"] == ours["core"] == str(max(pinning.allowed(), default=""))
+    assert (reference["kernel"], ours["kernel"][:6]) == ("", "numba ")
+    assert float(reference["machine_gflops"]) > 0 < float(ours["machine_gflops"])
     rate = float(reference["steps_per_second"])
     assert float(ours["reference_steps_per_second"]) == rate > 0
     assert float(ours["ratio_to_reference"]) == pytest.approx(
@@ -167,36 +218,32 @@ def test_the_command_measures_saves_and_shows(tmp_path, monkeypatch, capsys):
 
 
 def test_the_references_defaults_are_a_configuration_of_their_own(tmp_path):
-    tuned, plain = (
-        throughput.cells("ppo", "HalfCheetah-v5", [10], s)[1] for s in (throughput.TUNED, throughput.DEFAULTS)
-    )
+    tuned, plain = (plan.cells("ppo", "HalfCheetah-v5", [10], s)[1] for s in (plan.TUNED, plan.DEFAULTS))
     assert tuned.normalize and tuned.hyperparameters["net_arch"] == [256, 256]
     assert (plain.normalize, plain.n_envs, plain.hyperparameters) == (False, 1, {})
     path = tmp_path / "throughput.csv"
-    throughput.save(
-        path, [{**row("ppo", 1, 10.0), "settings": name} for name in (throughput.TUNED, throughput.DEFAULTS)]
-    )
+    table.save(path, [{**row("ppo", 1, 10.0), "settings": name} for name in (plan.TUNED, plan.DEFAULTS)])
     assert len(rows(path)) == 2
 
 
 def test_off_policy_learners_learn_almost_from_the_start_and_their_products_are_counted():
-    reference, ours = throughput.cells("sac", "HalfCheetah-v5", [3])
+    reference, ours = plan.cells("sac", "HalfCheetah-v5", [3])
     assert reference.hyperparameters["learning_starts"] == ours.hyperparameters["learning_starts"] == 100
     assert timed_run.operations(ours) == pytest.approx(3 * 900 * 600e6, rel=0.05)
-    assert timed_run.operations(throughput.cells("ppo", "HalfCheetah-v5", [1])[0]) is None
+    assert timed_run.operations(plan.cells("ppo", "HalfCheetah-v5", [1])[0]) is None
 
 
 def test_rows_of_versions_without_settings_stay(tmp_path):
     path = tmp_path / "throughput.csv"
-    throughput.save(path, [row("ppo", 1, 10.0)])
+    table.save(path, [row("ppo", 1, 10.0)])
     lines = path.read_text().splitlines()
     old = [
-        ",".join(c for c, n in zip(line.split(","), throughput.COLUMNS, strict=True) if n != "settings")
+        ",".join(c for c, n in zip(line.split(","), table.COLUMNS, strict=True) if n != "settings")
         for line in lines
     ]
     path.write_text("\n".join(old) + "\n")
-    throughput.save(path, [{**row("ppo", 2, 20.0), "settings": throughput.TUNED}])
+    table.save(path, [{**row("ppo", 2, 20.0), "settings": plan.TUNED}])
     assert [(r["seeds"], r["settings"]) for r in rows(path)] == [
-        ("1", throughput.TUNED),
-        ("2", throughput.TUNED),
+        ("1", plan.TUNED),
+        ("2", plan.TUNED),
     ]

@@ -12,8 +12,9 @@ import pytest
 from html_pages import Page
 
 from rlparity.analysis import schemas, tables
-from rlparity.benchmark import throughput
+from rlparity.benchmark import table
 from rlparity.errors import UserError
+from rlparity.reporting.figures.throughput import algorithm_look
 from rlparity.reporting.formatting import NONE
 from rlparity.reporting.pages import benchmark
 from rlparity.reporting.pages.suite import report
@@ -61,17 +62,20 @@ def words(page: str) -> str:
 
 
 def test_the_measuring_half_writes_the_columns_that_this_half_declares() -> None:
-    assert list(throughput.COLUMNS) == list(schemas.TABLES["throughput"])
+    assert list(table.COLUMNS) == list(schemas.TABLES["throughput"])
 
 
 def test_headline_is_the_ratios_of_one_seed_and_of_ten(folder: Path) -> None:
     lines = benchmark.render(folder).splitlines()
-    assert re.split("  +", lines[0])[:2] == ["algorithm", "1 seed, \N{MULTIPLICATION SIGN} reference"]
+    assert re.split("  +", lines[0])[:2] == [
+        "algorithm",
+        "1 seed, \N{MULTIPLICATION SIGN} reference [min, max]",
+    ]
     found = {line.split()[0]: re.split("  +", line)[1:] for line in lines[1:4]}
     assert found == {
-        "ppo": ["2", "8 [7.2, 9.6]", "340 MiB", "3,800"],
-        "a2c": ["2.2", "8.8 [7.92, 10.6]", "340 MiB", "8,000"],
-        "dqn": ["1", "4 [3.6, 4.8]", "340 MiB", "760"],
+        "ppo": ["2 [1.8, 2.4]", "8 [7.2, 9.6]", "340 MiB", "3", "3,800"],
+        "a2c": ["2.2 [1.98, 2.64]", "8.8 [7.92, 10.6]", "340 MiB", "3", "8,000"],
+        "dqn": ["1 [0.9, 1.2]", "4 [3.6, 4.8]", "340 MiB", "3", "760"],
     }
     assert "takes 8 times (ppo), 8.8 times (a2c) and 4 times (dqn) as many environment steps" in lines[4]
     assert lines[-1] == f"report: {folder / 'index.html'}"
@@ -161,6 +165,80 @@ def test_figure_has_a_line_per_algorithm_and_the_reference_dashed(folder: Path) 
     assert ">50<" in panels[0]
 
 
+def with_peers(folder: Path) -> Path:
+    """A benchmark in which rejax has PPO's rate of half of ours, sbx is measured with one seed, and the
+    agents of another commit are as quick as ours."""
+    rows = tables.read(invented(folder, (1, 10), core=1, kernel="numba 0.68.1") / "throughput.csv")
+    ours = rows[(rows.algorithm == "ppo") & (rows.implementation == "scratch")]
+    told = {"compile_s": 21.0, "versions": "jax 0.10.2, numpy 2.4.6", "kernel": None}
+    half = {name: ours[name] / 2 for name in ("steps_per_second", "ratio_to_reference")}
+    rejax = ours.assign(implementation="rejax", **told, **half)
+    sbx = ours[ours.seeds == 1].assign(implementation="sbx", **told)
+    before = ours.assign(implementation="scratch@ce92d32")
+    rows.loc[rows.implementation == "sb3", "kernel"] = None
+    tables.write_csv(folder, "throughput", tables.frame("throughput", pd.concat([rows, rejax, sbx, before])))
+    return folder
+
+
+def test_peers_stand_beside_ours_with_what_differs(tmp_path: Path) -> None:
+    assert "as many environment steps per second as Stable-Baselines3." in benchmark.render(
+        with_peers(tmp_path)
+    )
+    page, twin = (tmp_path / "index.html").read_text(), (tmp_path / "README.md").read_text()
+    section = twin.split("## Beside other libraries")[1].split("##")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| ppo")]
+    assert lines == [
+        "| ppo | 1 | 7,600 | rejax | 1 | 3,800 | 2 | 21 s |",
+        "| ppo | 10 | 30,400 | rejax | 10 | 15,200 | 2 | 21 s |",
+        "| ppo | 1 | 7,600 | sbx | 1 | 7,600 | 1 | 21 s |",
+        "| ppo | 10 | 30,400 | sbx | 1 | 7,600 | 4 | 21 s |",
+        f"| ppo | 1 | 7,600 | from scratch at ce92d32 | 1 | 7,600 | 1 | {NONE} |",
+        f"| ppo | 10 | 30,400 | from scratch at ce92d32 | 10 | 30,400 | 1 | {NONE} |",
+    ]
+    for text in (words(page), twin):
+        assert "gymnax" in text and "another commit" in text and "compiled by two updates" in text
+        assert "every run was kept on core 1" in text and "numba 0.68.1" in text
+        assert "rejax: jax 0.10.2, numpy 2.4.6" in text
+        assert text.count("torch 2.13.0") == 1
+    assert Page(page).open == []
+
+
+def test_peers_have_lines_of_their_own(folder: Path, tmp_path: Path) -> None:
+    benchmark.render(with_peers(tmp_path))
+    plain, more = (
+        re.findall(r'<svg class="panel".*?</svg>', (one / "index.html").read_text(), flags=re.DOTALL)[0]
+        for one in (folder, tmp_path)
+    )
+    assert more.count("stroke-dasharray") >= plain.count("stroke-dasharray") + 3
+    assert ">rejax<" in (tmp_path / "figures" / "scaling.svg").read_text()
+
+
+def test_no_two_algorithms_look_alike() -> None:
+    rows = pd.DataFrame({"algorithm": [f"a{k}" for k in range(20)]})
+    assert len({algorithm_look(rows, name) for name in rows.algorithm}) == 20
+
+
+def test_a_long_key_takes_several_rows_above_the_panels(tmp_path: Path) -> None:
+    rows = tables.read(invented(tmp_path, (1,)) / "throughput.csv")
+    many = [rows.assign(algorithm=rows.algorithm + f" by another name {k}") for k in range(3)]
+    tables.write_csv(tmp_path, "throughput", tables.frame("throughput", pd.concat(many)))
+    benchmark.render(tmp_path)
+    svg = (tmp_path / "figures" / "scaling.svg").read_text()
+    found = re.search(r'data-header="([\d.]+)"', svg)
+    assert found and float(found[1]) > 44
+    assert (tmp_path / "index.html").read_text().count('class="panel"') == 2
+
+
+def test_a_table_of_an_older_version_is_read(folder: Path, tmp_path: Path) -> None:
+    later = ["kernel", "core", "compile_s"]
+    old = pd.read_csv(folder / "throughput.csv").drop(columns=later)
+    old.to_csv(tmp_path / "throughput.csv", index=False)
+    rows = tables.read(tmp_path / "throughput.csv")
+    assert list(rows) == list(schemas.TABLES["throughput"]) and rows[later].isna().all().all()
+    benchmark.render(tmp_path)
+    assert "not kept on one core" in (tmp_path / "README.md").read_text()
+
+
 def test_same_table_same_bytes(folder: Path, tmp_path: Path) -> None:
     again = invented(tmp_path / "benchmark")
     benchmark.render(again)
@@ -197,7 +275,7 @@ def test_the_index_links_it_by_its_title(folder: Path) -> None:
     [
         (None, r"throughput\.csv: missing"),
         ("a,b\n1,2\n", r"throughput\.csv: not a table of throughput"),
-        (",".join(throughput.COLUMNS) + "\n", r"throughput\.csv: holds no measurement"),
+        (",".join(table.COLUMNS) + "\n", r"throughput\.csv: holds no measurement"),
     ],
 )
 def test_bad_tables_are_one_line(tmp_path: Path, content: str | None, message: str) -> None:

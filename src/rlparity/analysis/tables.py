@@ -56,7 +56,7 @@ def read(path: Path) -> pd.DataFrame:
     try:
         if path.suffix == ".csv":
             dtypes = {key: DTYPES[column.dtype][0] for key, column in columns.items()}
-            table = _with_metric(path.stem, pd.read_csv(path, dtype=dtypes))
+            table = _with_later(path.stem, _with_metric(path.stem, pd.read_csv(path, dtype=dtypes)))
         else:
             table = _current(path.stem, pq.read_table(path)).to_pandas()
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -79,6 +79,14 @@ def _with_metric(name: str, table: pd.DataFrame) -> pd.DataFrame:
     if "metric" in columns and list(table) == [column for column in columns if column != "metric"]:
         table.insert(columns.index("metric"), "metric", RETURN.name)
     return table
+
+
+def _with_later(name: str, table: pd.DataFrame) -> pd.DataFrame:
+    """A table of speeds with the columns that older versions did not know, empty."""
+    later = [key for key, column in TABLES[name].items() if not column.required and key not in table]
+    if name != "throughput" or set(table) | set(later) != set(TABLES[name]):
+        return table
+    return frame(name, table)
 
 
 def check(path: Path, name: str, found: Iterable[str]) -> None:

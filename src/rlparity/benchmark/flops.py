@@ -8,7 +8,7 @@ and counts nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -45,17 +45,30 @@ class _Stack:
 
 
 def best_rate() -> float:
-    """Operations per second of a large float32 matrix product on one thread, the best of BEST_OF."""
+    """Operations per second of a large float32 product on one thread: the better of oneDNN and MKL, the best
+    of BEST_OF. Both calculate in full float32, see `tests/benchmark`.
+
+    The processor decides: a core of AMD's family 25 (Zen 4) does 32 operations a cycle, 118 GFLOP/s at
+    3.7 GHz; one of family 26 (Zen 5), or Intel's with two AVX-512 units, 64. The 208 GFLOP/s of rows without
+    a `core` were neither threads nor a lower precision, but another "AMD EPYC": the column lacked the family.
+    """
     import torch
 
     torch.set_num_threads(1)
     a, b = torch.randn(2, SIZE, SIZE)
+    return float(2 * SIZE**3 / min(_seconds(product, a, b) for product in (_onednn, torch.mm)))
+
+
+def _onednn(a: Any, b: Any) -> Any:
+    import torch
+
+    return torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], "")
+
+
+def _seconds(product: Callable[[Any, Any], Any], a: Any, b: Any) -> float:
     seconds = []
     for _ in range(BEST_OF):
         started = time.perf_counter()
-        torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], "")
+        product(a, b)
         seconds.append(time.perf_counter() - started)
-        started = time.perf_counter()
-        torch.mm(a, b)
-        seconds.append(time.perf_counter() - started)
-    return float(2 * SIZE**3 / min(seconds))
+    return min(seconds)

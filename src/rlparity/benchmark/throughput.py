@@ -1,65 +1,39 @@
-"""Measure throughput, the reference and ours in alternation: one machine, one thread, one configuration.
+"""Measure throughput, the reference and ours in alternation: one core, one thread, one configuration.
 
 A whole run without evaluation is timed: making environments, stepping, learning, writing records. Every run
 has its own process, whose start and imports are not timed. A round runs the reference, then ours with each
-number of seeds. Ratios are taken within a round, so that a machine whose speed drifts does not bias them.
-Each row has the rate of the reference in its own rounds.
+number of seeds, then what else is measured beside them. Ratios are taken within a round, so that a machine
+whose speed drifts does not bias them. Each row has the rate of the reference in its own rounds.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import partial
 from pathlib import Path
-from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
-from rlparity import registry
+from rlparity import arms
+from rlparity.arms import OURS
+from rlparity.benchmark import table
+from rlparity.benchmark.plan import TUNED, cells
+from rlparity.benchmark.table import Measured
 from rlparity.cell import Cell
 from rlparity.errors import UserError
-from rlparity.provenance import host
-from rlparity.records import write_bytes
-from rlparity.suites import suite
 
-BUDGETS = {  # environment steps per seed, some seconds of SB3
-    "ppo": 16_384,
-    "a2c": 32_000,
-    **dict.fromkeys(("ddpg", "td3", "sac"), 1_000),
-}
-OTHERWISE = 8_192
-PIXELS = {"ppo": 8_192, "a2c": 4_000, "dqn": 2_000, "qrdqn": 2_000}  # where a step takes milliseconds
-EARLY = {"learning_starts": 100}  # off-policy learners with an update per step; the rest is learning
-BRIEF = {**EARLY, "buffer_size": 10_000}  # on images, enough for the steps that are timed
 ONCE = 20  # blocks of this many seeds or more are measured in the first round only
-OURS = "scratch"
-TUNED, DEFAULTS = "hyperparameters.yaml", "SB3's defaults"  # values of the column `settings`
-CIRCUMSTANCES = ("environment", "settings", "threads", "device", "hardware")
-KEY = ("algorithm", "environment", "settings", "implementation", "seeds", "threads", "device", "hardware")
-RATIOS = ("ratio_to_reference", "ratio_min", "ratio_max")
-COLUMNS = (
-    *KEY,
-    "steps_per_second",
-    "ratio_to_reference",
-    "peak_memory_mib",
-    "ratio_min",
-    "ratio_max",
-    "reference_steps_per_second",
-    "rounds",
-    "budget",
-    "gflops",
-    "machine_gflops",
-    "configuration",
-    "versions",
-    "commit",
-)
-NAMED = ("torch", "stable-baselines3", "sb3-contrib", "gymnasium", "mujoco", "ale-py", "numpy")  # versions
+
+
+class Other(NamedTuple):
+    """What is measured beside ours: its cells, given ours, and what runs one of them."""
+
+    cells: Callable[[Sequence[Cell]], Sequence[Cell]]
+    run: Callable[[Cell], Measured]
 
 
 def measure(
@@ -69,157 +43,81 @@ def measure(
     rounds: int,
     settings: str = TUNED,
     device: str = "cpu",
+    others: Mapping[str, Other] | None = None,
 ) -> list[dict[str, Any]]:
     """Rows of throughput.csv. Algorithms that share a reference are measured beside the same runs of it."""
-    alternations: list[list[Cell]] = []
+    others, alternations = others or {}, list[list[Cell]]()
     for algorithm in dict.fromkeys(algorithms):
         reference, *ours = cells(algorithm, environment, sizes, settings, device)
+        beside = [cell for other in others.values() for cell in other.cells(ours)]
         shared = next((one for one in alternations if one[0] == reference), None)
         if shared is None:
-            alternations.append([reference, *ours])
+            alternations.append([reference, *ours, *beside])
         else:
-            shared += ours
-    return [{**row, "settings": settings} for one in alternations for row in compare(one, rounds)]
+            shared += [*ours, *beside]
+    runs = {name: other.run for name, other in others.items()}
+    return [{**row, "settings": settings} for one in alternations for row in compare(one, rounds, runs)]
 
 
-def cells(
-    algorithm: str, environment: str, sizes: Sequence[int], settings: str = TUNED, device: str = "cpu"
-) -> list[Cell]:
-    """The reference's cell with one seed, then ours with each number of seeds."""
-    pixels = environment.startswith("ALE/")
-    agent = algorithm.split("-")[0]
-    raw = {
-        "name": "bench",
-        "title": "Benchmark",
-        "environments": [environment],
-        "algorithms": [algorithm],
-        "implementations": list(registry.IMPLEMENTATIONS),
-        "seeds": [0],
-        "budgets": {"default": (PIXELS if pixels else BUDGETS).get(agent, OTHERWISE)},
-        "checkpoint_every": 0,
-    }
-    found = {cell.implementation: cell for cell in suite.resolve(raw, "bench").cells}
-    references = [name for name in found if name != OURS]
-    if not references:
-        raise UserError(f"bench: {algorithm} has no reference in hyperparameters.yaml; choose one that has")
-    if settings == DEFAULTS:
-        plain: dict[str, Any] = {"n_envs": 1, "normalize": False, "hyperparameters": {}}
-        found = {name: replace(cell, **plain) for name, cell in found.items()}
-    early: dict[str, Any] = EARLY if agent in ("ddpg", "td3", "sac") else {}
-    if pixels and agent in ("dqn", "qrdqn"):
-        early = BRIEF
-    found = {
-        name: replace(cell, device=device, hyperparameters={**cell.hyperparameters, **early})
-        for name, cell in found.items()
-    }
-    return [found[references[0]], *(replace(found[OURS], seeds=tuple(range(size))) for size in sizes)]
+def compare(
+    plan: Sequence[Cell], rounds: int, runs: Mapping[str, Callable[[Cell], Measured]] | None = None
+) -> list[dict[str, Any]]:
+    """Rows of throughput.csv for one alternation: the reference `plan[0]`, then ours, then others.
 
-
-def compare(plan: Sequence[Cell], rounds: int) -> list[dict[str, Any]]:
-    """Rows of throughput.csv for one alternation: the reference `plan[0]`, then ours.
-
-    A row's ratios, and its rate of the reference, are those of the rounds in which its cell was run.
+    A row's ratios, and its rate of the reference, are those of the rounds in which its cell was run. `runs`
+    has what runs a cell, by implementation, where that is not `_child`.
     """
-    measured: list[list[dict[str, float]]] = [[] for _ in plan]
+    measured: list[list[Measured]] = [[] for _ in plan]
     for turn in range(rounds):
         for i, cell in enumerate(plan):
             if turn and len(cell.seeds) >= ONCE:
                 continue
-            result = _child(cell)
+            result = (runs or {}).get(cell.implementation, _child)(cell)
             measured[i].append(result)
             _report(cell, turn, result, measured[0][turn])
-    return [_row(cell, own, measured[0][: len(own)]) for cell, own in zip(plan, measured, strict=True)]
+    return [table.row(cell, own, measured[0][: len(own)]) for cell, own in zip(plan, measured, strict=True)]
 
 
-def _child(cell: Cell) -> dict[str, float]:
+def _child(cell: Cell, sources: Path | None = None) -> Measured:
+    """Time a run in a process of its own, by the sources of this process or those in a folder."""
     command = [sys.executable, "-m", "rlparity", "bench", "--child", cell.to_json()]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    if sources is not None:
+        environment["PYTHONPATH"] = str(sources)
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
         raise UserError(
             f"bench: {cell.implementation}/{cell.algorithm} stopped: {done.stderr.strip()[-300:]}"
         )
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    result: Measured = json.loads(done.stdout.splitlines()[-1])
     return result
 
 
-def _report(cell: Cell, turn: int, result: dict[str, float], reference: dict[str, float]) -> None:
+def checkout(folder: Path) -> tuple[str, Other]:
+    """Our own agents of another commit, checked out in `folder`: their name in the table, and how they run.
+
+    Raises UserError where the folder is no checkout of this project.
+    """
+    sources = folder.resolve() / "src"
+    asked = ["git", "-C", str(folder), "rev-parse", "HEAD"]
+    done = subprocess.run(asked, capture_output=True, text=True)
+    if done.returncode or not (sources / "rlparity").is_dir():
+        raise UserError(f"bench: --beside {folder}; a checkout of this project, see git worktree add")
+    commit = done.stdout.strip()
+    name = arms.at(commit[:7])
+
+    def run(cell: Cell) -> Measured:
+        return {"commit": commit, **_child(replace(cell, implementation=OURS), sources)}
+
+    return name, Other(partial(_renamed, name), run)
+
+
+def _renamed(name: str, ours: Sequence[Cell]) -> list[Cell]:
+    return [replace(cell, implementation=name) for cell in ours]
+
+
+def _report(cell: Cell, turn: int, result: Measured, reference: Measured) -> None:
     who = f"{cell.environment} {cell.implementation}/{cell.algorithm}, {len(cell.seeds)} seeds"
     rate = result["steps_per_second"]
     ratio = rate / reference["steps_per_second"]
     print(f"round {turn + 1}  {who}: {rate:,.0f} steps/s, {ratio:.2f} of the reference", file=sys.stderr)
-
-
-def _row(
-    cell: Cell, measured: Sequence[dict[str, float]], beside: Sequence[dict[str, float]]
-) -> dict[str, Any]:
-    """One row; `beside` are the reference's measurements of the same rounds."""
-    rates, theirs = ([one["steps_per_second"] for one in many] for many in (measured, beside))
-    ratios = [rate / reference for rate, reference in zip(rates, theirs, strict=True)]
-    versions, hardware = host.versions(), host.hardware()
-    gpu = [hardware["gpu"]] if cell.device == "cuda" else []
-    configuration = {"n_envs": cell.n_envs, "normalize": cell.normalize, **cell.hyperparameters}
-    return {
-        "algorithm": cell.algorithm,
-        "environment": cell.environment,
-        "implementation": cell.implementation,
-        "seeds": len(cell.seeds),
-        "threads": 1,
-        "device": cell.device,
-        "hardware": ", ".join([*gpu, f"{hardware['cpu']}, {hardware['cores']} cores"]),
-        "steps_per_second": round(median(rates), 1),
-        "ratio_to_reference": round(median(ratios), 3),
-        "peak_memory_mib": round(max(m["peak_memory_mib"] for m in measured), 1),
-        "ratio_min": round(min(ratios), 3),
-        "ratio_max": round(max(ratios), 3),
-        "reference_steps_per_second": round(median(theirs), 1),
-        "rounds": len(ratios),
-        "budget": cell.budget,
-        **{name: _median(measured, name) for name in ("gflops", "machine_gflops")},
-        "configuration": json.dumps(configuration, sort_keys=True),
-        "versions": ", ".join(f"{name} {versions[name]}" for name in NAMED if name in versions),
-        "commit": host.git()["commit"] or "",
-    }
-
-
-def _median(measured: Sequence[dict[str, float]], name: str) -> float | str:
-    values = [m[name] for m in measured if name in m]
-    return round(median(values), 2) if values else ""
-
-
-def save(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write throughput.csv. Rows measured earlier stay, unless the same cell was measured anew.
-
-    Rows of older versions lack the reference's rate in their own rounds. They lose their ratios once that
-    reference is measured anew, because what the ratios were taken against is no longer in the table.
-    """
-    earlier: list[dict[str, Any]] = []
-    if path.exists():
-        with path.open(encoding="utf-8", newline="") as file:
-            blank = {"settings": TUNED, "reference_steps_per_second": ""}
-            earlier = [{**blank, **row} for row in csv.DictReader(file)]
-    anew = {(row["algorithm"], *_circumstances(row)) for row in rows if row["implementation"] != OURS}
-    for row in earlier:
-        if row["implementation"] == OURS and not row["reference_steps_per_second"]:
-            reference = _reference(row["algorithm"], row["environment"])
-            if (reference, *_circumstances(row)) in anew:
-                row |= dict.fromkeys(RATIOS, "")
-    kept = {tuple(str(row[name]) for name in KEY): row for row in (*earlier, *rows)}
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(kept[key] for key in sorted(kept, key=lambda key: (*key[:4], int(key[4]), *key[5:])))
-    write_bytes(path, text.getvalue().encode())
-
-
-def _circumstances(row: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(str(row[name]) for name in CIRCUMSTANCES)
-
-
-@cache
-def _reference(algorithm: str, environment: str) -> str:
-    """The configuration of the reference that an algorithm is measured beside."""
-    try:
-        return cells(algorithm, environment, ())[0].algorithm
-    except UserError:  # no longer known
-        return algorithm

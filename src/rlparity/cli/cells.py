@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from rlparity import registry
+from rlparity.arms import PEERS
 from rlparity.cli.base import Add, add_reports, add_results
 from rlparity.errors import UserError, unknown
 from rlparity.runs.parent_death import end_with_parent
@@ -72,7 +73,26 @@ def _add_bench(add: Add) -> None:
     command.add_argument(
         "--dag", metavar="N,...", help="measure only the time to plan suites of N cells, such as 1000"
     )
+    command.add_argument(
+        "--core", type=int, metavar="N", help="run everything on this core; default: the last that is allowed"
+    )
+    command.add_argument(
+        "--peers",
+        nargs="?",
+        const=",".join(PEERS),
+        metavar="NAME,...",
+        help="measure these libraries, too, each in an environment that is made at first use; "
+        f"default: {','.join(PEERS)}",
+    )
+    beside = command.add_argument("--beside", action="append", default=[], type=Path, metavar="FOLDER")
+    beside.help = "measure our agents of another commit, too, checked out in this folder"
+    command.add_argument(
+        "--blocks",
+        action="store_true",
+        help="measure nothing: show from the rates of 1, 5 and 10 seeds how ten seeds are best split",
+    )
     command.add_argument("--child", help=argparse.SUPPRESS)  # a cell as JSON: time it in this process
+    add_results(command)
     add_reports(command)
 
 
@@ -129,26 +149,44 @@ def run_bench(chosen: argparse.Namespace, rest: list[str]) -> None:
 
         print(json.dumps(timed_run.timed(Cell.from_json(chosen.child))))
         return
-    from rlparity.benchmark import dag, throughput
-    from rlparity.suites import devices
+    if chosen.blocks:
+        from rlparity.suites.costs import blocks
 
+        print("\n".join(blocks.lines(chosen.environment, chosen.reports)))
+        return
     if chosen.dag is not None:
+        from rlparity.benchmark import dag
+
         dag.measure(_numbers(chosen.dag, "--dag", "cells"), chosen.reports)
         return
-    sizes = _numbers(chosen.seeds, "--seeds", "seeds")
-    if chosen.rounds < 1:
-        raise UserError(f"bench: --rounds {chosen.rounds}; at least 1")
-    settings = throughput.DEFAULTS if chosen.defaults else throughput.TUNED
-    device = devices.resolve(chosen.device)
-    algorithms = chosen.algorithms.split(",")
-    rows = throughput.measure(algorithms, chosen.environment, sizes, chosen.rounds, settings, device)
-    folder = chosen.reports / "benchmark"
-    throughput.save(folder / "throughput.csv", rows)
+    _measure(chosen)
     from rlparity.cli import pipeline
     from rlparity.reporting.pages import benchmark
 
-    print(benchmark.render(folder))
+    print(benchmark.render(chosen.reports / "benchmark"))
     pipeline.index_reports(chosen, rest)
+
+
+def _measure(chosen: argparse.Namespace) -> None:
+    """Measure, and write throughput.csv."""
+    from rlparity.benchmark import peers, pinning, plan, table, throughput
+    from rlparity.suites import devices
+
+    sizes = _numbers(chosen.seeds, "--seeds", "seeds")
+    if chosen.rounds < 1:
+        raise UserError(f"bench: --rounds {chosen.rounds}; at least 1")
+    settings = plan.DEFAULTS if chosen.defaults else plan.TUNED
+    device = devices.resolve(chosen.device)
+    core = pinning.choose(chosen.core) if device == "cpu" else None
+    names = peers.chosen(chosen.peers) if chosen.peers and settings == plan.TUNED else []
+    others = dict(map(throughput.checkout, chosen.beside))
+    others |= {name: peers.other(name, chosen.results) for name in names}
+    with pinning.pinned(core):
+        rows = throughput.measure(
+            chosen.algorithms.split(","), chosen.environment, sizes, chosen.rounds, settings, device, others
+        )
+    place = "" if core is None else core
+    table.save(chosen.reports / "benchmark" / "throughput.csv", [{**row, "core": place} for row in rows])
 
 
 def _numbers(text: str, option: str, what: str) -> list[int]:

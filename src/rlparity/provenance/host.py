@@ -88,6 +88,12 @@ def rounding(hardware: Mapping[str, Any]) -> str:
     return "; ".join(str(part) for part in parts if part) or "an unknown processor"
 
 
+def processor() -> str:
+    """Name, family and model of the processor: cloud machines call different ones "AMD EPYC"."""
+    parts = [f"{key.split()[-1]} {value}" for key in ("cpu family", "model") if (value := _cpuinfo(key))]
+    return f"{_processor()} ({', '.join(parts)})" if parts else _processor()
+
+
 def _processor() -> str:
     return _cpuinfo("model name") or platform.processor() or "unknown"
 

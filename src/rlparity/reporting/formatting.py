@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from rlparity.arms import OURS, at
 from rlparity.metrics import Metric
 from rlparity.reporting.style import LABELS
 
@@ -87,6 +88,8 @@ def p_value(value: Any) -> str:
 
 def label(implementation: str) -> str:
     """The name of an implementation for readers."""
+    if implementation.startswith(at("")):
+        return f"{LABELS[OURS]} at {implementation.removeprefix(at(''))}"
     return LABELS.get(implementation, implementation)
 
 

@@ -96,7 +96,7 @@ TABLES = {
         algorithm str named configuration
         environment str Gymnasium id
         settings str hyperparameters.yaml, or the reference's defaults
-        implementation str scratch or the implementation of a reference
+        implementation str scratch, the implementation of a reference, a peer, or scratch@ and another commit
         seeds int seeds trained at once
         threads int threads of the processor
         device str cpu or cuda
@@ -110,9 +110,12 @@ TABLES = {
         rounds int times it was measured
         budget int environment steps per seed
         gflops float matrix products that the updates need, 10^9 operations per second; missing if not counted
-        machine_gflops float best rate of a large matrix product on one thread in the same runs
+        machine_gflops float best rate of a large float32 product on that core, before and after each run
         configuration str hyper-parameters as JSON
         versions str packages and their versions
         commit str git commit that was measured
+        kernel str? what computed our networks: Numba and its version, or off; missing for others
+        core float? core that the runs were kept on; missing if they were not
+        compile_s float? seconds of compilation, left out of steps_per_second; missing for others
     """),
 }

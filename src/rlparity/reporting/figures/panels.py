@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ STYLE: Any = {  # on top of seaborn's "ticks"
     **dict.fromkeys(("xtick.major.width", "ytick.major.width"), 0.7),
 }
 HEADER = 44.0  # points above the panels: title and key, which the page writes itself
+ROW = 15.0  # points of a further row of the key
 
 
 @contextmanager
@@ -77,25 +78,25 @@ class Panels:
         key: Iterable[Line2D] = (),
     ) -> None:
         self.cell, self.columns = cell, min(columns, panels)
-        width, height = self.columns * cell[0], math.ceil(panels / self.columns) * cell[1] + HEADER
+        width, handles = self.columns * cell[0], list(key)
+        in_row = _entries_in_row([str(handle.get_label()) for handle in handles], width)
+        self.header = HEADER + ROW * (math.ceil(len(handles) / in_row) - 1 if handles else 0)
+        height = math.ceil(panels / self.columns) * cell[1] + self.header
         self.figure = Figure(figsize=(width / 72, height / 72), facecolor=CARD)
         self.axes: list[Axes] = []
         left, right, bottom, top = margins
         for panel in range(panels):
             row, column = divmod(panel, self.columns)
-            x, y = column * cell[0] + left, height - HEADER - (row + 1) * cell[1] + bottom
+            x, y = column * cell[0] + left, height - self.header - (row + 1) * cell[1] + bottom
             inner = (cell[0] - left - right, cell[1] - top - bottom)
             axes = self.figure.add_axes((x / width, y / height, inner[0] / width, inner[1] / height))
             axes.set_gid(f"panel-{panel}")
             sns.despine(ax=axes)
             self.axes.append(axes)
         self.figure.text(8 / width, 1 - 17 / height, title, fontsize=12, fontweight="bold", gid="title")
-        handles = list(key)
         if handles:
             place = (4 / width, 1 - 20 / height)
-            legend = self.figure.legend(
-                handles=handles, loc="upper left", bbox_to_anchor=place, ncols=len(handles)
-            )
+            legend = self.figure.legend(handles=handles, loc="upper left", bbox_to_anchor=place, ncols=in_row)
             legend.set_gid("key")
 
     def svg(self) -> str:
@@ -103,12 +104,19 @@ class Panels:
         sink = io.StringIO()
         self.figure.savefig(sink, format="svg", metadata={"Date": None})
         width, height = self.cell
-        grid = f'data-columns="{self.columns}" data-cell="{width:g} {height:g}" data-header="{HEADER:g}"'
+        place = f'data-cell="{width:g} {height:g}" data-header="{self.header:g}"'
+        grid = f'data-columns="{self.columns}" {place}'
         return _tidy(sink.getvalue()).replace("<svg ", f'<svg {grid} font-family="{FONTS}" ', 1)
 
     def write(self, path: Path) -> None:
         """Write the figure as SVG."""
         path.write_text(self.svg(), encoding="utf-8", newline="\n")
+
+
+def _entries_in_row(labels: Sequence[str], width: float) -> int:
+    """How many entries of a key stand in one row: all if they fit, else columns as wide as the longest."""
+    widths = [44 + 5.2 * len(text) for text in labels] or [width]
+    return len(widths) if sum(widths) <= width else max(1, int(width / max(widths)))
 
 
 def _tidy(svg: str) -> str:

@@ -1,8 +1,8 @@
 """The figure of the benchmark: throughput and the time of a block against its number of seeds.
 
 Throughputs are compared within a *setting*: environment, device, threads and hardware. The figure has two
-panels for each setting, with a line per algorithm. Rows of the reference are those of another implementation
-than ours.
+panels for each setting, with a line per algorithm. Peers have the algorithm's colour, hollow marks and a
+dash of their own. Rows of the reference are those of another implementation than ours and than a peer.
 """
 
 from __future__ import annotations
@@ -15,19 +15,32 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from rlparity.arms import OURS
+from rlparity.arms import OURS, is_peer
 from rlparity.reporting.figures.panels import Panels, short
 from rlparity.reporting.formatting import join, label
-from rlparity.reporting.style import MUTED, OWN_COLOUR, SPARE
+from rlparity.reporting.style import MUTED, OWN_COLOUR, REFERENCE_COLOUR, SPARE
 
 SETTING = ["environment", "device", "threads", "hardware"]
-LOOKS = tuple(zip((OWN_COLOUR, *SPARE), "os^D", strict=True))  # of algorithms, in turn
+COLOURS, MARKERS = (OWN_COLOUR, *SPARE, REFERENCE_COLOUR), "os^D"  # of algorithms: 20 pairs, all different
 DASHED, DOTTED = (0, (4, 1.6)), (0, (1.2, 1.8))
+PEER_DASHES = (((0, (1, 1.2)), "2.4 2.4"), ((0, (6, 1.4, 1, 1.4)), "9 2.5 2 2.5"), ((0, (3, 3)), "5 5"))
 
 
 def algorithm_look(rows: pd.DataFrame, algorithm: str) -> tuple[str, str]:
     """Colour and mark of an algorithm, the same in all panels."""
-    return LOOKS[list(dict.fromkeys(rows.algorithm)).index(algorithm) % len(LOOKS)]
+    place = list(dict.fromkeys(rows.algorithm)).index(algorithm)
+    return COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
+
+
+def peer_dashes(rows: pd.DataFrame) -> dict[str, tuple[Any, str]]:
+    """The dash of each peer in these rows, of matplotlib and of SVG."""
+    names = [name for name in dict.fromkeys(rows.implementation) if is_peer(name)]
+    return {name: PEER_DASHES[place % len(PEER_DASHES)] for place, name in enumerate(names)}
+
+
+def is_reference(rows: pd.DataFrame) -> pd.Series:
+    """Which rows are of the reference."""
+    return (rows.implementation != OURS) & ~rows.implementation.map(is_peer).astype(bool)
 
 
 def by_setting(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -41,7 +54,8 @@ def by_setting(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 def reference_name(rows: pd.DataFrame) -> str:
     """The name of the reference."""
-    return join(label(name) for name in dict.fromkeys(rows.implementation) if name != OURS) or "the reference"
+    names = dict.fromkeys(rows[is_reference(rows)].implementation)
+    return join(map(label, names)) or "the reference"
 
 
 def fact(column: str, value: Any) -> str:
@@ -54,7 +68,7 @@ def scaling(rows: pd.DataFrame) -> Panels:
 
     `rows` are those of `throughput` with `cost`, the time of a block as a multiple of that of one seed.
     """
-    panels = list(by_setting(rows))
+    panels, dashes = list(by_setting(rows)), peer_dashes(rows)
     key = [
         Line2D([], [], color=colour, marker=marker, markersize=5, linewidth=1.8, label=name)
         for name in dict.fromkeys(rows.algorithm)
@@ -62,6 +76,10 @@ def scaling(rows: pd.DataFrame) -> Panels:
     ]
     alone = f"{reference_name(rows)}, one seed"
     key.append(Line2D([], [], color=MUTED, linewidth=1.2, linestyle=DASHED, label=alone))
+    key += [
+        Line2D([], [], color=MUTED, linewidth=1.2, linestyle=dash, label=label(name))
+        for name, (dash, _) in dashes.items()
+    ]
     figure = Panels("How cost grows with seeds", 2 * len(panels), 2, (350, 236), (52, 14, 36, 26), key)
     for place, (name, part) in enumerate(panels):
         rate, cost = figure.axes[2 * place : 2 * place + 2]
@@ -71,14 +89,32 @@ def scaling(rows: pd.DataFrame) -> Panels:
             own = own.sort_values("seeds")
             rate.plot(own.seeds, own.steps_per_second, zorder=3, **style)
             cost.plot(own.seeds, own.cost, zorder=3, **style)
-        for one in part[part.implementation != OURS].itertuples():
+        for one in part[is_reference(part)].itertuples():
             colour, _ = algorithm_look(rows, one.algorithm)
             rate.axhline(one.steps_per_second, color=colour, linewidth=1.2, linestyle=DASHED, zorder=2)
+        _peers(rate, rows, part, dashes)
         ends = [part.seeds.min(), part.seeds.max()]
         cost.plot(ends, ends, color=MUTED, linewidth=0.9, linestyle=DOTTED, zorder=1)
         _scales(rate, part, f"{name}: environment steps per second")
         _scales(cost, part, f"{name}: time of a block, one seed = 1")
     return figure
+
+
+def _peers(axes: Axes, rows: pd.DataFrame, part: pd.DataFrame, dashes: dict[str, tuple[Any, str]]) -> None:
+    """Throughput of peers: a line over the sizes of blocks, across the panel where there is one size."""
+    others = part[part.implementation.isin(list(dashes))]
+    for (algorithm, name), own in others.groupby(["algorithm", "implementation"], sort=False):
+        colour, marker = algorithm_look(rows, str(algorithm))
+        style: dict[str, Any] = {"color": colour, "linewidth": 1.2, "zorder": 2}
+        style["linestyle"] = dashes[str(name)][0]
+        if len(own) == 1:
+            axes.axhline(own.steps_per_second.iloc[0], **style)
+            continue
+        own, style = (
+            own.sort_values("seeds"),
+            style | {"marker": marker, "markersize": 5, "fillstyle": "none"},
+        )
+        axes.plot(own.seeds, own.steps_per_second, **style)
 
 
 def _scales(axes: Axes, part: pd.DataFrame, title: str) -> None:

@@ -81,6 +81,16 @@ class Speeds:
         guesses = GUESSES.get(simulator, {})
         return Rate(guesses.get(cell.agent, OTHERWISE.get(simulator, OTHERWISE[None])), ASSUMED)
 
+    def measured(self, cell: Cell) -> float | None:
+        """The rate of that very configuration and number of seeds by `rlparity bench`; None without one."""
+        asked = (cell.implementation, cell.algorithm, cell.environment, len(cell.seeds), cell.device)
+        rates = [
+            run.steps_per_second
+            for run in self._runs[MEASURED]
+            if (run.implementation, run.algorithm, run.environment, run.seeds, run.device) == asked
+        ]
+        return rates[-1] if rates else None
+
     def episode_s(self, cell: Cell) -> float:
         """Seconds of an evaluation episode: in that environment, else in those of the same simulator, else a
         guess."""
@@ -101,10 +111,20 @@ def _is(run: Run, cell: Cell) -> bool:
 
 
 def _nearest(runs: list[Run], cell: Cell) -> float:
-    """Median of the most similar runs: of the same configuration, then by the number of seeds."""
-    distance = {run: (run.algorithm != cell.algorithm, abs(run.seeds - len(cell.seeds))) for run in runs}
-    least = min(distance.values())
-    return median(run.steps_per_second for run in runs if distance[run] == least)
+    """The rate of a block of this many seeds: median of the runs of the same configuration, else of all.
+
+    Between two sizes that were measured the rate is interpolated, as a straight line where both axes are
+    logarithmic; beyond them it is that of the nearest.
+    """
+    runs = [run for run in runs if run.algorithm == cell.algorithm] or runs
+    sizes, wanted = sorted({run.seeds for run in runs}), len(cell.seeds)
+    low = max((size for size in sizes if size <= wanted), default=sizes[0])
+    high = min((size for size in sizes if size >= wanted), default=sizes[-1])
+    at_low, at_high = (median(run.steps_per_second for run in runs if run.seeds == n) for n in (low, high))
+    if low == high:
+        return at_low
+    share = math.log(wanted / low) / math.log(high / low)
+    return at_low * (at_high / at_low) ** share
 
 
 def _simulator(environment: str) -> str | None:
