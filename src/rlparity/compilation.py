@@ -12,7 +12,8 @@ import numba
 from numba import config as _config
 
 config: Any = _config
-inner: Any = numba.njit(error_model="numpy", nogil=True, no_cpython_wrapper=True)
+njit: Any = numba.njit  # whose annotations lack options
+inner = njit(error_model="numpy", nogil=True, no_cpython_wrapper=True)
 
 
 def cache_folder(function: Callable[..., Any]) -> Path:
@@ -28,8 +29,8 @@ def entry(function: Callable[..., Any]) -> Any:
     options: dict[str, Any] = {"error_model": "numpy", "nogil": True}
     before, config.CACHE_DIR = config.CACHE_DIR, str(cache_folder(function))
     try:
-        return numba.njit(cache=True, **options)(function)
+        return njit(cache=True, **options)(function)
     except (RuntimeError, OSError):  # no folder to write to: every process compiles
-        return numba.njit(**options)(function)
+        return njit(**options)(function)
     finally:
         config.CACHE_DIR = before

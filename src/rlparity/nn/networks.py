@@ -259,8 +259,8 @@ class Network:
             return
         self._written.clear()
         leaves = [self._token, *self.vectors.values()]
-        _, *gradients = torch.autograd.grad(loss.sum(), leaves, materialize_grads=True)
-        for name, gradient in zip(self.vectors, gradients, strict=True):
+        _, *by_vector = torch.autograd.grad(loss.sum(), leaves, materialize_grads=True)
+        for name, gradient in zip(self.vectors, by_vector, strict=True):
             self.pull_vector(name, gradient)
         for name in self.kernel.keys() - self._written:
             for leaf in (leaf for layer in self._grad_stacks[name] for leaf in layer):

@@ -132,7 +132,7 @@ class Gaussian:
 
     def pull(self, network: Network, tape: Any, by_log_prob: Tensor, by_entropy: Tensor | None) -> None:
         """Through means and log sigma."""
-        of_stack, *rest = tape
-        by_mean, by_log_std = gaussian.slopes(*rest, by_log_prob, by_entropy)
+        of_stack, mean, log_std, action = tape
+        by_mean, by_log_std = gaussian.slopes(mean, log_std, action, by_log_prob, by_entropy)
         network.pull("actor", of_stack, by_mean)
         network.pull_vector("log_std", by_log_std)
