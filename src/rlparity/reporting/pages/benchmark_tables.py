@@ -58,7 +58,8 @@ def _beside(rows: pd.DataFrame, alone: Any, block: Any) -> str:
     rates = {name: row[BESIDE] for name, row in ours.items() if row is not None and row[BESIDE] > 0}
     if len(set(rates.values())) > 1:
         return ", ".join(f"{number(rate)} ({name})" for name, rate in rates.items())
-    theirs = [f"{number(rate)}, rounds unknown" for rate in rows[is_reference(rows)].steps_per_second]
+    known = "" if alone is None and block is None else ", rounds unknown"
+    theirs = [number(rate) + known for rate in rows[is_reference(rows)].steps_per_second]
     return next((number(rate) for rate in rates.values()), (theirs or [NONE])[0])
 
 
