@@ -74,12 +74,13 @@ def restore(suite: Suite, results: Path, reports: Path) -> str:
 
 def _made_elsewhere(taken: Sequence[Shipped]) -> list[str]:
     """A note for every kind of machine that rounds in another way than this one, or that is not known to."""
-    made = Counter(host.rounding(one.run.get("hardware") or {}) for one in taken)
-    here = host.rounding(host.hardware()) if made else ""
+    here = host.rounding(host.hardware()) if taken else ""
+    machines = [one.run.get("hardware") or {} for one in taken]
+    made = Counter(str(machine.get("cpu")) for machine in machines if host.rounding(machine) != here)
     return [
-        f"note     {number} of them made on {machine}; trained here ({here}) they may differ in the last bits"
-        for machine, number in sorted(made.items())
-        if machine != here
+        f"note     {number} of them made on {cpu}, with other or unknown instructions, kernel or variables; "
+        "trained here they may differ in the last bits"
+        for cpu, number in sorted(made.items())
     ]
 
 
