@@ -130,7 +130,9 @@ def test_q_learners_with_convolutions(algorithm: str, options: dict[str, Any]):
         columns = (obs[0], action.T, next_obs[0], ended.T, reward.T)
         model.replay_buffer.sample = lambda *_, data=columns, **__: ReplayBufferSamples(*data)
         model.train(gradient_steps=1, batch_size=size)
-        agent.update(Minibatch(Step(obs, action, reward, 1 - ended, ended, next_obs)))
+        step = Step(obs, action, reward, 1 - ended, ended, next_obs)
+        targets = (agent.targets(step),) if algorithm == "dqn" else ()
+        agent.update(Minibatch(step), *targets)
         assert movement.difference() < 1e-3
 
 
