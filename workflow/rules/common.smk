@@ -8,7 +8,6 @@ import re
 import sys
 from pathlib import Path
 
-from rlparity import registry
 from rlparity.environments import atari_ids
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
@@ -57,7 +56,7 @@ try:
         )
     if workflow.is_main_process:
         waiting = pending.update(suite.cells, Path("results"))
-        estimate = cost.describe(suite.cells, waiting, Path("reports"))
+        estimate = cost.describe(suite.cells, waiting, Path("reports"), suite.restored)
         print(f"suite {suite.name}: {estimate}", file=sys.stderr)
 except UserError as error:
     sys.exit(f"rlparity: {error}")
@@ -75,8 +74,7 @@ wildcard_constraints:
 
 
 cells = suite.columns()
-restored = set(registry.IMPLEMENTATIONS) - {"scratch"} if suite.references == "shipped" else set()
-trained = [name for name in suite.implementations if name not in restored]
+trained = [name for name in suite.implementations if name not in suite.restored]
 needed = {
     str(cell.folder): memory_needs.needed_mib(cell, suite.environments[cell.environment].info)
     for cell in suite.cells

@@ -32,7 +32,7 @@ rule train:
         "exec rlparity cell --cell {input.cell:q} --time-limit {resources.time_limit} >{log:q} 2>&1"
 
 
-if restored:
+if suite.restored:
 
     localrules:
         restore_reference,
@@ -48,7 +48,7 @@ if restored:
         log:
             "results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/restore.log",
         wildcard_constraints:
-            implementation="|".join(sorted(restored)),
+            implementation="|".join(sorted(suite.restored)),
         conda:
             "../../environment.yml"
         shell:

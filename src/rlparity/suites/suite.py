@@ -15,6 +15,7 @@ from rlparity.cell import Cell, path_name
 from rlparity.errors import UserError, unknown
 from rlparity.metrics import RETURN
 from rlparity.provenance import fingerprint
+from rlparity.registry import IMPLEMENTATIONS
 from rlparity.suites import cells as grid
 from rlparity.suites import checks, devices, hyperparameters, memory_needs, narrowing, yaml_reader
 from rlparity.suites.environments import Environment, environments
@@ -103,6 +104,11 @@ class Suite:
     def implementations(self) -> list[str]:
         """Implementations of the arms, candidates by their own names."""
         return sorted({cell.implementation for cell in self.cells})
+
+    @property
+    def restored(self) -> set[str]:
+        """Implementations that are not trained: their records are taken from the reports."""
+        return set(IMPLEMENTATIONS) - {OURS} if self.references == "shipped" else set()
 
     @property
     def floors(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 from rlparity.cell import Cell
@@ -13,16 +13,24 @@ ALLOWANCE = 4  # times the estimate, as a cluster's time limit: its cores may be
 LEAST_MIN = 10
 
 
-def describe(cells: Sequence[Cell], waiting: Sequence[Cell], reports: Path) -> str:
-    """One line with cells, environment steps and minutes of one core of those still to be trained."""
+def describe(
+    cells: Sequence[Cell], waiting: Sequence[Cell], reports: Path, restored: Container[str] = ()
+) -> str:
+    """One line with cells, environment steps and minutes of one core of those still to be trained.
+
+    Cells of the implementations `restored` are not trained: their records are shipped.
+    """
     if not waiting:
         return f"{len(cells)} cells, all trained"
+    shipped = [cell for cell in waiting if cell.implementation in restored]
+    waiting = [cell for cell in waiting if cell.implementation not in restored]
+    also = f", {len(shipped)} to take from shipped records" if shipped else ""
     rates = Speeds(reports)
     minutes = sum(seconds(cell, rates) for cell in waiting) / 60
     steps = sum(cell.budget * len(cell.seeds) for cell in waiting if cell.kind != "logs")
     basis = f"rates measured in {reports / THROUGHPUT}" if rates else "assumed rates, nothing measured here"
     return (
-        f"{len(cells)} cells, {len(waiting)} to train: {steps:,} environment steps, "
+        f"{len(cells)} cells{also}, {len(waiting)} to train: {steps:,} environment steps, "
         f"about {minutes:,.0f} core-minutes ({basis})"
     )
 
