@@ -34,10 +34,10 @@ def test_a_stream_depends_on_no_neighbour_and_not_on_the_suite():
 
 
 def test_seeds_share_no_sub_environments():
-    """With seed + i, seeds 0, 1, 2 of eight worlds would have 10 distinct streams instead of 24."""
+    """With seed + i, seeds 0, 1, 2 of eight sub-environments would have 10 distinct streams instead of 24."""
     streams = Streams(cell("ppo", (0, 1, 2)))
-    worlds = streams.environments("training", 8) + streams.environments("evaluation|sampled|0|0", 8)
-    flat = [seed for row in worlds for seed in row]
+    sub_envs = streams.environments("training", 8) + streams.environments("evaluation|sampled|0|0", 8)
+    flat = [seed for row in sub_envs for seed in row]
     assert len(set(flat)) == 48
     assert all(0 <= seed < 2**64 for seed in flat)
 

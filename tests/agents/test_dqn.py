@@ -222,7 +222,7 @@ def test_dqn_acts_greedily_or_at_random():
     [
         (1, 10, 3, {12: 3, 16: 3, 20: 3, 24: 3}),  # at every multiple of 4
         (1, 12, 3, {16: 3, 20: 3, 24: 3}),  # after the start, not at it
-        (2, 10, 3, {16: 3, 24: 3}),  # four steps of two worlds
+        (2, 10, 3, {16: 3, 24: 3}),  # four steps of two sub-environments
         (2, 10, -1, {16: 8, 24: 8}),  # as many updates as steps
         (1, 10, 0, {}),
     ],
@@ -243,7 +243,7 @@ def test_dqn_learns_in_bursts(n_envs: int, starts: int, gradient_steps: int, bur
 
 
 def test_dqn_copies_its_parameters_to_the_target_network_at_intervals_of_environment_steps():
-    """Every 6 steps, three steps of two worlds, and before the updates of that moment."""
+    """Every 6 steps, three steps of two sub-environments, and before the updates of that moment."""
     agent = build("dqn", n_envs=2, learning_starts=0, train_freq=1, target_update_interval=6)
     changes, before = [], agent.q_target.theta.clone()
     for step in stream(1, 2, 10):

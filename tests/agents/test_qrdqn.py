@@ -119,9 +119,9 @@ def test_the_usual_epsilon_of_adam_is_found(monkeypatch: pytest.MonkeyPatch):
 )
 def test_updates_and_exploration_come_at_the_same_moments(n_envs: int, options: dict[str, int]):
     """Environment steps of all updates, epsilon and copies to the target network, within 24 steps."""
-    worlds = DummyVecEnv([lambda: gym.make("CartPole-v1")] * n_envs)
+    sub_envs = DummyVecEnv([lambda: gym.make("CartPole-v1")] * n_envs)
     shared = {"buffer_size": 50, "exploration_fraction": 0.5, **options}
-    model: Any = sb3_contrib.QRDQN("MlpPolicy", worlds, policy_kwargs={"n_quantiles": 2}, **shared)
+    model: Any = sb3_contrib.QRDQN("MlpPolicy", sub_envs, policy_kwargs={"n_quantiles": 2}, **shared)
     theirs: list[tuple[str, float]] = []
     ours: list[tuple[str, float]] = []
     model.train = lambda gradient_steps, batch_size: theirs.extend(

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.probes
 
 SEEDS = 10
 BLOCKS = (1, 3)  # compared with SEEDS
-BATCHES = (1, 5, 8, 20, 64, 100, 256)  # rows per seed: worlds, evaluation episodes, minibatches
+BATCHES = (1, 5, 8, 20, 64, 100, 256)  # rows per seed: sub-environments, evaluation episodes, minibatches
 WIDTHS = ([64, 64], [256, 256], [30], [16], [48], [1], [])
 HEADS = (1, 2, 3, 4)
 

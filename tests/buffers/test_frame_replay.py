@@ -28,7 +28,7 @@ GAMMA = 0.5
 
 
 class Games:
-    """Made-up games of S x N worlds: lost lives, ends and time limits, each followed by a stack of its own,
+    """Made-up games, S x N of them: lost lives, ends and time limits, each followed by a stack of its own,
     and now and then a new game where no episode ended, as after a resumed run."""
 
     def __init__(self, seed: int, size: tuple[int, int] = (2, 3), colours: int = 256):
@@ -56,7 +56,7 @@ class Games:
 
 
 def window(steps: list[Step], t: int, s: int, n: int, n_steps: int) -> list[Tensor]:
-    """The plain reference: what a window that begins at step t of one world should be."""
+    """The plain reference: what a window that begins at step t of one sub-environment should be."""
     reward, m = 0.0, 0
     while True:
         now = Step(*(x[s, n] for x in steps[t + m]))
@@ -115,7 +115,7 @@ def test_draws_are_the_transitions_with_all_their_frames_alike():
 
 
 def lines(*steps: tuple[list[int], int, int, list[int]]) -> list[Step]:
-    """Steps of one world with frames of one pixel: obs, discount, last, next_obs; rewards 1, 2, 4, ..."""
+    """Steps with frames of one pixel: obs, discount, last, next_obs; rewards 1, 2, 4, ..."""
 
     def one(values: list[int]) -> Tensor:
         return torch.tensor(values, dtype=torch.uint8).view(1, 1, 4, 1, 1)

@@ -173,7 +173,7 @@ def test_priorities_go_on_from_a_checkpoint_to_the_last_bit():
 
 @pytest.mark.parametrize(("n_steps", "counts"), [(1, [2, 4, 6, 18, 12]), (3, [0, 0, 2, 14, 8])])
 def test_what_a_memory_of_frames_cannot_give_is_not_drawn(n_steps: int, counts: list[int]):
-    """Two worlds, capacity 12 and three rows more. After 1, 2, 3, 9 and 10 rows: the tenth overwrites the
+    """N = 2, capacity 12 and three rows more. After 1, 2, 3, 9 and 10 rows: the tenth overwrites the
     first, whose frames the next three needed. The newest two rows are no windows of three steps yet."""
     memory = FrameReplay(12, 1, 2)
     priorities = Priorities(memory.capacity, 1)

@@ -56,7 +56,7 @@ def test_a_flattened_rollout_is_ordered_by_world_and_then_by_time_as_in_stable_b
 
 
 def test_replay_keeps_the_last_transitions_across_its_seam():
-    """Capacity 7 holds 2 rows of 3 worlds; of steps 0, 1, 2 the first is gone."""
+    """Capacity 7 holds 2 rows of 3 sub-environments; of steps 0, 1, 2 the first is gone."""
     memory = Replay(7, n_seeds=2, n_envs=3)
     assert memory.capacity == 6
     memory.add(step_of(0))
@@ -112,9 +112,9 @@ def test_replay_draws_every_transition_alike_and_none_out_of_bounds():
 
 
 def test_windows_by_hand():
-    """Two worlds of one seed, rewards 1, 2, 4, ... and 10, 20, 40, ...; gamma 1/2.
+    """Two sub-environments of one seed, rewards 1, 2, 4, ... and 10, 20, 40, ...; gamma 1/2.
 
-    World 0 ends at step 1 and is cut at step 3; world 1 never stops. Of six steps the first two are lost.
+    Number 0 ends at step 1 and is cut at step 3; number 1 never stops. Of six steps the first two are lost.
     """
     memory = Replay(12, 1, 2)
     for t in range(8):
@@ -146,7 +146,7 @@ def test_a_window_that_ends_a_task_is_worth_its_rewards_alone():
 
 
 def test_draws_of_single_steps_are_places_and_of_windows_begin_with_the_oldest():
-    """Capacity 6, two worlds, five steps: 4 to 9 are there, at places 4, 5, 0, 1, 2, 3."""
+    """Capacity 6, two sub-environments, five steps: 4 to 9 are there, at places 4, 5, 0, 1, 2, 3."""
     memory = Replay(6, 1, 2)
     uniform = (torch.arange(6)[None] + 0.5) / 6
     for t in range(5):
@@ -177,7 +177,7 @@ def test_trajectories_keep_the_worlds_of_every_seed_apart():
 
 
 def test_trajectories_grow_with_a_long_game():
-    """Length 2 doubles to 4 and 8; world 1 of seed 1 plays on while the others have ended."""
+    """Length 2 doubles to 4 and 8; sub-environment 1 of seed 1 plays on while the others have ended."""
     memory = Trajectories(n_seeds=2, n_envs=3, length=2)
     others = ends((0, 0), (0, 1), (0, 2), (1, 0), (1, 2))
     for t in range(6):

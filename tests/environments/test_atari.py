@@ -38,12 +38,12 @@ def atari(game: str, preset: Preset = NATURE, seeds: Any = ((7,),), **options: A
 
 
 def play(task: Atari, *actions: int) -> list[Step]:
-    """The same action in all worlds, one after the other."""
+    """The same action in all sub-environments, one after the other."""
     return [task.step(torch.full(task.spec[:2], action)) for action in actions]
 
 
 def at_random(task: Atari, steps: int, seed: int = 0) -> list[Step]:
-    """Random actions, the same in all worlds."""
+    """Random actions, the same in all sub-environments."""
     return play(task, *np.random.default_rng(seed).integers(task.spec.n_actions, size=steps).tolist())
 
 
@@ -165,9 +165,9 @@ def test_rewards_are_clipped_in_steps_alone() -> None:
     seen = [step.reward.item() for step in at_random(clipped, 700)]
     paid = [step.reward.item() for step in at_random(raw, 700)]
     assert seen == np.sign(paid).tolist() and max(paid) > 1
-    booked = clipped.pop_episodes()
-    assert booked == raw.pop_episodes() and booked
-    assert booked[0].episode_return == sum(paid[: booked[0].episode_length])
+    recorded_episodes = clipped.pop_episodes()
+    assert recorded_episodes == raw.pop_episodes() and recorded_episodes
+    assert recorded_episodes[0].episode_return == sum(paid[: recorded_episodes[0].episode_length])
 
 
 @pytest.mark.parametrize("preset", [NATURE, MACHADO])
@@ -195,8 +195,8 @@ def test_a_seed_plays_the_same_games_alone_and_in_a_block(preset: str) -> None:
         whole, part, other = block.step(actions), alone.step(actions[1:2]), threads.step(actions[1:2])
         for a, b, c in zip(whole, part, other, strict=True):
             assert torch.equal(a[1:2], b) and torch.equal(b, c)
-    booked = block.pop_episodes()
-    mine = [(e.env_index, e.env_step, e.episode_return) for e in booked if e.seed_index == 1]
+    recorded_episodes = block.pop_episodes()
+    mine = [(e.env_index, e.env_step, e.episode_return) for e in recorded_episodes if e.seed_index == 1]
     assert mine == [(e.env_index, e.env_step, e.episode_return) for e in alone.pop_episodes()] and mine
     block.reset(seeds)
     alone.reset([seeds[1]])
@@ -224,17 +224,17 @@ def test_seeds_become_what_the_emulator_takes() -> None:
 def test_what_a_process_with_images_needs_is_what_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """840 MiB were the most that a cell of PPO on Pong with one seed has taken, 720 one of the reference."""
     raw = {**BASE, "environments": ["ALE/Pong-v5@nature"], "algorithms": ["random", "ppo", "dqn"]}
-    world = metadata.probe("ALE/Pong-v5@nature")
+    info = metadata.probe("ALE/Pong-v5@nature")
     cells = {(c.implementation, c.agent): c for c in suite.resolve(raw, "test").cells}
-    mine, theirs = (memory_needs.needed_mib(cells[who, "ppo"], world) for who in ("scratch", "sb3"))
+    mine, theirs = (memory_needs.needed_mib(cells[who, "ppo"], info) for who in ("scratch", "sb3"))
     assert 840 < mine < 1200 and 720 < theirs < 1200
     ten = replace(cells["scratch", "ppo"], seeds=tuple(range(10)))
-    assert memory_needs.needed_mib(ten, world) - mine == 9 * (100 + 4 * 128 * 8 * 4 * 84 * 84 // 2**20)
+    assert memory_needs.needed_mib(ten, info) - mine == 9 * (100 + 4 * 128 * 8 * 4 * 84 * 84 // 2**20)
     on_gpu = replace(cells["scratch", "dqn"], device="cuda", budget=10**7)
     monkeypatch.setattr(memory_needs, "gpu_bytes", lambda: 2**29)
-    assert "the GPU has 0.5; " in memory_needs.bad_memory(on_gpu, world)[0]
-    assert not memory_needs.bad_memory(replace(on_gpu, device="cpu"), world)
-    assert not memory_needs.bad_memory(replace(cells["sb3", "dqn"], device="cuda"), world)
+    assert "the GPU has 0.5; " in memory_needs.bad_memory(on_gpu, info)[0]
+    assert not memory_needs.bad_memory(replace(on_gpu, device="cpu"), info)
+    assert not memory_needs.bad_memory(replace(cells["sb3", "dqn"], device="cuda"), info)
 
 
 def test_resume_starts_new_games_and_keeps_the_clock() -> None:
@@ -268,9 +268,9 @@ def test_lists_are_those_of_the_literature() -> None:
 
 
 def test_a_game_is_known_without_being_loaded() -> None:
-    world = metadata.probe("ALE/Pong-v5@nature")
-    assert (world.observation_bytes, world.observation_size, world.frame_bytes) == (28224, 28224, 7056)
-    assert (world.time_limit, world.simulator, world.module) == (27_000, "ale-py", None)
+    info = metadata.probe("ALE/Pong-v5@nature")
+    assert (info.observation_bytes, info.observation_size, info.frame_bytes) == (28224, 28224, 7056)
+    assert (info.time_limit, info.simulator, info.module) == (27_000, "ale-py", None)
     assert registry.family("ALE/Pong-v5@nature").module == "rlparity.environments.atari"
     assert tasks.make("ALE/MsPacman-v5@nature", [[1]]).spec.obs_shape == (4, 84, 84)
 
@@ -348,10 +348,10 @@ def test_a_million_frames_take_less_than_7_gib_here_and_a_machine_without_them_i
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     raw = {**BASE, "environments": ["ALE/Pong-v5@nature"], "hyperparameters": {"dqn": {"buffer_size": 10**6}}}
-    world = metadata.probe("ALE/Pong-v5@nature")
+    info = metadata.probe("ALE/Pong-v5@nature")
     monkeypatch.setattr(memory_needs, "machine_bytes", lambda: 64 * 2**30)
     sizes = {
-        cell.implementation: memory_needs.memory_bytes(cell, world) / 2**30
+        cell.implementation: memory_needs.memory_bytes(cell, info) / 2**30
         for cell in suite.resolve(raw, "test").cells
         if cell.agent == "dqn"
     }

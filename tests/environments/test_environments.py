@@ -1,4 +1,4 @@
-"""Worlds: equal to Gymnasium's, exact at their ends, and normalised as Stable-Baselines3 does it."""
+"""Environments: equal to Gymnasium's, exact at their ends, and normalised as Stable-Baselines3 does it."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ pytestmark = pytest.mark.probes
 
 
 def scalar_worlds(environment: str, seeds: list[int]) -> list[gym.Env]:
-    worlds = [gym.make(environment, disable_env_checker=True) for _ in seeds]
-    for world, seed in zip(worlds, seeds, strict=True):
-        world.reset(seed=seed)
-    return worlds
+    sub_envs = [gym.make(environment, disable_env_checker=True) for _ in seeds]
+    for sub_env, seed in zip(sub_envs, seeds, strict=True):
+        sub_env.reset(seed=seed)
+    return sub_envs
 
 
 def test_cartpole_is_gymnasiums_bit_for_bit_over_10_000_steps():
-    """2 seeds x 2 worlds, half of them pushed at random and half balanced up to the time limit."""
+    """2 seeds x 2 sub-environments, half of them pushed at random and half balanced up to the time limit."""
     seeds = [[11, 2**63 + 5], [13, 14]]
     task = tasks.make("CartPole-v1", seeds)
     assert isinstance(task, CartPole)
     flat = [seed for row in seeds for seed in row]
-    worlds = [gym.make("CartPole-v1", disable_env_checker=True) for _ in flat]
-    obs = np.stack([world.reset(seed=seed)[0] for world, seed in zip(worlds, flat, strict=True)])
+    sub_envs = [gym.make("CartPole-v1", disable_env_checker=True) for _ in flat]
+    obs = np.stack([sub_env.reset(seed=seed)[0] for sub_env, seed in zip(sub_envs, flat, strict=True)])
     rng = np.random.default_rng(0)
-    totals, lengths, expected, booked, cuts, falls = np.zeros(4), np.zeros(4, int), [], [], 0, 0
+    totals, lengths, expected, recorded_episodes, cuts, falls = np.zeros(4), np.zeros(4, int), [], [], 0, 0
     for t in range(10_000):
         assert np.array_equal(task.obs.reshape(4, 4).numpy(), obs)
         action = rng.integers(2, size=4)
         action[2:] = obs[2:, 2] + 0.5 * obs[2:, 3] > 0  # balances for hundreds of steps
         step = task.step(torch.from_numpy(action).view(2, 2))
         assert np.array_equal(step.obs.reshape(4, 4).numpy(), obs)
-        for i, world in enumerate(worlds):
-            after, reward, ended, cut, _ = world.step(action[i])
+        for i, sub_env in enumerate(sub_envs):
+            after, reward, ended, cut, _ = sub_env.step(action[i])
             s, n = divmod(i, 2)
             assert np.array_equal(step.next_obs[s, n].numpy(), after)
             got = step.reward[s, n].item(), step.discount[s, n].item(), step.last[s, n].item()
@@ -57,9 +57,9 @@ def test_cartpole_is_gymnasiums_bit_for_bit_over_10_000_steps():
                 cuts, falls = cuts + (not ended), falls + ended
                 expected.append((s, n, 2 * (t + 1), totals[i], lengths[i]))
                 totals[i] = lengths[i] = 0
-                obs[i], _ = world.reset()
-        booked += [tuple(episode) for episode in task.pop_episodes()]
-    assert booked == expected
+                obs[i], _ = sub_env.reset()
+        recorded_episodes += [tuple(episode) for episode in task.pop_episodes()]
+    assert recorded_episodes == expected
     assert cuts > 10 and falls > 100
 
 
@@ -80,16 +80,18 @@ def test_other_environments_are_gymnasiums(environment: str):
     seeds = [[3, 4], [5, 6]]
     task = tasks.make(environment, seeds)
     assert isinstance(task, GymnasiumEnv)
-    worlds = [gym.make(environment, disable_env_checker=True) for _ in range(4)]
-    obs = np.stack([w.reset(seed=s)[0] for w, s in zip(worlds, [3, 4, 5, 6], strict=True)]).astype(np.float32)
+    sub_envs = [gym.make(environment, disable_env_checker=True) for _ in range(4)]
+    obs = np.stack([w.reset(seed=s)[0] for w, s in zip(sub_envs, [3, 4, 5, 6], strict=True)]).astype(
+        np.float32
+    )
     rng, ends = np.random.default_rng(1), []
     totals = np.zeros(4)
     for t in range(520):
         assert np.array_equal(task.obs.flatten(0, 1).numpy(), obs)
         action = rng.integers(3, size=4)
         step = task.step(torch.from_numpy(action).view(2, 2))
-        for i, world in enumerate(worlds):
-            after, reward, ended, cut, _ = world.step(action[i])
+        for i, sub_env in enumerate(sub_envs):
+            after, reward, ended, cut, _ = sub_env.step(action[i])
             s, n = divmod(i, 2)
             assert np.array_equal(step.next_obs[s, n].numpy(), after.astype(np.float32))
             assert step.reward[s, n] == reward and step.discount[s, n] == 1 - ended
@@ -99,10 +101,10 @@ def test_other_environments_are_gymnasiums(environment: str):
             if ended or cut:
                 ends.append((s, n, 2 * (t + 1), totals[i]))
                 totals[i] = 0
-                obs[i], _ = world.reset()
-    booked = task.pop_episodes()
-    assert [episode[:4] for episode in booked] == ends and len(ends) >= 4
-    assert sum(episode.episode_length for episode in booked) <= 4 * 520
+                obs[i], _ = sub_env.reset()
+    recorded_episodes = task.pop_episodes()
+    assert [episode[:4] for episode in recorded_episodes] == ends and len(ends) >= 4
+    assert sum(episode.episode_length for episode in recorded_episodes) <= 4 * 520
     task.close()
 
 
@@ -134,12 +136,12 @@ def test_worlds_without_array_observations_are_refused():
 
 
 def test_books_add_raw_rewards_of_whole_games():
-    books = EpisodeStatistics(1, 2)
-    books.add(np.array([[1.0, 10.0]]), np.array([[False, False]]))
-    books.add(np.array([[2.0, 20.0]]), np.array([[True, False]]))
-    books.add(np.array([[4.0, 40.0]]), np.array([[True, True]]))
-    assert books.pop() == [(0, 0, 4, 3.0, 2), (0, 0, 6, 4.0, 1), (0, 1, 6, 70.0, 3)]
-    assert books.pop() == [] and books.env_step == 6
+    statistics = EpisodeStatistics(1, 2)
+    statistics.add(np.array([[1.0, 10.0]]), np.array([[False, False]]))
+    statistics.add(np.array([[2.0, 20.0]]), np.array([[True, False]]))
+    statistics.add(np.array([[4.0, 40.0]]), np.array([[True, True]]))
+    assert statistics.pop() == [(0, 0, 4, 3.0, 2), (0, 0, 6, 4.0, 1), (0, 1, 6, 70.0, 3)]
+    assert statistics.pop() == [] and statistics.env_step == 6
 
 
 def test_moments_by_hand():
@@ -154,7 +156,7 @@ def test_moments_by_hand():
 
 @pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
 def test_normalisation_is_stable_baselines3s_with_one_statistic_per_seed():
-    """Two seeds x 3 worlds of Acrobot beside two VecNormalize of 3 worlds, over ends and resets.
+    """Two seeds x 3 environments of Acrobot beside two VecNormalize of 3 environments, over ends and resets.
 
     SB3 gets the same observations as float64, because its means of float32 are themselves off by 1e-5.
     """

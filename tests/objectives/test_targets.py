@@ -19,7 +19,7 @@ GAMMA, LAM = 0.9, 0.8
 
 
 def row(*values: float) -> Tensor:
-    """One seed and one world: (1, 1, T)."""
+    """One seed and one sub-environment: (1, 1, T)."""
     return torch.tensor(values).view(1, 1, -1)
 
 
@@ -42,7 +42,7 @@ def test_gae_cuts_its_sum_at_every_end_and_bootstraps_only_where_the_task_goes_o
 
 
 def test_gae_with_lambda_one_is_the_discounted_return_minus_the_value():
-    """1 + 0.9 + 0.81 + 0.729 * 10 = 10: the world of endless reward 1."""
+    """1 + 0.9 + 0.81 + 0.729 * 10 = 10: an environment of endless reward 1."""
     ones = row(1, 1, 1)
     advantage = targets.gae(ones, row(4, 5, 6), row(5, 6, 10), ones, row(0, 0, 0), 0.9, 1.0)
     assert advantage.flatten().tolist() == pytest.approx([6, 5, 4])
@@ -54,7 +54,7 @@ def test_gae_with_lambda_zero_is_the_temporal_difference_error():
 
 
 def test_gae_is_stable_baselines3s_with_time_limits_folded_into_the_rewards():
-    """S = 2 seeds, N = 3 worlds, T = 64 random steps with ends and cuts among them."""
+    """S = 2 seeds, N = 3 sub-environments, T = 64 random steps with ends and cuts among them."""
     seeds, n_envs, n_steps = 2, 3, 64
     rng = np.random.default_rng(0)
     shape = (seeds, n_envs, n_steps)

@@ -96,7 +96,7 @@ def _files(place: Path) -> dict[str, bytes]:
     [
         (100, 1, 4, {"first": 0, "middle": 50, "last": 100}),
         (100, 1, 3, {"first": 0, "middle": 67, "last": 100}),  # the second third
-        (100, 8, 3, {"first": 0, "middle": 72, "last": 100}),  # ... as eight worlds cross it
+        (100, 8, 3, {"first": 0, "middle": 72, "last": 100}),  # ... as eight sub-environments cross it
         (100, 1, 1, {"first": 0, "last": 100}),
         (10, 16, 4, {"first": 0, "last": 10}),
     ],

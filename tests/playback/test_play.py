@@ -62,13 +62,13 @@ def test_the_return_is_that_of_the_whole_game_however_short_the_film(folder: Pat
 
 
 def test_each_seed_plays_with_its_own_parameters(folder: Path, tmp_path: Path):
-    """As the block does, in the world that the seed starts."""
+    """As the block does, in the sub-environment that the seed starts."""
     agent = _of_block(folder)
-    world = tasks.make("CartPole-v1", [[4]])
+    sub_env = tasks.make("CartPole-v1", [[4]])
     total = 0
-    while not world.pop_episodes():
-        action = agent.act(world.obs.expand(2, 1, 4))[1:]
-        world.step(action)
+    while not sub_env.pop_episodes():
+        action = agent.act(sub_env.obs.expand(2, 1, 4))[1:]
+        sub_env.step(action)
         total += 1
     assert play.play(folder, tmp_path / "game.gif", seed=4) == total
 

@@ -1,4 +1,4 @@
-"""Stable-Baselines3 under our books: same clock, evaluator and hyper-parameters, seeds of its own."""
+"""Stable-Baselines3 with our recorder: same clock, evaluator and hyper-parameters, seeds of its own."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ QUICK["qrdqn"] = {**QUICK["dqn"], "n_quantiles": 5}
 
 
 def sb3_cell(algorithm: str, **changes: Any) -> Any:
-    """Not a multiple of a rollout, nor of the worlds."""
+    """Not a multiple of a rollout, nor of the sub-environments."""
     changes = {"budget": 301, **changes}
     options = {**QUICK.get(algorithm, {}), **changes.pop("hyperparameters", {})}
     return cell(algorithm, (4,), implementation="sb3", hyperparameters=options, **changes)
@@ -46,7 +46,7 @@ def sb3_cell(algorithm: str, **changes: Any) -> Any:
     ],
 )
 def test_the_clock_is_that_of_our_own_loop(algorithm: str, points: list[int]):
-    """Eight worlds cross 150.5 at step 152, one at 151; both arms are asked at the same moments."""
+    """Eight sub-environments cross 150.5 at step 152, one at 151; both arms are asked at the same moments."""
     theirs, again = sb3.run(sb3_cell(algorithm)), sb3.run(sb3_cell(algorithm))
     assert theirs.episodes == again.episodes and theirs.evaluations == again.evaluations
     ours = train.run(cell(algorithm, (4,), budget=301, hyperparameters=QUICK.get(algorithm, {})))
@@ -250,7 +250,7 @@ BRIEF: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("algorithm", BRIEF)
 def test_continuous_references_are_trained_twice_alike(algorithm: str):
-    """Evaluated at the moments of our own loop; returns are those that the worlds paid."""
+    """Evaluated at the moments of our own loop; returns are of raw rewards."""
     c = sb3_cell(algorithm, environment="Pendulum-v1", hyperparameters=BRIEF[algorithm], budget=410)
     c = replace(c, evaluation=replace(c.evaluation, modes=("deterministic",)))
     rows, again = sb3.run(c), sb3.run(c)

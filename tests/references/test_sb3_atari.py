@@ -1,4 +1,4 @@
-"""Stable-Baselines3's own Atari under our books: what its wrappers show the learner, what the records say."""
+"""Stable-Baselines3's own Atari with our recorder: what its wrappers show the learner, and the records."""
 
 from __future__ import annotations
 
@@ -47,29 +47,29 @@ def atari_cell(algorithm: str, environment: str = "ALE/Pong-v5@nature", **change
 
 
 def recorded(environment: str, seeds: Iterable[int]) -> tuple[Any, list[Episode]]:
-    """SB3's worlds with a recorder, and the games it will book."""
-    seeds, booked = list(seeds), []
-    worlds = sb3_atari.make(environment, len(seeds))
+    """SB3's sub-environments with a recorder, and the episodes it records."""
+    seeds, recorded_episodes = list(seeds), []
+    sub_envs = sb3_atari.make(environment, len(seeds))
     rows = Recorder(atari_cell("a2c", environment))
     recorder = RecordedEnvironments(
-        worlds, lambda step: None, rows, lambda step, ended: booked.extend(ended), sb3_atari.raw
+        sub_envs, lambda step: None, rows, lambda step, ended: recorded_episodes.extend(ended), sb3_atari.raw
     )
-    worlds._seeds = seeds
-    return sb3_atari.present(recorder), booked
+    sub_envs._seeds = seeds
+    return sb3_atari.present(recorder), recorded_episodes
 
 
 class Frames:
-    """Every frame that an emulator plays, in two worlds: what it paid, and whether the game was over."""
+    """Every frame that two emulators play: its reward, and whether the game was over."""
 
     def __init__(self, patch: pytest.MonkeyPatch):
         self.step = 0  # of the agent; all frames of a step carry its number
-        self.worlds: dict[int, list[tuple[int, float, bool]]] = {}
+        self.sub_envs: dict[int, list[tuple[int, float, bool]]] = {}
         play = AtariEnv.step
 
         def logged(env: AtariEnv, action: int) -> Any:
             found = play(env, action)
-            world = self.worlds.setdefault(id(env), [])
-            world.append((self.step, float(found[1]), found[2] or found[3]))
+            sub_env = self.sub_envs.setdefault(id(env), [])
+            sub_env.append((self.step, float(found[1]), found[2] or found[3]))
             return found
 
         patch.setattr(AtariEnv, "step", logged)
@@ -77,7 +77,7 @@ class Frames:
     def games(self) -> list[tuple[int, float, int]]:
         """Step of the end, return and length of every whole game: agent steps between the ends of games."""
         found = []
-        for frames in self.worlds.values():
+        for frames in self.sub_envs.values():
             total, began = 0.0, 0
             for step, reward, over in frames:
                 total += reward
@@ -94,18 +94,21 @@ class Frames:
 def test_books_are_of_whole_games_with_raw_returns(
     environment: str, steps: int, monkeypatch: pytest.MonkeyPatch
 ):
-    """The learner sees signs, and with `nature` an end at every lost life; the books see neither."""
-    frames, (env, booked) = Frames(monkeypatch), recorded(environment, [5, 6])
+    """The learner sees signs, and with `nature` an end at every lost life; the records see neither."""
+    frames, (env, recorded_episodes) = Frames(monkeypatch), recorded(environment, [5, 6])
     rng, lives, rewards = np.random.default_rng(0), 0, []
     env.reset()
     for frames.step in range(1, steps + 1):
         _, reward, dones, _ = env.step(rng.integers(env.action_space.n, size=2))
         lives += dones.sum()
         rewards.append(reward)
-    found = sorted((e.env_step // 2, e.episode_return, e.episode_length) for e in booked)
+    found = sorted((e.env_step // 2, e.episode_return, e.episode_length) for e in recorded_episodes)
     assert found == frames.games() and len(found) >= 2
     assert set(np.unique(rewards)) == {0, 1}
-    assert all(e.episode_return >= 60 and e.episode_return % 10 == 0 for e in booked) or "Br" in environment
+    assert (
+        all(e.episode_return >= 60 and e.episode_return % 10 == 0 for e in recorded_episodes)
+        or "Br" in environment
+    )
     assert lives == len(found) if environment.endswith("machado") else lives > 2 * len(found)
     env.close()
 
@@ -164,14 +167,14 @@ def test_the_frame_cap_is_a_time_limit(monkeypatch: pytest.MonkeyPatch):
     game, preset = atari_presets.parse("ALE/Pong-v5@nature")
     short = replace(preset, max_frames=200)
     monkeypatch.setattr(sb3_atari, "parse", lambda environment: (game, short))
-    env, booked = recorded("ALE/Pong-v5@nature", [7])
+    env, recorded_episodes = recorded("ALE/Pong-v5@nature", [7])
     env.reset()
     step, done = 0, [False]
     while not done[0]:
         step += 1
         _, _, done, info = env.step(np.array([0]))
     assert info[0]["TimeLimit.truncated"] and info[0]["terminal_observation"].shape == (4, 84, 84)
-    assert [(e.env_step, e.episode_length) for e in booked] == [(step, step)]
+    assert [(e.env_step, e.episode_length) for e in recorded_episodes] == [(step, step)]
     assert 38 < step < 50  # 200 frames, less up to 30 no-ops and 8 frames of fire
     env.close()
 
@@ -257,7 +260,7 @@ NETWORK |= {"use_rms_prop", "rms_prop_tf", "rms_prop_eps", "learning_rate_schedu
 
 @pytest.mark.parametrize("algorithm", ["dqn-nstep", "qrdqn", "a2c", "ppo"])
 def test_evaluating_leaves_training_as_it_was(algorithm: str, monkeypatch: pytest.MonkeyPatch):
-    """Our evaluator plays our own Pong, cut after 50 steps here as are SB3's worlds."""
+    """Our evaluator plays our own Pong, cut after 50 steps here as are SB3's sub-environments."""
     short = replace(atari_presets.PRESETS["nature"], max_frames=200)
     monkeypatch.setattr(atari_presets, "PRESETS", {"nature": short})
     c = atari_cell(algorithm, evaluation=Protocol(points=1, episodes=1, final_episodes=2))

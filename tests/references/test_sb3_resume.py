@@ -84,7 +84,7 @@ def _short_games() -> Iterator[None]:
 
 
 def at_step(patch: pytest.MonkeyPatch, env_step: int, act: Callable[[], object]) -> None:
-    """Act once this many environment steps are booked, in the middle of a rollout or at its end."""
+    """Act once this many environment steps are recorded, in the middle of a rollout or at its end."""
     show = progress.Display.__call__
 
     def watch(self: progress.Display, reached: int, ended: Any) -> None:

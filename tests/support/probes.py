@@ -1,10 +1,10 @@
 """Six envs whose values are known, each of which isolates one part of a learner, and what agents learn.
 Each has a twin for continuous actions, where the best action is half the observation, or one half.
 
-    python tests/probes.py              largest errors, configuration x probe
-    python tests/probes.py dqn ...      every reading of these configurations, as in docs/agents
+    python tests/support/probes.py              largest errors, configuration x probe
+    python tests/support/probes.py dqn ...      every reading of these configurations, as in docs/agents
 
-A learner is judged by what it says about the world: a value learner by its values, a policy without values by
+A learner is judged by its predictions: a value learner by its values, a policy without values by
 the probability of its best action. What a learner has no opinion about does not apply to it.
 """
 
@@ -37,7 +37,7 @@ CUT = 5  # steps
 
 
 class Probe(NamedTuple):
-    """A world with one number as its observation and two actions, or one component within +-1."""
+    """An environment with one number as its observation and two actions, or one component within +-1."""
 
     reward: Callable[[Tensor, Tensor], Tensor]  # observation, action (S, N) -> (S, N)
     horizon: int = 1
@@ -67,7 +67,7 @@ TWINS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def twin(name: str) -> str:
-    """The same world for continuous actions."""
+    """The same environment for continuous actions."""
     return f"{name}, continuous"
 
 

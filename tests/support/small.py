@@ -104,7 +104,7 @@ def row(*values: float) -> Tensor:
 
 
 def stream(n_seeds: int, n_envs: int, length: int, first: int = 0, continuous: bool = False) -> list[Step]:
-    """Random transitions of two observations; a world's episode ends, or is cut, once in ten steps."""
+    """Random transitions of two observations; a environment's episode ends, or is cut, once in ten steps."""
     rng = torch.Generator().manual_seed(first)
     obs = torch.randn(length + 1, n_seeds, n_envs, 2, generator=rng)
     action = torch.randint(2, (length, n_seeds, n_envs), generator=rng)

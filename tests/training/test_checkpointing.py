@@ -61,7 +61,7 @@ def test_every_configuration_goes_on_from_the_middle_of_a_rollout(algorithm: str
 
 
 def steps(first: int, last: int) -> Iterator[Step]:
-    """Steps of 2 seeds x 2 worlds, where every entry says who it is."""
+    """Steps of 2 seeds x 2 sub-environments, where every entry says who it is."""
     for t in range(first, last):
         tag = torch.tensor([[10 * t, 10 * t + 1], [10 * t + 5, 10 * t + 6]])
         yield Step(tag[..., None].float(), tag, tag / 2, tag / 3, tag / 4, tag[..., None] + 0.5)

@@ -1,4 +1,4 @@
-"""The evaluator: one whole game per world, its own random streams, no trace left in training."""
+"""The evaluator: one whole game per sub-environment, its own random streams, no trace left in training."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Pusher:
 
 def by_hand(seed: int, actions: list[int]) -> tuple[float, int]:
     """One game of `gymnasium.make`'s CartPole."""
-    world = gym.make("CartPole-v1")
-    world.reset(seed=seed)
+    sub_env = gym.make("CartPole-v1")
+    sub_env.reset(seed=seed)
     total = 0.0
     for length, action in enumerate(actions, 1):
-        _, reward, ended, cut, _ = world.step(action)
+        _, reward, ended, cut, _ = sub_env.step(action)
         total += float(reward)
         if ended or cut:
             return total, length
@@ -58,7 +58,7 @@ def test_every_world_plays_exactly_one_game_as_gymnasium_would():
 
 
 def test_games_that_begin_while_others_go_on_do_not_count():
-    """Four worlds are pushed right and fall every ten steps, the last one is balanced for 500."""
+    """Four sub-environments are pushed right and fall every ten steps, the last one is balanced for 500."""
 
     class Mixed(Pusher):
         def act(self, obs: Tensor, explore: Tensor | None = None) -> Tensor:
@@ -99,7 +99,7 @@ def test_a_policy_sees_observations_through_the_view():
 
 @pytest.mark.parametrize(("episodes", "final"), [(8, 25), (4, 4), (5, 2)])
 def test_points_and_the_end_have_the_episodes_they_should(episodes: int, final: int):
-    """Both protocols have rows of their own; more episodes than worlds are played in rounds on new starts."""
+    """Both protocols have rows of their own; more episodes than environments take rounds on new starts."""
     protocol = Protocol(points=4, episodes=episodes, final_episodes=final, modes=("deterministic", "sampled"))
     c = cell("ppo", (8, 9), evaluation=protocol)
     evaluator = Evaluator(c, Streams(c))

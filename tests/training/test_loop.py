@@ -1,4 +1,4 @@
-"""The loop's clock and books, and seeds that fail."""
+"""The loop's clock and records, and seeds that fail."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_rows_say_who_they_are_and_keep_raw_returns():
 
 
 def test_games_beyond_the_budget_are_not_booked():
-    """The last round of eight worlds ends four steps too late."""
+    """The last round of eight sub-environments ends four steps too late."""
     rows = train.run(cell("ppo", (0, 1), budget=500), evaluate=False)
     more = train.run(cell("ppo", (0, 1), budget=500 + 20), evaluate=False)
     assert max(row["env_step"] for row in rows.episodes) <= 500
@@ -97,7 +97,7 @@ def test_a_watcher_sees_every_step_and_every_game():
 
 
 class Poisoned(CartPole):
-    """Pays the second seed NaN from step 20 of all worlds on."""
+    """Pays the second seed NaN from step 20 of all sub-environments on."""
 
     steps = 0
 
@@ -113,7 +113,7 @@ class Poisoned(CartPole):
 def test_a_failed_seed_is_frozen_and_no_other_seed_can_tell(algorithm: str, monkeypatch: pytest.MonkeyPatch):
     make = tasks.make
     healthy = train.run(cell(algorithm, (3, 5)))
-    first = iter([Poisoned])  # the worlds of training, which are made first
+    first = iter([Poisoned])  # the sub-environments of training, which are made first
 
     def poisoned(environment: str, seeds: Sequence[Sequence[int]], role: str = "training") -> tasks.Env:
         return next(first, lambda s: make(environment, s))(seeds)

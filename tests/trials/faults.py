@@ -31,7 +31,7 @@ from common import CELL, LONG, PATIENCE_S, ROOT
 CORES = ("--cores", "2")
 PPO, OFF = {"n_steps": 64, "batch_size": 64, "n_epochs": 2}, {"learning_starts": 100, "buffer_size": 800}
 SMALL = {"net_arch": [32, 32]}
-KILLED = {  # cells of some seconds: (environment, algorithm, hyper-parameters, worlds)
+KILLED = {  # cells of some seconds: (environment, algorithm, hyper-parameters, sub-environments)
     "classic, on-policy": ("CartPole-v1", "ppo", {**PPO, **SMALL}, 2, 60_000),
     "classic, off-policy": ("CartPole-v1", "dqn", {**OFF, **SMALL, "train_freq": 4}, 2, 12_000),
     "MuJoCo, on-policy": ("Hopper-v5", "ppo", {**PPO, **SMALL}, 2, 16_000),

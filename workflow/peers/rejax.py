@@ -41,7 +41,7 @@ def ppo(asked: dict[str, Any], values: dict[str, Any]) -> PPO:
 
 
 def dqn(asked: dict[str, Any], values: dict[str, Any]) -> DQN:
-    every = values["train_freq"] // values["gradient_steps"]  # steps to an update; here of as many worlds
+    every = values["train_freq"] // values["gradient_steps"]  # steps of all sub-environments to an update
     algorithm = DQN.create(
         env=asked["environment"],
         num_envs=every,

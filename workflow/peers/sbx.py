@@ -33,9 +33,9 @@ def model(asked: dict[str, Any]) -> PPO | DQN:
     taken["learning_rate"] = schedule(values, "learning_rate")
     if agent == "ppo":
         taken["clip_range"] = schedule(values, "clip_range")
-    worlds = make_vec_env(asked["environment"], n_envs=asked["n_envs"], seed=0)
+    environments = make_vec_env(asked["environment"], n_envs=asked["n_envs"], seed=0)
     policy = {"net_arch": list(values["net_arch"])}
-    return {"ppo": PPO, "dqn": DQN}[agent]("MlpPolicy", worlds, policy_kwargs=policy, seed=0, **taken)
+    return {"ppo": PPO, "dqn": DQN}[agent]("MlpPolicy", environments, policy_kwargs=policy, seed=0, **taken)
 
 
 def first(asked: dict[str, Any]) -> int:
