@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from rlparity.benchmark import flops
+from rlparity.nn import networks
 
 ONE = {"batch_size": 1, "net_arch": [10]}  # one row, one hidden layer
 
@@ -58,3 +59,15 @@ def test_the_rate_is_of_one_thread():
     started, processor = time.perf_counter(), time.process_time()
     flops.best_rate()
     assert time.process_time() - processor < 1.1 * (time.perf_counter() - started)
+
+
+def test_a_networks_share_counts_its_products_and_leaves_no_other_mark(monkeypatch):
+    """Passes that take as long as the large product, with a tenth of its operations, are a tenth of the best."""
+    sizes, rows = [3, 10, 1], 7
+    generators = [torch.Generator(), torch.Generator()]
+    network = networks.Network({"q": networks.mlp(sizes)}, generators)
+    before = network.theta.clone()
+    monkeypatch.setattr(flops, "best_rate", lambda: 2 * 2 * rows * ((30 + 10) + (30 + 10 + 10)) * 10 / 0.5)
+    monkeypatch.setattr(flops, "_seconds", lambda call, times: [call(), 0.5][1])
+    assert flops.share_of_best(network, "q", sizes, rows) == pytest.approx(0.1)
+    assert torch.equal(network.theta, before)

@@ -38,7 +38,7 @@ def test_a_script_gets_all_hyper_parameters_and_one_thread(tmp_path, monkeypatch
     (cell,) = peers.cells("rejax", ours(sizes=(10,)))
     found = peers.run(Path(sys.executable), script(tmp_path, ECHO), cell)
     asked = found["asked"]
-    assert (asked["agent"], asked["seeds"], asked["budget"], asked["n_envs"]) == ("ppo", 10, 16_384, 8)
+    assert (asked["agent"], asked["seeds"], asked["budget"], asked["n_envs"]) == ("ppo", 10, 32_768, 8)
     assert asked["hyperparameters"]["gae_lambda"] == 0.8  # of the environment
     assert asked["hyperparameters"]["max_grad_norm"] == 0.5  # a default
     assert found["threads"] == ["1", peers.ONE_THREAD["XLA_FLAGS"]]

@@ -135,7 +135,13 @@ def test_a_run_is_timed_for_real():
     assert result["steps_per_second"] > 0
     assert 50 < result["peak_memory_mib"] < 4096
     assert 1 < result["machine_gflops"] < 10_000 and result["kernel"].startswith("numba ")
-    assert "gflops" not in result
+    assert "gflops" not in result and "critic_share" not in result
+
+
+def test_the_share_of_a_critic_is_measured():
+    _, one = plan.cells("sac", "Pendulum-v1", [1])
+    result = timed_run.timed(replace(one, budget=200))
+    assert 0 < result["critic_share"] < 2 and result["gflops"] > 0
 
 
 def test_what_computed_our_networks_is_told(monkeypatch):

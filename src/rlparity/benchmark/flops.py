@@ -9,10 +9,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rlparity.nn.networks import Network
 
 BEST_OF, SIZE = 5, 1024
+TURNS, PASSES = 10, 5  # of a network's share: as many times in turn, each the best of so many passes
 
 
 def per_update(agent: str, values: dict[str, Any], n_inputs: int, n_actions: int) -> float | None:
@@ -56,7 +61,9 @@ def best_rate() -> float:
 
     torch.set_num_threads(1)
     a, b = torch.randn(2, SIZE, SIZE)
-    return float(2 * SIZE**3 / min(_seconds(product, a, b) for product in (_onednn, torch.mm)))
+    return float(
+        2 * SIZE**3 / min(_seconds(partial(product, a, b), BEST_OF) for product in (_onednn, torch.mm))
+    )
 
 
 def _onednn(a: Any, b: Any) -> Any:
@@ -65,10 +72,33 @@ def _onednn(a: Any, b: Any) -> Any:
     return torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], "")
 
 
-def _seconds(product: Callable[[Any, Any], Any], a: Any, b: Any) -> float:
+def _seconds(call: Callable[[], Any], times: int) -> float:
+    """Of the fastest call."""
     seconds = []
-    for _ in range(BEST_OF):
+    for _ in range(times):
         started = time.perf_counter()
-        product(a, b)
+        call()
         seconds.append(time.perf_counter() - started)
     return min(seconds)
+
+
+def share_of_best(network: Network, name: str, sizes: Sequence[int], rows: int) -> float:
+    """Best rate of a stack's passes forwards and backwards without a graph, in units of `best_rate`.
+
+    Both are measured TURNS times in turn, and the best of each counts. `sizes`: the widths of the stack's
+    layers; `rows`: of the minibatch of each seed.
+    """
+    import torch
+
+    shape = network.n_seeds, rows
+    x, by_output = torch.randn(*shape, sizes[0]), torch.randn(*shape, sizes[-1])
+
+    def both() -> None:
+        network.pull(name, network.run(name, x)[1], by_output)
+
+    stack, rates, passes = _Stack(sizes), list[float](), list[float]()
+    needed = 2 * network.n_seeds * rows * (stack.forward + stack.backward)
+    for _ in range(TURNS):
+        rates.append(best_rate())
+        passes.append(needed / _seconds(both, PASSES))
+    return max(passes) / max(rates)

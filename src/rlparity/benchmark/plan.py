@@ -13,8 +13,8 @@ from rlparity.errors import UserError
 from rlparity.suites import suite
 
 BUDGETS = {  # environment steps per seed, some seconds of SB3
-    "ppo": 16_384,
-    "a2c": 32_000,
+    "ppo": 32_768,
+    "a2c": 64_000,
     **dict.fromkeys(("ddpg", "td3", "sac"), 1_000),
 }
 OTHERWISE = 8_192

@@ -39,7 +39,9 @@ COLUMNS = (
     "kernel",
     "core",
     "compile_s",
+    "critic_share",
 )
+MEDIANS = ("gflops", "machine_gflops", "compile_s", "critic_share")
 NAMED = ("torch", "stable-baselines3", "sb3-contrib", "gymnasium", "mujoco", "ale-py", "numpy")  # versions
 Measured = Mapping[str, Any]  # of one run: `steps_per_second`, `peak_memory_mib` and what else is known
 
@@ -66,7 +68,7 @@ def row(cell: Cell, measured: Sequence[Measured], beside: Sequence[Measured]) ->
         "reference_steps_per_second": round(median(theirs), 1),
         "rounds": len(ratios),
         "budget": cell.budget,
-        **{name: _median(measured, name) for name in ("gflops", "machine_gflops", "compile_s")},
+        **{name: _median(measured, name) for name in MEDIANS},
         "configuration": json.dumps(configuration, sort_keys=True),
         "versions": ", ".join(f"{name} {version}" for name, version in _versions(measured[0]).items()),
         "commit": measured[0].get("commit") or host.git()["commit"] or "",

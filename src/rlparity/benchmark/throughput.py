@@ -26,6 +26,7 @@ from rlparity.benchmark.table import Measured
 from rlparity.cell import Cell
 from rlparity.errors import UserError
 
+CHILD = "import pyarrow.parquet, runpy; runpy.run_module('rlparity', run_name='__main__', alter_sys=True)"
 ONCE = 20  # blocks of this many seeds or more are measured in the first round only
 
 
@@ -80,7 +81,7 @@ def compare(
 
 def _child(cell: Cell, sources: Path | None = None) -> Measured:
     """Time a run in a process of its own, by the sources of this process or those in a folder."""
-    command = [sys.executable, "-m", "rlparity", "bench", "--child", cell.to_json()]
+    command = [sys.executable, "-c", CHILD, "bench", "--child", cell.to_json()]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     if sources is not None:
         environment["PYTHONPATH"] = str(sources)

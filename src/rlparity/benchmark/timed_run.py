@@ -18,27 +18,24 @@ from rlparity.provenance import fingerprint, host
 from rlparity.records import SCHEMAS, write
 from rlparity.runs import malloc
 from rlparity.runs.run_cell import configuration
+from rlparity.seeding import Streams
 
-WARM_UP = 8  # part of the budget that is run before, untimed: PyTorch imports some of itself at first use
+WARM_UP = 8  # part of the budget that is run and written before, untimed: first uses import and compile
 
 
 def timed(cell: Cell) -> dict[str, Any]:
     """Train a cell without evaluation; returns environment steps of all seeds per second, peak memory in MiB,
     what computed the networks, and on a CPU 10^9 operations per second: those possible, the median of the
-    best rates before and after, and those achieved where they are counted."""
+    best rates before and after, and those achieved where they are counted; there our critic's share, too."""
     import torch
 
     torch.set_num_threads(1)
     malloc.keep_freed_memory()
-    trainer = import_module(registry.trainer(cell))
-    trainer.run(replace(cell, budget=cell.budget // WARM_UP), evaluate=False)
+    _trained(replace(cell, budget=cell.budget // WARM_UP))
     best = [flops.best_rate()] if cell.device == "cpu" else []
-    with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
-        recorder = trainer.run(cell, evaluate=False)
-        for kind in SCHEMAS:
-            write(Path(folder), kind, getattr(recorder, kind))
-        seconds = time.perf_counter() - started
+    started = time.perf_counter()
+    _trained(cell)
+    seconds = time.perf_counter() - started
     rate = cell.budget * len(cell.seeds) / seconds
     found = {"steps_per_second": rate, "peak_memory_mib": host.peak_memory_mib(), "kernel": kernel(cell)}
     if cell.device == "cpu":
@@ -46,7 +43,17 @@ def timed(cell: Cell) -> dict[str, Any]:
         needed = operations(cell)
         if needed is not None:
             found["gflops"] = needed / seconds / 1e9
+            if found["kernel"]:
+                found["critic_share"] = critic_share(cell)
     return found
+
+
+def _trained(cell: Cell) -> None:
+    """Train a cell and write its records."""
+    with tempfile.TemporaryDirectory() as folder:
+        recorder = import_module(registry.trainer(cell)).run(cell, evaluate=False)
+        for kind in SCHEMAS:
+            write(Path(folder), kind, getattr(recorder, kind))
 
 
 def kernel(cell: Cell) -> str:
@@ -58,6 +65,17 @@ def kernel(cell: Cell) -> str:
         return ""
     supported = registry.part("kernel").supports(torch.zeros(1))
     return f"numba {host.versions()['numba']}" if supported else "off"
+
+
+def critic_share(cell: Cell) -> float:
+    """Best rate of a critic's two passes, as a share of the core's best rate measured in turn with them."""
+    from rlparity.nn import networks
+
+    info, values = metadata.probe(cell.environment), configuration(replace(cell, implementation="scratch"))
+    sizes = [info.observation_size + info.action_size, *values["net_arch"], 1]
+    generators = Streams(cell).torch_generators("network")
+    network = networks.Network({"critic": networks.mlp(sizes)}, generators, values["activation"])
+    return flops.share_of_best(network, "critic", sizes, values["batch_size"])
 
 
 def operations(cell: Cell) -> float | None:

@@ -117,5 +117,6 @@ TABLES = {
         kernel str? what computed our networks: Numba and its version, or off; missing for others
         core float? core that the runs were kept on; missing if they were not
         compile_s float? seconds of compilation, left out of steps_per_second; missing for others
+        critic_share float? best rate of our critic's passes in units of a large product's, measured in turn
     """),
 }

@@ -10,7 +10,7 @@ import pandas as pd
 
 from rlparity.arms import OURS, PEERS, is_peer
 from rlparity.reporting.figures.throughput import by_setting, is_reference, reference_name
-from rlparity.reporting.formatting import NONE, interval, label, number, seconds, whole
+from rlparity.reporting.formatting import NONE, interval, label, number, percent, seconds, whole
 from rlparity.reporting.pages.elements import Table
 
 BLOCK = 10  # the size of a block in the headline
@@ -99,11 +99,12 @@ def beside_peers(rows: pd.DataFrame) -> Table | None:
 def measurements(rows: pd.DataFrame) -> Table:
     """All rows, the reference first, then ours by size, then peers; no column without a value."""
     head = ["environment", "algorithm", "implementation", "seeds", "steps/s", f"{TIMES} reference [min, max]"]
-    shown = (BESIDE, "machine_gflops", "kernel")
-    known, counted, kernels = (bool(rows[name].notna().any()) for name in shown)
+    shown = (BESIDE, "machine_gflops", "critic_share", "kernel")
+    known, counted, shares, kernels = (bool(rows[name].notna().any()) for name in shown)
     head += ["reference in these rounds, steps/s"] * known
     head += ["time of the block, 1 seed = 1", "peak memory", "rounds", "steps per seed"]
-    head += ["GFLOP/s (core's best)"] * counted + ["kernel"] * kernels
+    head += ["GFLOP/s (core's best)"] * counted + ["critic's passes, of core's best"] * shares
+    head += ["kernel"] * kernels
     cells = []
     for name, algorithm, own in arms(rows):
         for row in _in_order(own).itertuples():
@@ -113,6 +114,7 @@ def measurements(rows: pd.DataFrame) -> Table:
                 beside = [NONE] * len(beside)
             line += [number(row.steps_per_second), *beside, number(row.cost), _memory(row)]
             line += [whole(row.rounds), whole(row.budget), *[_achieved(row)] * counted]
+            line += [NONE if math.isnan(row.critic_share) else percent(row.critic_share)] * shares
             cells.append([*line, *[row.kernel if isinstance(row.kernel, str) else NONE] * kernels])
     numeric = range(3, len(head) - kernels)
     return Table(head, cells, "throughput.csv", frozenset(numeric))
