@@ -62,7 +62,7 @@ def test_the_rate_is_of_one_thread():
 
 
 def test_a_networks_share_counts_its_products_and_leaves_no_other_mark(monkeypatch):
-    """Passes that take as long as the large product, with a tenth of its operations, are a tenth of the best."""
+    """Passes that take as long as the large product, with a tenth of its operations, are a tenth of it."""
     sizes, rows = [3, 10, 1], 7
     generators = [torch.Generator(), torch.Generator()]
     network = networks.Network({"q": networks.mlp(sizes)}, generators)

@@ -132,8 +132,8 @@ EDITS = {  # file, text, new text, the cells that it concerns
     ),
     "device": (
         "training/device_placement.py",
-        "return action.cpu()",
-        "return action.cpu() + 1",
+        "action = found.cpu()",
+        "action = found.cpu() + 1",
         {"ppo on cuda"},
     ),
     "epsilon": ("training/epsilon_greedy.py", "explore[..., 0] <", "explore[..., 0] <=", {"ppo epsilon"}),

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.probes
 LEARNERS = [name for name in CONFIGURATIONS if name != "random"]
 MONTE_CARLO = [name for name in LEARNERS if name.startswith("reinforce") or name == "actor-critic"]
 HOSTED = ["dqn-prioritized"]  # its priorities stay in the machine's own memory
+SEARCHING = ["trpo", "npg"]  # look at values in their conjugate gradients and line search
 SHORT: dict[str, dict[str, Any]] = {
     "ppo": {"n_steps": 4, "batch_size": 8, "n_epochs": 1},
     "trpo": {"n_steps": 4, "batch_size": 8, "n_critic_updates": 1, "cg_max_steps": 2},
@@ -47,14 +48,32 @@ def test_a_placed_agent_is_the_agent(algorithm: str, monkeypatch: pytest.MonkeyP
         assert torch.equal(placed.state[name], value)
 
 
+def test_seeds_that_froze_are_seen_with_the_next_action_and_after_the_last_step():
+    agent = build("dqn", n_seeds=2, n_envs=2)
+    placed = Placed(agent, "cpu")
+    first, last = stream(2, 2, 2)
+    placed.observe(first)
+    agent.alive[0] = False
+    assert placed.alive.tolist() == [True, True]
+    placed.act(first.obs, torch.rand(2, 2, 2))
+    assert placed.alive.tolist() == [False, True]
+    agent.alive[1] = False
+    agent.env_steps = agent.budget
+    placed.observe(last)
+    assert placed.alive.tolist() == [False, False]
+
+
 @pytest.mark.parametrize("algorithm", [name for name in LEARNERS if name not in MONTE_CARLO + HOSTED])
-def test_no_update_mixes_devices(algorithm: str, monkeypatch: pytest.MonkeyPatch):
-    """Act, remember and learn on a device that computes nothing."""
-    monkeypatch.setattr(torch.Tensor, "__bool__", lambda self: True)  # every seed is due
+def test_no_update_mixes_devices_or_waits(algorithm: str, monkeypatch: pytest.MonkeyPatch):
+    """Act, remember and learn on a device that computes nothing, and where no value can be looked at: a GPU
+    would have to be waited for."""
     monkeypatch.setattr(torch.Tensor, "cpu", lambda self: self)
     steps = stream(2, 2, 12, continuous=algorithm in CONTINUOUS)
-    with torch.device("meta"):
+    with monkeypatch.context() as patch, torch.device("meta"):
+        patch.setattr(torch.Tensor, "__bool__", lambda self: True)  # bounds of actions are checked once
         agent = build(algorithm, n_seeds=2, n_envs=2, **SHORT.get(algorithm, {}))
+    if algorithm in SEARCHING:
+        monkeypatch.setattr(torch.Tensor, "__bool__", lambda self: True)
     placed, metrics = Placed(agent, "meta"), {}
     for step in steps:
         action = placed.act(step.obs, torch.rand(2, 2, agent.uniforms))

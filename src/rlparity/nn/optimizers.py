@@ -18,6 +18,12 @@ def all_alive(n_seeds: int) -> Tensor:
     return torch.ones(n_seeds, dtype=torch.bool)
 
 
+def by_mask(theta: Tensor) -> bool:
+    """Whether seeds that are not due are left out without a look at them: not on a CPU, see
+    `rlparity.nn.masked_steps`."""
+    return theta.device.type != "cpu"
+
+
 class Optimizer:
     """PyTorch's functional optimisers on one parameter vector per seed, with moments for each.
 
@@ -77,7 +83,12 @@ class Adam(Optimizer):
             return norm
         norm = network.clip_grad(max_norm)
         self.alive &= norm.isfinite() | ~due
-        (theta, grad, mean, square), counts = self._rows(due & self.alive)
+        due = due & self.alive
+        if by_mask(network.theta):
+            state = network.theta.detach(), network.grad, self._moments, self._counts
+            registry.part("masked adam")(*state, due, learning_rate, self._eps)
+            return norm
+        (theta, grad, mean, square), counts = self._rows(due)
         options: dict[str, Any] = {
             "amsgrad": False,
             "beta1": 0.9,
@@ -108,11 +119,15 @@ class RMSprop(Optimizer):
 
     def step(self, learning_rate: float, due: Tensor | None = None, max_norm: float | None = None) -> Tensor:
         """As `Adam.step`."""
-        due, norm = self._due(due), self.network.clip_grad(max_norm)
+        network, due = self.network, self._due(due)
+        norm = network.clip_grad(max_norm)
         self.alive &= norm.isfinite() | ~due
-        due = due & self.alive
+        due, (square,) = due & self.alive, self._moments
+        if by_mask(network.theta):
+            how = learning_rate, self._alpha, self._eps, self._tf
+            registry.part("masked rmsprop")(network.theta.detach(), network.grad, square, due, *how)
+            return norm
         if due.all():  # no count enters the step: all seeds are one array
-            (square,), network = self._moments, self.network
             rows, counts = [[network.theta.detach()], [network.grad], [square]], list(self._counts[:1])
         else:
             rows, counts = self._rows(due)
@@ -143,6 +158,9 @@ class RMSprop(Optimizer):
 def polyak(target: Network, online: Network, tau: float, due: Tensor | None = None) -> None:
     """target <- (1 - tau) target + tau online, for the seeds that are due, (S,) bool; for all if None."""
     slow, fast = target.theta.detach(), online.theta.detach()
+    if due is not None and by_mask(slow):
+        registry.part("masked lerp")(slow, fast, tau, due)
+        return
     if due is None or due.all():
         slow.lerp_(fast, tau)
         return

@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 
-def scheduled(value: float, kind: str, remaining: float) -> float:
+def scheduled(value: float, kind: str, remaining: Any) -> Any:
     """A value that stays (`constant`) or falls to zero with what remains of the budget (`linear`).
 
-    The last step of N sub-environments may end a little beyond the budget; nothing remains then.
+    `remaining` is a number, or a tensor () where the clock is on a device. The last step of N
+    sub-environments may end a little beyond the budget; nothing remains then.
     """
-    return value * max(remaining, 0.0) if kind == "linear" else value
+    if kind != "linear":
+        return value
+    return value * (max(remaining, 0.0) if isinstance(remaining, float) else remaining.clamp(min=0.0))
 
 
-def learning_rate(config: Any, env_steps: int, budget: int) -> float:
+def learning_rate(config: Any, env_steps: Any, budget: int) -> Any:
     """The learning rate of an agent's settings after `env_steps` of its budget."""
     return scheduled(config.learning_rate, config.learning_rate_schedule, 1 - env_steps / budget)
 

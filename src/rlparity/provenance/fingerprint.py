@@ -115,7 +115,7 @@ def used(cell: Cell) -> frozenset[str]:
         "convolutions": info.frame_bytes is not None,
         "frame replay": info.frame_bytes is not None,
         "normalization": cell.normalize,
-        "device": cell.device != "cpu",
+        **dict.fromkeys(("device", "masked adam", "masked rmsprop", "masked lerp"), cell.device != "cpu"),
         "prioritized": bool(options.get("prioritized")),
         "dueling": bool(options.get("dueling")),
         "epsilon-greedy": any(mode.startswith(EPSILON) for mode in cell.evaluation.modes),

@@ -110,8 +110,12 @@ class TD3:
     def update(self, batch: Step, normal: Tensor) -> dict[str, Tensor]:
         """One gradient step of the critics on a minibatch (S, B, ...), with normal numbers (S, B, A) for the
         smoothing; with every d-th, one of the actor and of the targets."""
-        c = self.config
         self.updates += 1
+        return self.learn(batch, normal, self.updates % self.config.policy_delay == 0)
+
+    def learn(self, batch: Step, normal: Tensor, with_actor: bool) -> dict[str, Tensor]:
+        """As `update`; `with_actor`: it is a d-th one."""
+        c = self.config
         rate = schedules.learning_rate(c, self.env_steps, self.budget)
         y = self.target(batch, normal)
         critic_input = torch.cat([batch.obs, batch.action], -1)
@@ -119,9 +123,9 @@ class TD3:
         critic_loss = targets.squared_error(q1, y) + targets.squared_error(q2, y)
         self.critic_optimizer.backward(critic_loss)
         self.critic_optimizer.step(rate)
-        if self.updates % c.policy_delay == 0:
+        if with_actor:
             self.update_actor(batch.obs, rate)
-        losses = {"critic_loss": critic_loss.detach(), "actor_loss": self.actor_loss}
+        losses = {"critic_loss": critic_loss.detach(), "actor_loss": self.actor_loss.clone()}
         return {**losses, "q_mean": q1.detach().mean(1)}
 
     @torch.no_grad()
@@ -142,7 +146,7 @@ class TD3:
         self.actor_optimizer.step(rate)
         optimizers.polyak(self.critic_target, self.critic, self.config.tau, self.alive)
         optimizers.polyak(self.actor_target, self.actor, self.config.tau, self.alive)
-        self.actor_loss = loss.detach()
+        self.actor_loss.copy_(loss.detach())
 
     def saved(self) -> dict[str, networks.Network]:
         """The networks that a saved policy consists of."""
