@@ -65,14 +65,16 @@ def test_published_numbers_are_judged_in_front_and_grouped_by_task(tmp_path: Pat
         PUBLISHED | {"published_protocol": f"one agent, {k} episodes; deterministic policy"} for k in range(9)
     ]
     judged = PUBLISHED | {"environment": "Reacher-v5", "verdict": "REPLICATED", "differs_in": None}
+    judged |= {"difference": -50, "ci90_low": -90, "ci90_high": -10, "margin": 300}
+    judged |= {"reason": "against the number"}
     other = PUBLISHED | {"environment": "Reacher-v5", "differs_in": "budget", "published_budget": 2e6}
     text = with_papers(tmp_path / "papers", [*zoo, judged, other])
     assert "Of 11 published numbers: 1 replicated and 10 not comparable." in text
     assert "What differs, and in how many: environment version 9 and budget 1." in text
     source = "ppo: The Zoo, <https://zoo.example/table>"
     assert (
-        f"| Reacher-v5 | ppo | ✓ **REPLICATED** | 2,500 ± 12.5 | 2,450 \\[2,400, 2,500\\] | {source} |"
-        in text
+        "| Reacher-v5 | ppo | ✓ **REPLICATED** | 2,500 ± 12.5 | 2,450 \\[2,400, 2,500\\] "
+        f"| −50 \\[−90, −10\\], ± 300 | against the number | {source} |" in text
     )
     page = (tmp_path / "papers" / "index.html").read_text()
     assert Page(page).open == []

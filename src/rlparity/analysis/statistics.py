@@ -189,14 +189,18 @@ def tost_power(n: int, margin: float, sd_x: float, sd_y: float, alpha: float = 0
     a, b = sd_x**2, sd_y**2
     if a + b == 0:
         return float(margin > 0)
-    s = np.sqrt((a + b) / n)
     df = (n - 1) * (a + b) ** 2 / (a**2 + b**2)
+    return power_of_equivalence(np.sqrt((a + b) / n), df, margin, alpha)
+
+
+def power_of_equivalence(se: float, df: float, margin: float, alpha: float = 0.05) -> float:
+    """As `tost_power`, from the standard error of the difference and its degrees of freedom."""
     t = scipy.stats.t.ppf(1 - alpha, df)
-    widest = scipy.stats.chi2.cdf(df * (margin / (s * t)) ** 2, df)  # beyond this quantile it never succeeds
+    widest = scipy.stats.chi2.cdf(df * (margin / (se * t)) ** 2, df)  # beyond this quantile it never succeeds
 
     def succeeds(quantile: Array) -> Array:
         w = scipy.stats.chi2.ppf(quantile, df)
-        return 2 * scipy.stats.norm.cdf(margin / s - t * np.sqrt(w / df)) - 1
+        return 2 * scipy.stats.norm.cdf(margin / se - t * np.sqrt(w / df)) - 1
 
     return float(scipy.integrate.fixed_quad(succeeds, 0, widest, n=50)[0])
 

@@ -7,10 +7,11 @@ import csv
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 from synthetic import PUBLISHED
 
-from rlparity.analysis import tables
-from rlparity.analysis.published import human_normalized, numbers, paper_table
+from rlparity.analysis import attainable, tables
+from rlparity.analysis.published import comparison, human_normalized, numbers, paper_table
 from rlparity.arms import Arm
 from rlparity.errors import UserError
 from rlparity.metrics import Metric
@@ -67,38 +68,160 @@ def test_an_arm_that_never_acts_deterministically_is_another_protocol():
     assert paper_table.differences(ZOO, "CartPole-v1", 100000, ["sampled"]) == ["evaluation protocol"]
 
 
-@pytest.mark.parametrize(("published", "word"), [(130.0, "REPLICATED"), (141.0, "NOT REPLICATED")])
-def test_replicated_within_the_margin_of_the_interval(published, word):
-    """Ours is 100 +- 2.776 x sqrt(2.5 / 5), random 0: up to 101.96 + 0.2 x 130 = 128, and 130 is 2 beyond.
-
-    With margin 0.22 the first lies within 130.6, the second beyond 133.0.
-    """
-    ours = np.array([98.0, 99.0, 100.0, 101.0, 102.0])
-    row = paper_table.judge(ZOO | {"value": published}, ours, np.zeros(5), 0.22, [])
-    assert row["verdict"] == word
-    assert row["ci_high"] == pytest.approx(100 + 2.776445 * 0.5**0.5)
-    assert row["margin"] == pytest.approx(0.22 * published)
-    assert (
-        paper_table.judge(ZOO | {"value": published}, ours, np.zeros(5), 0.2, [])["verdict"]
-        == "NOT REPLICATED"
-    )
+OURS = np.array([98.0, 99.0, 100.0, 101.0, 102.0])
 
 
-def test_replicated_on_either_side():
-    """Random is -100: 80 is 18 below our interval, within its tolerance of 0.2 x 180; 60 is not."""
-    ours, random = np.array([98.0, 99.0, 100.0, 101.0, 102.0]), np.full(5, -100.0)
-    assert paper_table.judge(ZOO | {"value": 80.0}, ours, random, 0.2, [])["verdict"] == "REPLICATED"
-    assert paper_table.judge(ZOO | {"value": 60.0}, ours, random, 0.2, [])["verdict"] == "NOT REPLICATED"
+def judged(ours, floor=0.0, margin=0.2, **change):
+    """Verdict, reason and numbers of one published row, alone in its family."""
+    row = ZOO | {"value": 100.0} | change
+    found = {**paper_table.compare(row, np.asarray(ours), floor, margin), "published_seeds": row["seeds"]}
+    found |= {"differs_in": "", "p_holm": found["p_difference"]}
+    return (*paper_table.decide(found), found)
 
 
-def test_too_few_seeds_or_no_random_agent_is_not_comparable():
-    ours = np.full(5, 500.0)
-    assert paper_table.judge(ZOO, ours, np.zeros(5), 0.2, [])["verdict"] == "REPLICATED"
-    few = paper_table.judge(ZOO, ours[:4], np.zeros(5), 0.2, ["budget"])
-    assert (few["verdict"], few["differs_in"]) == ("NOT COMPARABLE", "budget, fewer than 5 seeds")
-    lone = paper_table.judge(ZOO, ours, np.array([]), 0.2, [])
-    assert (lone["verdict"], lone["differs_in"]) == ("NOT COMPARABLE", "no random agent in the suite")
-    assert paper_table.judge(ZOO, ours[:0], np.zeros(5), 0.2, [])["seeds"] == 0
+def test_one_published_seed_has_the_error_of_one_of_ours():
+    """s^2 = 2.5, so the variance is 2.5 (1 / 5 + 1) = 3 with 4 degrees: 90 % is +- 2.1318 sqrt(3) = 3.692."""
+    word, reason, found = judged(OURS)
+    assert (word, reason) == ("REPLICATED", "")
+    assert found["ci90_high"] == -found["ci90_low"] == pytest.approx(2.131847 * 3**0.5)
+    assert found["margin"] == 20.0 and found["ci_high"] == pytest.approx(100 + 2.776445 * 0.5**0.5)
+    assert judged(OURS, margin=0.0369)[0] == "UNDECIDED" and judged(OURS, margin=0.037)[0] == "REPLICATED"
+
+
+@pytest.mark.parametrize(
+    ("change", "variance", "df"),
+    [
+        ({"seeds": np.nan}, 0.5, 4),
+        ({"seeds": 4}, 0.5 + 2.5 / 4, 4),
+        ({"seeds": 4, "spread": np.nan}, 0.5 + 2.5 / 4, 4),
+        ({"seeds": 4, "spread": 2.0}, 0.5 + 1, 1.5**2 / (0.5**2 / 4 + 1 / 3)),
+        ({"seeds": 4, "spread": 1.0, "spread_kind": "se"}, 0.5 + 1, 1.5**2 / (0.5**2 / 4 + 1 / 3)),
+        ({"seeds": 4, "spread": 3.182446, "spread_kind": "ci95"}, 1.5, 1.5**2 / (0.5**2 / 4 + 1 / 3)),
+        ({"seeds": 4, "spread": 2.0, "spread_kind": "unstated"}, 0.5 + 2.5 / 4, 4),
+        ({"seeds": 1, "spread": 2.0}, 0.5 + 2.5, 4),  # over episodes
+    ],
+)
+def test_the_published_number_has_an_error_of_its_own(change, variance, df):
+    if change.get("seeds") == 4 and "spread" not in change:
+        change = change | {"spread_kind": "none"}
+    found = judged(OURS, **change)[2]
+    assert found["ci90_high"] == pytest.approx(scipy.stats.t.ppf(0.95, df) * variance**0.5, rel=1e-5)
+
+
+def test_a_published_interval_is_a_spread():
+    row = ZOO | {"value": 100.0, "spread": np.nan, "seeds": 4, "spread_kind": "ci95"}
+    ends = judged(OURS, **row | {"low": 100 - 3.182446, "high": 100 + 3.182446})[2]
+    assert ends["ci90_high"] == pytest.approx(judged(OURS, **row | {"spread": 3.182446})[2]["ci90_high"])
+
+
+def test_a_difference_is_shown_or_not():
+    """100 against 140 with 10 published seeds: t = 40 / sqrt(2.5 (1 / 5 + 1 / 10)) = 46 is a difference."""
+    assert judged(OURS, value=140.0, seeds=10, spread=np.nan)[0] == "NOT REPLICATED"
+    assert judged(OURS, value=60.0, seeds=10, spread=np.nan)[0] == "NOT REPLICATED"
+    wide = 100 + 10 * (OURS - 100)
+    word, reason, _ = judged(wide, value=120.0, seeds=10, spread=np.nan)
+    assert word == "UNDECIDED" and reason.endswith("seeds of ours would decide")
+
+
+def test_where_seeds_are_not_stated_only_the_number_is_compared():
+    word, reason, _ = judged(OURS, value=101.0, seeds=np.nan)
+    assert word == "REPLICATED" and "against the number" in reason
+    word, reason, found = judged(OURS, value=300.0, seeds=np.nan)
+    assert word == "UNDECIDED" and "against the number" in reason and np.isnan(found["p_difference"])
+
+
+def test_a_wider_spread_never_replicates():
+    """The fault of the earlier rule: DQN's 410 [334, 487] replicated a published 500."""
+    rng = np.random.default_rng(1)
+    shape = rng.normal(size=12)
+    shape -= shape.mean()
+    for value in (100.0, 110.0, 125.0):
+        words = [judged(100 + scale * shape, value=value)[0] for scale in (1, 3, 10, 30, 100, 300)]
+        assert words == sorted(words, key=lambda word: word != "REPLICATED")
+    assert judged(410 + 163 * shape, value=500.0)[0] == "UNDECIDED"
+
+
+def test_no_number_of_seeds_overcomes_one_published_seed():
+    """With s = 20 and one published seed the error stays above 20, and the margin is 20."""
+    word, reason, found = judged(100 + 20 * (OURS - 100) / np.std(OURS, ddof=1))
+    assert (word, found["seeds_needed"]) == ("UNDECIDED", "none")
+    assert reason == "no number of our seeds up to 1,000 would decide"
+    many = judged(100 + 30 * (OURS - 100) / np.std(OURS, ddof=1), seeds=50, spread=np.nan)[2]
+    assert 5 < int(many["seeds_needed"]) < 100
+
+
+def test_too_few_seeds_or_no_random_agent_is_undecided():
+    assert judged(OURS[:4])[:2] == ("UNDECIDED", "fewer than 5 seeds")
+    assert judged(OURS, np.array([]))[:2] == ("UNDECIDED", "no random agent in the suite")
+    assert judged(OURS[:0])[2]["seeds"] == 0
+    assert judged(np.full(5, 100.0))[:2] == ("UNDECIDED", "our seeds have no spread")
+
+
+CARTPOLE = (1.0, 500.0)
+
+
+def test_all_seeds_at_the_ceiling():
+    """With 20 of 20 at 500, at least 0.05^(1/20) = 86 % of all are, at 95 %: the mean is above 430."""
+    numbers_ = paper_table.compare(ZOO, np.full(20, 500.0), 22.0, 0.2, CARTPOLE)
+    share = 0.05 ** (1 / 20)
+    assert numbers_["ci90_low"] == pytest.approx(share * 500 + (1 - share) * 1 - 500)
+    assert numbers_["ci90_high"] == 0.0
+    words = [
+        paper_table.decide(
+            paper_table.compare(ZOO, np.full(n, 500.0), 22.0, 0.2, CARTPOLE)
+            | {"published_seeds": 1, "differs_in": "", "p_holm": np.nan}
+        )
+        for n in (13, 14, 15)
+    ]
+    assert words[-1] == ("REPLICATED", "") and words[0][0] == "UNDECIDED"
+    assert numbers_["seeds_needed"] == ""
+    needed = comparison.seeds_at_a_bound(0.2 * 478, CARTPOLE)
+    assert [word for word, _ in words].index("REPLICATED") == needed - 13
+    assert "seeds of ours would decide" in words[0][1]
+
+
+def test_an_interval_does_not_run_beyond_what_can_be_reached():
+    ours = np.array([500.0, 500.0, 500.0, 500.0, 200.0])
+    found = paper_table.compare(ZOO, ours, 22.0, 0.2, CARTPOLE)
+    assert found["ci_high"] == 500.0 and found["ci_low"] == pytest.approx(440 - 2.776445 * 60)
+    assert attainable.values("CartPole-v1", Metric("return", "return")) == CARTPOLE
+    assert attainable.values("ALE/Pong-v5@nature", Metric("return", "return")) == (-21.0, 21.0)
+    assert attainable.values("Hopper-v5", Metric("return", "return")) == attainable.ANYTHING
+    assert attainable.values("CartPole-v1", Metric("minutes", "minutes")) == attainable.ANYTHING
+
+
+@pytest.mark.parametrize(
+    ("n", "n_pub", "known"), [(5, 1, False), (10, 3, False), (10, 3, True), (20, 10, True)]
+)
+def test_error_rates_where_both_sides_are_drawn(n, n_pub, known):
+    """Ours and theirs drawn independently: at most 5 % replicate a difference of exactly the margin, and at
+    most 5 % of equal expectations are called different."""
+    rng, draws, margin = np.random.default_rng(n), 1000, 12.0
+    replicated = different = 0
+    for _ in range(draws):
+        theirs, ours = rng.normal(100, 10, n_pub), rng.normal(100, 10, n)
+        other = comparison.Theirs(theirs.mean(), n_pub, theirs.std(ddof=1) if known else np.nan)
+        replicated += max(map(abs, comparison.compare(ours + margin, other).interval(0.9))) < margin
+        different += comparison.compare(ours, other).p_difference < 0.05
+    error = 3 * (0.05 * 0.95 / draws) ** 0.5
+    assert replicated / draws < 0.05 + error
+    assert different / draws < 0.05 + error
+
+
+def test_differences_are_adjusted_over_the_comparable_rows():
+    """p = 0.03 alone is a difference, of two alike not; rows that are not comparable do not count."""
+    ours = [96.0, 98.0, 100.0, 102.0, 104.0, 100.0]
+    scores, plan = suite("Hopper-v5", 1_000_000, ours, 0.0)
+    plan["margin"] = 0.01
+    value = 100 + scipy.stats.t.isf(0.015, 5) * np.std(ours, ddof=1) * (1 / 6 + 1 / 10) ** 0.5
+    known = HOPPER | {"value": value, "seeds": 10, "spread": np.nan}
+    other = known | {"environment": "Hopper-v4"}
+    alone = paper_table.paper(scores, plan, pd.DataFrame([known, other]))
+    assert alone.verdict.tolist() == ["NOT REPLICATED", "NOT COMPARABLE"]
+    assert alone.p_holm[0] == pytest.approx(0.03)
+    both = paper_table.paper(scores, plan, pd.DataFrame([known, known, other]))
+    assert both.verdict.tolist() == ["UNDECIDED", "UNDECIDED", "NOT COMPARABLE"]
+    assert both.p_holm[0] == pytest.approx(0.06)
 
 
 def test_environments_are_matched_without_namespace_and_version():
@@ -266,15 +389,16 @@ MINUTES = {"name": "minutes", "unit": "minutes", "better": -1, "floor": 10.0}
 @pytest.mark.parametrize(
     ("ours", "floor", "verdict"),
     [
-        (7.2, 10.0, "REPLICATED"),
-        (7.2, 8.0, "REPLICATED"),
+        (7.1, 10.0, "REPLICATED"),
+        (7.1, 8.0, "REPLICATED"),
         (7.5, 10.0, "REPLICATED"),
         (7.5, 8.0, "NOT REPLICATED"),
     ],
 )
 def test_a_constant_floor_gives_the_margin_of_a_metric_where_lower_is_better(ours, floor, verdict):
     """Published is 7. A fifth of the distance to a floor of 10 is 0.6, to one of 8 it is 0.2."""
-    scores, plan = suite("Hopper-v5", 1_000_000, [ours] * 5, 0.0)
+    values = [ours + change / 100 for change in (-1, 0, 0, 0, 1)]
+    scores, plan = suite("Hopper-v5", 1_000_000, values, 0.0)
     plan["environments"]["Hopper-v5"]["metrics"] = [MINUTES | {"floor": floor}]
     known = pd.DataFrame([HOPPER | {"metric": "minutes", "value": 7.0}])
     (row,) = paper_table.paper(scores.assign(metric="minutes"), plan, known).to_dict("records")

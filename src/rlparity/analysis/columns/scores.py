@@ -70,15 +70,15 @@ TABLES = {
         published float published value, in the metric's unit
         published_spread float its spread, of the kind in spread_kind
         ours float mean final value over the seeds
-        ci_low float lower end of Student's 95 % interval of ours
+        ci_low float lower end of Student's 95 % interval of ours, at most as far as the metric can reach
         ci_high float its upper end
-        verdict str REPLICATED, NOT REPLICATED or NOT COMPARABLE
+        verdict str REPLICATED, NOT REPLICATED, UNDECIDED or NOT COMPARABLE
         differs_in str what makes it not comparable
         implementation str? whose score ours is
         seeds int? seeds behind ours
         failed_seeds str? seeds that have no score, by number
         budget int? environment steps per seed, ours
-        margin float? tolerance around our interval, in the metric's unit
+        margin float? largest difference that counts as the same, in the metric's unit
         published_algorithm str? its name there
         published_environment str? Gymnasium id there
         published_budget float? environment steps there
@@ -93,6 +93,13 @@ TABLES = {
         ours_same_protocol float? where it is a max average return: ours as one, over our evaluations
         published_preset str? Atari: the preset that emulates games as there, or how it differs from any
         published_frames float? Atari: emulator frames there; as printed where published_budget is missing
+        difference float? ours minus the published value, in the metric's unit
+        ci90_low float? lower end of its 90 % interval, the published number's own error included
+        ci90_high float? upper end
+        p_difference float? two-sided p of equal expectations; missing where theirs has no known error
+        p_holm float? p_difference adjusted over the comparable rows
+        seeds_needed str? seeds of ours that replicate at 80 % power if the expectations are the same
+        reason str? why it is undecided, or what the verdict is about
     """),
     "human_normalised": ARM
     | columns("""

@@ -1,10 +1,11 @@
 """Table `paper`: our final values against published numbers.
 
-REPLICATED if the published value lies within the margin of our 95 % interval, NOT REPLICATED if outside,
 NOT COMPARABLE where environment version, budget or evaluation protocol differ or are not stated in the
-source, and where the floor is missing, or we have fewer than five seeds: a wide interval would replicate
-anything. The published value is the reference: the margin is the suite's fraction of its distance from the
-floor, the random agent of most metrics. The protocols of the sources are in docs/method/published-numbers.md.
+source. Of the others, REPLICATED if the 90 % interval of the difference of ours and the published value lies
+within the margin, NOT REPLICATED if it does not and the difference is shown at 5 %, adjusted over the
+comparable rows (Holm), else UNDECIDED, with the seeds that would decide. The margin is the suite's fraction
+of the published value's distance from the floor, the random agent of most metrics. `comparison` has the error
+of the difference; the protocols of the sources are in docs/method/published-numbers.md.
 
 Atari games have the same version where the source emulates them as our preset does, under any name; that, and
 whether it counts steps or frames, is in `atari.csv`.
@@ -19,8 +20,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rlparity.analysis import plans, statistics, tables
+from rlparity.analysis import attainable, plans, statistics, tables
 from rlparity.analysis.plans import Plan
+from rlparity.analysis.published import comparison
 from rlparity.analysis.published.numbers import AT_THE_END, BEST, measured
 from rlparity.analysis.scores import Floor, Quantity, Scores, mean
 from rlparity.analysis.verdicts import FEWEST, RANDOM
@@ -57,8 +59,13 @@ def paper(
                 "failed_seeds": failed,
                 "ours_same_protocol": best(curves, environment, arm, metric) if same else np.nan,
             }
-            judged = judge(row, arms(final, arm), arms.floor(final), margin, differs, str(metric.floor))
-            rows.append({**_source(row, environment), **ours, **judged})
+            bounds = attainable.values(environment, metric)
+            tested = compare(row, arms(final, arm), arms.floor(final), margin, bounds, str(metric.floor))
+            rows.append({**_source(row, environment), **ours, **tested, "differs_in": ", ".join(differs)})
+    family = [np.nan if row["differs_in"] else row["p_difference"] for row in rows]
+    for row, p in zip(rows, statistics.holm(family), strict=True):
+        row["p_holm"] = p
+        row["verdict"], row["reason"] = decide(row)
     return tables.frame("paper", rows)
 
 
@@ -121,32 +128,79 @@ def differences(row: Mapping[str, Any], environment: str, budget: int, modes: li
     ]
 
 
-def judge(
+def compare(
     row: Mapping[str, Any],
     ours: statistics.Array,
     floor: Floor,
     margin: float,
-    differs: list[str],
+    bounds: tuple[float, float] = attainable.ANYTHING,
     floor_name: str = RANDOM,
 ) -> dict[str, Any]:
-    """Verdict on one published value, from our final values (n,), the floor and the suite's margin."""
-    low, high = statistics.mean_interval(ours)
+    """The numbers behind a verdict on one published value, and in `reason` any reason against one.
+
+    From our final values (n,), the floor, the suite's margin, and the lowest and highest value there can be.
+    """
+    n, nan = len(ours), float("nan")
     tolerance = margin * abs(row["value"] - mean(floor))
-    if not np.size(floor):
-        differs = [*differs, f"no {floor_name} agent in the suite"]
-    if len(ours) < FEWEST:
-        differs = [*differs, f"fewer than {FEWEST} seeds"]
-    within = low - tolerance <= row["value"] <= high + tolerance
-    verdict = "NOT COMPARABLE" if differs else "REPLICATED" if within else "NOT REPLICATED"
-    return {
-        "ours": float(ours.mean()) if len(ours) else float("nan"),
+    other = comparison.theirs(row)
+    low, high = attainable.clipped(statistics.mean_interval(ours), bounds)
+    found: dict[str, Any] = {
+        "ours": float(ours.mean()) if n else nan,
+        "seeds": n,
+        "margin": tolerance,
         "ci_low": low,
         "ci_high": high,
-        "verdict": verdict,
-        "differs_in": ", ".join(differs),
-        "seeds": len(ours),
-        "margin": tolerance,
+        "difference": float(ours.mean()) - other.value if n else nan,
+        **dict.fromkeys(("ci90_low", "ci90_high", "p_difference"), nan),
+        "seeds_needed": "",
+        "reason": "",
     }
+    if not np.size(floor):
+        return found | {"reason": f"no {floor_name} agent in the suite"}
+    if n < FEWEST:
+        return found | {"reason": f"fewer than {FEWEST} seeds"}
+    if np.ptp(ours) == 0:
+        interval = comparison.at_a_bound(ours, other, bounds)
+        if interval is None:
+            return found | {"reason": "our seeds have no spread"}
+    else:
+        tested = comparison.compare(ours, other)
+        interval = tested.interval(0.9)
+        known = not np.isnan(other.seeds)  # else the number's own error is not known
+        found["p_difference"] = tested.p_difference if known else nan
+    if max(map(abs, interval)) >= tolerance:
+        needed = _needed(ours, other, tolerance, bounds)
+        found["seeds_needed"] = "none" if needed is None else str(max(needed, FEWEST))
+    return found | {"ci90_low": interval[0], "ci90_high": interval[1]}
+
+
+def _needed(
+    ours: statistics.Array, other: comparison.Theirs, tolerance: float, bounds: tuple[float, float]
+) -> int | None:
+    if np.ptp(ours) > 0:
+        return comparison.seeds_needed(float(ours.std(ddof=1)), other, tolerance)
+    return comparison.seeds_at_a_bound(tolerance, bounds) if tolerance > 0 else None
+
+
+def decide(row: Mapping[str, Any]) -> tuple[str, str]:
+    """Verdict and reason, from the numbers of a row."""
+    if row["differs_in"]:
+        return "NOT COMPARABLE", row["reason"]
+    if row["reason"]:
+        return "UNDECIDED", row["reason"]
+    if max(abs(row["ci90_low"]), abs(row["ci90_high"])) < row["margin"]:
+        return "REPLICATED", _NUMBER if np.isnan(row["published_seeds"]) else ""
+    if row["p_holm"] < comparison.ALPHA:
+        return "NOT REPLICATED", ""
+    reasons = [_NUMBER] * bool(np.isnan(row["published_seeds"]))
+    if row["seeds_needed"] == "none":
+        reasons.append(f"no number of our seeds up to {comparison.MOST:,} would decide")
+    elif int(row["seeds_needed"]) > row["seeds"]:
+        reasons.append(f"{row['seeds_needed']} seeds of ours would decide")
+    return "UNDECIDED", "; ".join(reasons)
+
+
+_NUMBER = "against the number, not its expectation: its seeds are not stated"
 
 
 def _source(row: Mapping[str, Any], environment: str) -> dict[str, Any]:

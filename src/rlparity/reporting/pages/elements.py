@@ -28,6 +28,7 @@ BADGES = {  # verdict -> (class of the badge, sign): never colour alone
     "NO VERDICT": ("open", "\N{EN DASH}"),
     "REPLICATED": ("good", "✓"),
     "NOT REPLICATED": ("bad", "✗"),
+    "UNDECIDED": ("open", "?"),
     "NOT COMPARABLE": ("open", "\N{EN DASH}"),
 }
 

@@ -98,13 +98,15 @@ def _algorithm(entry: Entry, several: bool) -> str:
 
 
 def _judged(entries: Sequence[Entry], several: bool) -> Table:
-    table: list[list[str | Badge]] = []
+    table = list[list[str | Badge]]()
     atari = any(entry.atari for entry in entries)
     for entry in entries:
-        cells = [entry.value, entry.ours, entry.source(), *[entry.budget] * atari]
+        cells = [entry.value, entry.ours, entry.difference, entry.remark, entry.source()]
+        cells += [entry.budget] * atari
         table.append([entry.name, _algorithm(entry, several), entry.verdict, *cells])
-    head = ["environment", "algorithm", "verdict", "published", "ours [95 % CI]", "source"]
-    return Table(head + ["budget"] * atari, table, CSV, frozenset({3, 4}))
+    head = ["environment", "algorithm", "verdict", "published", "ours [95 % CI]"]
+    head += ["difference [90 % CI], margin", "remark", "source"]
+    return Table(head + ["budget"] * atari, table, CSV, frozenset({3, 4, 5}))
 
 
 def _group(name: str, entries: Sequence[Entry], several: bool) -> Group:

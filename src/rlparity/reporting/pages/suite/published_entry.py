@@ -53,6 +53,19 @@ class Entry:
         return interval(self.row["ours"], self.row["ci_low"], self.row["ci_high"])
 
     @property
+    def difference(self) -> str:
+        """Ours minus the published value, with its 90 % interval, and the margin: `-3 [-9, 3], ± 95`."""
+        row = self.row
+        found = interval(row.get("difference"), row.get("ci90_low"), row.get("ci90_high"))
+        return found if found == NONE else f"{found}, ± {number(row['margin'])}"
+
+    @property
+    def remark(self) -> str:
+        """Why it is undecided, or what the verdict is about."""
+        text = self.row.get("reason")
+        return text if isinstance(text, str) and text else NONE
+
+    @property
     def value(self) -> str:
         """`3,564 ± 115`, or `5,037 [3,664, 6,574]` where the source gives an interval."""
         row = self.row
