@@ -71,10 +71,10 @@ def test_published_numbers_are_judged_in_front_and_grouped_by_task(tmp_path: Pat
     text = with_papers(tmp_path / "papers", [*zoo, judged, other])
     assert "Of 11 published numbers: 1 replicated and 10 not comparable." in text
     assert "What differs, and in how many: environment version 9 and budget 1." in text
-    source = "ppo: The Zoo, <https://zoo.example/table>"
+    source, minus = "ppo: The Zoo, <https://zoo.example/table>", "\N{MINUS SIGN}"
     assert (
         "| Reacher-v5 | ppo | ✓ **REPLICATED** | 2,500 ± 12.5 | 2,450 \\[2,400, 2,500\\] "
-        f"| −50 \\[−90, −10\\], ± 300 | against the number | {source} |" in text
+        f"| {minus}50 \\[{minus}90, {minus}10\\], ± 300 | against the number | {source} |" in text
     )
     page = (tmp_path / "papers" / "index.html").read_text()
     assert Page(page).open == []
