@@ -115,4 +115,4 @@ def _take(chosen: argparse.Namespace, rest: list[str]) -> None:
     if found.rows:
         print(benchmark.render(chosen.reports / "benchmark"))
         pipeline.index_reports(chosen, rest)
-    print(f"rlparity interim {found.suite} --device {found.device} makes the report of its records")
+    print(f"rlparity interim {chosen.suite} --device {found.device} makes the report of its records")

@@ -37,7 +37,7 @@ SHIPPED = ("episodes.parquet", "evaluations.parquet", "run.json")  # of a cell
 def write(work: Path, path: Path, about: Mapping[str, Any]) -> None:
     """Pack what the work folder holds; `about`: "suite", its name, and what else the manifest is to have."""
     manifest = {"format": FORMAT, "rlparity": rlparity.__version__, **about, "facts": _facts(work)}
-    files = {MANIFEST: json.dumps(manifest, indent=1, sort_keys=True).encode()}
+    files = {MANIFEST: json.dumps(manifest, indent=1).encode()}
     for log in sorted((work / "logs").glob("*.log")):
         files[f"logs/{log.name}"] = log.read_bytes()[-LOG_BYTES:]
     for rows in sorted(work.glob(f"*/{blocks.TABLE}")):
@@ -67,7 +67,6 @@ def _facts(work: Path) -> Any:
 class Taken(NamedTuple):
     """What came of an archive."""
 
-    suite: str
     device: str
     rows: int  # of throughput.csv
     lines: list[str]  # what was taken, to be printed
@@ -93,7 +92,7 @@ def take(path: Path, asked: Path, results: Path, reports: Path) -> Taken:
         about = {name: manifest.get(name) for name in ("rlparity", "device", "facts", "blocks")}
         write_bytes(reports / "benchmark" / MANIFEST, (json.dumps(about, indent=1) + "\n").encode())
         restored = restore.restore(loaded, results, folder).replace(f"{folder}/", "")
-        return Taken(loaded.name, manifest["device"], len(rows), [*lines, *restored.splitlines()])
+        return Taken(manifest["device"], len(rows), [*lines, *restored.splitlines()])
 
 
 @contextmanager
