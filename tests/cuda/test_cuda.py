@@ -166,7 +166,7 @@ def test_a_cell_resumes_from_its_checkpoint_and_records(
         assert table.to_pylist() == getattr(whole, kind) != []
 
 
-@cases(["ppo", "dqn"], ["ppo", "dqn"])
+@cases(["ppo", "dqn"], ["dqn"])
 def test_images_are_learned_from(name: str, device: str) -> None:
     """A few updates of the convolutions, of both seeds; on CUDA by PyTorch's default, which allows TF32."""
     values: dict[str, Any] = {"batch_size": 8, "n_steps": 8, "n_epochs": 1}

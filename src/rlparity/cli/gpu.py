@@ -105,14 +105,15 @@ def _chosen(only: str | None, blocks: Sequence[Block]) -> list[Block]:
 def _take(chosen: argparse.Namespace, rest: list[str]) -> None:
     """Add an archive to the reports and results, and write the page of the benchmark."""
     from rlparity.benchmark.gpu import archive
-    from rlparity.cli import pipeline
-    from rlparity.reporting.pages import benchmark
     from rlparity.suites import suite
 
     suite.check_writable(chosen.results, chosen.reports)
     found = archive.take(chosen.take, suite.find(chosen.suite), chosen.results, chosen.reports)
     print("\n".join(found.lines))
     if found.rows:
+        from rlparity.cli import pipeline
+        from rlparity.reporting.pages import benchmark
+
         print(benchmark.render(chosen.reports / "benchmark"))
         pipeline.index_reports(chosen, rest)
     print(f"rlparity interim {chosen.suite} --device {found.device} makes the report of its records")
