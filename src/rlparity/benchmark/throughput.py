@@ -110,6 +110,9 @@ def _child(cell: Cell, sources: Path | None = None) -> Measured:
         raise UserError(
             f"bench: {cell.implementation}/{cell.algorithm} stopped: {done.stderr.strip()[-300:]}"
         )
+    for line in done.stderr.splitlines():
+        if line.startswith("note"):  # such as that updates could not be recorded as CUDA graphs
+            print(line, file=sys.stderr)
     result: Measured = json.loads(done.stdout.splitlines()[-1])
     return result
 
