@@ -43,8 +43,9 @@ class Script:
     def run(self, blocks: Sequence[Block], minutes: float, started: float) -> bool:
         """Run the blocks that are not done; returns whether all are.
 
-        A block whose limit is more than the time left is skipped. `started`: `time.monotonic()` when the
-        minutes began.
+        A block whose limit is more than the time left is skipped. One that takes spare time, or was stopped
+        in an earlier call, gets what the limits leave over. `started`: `time.monotonic()` when the minutes
+        began.
         """
         ends = started + 60 * minutes - RESERVE_S
         self._keep(self._state())
@@ -59,7 +60,8 @@ class Script:
                 self._say(f"{block.name}: skipped: {needs}")
                 continue
             later = sum(one.limit_s for one in blocks[place:] if self._outcome(one) != DONE)
-            spare = max(left - later, 0) if block.takes_spare else 0
+            stretched = block.takes_spare or self._outcome(block) == STOPPED
+            spare = max(left - later, 0) if stretched else 0
             self._run(block, int(block.limit_s + spare) if spare else block.limit_s)
         left_over = {block.name: self._outcome(block) or "not begun" for block in blocks}
         left_over = {name: outcome for name, outcome in left_over.items() if outcome != DONE}
