@@ -3,13 +3,14 @@
 PYTHON ?= python3
 CORES ?= all
 WORKERS ?= logical
+MINUTES ?= 9
 SUITE ?= workflow/suites/cartpole.yaml
 VENV := .venv
 STAMP := $(VENV)/.installed
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: run test quick test-slurm test-faults lint format docs install clean
+.PHONY: run test quick gpu test-slurm test-faults lint format docs install clean
 .DELETE_ON_ERROR:
 
 run: $(STAMP)
@@ -25,6 +26,10 @@ test: $(STAMP)
 # Without trainings and processes: under a minute.
 quick: $(STAMP)
 	$(PYTEST) -m "not whole and not probes"
+
+# On a machine with a GPU. The same command goes on with what did not fit into the minutes.
+gpu: $(STAMP)
+	rlparity gpu --minutes $(MINUTES)
 
 # As root, on Linux: disks are mounted, and filled.
 test-faults: $(STAMP)

@@ -20,6 +20,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items.sort(key=lambda item: [item.path not in long[ring] for ring in rings])
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a GPU where there is none."""
+    if item.get_closest_marker("cuda"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("PyTorch finds no CUDA device here")
+
+
 @pytest.fixture
 def in_checkout(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Work in the root of this checkout, with its settings; those of another folder are forgotten."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections import Counter
 from itertools import groupby
 
 from blocks.markdown import ROOT, code, table
-from blocks.package import AGENTS, CORPUS, REFERENCES, agent_module
+from blocks.package import AGENTS, CORPUS, REFERENCES, agent_module, library
+from blocks.reports import REPORTS, committed, read
 
 
 def departures(agent: str) -> str:
@@ -38,12 +40,28 @@ def corpus() -> str:
 
 
 def coverage() -> str:
-    """Every agent: its page, the actions that it can choose, images, and its reference."""
-    rows = []
+    """Every agent: its page, the actions that it can choose, images, its reference, what a GPU has run."""
+    rows, on_gpu = [], run_on_a_gpu()
     for agent, entry in AGENTS.items():
         page = agent.replace("_", "-")
         title = (ROOT / "docs" / "agents" / f"{page}.md").read_text(encoding="utf-8").splitlines()[0][2:]
         reference = REFERENCES.get(agent, "").replace(":", ".")
         images = "yes" if entry.images else ""
-        rows.append((f"[{title}](docs/agents/{page}.md)", ", ".join(entry.actions), images, code(reference)))
-    return table("algorithm | actions | images | reference", rows)
+        ran = ", ".join(sorted(on_gpu.get(agent, ()))) or "not run"
+        actions = ", ".join(entry.actions)
+        rows.append((f"[{title}](docs/agents/{page}.md)", actions, images, code(reference), ran))
+    return table("algorithm | actions | images | reference | on a GPU", rows)
+
+
+def run_on_a_gpu() -> dict[str, set[str]]:
+    """By agent what the committed reports have of ours on CUDA: "timed", "trained"."""
+    found: dict[str, set[str]] = {}
+    for row in read(REPORTS / "benchmark", "throughput"):
+        if (row["device"], row["implementation"]) == ("cuda", "scratch"):
+            found.setdefault(library().algorithms[row["algorithm"]].agent, set()).add("timed")
+    for plan in committed("plan.json"):
+        for file in plan.parent.glob("records/*/scratch/*/*/run.json"):
+            run = json.loads(file.read_text(encoding="utf-8"))
+            if run["cell"].get("device") == "cuda" and run["status"] == "done":
+                found.setdefault(run["cell"]["agent"], set()).add("trained")
+    return found

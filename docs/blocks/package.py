@@ -7,6 +7,7 @@ from rlparity.records import SCHEMAS as RECORDS
 from rlparity.registry import AGENTS, REFERENCES
 from rlparity.reporting.pages.suite.answer import counts
 from rlparity.reporting.report_folder import Folder
+from rlparity.suites.hyperparameters import library
 from rlparity.validation.mutations.corpus import CORPUS
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "agent_module",
     "command_line",
     "counts",
+    "library",
 ]

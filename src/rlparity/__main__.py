@@ -9,7 +9,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from rlparity.cli import cells, pipeline, suites, validation
+from rlparity.cli import cells, gpu, pipeline, suites, validation
 from rlparity.errors import UserError, unknown
 
 STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
@@ -23,7 +23,7 @@ ARGUMENTS = {
     "REPORT_B": "folder of another report",
 }
 EPILOG = "rlparity COMMAND --help lists the options of a command."
-GROUPS: tuple[ModuleType, ...] = (suites, cells, validation, pipeline)
+GROUPS: tuple[ModuleType, ...] = (suites, cells, gpu, validation, pipeline)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -106,7 +106,8 @@ def minutes_of(cell):
 
 onsuccess:
     summary = Path("results", suite.name, "summary.txt")
-    logger.info(summary.read_text(encoding="utf-8"))
+    if summary.is_file():  # there is none where only records were asked for
+        logger.info(summary.read_text(encoding="utf-8"))
 
 
 onerror:

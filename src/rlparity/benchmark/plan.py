@@ -25,9 +25,18 @@ TUNED, DEFAULTS = "hyperparameters.yaml", "SB3's defaults"  # values of the colu
 
 
 def cells(
-    algorithm: str, environment: str, sizes: Sequence[int], settings: str = TUNED, device: str = "cpu"
+    algorithm: str,
+    environment: str,
+    sizes: Sequence[int],
+    settings: str = TUNED,
+    device: str = "cpu",
+    budget: int | None = None,
 ) -> list[Cell]:
-    """The reference's cell with one seed, then ours with each number of seeds."""
+    """The reference's cell with one seed, then ours with each number of seeds.
+
+    `budget`: environment steps per seed; None: those of the table above. On a GPU a replay memory is no
+    larger than that: there all of it is allocated at once, for every seed.
+    """
     pixels = environment.startswith("ALE/")
     agent = algorithm.split("-")[0]
     raw = {
@@ -37,7 +46,7 @@ def cells(
         "algorithms": [algorithm],
         "implementations": list(registry.IMPLEMENTATIONS),
         "seeds": [0],
-        "budgets": {"default": (PIXELS if pixels else BUDGETS).get(agent, OTHERWISE)},
+        "budgets": {"default": budget or (PIXELS if pixels else BUDGETS).get(agent, OTHERWISE)},
         "checkpoint_every": 0,
     }
     found = {cell.implementation: cell for cell in suite.resolve(raw, "bench").cells}
@@ -48,6 +57,8 @@ def cells(
         plain: dict[str, Any] = {"n_envs": 1, "normalize": False, "hyperparameters": {}}
         found = {name: replace(cell, **plain) for name, cell in found.items()}
     early: dict[str, Any] = EARLY if agent in ("ddpg", "td3", "sac") else {}
+    if early and device == "cuda":
+        early = {**EARLY, "buffer_size": found[OURS].budget}
     if pixels and agent in ("dqn", "qrdqn"):
         early = BRIEF
     found = {

@@ -28,6 +28,8 @@ from rlparity.errors import UserError
 
 CHILD = "import pyarrow.parquet, runpy; runpy.run_module('rlparity', run_name='__main__', alter_sys=True)"
 ONCE = 20  # blocks of this many seeds or more are measured in the first round only
+Row = dict[str, Any]  # of throughput.csv
+Keep = Callable[[Row], object]
 
 
 class Other(NamedTuple):
@@ -45,11 +47,17 @@ def measure(
     settings: str = TUNED,
     device: str = "cpu",
     others: Mapping[str, Other] | None = None,
-) -> list[dict[str, Any]]:
-    """Rows of throughput.csv. Algorithms that share a reference are measured beside the same runs of it."""
+    budget: int | None = None,
+    keep: Keep | None = None,
+) -> list[Row]:
+    """Rows of throughput.csv. Algorithms that share a reference are measured beside the same runs of it.
+
+    `keep` is given the row of a cell after each of its measurements. `budget`: environment steps per seed,
+    where they are not those of `plan`.
+    """
     others, alternations = others or {}, list[list[Cell]]()
     for algorithm in dict.fromkeys(algorithms):
-        reference, *ours = cells(algorithm, environment, sizes, settings, device)
+        reference, *ours = cells(algorithm, environment, sizes, settings, device, budget)
         beside = [cell for other in others.values() for cell in other.cells(ours)]
         shared = next((one for one in alternations if one[0] == reference), None)
         if shared is None:
@@ -57,17 +65,27 @@ def measure(
         else:
             shared += [*ours, *beside]
     runs = {name: other.run for name, other in others.items()}
-    return [{**row, "settings": settings} for one in alternations for row in compare(one, rounds, runs)]
+
+    def kept(row: Row) -> None:
+        if keep is not None:
+            keep({**row, "settings": settings})
+
+    rows = [row for one in alternations for row in compare(one, rounds, runs, kept)]
+    return [{**row, "settings": settings} for row in rows]
 
 
 def compare(
-    plan: Sequence[Cell], rounds: int, runs: Mapping[str, Callable[[Cell], Measured]] | None = None
-) -> list[dict[str, Any]]:
+    plan: Sequence[Cell],
+    rounds: int,
+    runs: Mapping[str, Callable[[Cell], Measured]] | None = None,
+    keep: Keep = lambda row: None,
+) -> list[Row]:
     """Rows of throughput.csv for one alternation: the reference `plan[0]`, then ours, then others.
 
     A row's ratios, and its rate of the reference, are those of the rounds in which its cell was run. `runs`
-    has what runs a cell, by implementation, where that is not `_child`.
+    has what runs a cell, by implementation, where that is not `_child`. `keep`: as of `measure`.
     """
+    rows: list[Row] = [{} for _ in plan]
     measured: list[list[Measured]] = [[] for _ in plan]
     for turn in range(rounds):
         for i, cell in enumerate(plan):
@@ -76,7 +94,9 @@ def compare(
             result = (runs or {}).get(cell.implementation, _child)(cell)
             measured[i].append(result)
             _report(cell, turn, result, measured[0][turn])
-    return [table.row(cell, own, measured[0][: len(own)]) for cell, own in zip(plan, measured, strict=True)]
+            rows[i] = table.row(cell, measured[i], measured[0][: len(measured[i])])
+            keep(rows[i])
+    return rows
 
 
 def _child(cell: Cell, sources: Path | None = None) -> Measured:
@@ -90,6 +110,9 @@ def _child(cell: Cell, sources: Path | None = None) -> Measured:
         raise UserError(
             f"bench: {cell.implementation}/{cell.algorithm} stopped: {done.stderr.strip()[-300:]}"
         )
+    for line in done.stderr.splitlines():
+        if line.startswith("note"):  # such as that updates could not be recorded as CUDA graphs
+            print(line, file=sys.stderr)
     result: Measured = json.loads(done.stdout.splitlines()[-1])
     return result
 

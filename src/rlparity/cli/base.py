@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
+from rlparity.errors import UserError
+
 Add = Callable[..., argparse.ArgumentParser]  # name, what runs it, summary, positional arguments
 
 
@@ -26,3 +28,14 @@ def add_reports(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--reports", type=Path, default=Path("reports"), metavar="FOLDER", help="of reports; default: reports"
     )
+
+
+def numbers(command: str, option: str, text: str, what: str) -> list[int]:
+    """Positive whole numbers, separated by commas; each once, in order. Raises UserError."""
+    try:
+        found = sorted({int(number) for number in text.split(",")})
+    except ValueError:
+        found = []
+    if not found or found[0] < 1:
+        raise UserError(f"{command}: {option} {text!r}; numbers of {what}, such as 1,10")
+    return found

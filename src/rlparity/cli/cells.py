@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rlparity import registry
 from rlparity.arms import PEERS
-from rlparity.cli.base import Add, add_reports, add_results
+from rlparity.cli.base import Add, add_reports, add_results, numbers
 from rlparity.errors import UserError, unknown
 from rlparity.runs.parent_death import end_with_parent
 
@@ -51,7 +51,8 @@ def _add_bench(add: Add) -> None:
         "bench",
         run_bench,
         "Measure environment steps per second, ours and the reference's.",
-        about="Each round runs the reference, then ours with each number of seeds. Writes reports/benchmark.",
+        about="Each round runs the reference, then ours with each number of seeds. Writes reports/benchmark, "
+        "its table after every measurement.",
     )
     command.add_argument(
         "--algorithms", default="ppo,a2c,dqn", metavar="NAME,...", help="default: ppo,a2c,dqn"
@@ -64,6 +65,9 @@ def _add_bench(add: Add) -> None:
         help="numbers of seeds trained at once; default: 1,2,5,10,20,50",
     )
     command.add_argument("--rounds", type=int, default=3, metavar="N", help="default: 3")
+    command.add_argument(
+        "--budget", type=int, metavar="N", help="environment steps per seed; default: some seconds of SB3"
+    )
     command.add_argument(
         "--defaults",
         action="store_true",
@@ -91,6 +95,7 @@ def _add_bench(add: Add) -> None:
         action="store_true",
         help="measure nothing: show from the rates of 1, 5 and 10 seeds how ten seeds are best split",
     )
+    command.add_argument("--table-only", action="store_true", help="write throughput.csv, and no page")
     command.add_argument("--child", help=argparse.SUPPRESS)  # a cell as JSON: time it in this process
     add_results(command)
     add_reports(command)
@@ -157,9 +162,11 @@ def run_bench(chosen: argparse.Namespace, rest: list[str]) -> None:
     if chosen.dag is not None:
         from rlparity.benchmark import dag
 
-        dag.measure(_numbers(chosen.dag, "--dag", "cells"), chosen.reports)
+        dag.measure(numbers("bench", "--dag", chosen.dag, "cells"), chosen.reports)
         return
     _measure(chosen)
+    if chosen.table_only:
+        return
     from rlparity.cli import pipeline
     from rlparity.reporting.pages import benchmark
 
@@ -168,33 +175,21 @@ def run_bench(chosen: argparse.Namespace, rest: list[str]) -> None:
 
 
 def _measure(chosen: argparse.Namespace) -> None:
-    """Measure, and write throughput.csv."""
+    """Measure, and write throughput.csv after every measurement."""
     from rlparity.benchmark import peers, pinning, plan, table, throughput
     from rlparity.suites import devices
 
-    sizes = _numbers(chosen.seeds, "--seeds", "seeds")
-    if chosen.rounds < 1:
-        raise UserError(f"bench: --rounds {chosen.rounds}; at least 1")
+    sizes = numbers("bench", "--seeds", chosen.seeds, "seeds")
+    for option, number in (("--rounds", chosen.rounds), ("--budget", chosen.budget)):
+        if number is not None and number < 1:
+            raise UserError(f"bench: {option} {number}; at least 1")
     settings = plan.DEFAULTS if chosen.defaults else plan.TUNED
     device = devices.resolve(chosen.device)
     core = pinning.choose(chosen.core) if device == "cpu" else None
     names = peers.chosen(chosen.peers) if chosen.peers and settings == plan.TUNED else []
     others = dict(map(throughput.checkout, chosen.beside))
     others |= {name: peers.other(name, chosen.results) for name in names}
+    place, file = "" if core is None else core, chosen.reports / "benchmark" / "throughput.csv"
+    asked = (chosen.algorithms.split(","), chosen.environment, sizes, chosen.rounds, settings, device, others)
     with pinning.pinned(core):
-        rows = throughput.measure(
-            chosen.algorithms.split(","), chosen.environment, sizes, chosen.rounds, settings, device, others
-        )
-    place = "" if core is None else core
-    table.save(chosen.reports / "benchmark" / "throughput.csv", [{**row, "core": place} for row in rows])
-
-
-def _numbers(text: str, option: str, what: str) -> list[int]:
-    """Positive whole numbers, separated by commas; each once, in order."""
-    try:
-        numbers = sorted({int(number) for number in text.split(",")})
-    except ValueError:
-        numbers = []
-    if not numbers or numbers[0] < 1:
-        raise UserError(f"bench: {option} {text!r}; numbers of {what}, such as 1,10")
-    return numbers
+        throughput.measure(*asked, chosen.budget, keep=lambda row: table.save(file, [{**row, "core": place}]))
