@@ -54,7 +54,11 @@ def current(kind: str, table: pa.Table) -> pa.Table:
 
 def write(folder: Path, kind: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write the rows of one kind of `SCHEMAS` as Parquet: to a temporary name first, then renamed."""
-    table = pa.Table.from_pylist(list(rows), schema=SCHEMAS[kind])
+    write_table(folder, kind, pa.Table.from_pylist(list(rows), schema=SCHEMAS[kind]))
+
+
+def write_table(folder: Path, kind: str, table: pa.Table) -> None:
+    """As `write`, of rows that are a table with the schema of `SCHEMAS`."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
     write_bytes(folder / f"{kind}.parquet", sink.getvalue().to_pybytes())

@@ -255,6 +255,32 @@ def test_narrowing_plans_a_part_and_refuses_what_is_not_there(checkout: Checkout
     assert "unknown value 'pppo'; choose from a2c, ppo, random (did you mean 'ppo'?)" in refused.stderr
 
 
+def test_a_split_plans_the_parts_of_ours_alone(checkout: Checkout) -> None:
+    parts = {(*cell[:2], f"seeds-{seed}-{seed}") for cell in SCRATCH for seed in (0, 1)}
+    cells, others = checkout.plan("--config", "split=2")
+    assert cells == parts and set(others) == PRESENTING
+    assert checkout.plan() == (set(), Counter())
+    assert (checkout.path / "results" / "tiny" / "split").read_text() == "1"  # a dry run decides nothing
+    checkout.edit("tiny.yaml", append="split: 2\n")
+    assert checkout.plan()[0] == parts and checkout.plan("--config", "split=1") == (set(), Counter())
+    refused = checkout.snakemake("--dry-run", "--config", "split=half")
+    assert refused.returncode != 0 and "Traceback" not in refused.stderr
+    assert "--config split: expected auto or a whole number from 1, got 'half'" in refused.stderr
+
+
+def test_auto_divides_what_is_not_trained_yet_where_cores_are_free(checkout: Checkout) -> None:
+    checkout.edit("tiny.yaml", "default: 1024", "default: 9000000")
+    assert checkout.plan("--cores", "16")[0] == SCRATCH | SB3  # whole blocks are trained here already
+    shutil.rmtree(checkout.path / "results" / "tiny")
+    shutil.rmtree(checkout.path / "reports" / "tiny", ignore_errors=True)
+    parts = {(*cell[:2], f"seeds-{seed}-{seed}") for cell in SCRATCH for seed in (0, 1)}
+    assert checkout.plan("--cores", "16")[0] == parts | SB3
+    assert checkout.plan("--cores", "7")[0] == SCRATCH | SB3
+    note = checkout.path / "results" / "tiny" / "split"
+    note.write_text("2")
+    assert checkout.plan("--cores", "7")[0] == parts | SB3
+
+
 def test_numbers_that_snakemake_reads_otherwise_are_no_overrides(checkout: Checkout) -> None:
     checkout.edit("tiny.yaml", append="margin: 2e-1\n")
     assert checkout.plan() == (set(), Counter())

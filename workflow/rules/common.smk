@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import math
+import os
 import re
 import sys
 from pathlib import Path
@@ -11,10 +12,10 @@ from pathlib import Path
 from rlparity.environments import atari_ids
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
-from rlparity.runs import pending
+from rlparity.runs import pending, regrouping
 from rlparity.suites import memory_needs
 from rlparity.suites import suite as suites
-from rlparity.suites.costs import cost
+from rlparity.suites.costs import cost, splits
 from rlparity.suites.costs.speeds import Speeds
 from rlparity.suites.hyperparameters import library, put_command_on_path
 
@@ -49,14 +50,23 @@ try:
     # On a cluster, or inside a job, the whole suite need not fit this machine.
     elsewhere = on_cluster or not workflow.is_main_process
     overrides = workflow.config_settings.config  # from --config; `config` has the file's values, too
-    suite = suites.load(Path(workflow.configfiles[0]), narrow=overrides, elsewhere=elsewhere)
+    # On a cluster starting a job costs more than a few seeds in one process: blocks stay whole, as with one core.
+    cores = 1 if elsewhere else workflow.resource_settings.cores or len(os.sched_getaffinity(0))
+    suite = splits.load(
+        Path(workflow.configfiles[0]), overrides, elsewhere, Path("reports"), Path("results"), cores
+    )
     if on_cluster and suite.device == "auto":
         raise UserError(
             "device: auto means this machine's; for a cluster set cpu or cuda in the suite, or --config device=cuda"
         )
     if workflow.is_main_process:
         waiting = pending.update(suite.cells, Path("results"))
-        estimate = cost.describe(suite.cells, waiting, Path("reports"), suite.restored)
+        there = [
+            cell
+            for cell in waiting
+            if regrouping.sources(cell, regrouping.beside(Path("results", cell.folder)))
+        ]
+        estimate = cost.describe(suite.cells, waiting, Path("reports"), suite.restored, there)
         print(f"suite {suite.name}: {estimate}", file=sys.stderr)
 except UserError as error:
     sys.exit(f"rlparity: {error}")
@@ -102,6 +112,11 @@ def memory_of(cell):
 def minutes_of(cell):
     """Minutes that a cluster reserves: the suite's time limit and GRACE_MIN, else several times the estimate."""
     return math.ceil(suite.time_limit * 60) + GRACE_MIN if suite.time_limit else minutes["/".join(cell)]
+
+
+onstart:
+    if workflow.is_main_process:
+        splits.keep(suite, Path("results"))
 
 
 onsuccess:

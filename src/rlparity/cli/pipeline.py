@@ -57,7 +57,7 @@ def train_cell(chosen: argparse.Namespace, rest: list[str]) -> None:
     folder = chosen.into or Path(chosen.cell).parent
     with time_limit.limited(chosen.time_limit, folder):
         run_cell.check_code(cell)
-        run_cell.run_cell(cell, folder, STARTED, lambda who: print_now(f"waiting: {who}"))
+        run_cell.run_cell(cell, folder, STARTED, lambda who: print_now(f"waiting: {who}"), regroup=True)
 
 
 def collect(chosen: argparse.Namespace, rest: list[str]) -> None:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rlparity.cli import pipeline
 from rlparity.cli.base import Add, add_reports, add_results, print_now
 from rlparity.errors import UserError
 from rlparity.runs.parent_death import end_with_parent
+
+if TYPE_CHECKING:
+    from rlparity.suites.suite import Suite
 
 TITLE = "suites"
 
@@ -30,7 +35,10 @@ def add_commands(add: Add) -> None:
     )
     run.set_defaults(passes_on=True)
     plan = "Estimate the jobs, hours, memory and storage of a suite."
-    _add_folders(add("plan", plan_suite, plan, "SUITE"))
+    planning = add("plan", plan_suite, plan, "SUITE")
+    cores = planning.add_argument("--cores", type=int, metavar="N")
+    cores.help = "for which the split that is done first is shown; default: those of this machine"
+    _add_folders(planning)
     restore = add(
         "restore",
         restore_records,
@@ -52,6 +60,8 @@ def _add_folders(command: argparse.ArgumentParser) -> None:
     add_reports(command)
     device = command.add_argument("--device", choices=["cpu", "cuda"])
     device.help = "of the machines that train, if the suite's device is auto"
+    split = command.add_argument("--split", type=int, metavar="N")
+    split.help = "cells of ours per block of seeds; default: the suite's, and for `auto` that of its results"
 
 
 def _add_vouch(add: Add) -> None:
@@ -120,7 +130,7 @@ def _limits_jobs(arguments: list[str], root: Path) -> bool:
 def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity.runs import pending
     from rlparity.suites import suite, yaml_reader
-    from rlparity.suites.costs import forecast
+    from rlparity.suites.costs import forecast, splits
 
     path = suite.find(chosen.suite)
     raw = yaml_reader.read(path)
@@ -130,34 +140,48 @@ def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
 
         print("\n".join(sensitivity_forecast.lines(sensitivity_plan.load(path), chosen.reports)))
         return
-    loaded = suite.load(path, _on(chosen.device), elsewhere=True)
+    cores = len(os.sched_getaffinity(0)) if chosen.cores is None else chosen.cores
+    if cores < 1:
+        raise UserError(f"plan: --cores {cores}; at least 1")
+    loaded = splits.load(path, _narrow(chosen), True, chosen.reports, chosen.results, cores)
     waiting = [cell for cell in loaded.cells if not pending.up_to_date(cell, chosen.results / cell.folder)]
-    print("\n".join(forecast.lines(loaded, waiting, chosen.reports)))
+    print("\n".join(forecast.lines(loaded, waiting, chosen.reports, cores, chosen.suite)))
 
 
-def _on(device: str | None) -> dict[str, str]:
-    return {} if device is None else {"device": device}
+def _narrow(chosen: argparse.Namespace) -> dict[str, Any]:
+    """As `--config` does, what the options of `_add_folders` replace in a suite."""
+    return {key: value for key in ("device", "split") if (value := getattr(chosen, key)) is not None}
+
+
+def _load(chosen: argparse.Namespace) -> Suite:
+    """The suite as the pipeline trains it on this machine or another."""
+    from rlparity.suites import suite
+    from rlparity.suites.costs import splits
+
+    path, cores = suite.find(chosen.suite), len(os.sched_getaffinity(0))
+    return splits.load(path, _narrow(chosen), True, chosen.reports, chosen.results, cores)
 
 
 def restore_records(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity.shipped_records import restore
-    from rlparity.suites import suite
 
     if chosen.cell is not None:
         restore.one(chosen.cell, chosen.reports)
         return
     if chosen.suite is None:
         raise UserError("restore: name a suite, or a cell.json with --cell")
-    loaded = suite.load(suite.find(chosen.suite), _on(chosen.device), elsewhere=True)
+    from rlparity.suites.costs import splits
+
+    loaded = _load(chosen)
+    splits.keep(loaded, chosen.results)
     print(restore.restore(loaded, chosen.results, chosen.reports))
 
 
 def report_interim(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity.analysis import tables
     from rlparity.runs import interim
-    from rlparity.suites import suite
 
-    loaded = suite.load(suite.find(chosen.suite), _on(chosen.device), elsewhere=True)
+    loaded = _load(chosen)
     found = interim.gather(loaded, chosen.results)
     plan = {**loaded.plan(), "interim": bool(found.places) or len(found.cells) < len(loaded.cells)}
     tables.collect(found.cells, chosen.results, chosen.reports, plan, found.places)
@@ -179,12 +203,13 @@ def vouch_records(chosen: argparse.Namespace, rest: list[str]) -> int:
         return 0
     from rlparity.shipped_records import by_commit, vouch
     from rlparity.suites import suite
+    from rlparity.suites.costs import splits
 
     if chosen.suite is None:
         raise UserError("vouch: name a suite")
     if not 0 < chosen.share <= 1 or chosen.jobs < 1:
         raise UserError(f"vouch: --share {chosen.share:g} --jobs {chosen.jobs}; above 0 up to 1, at least 1")
-    loaded = suite.load(suite.find(chosen.suite))
+    loaded = splits.load(suite.find(chosen.suite), {}, False, chosen.reports)
     cells = vouch.cells(loaded, chosen.environments, chosen.algorithms, chosen.implementations)
     if chosen.by_commit:
         cache = Path(chosen.cache) if chosen.cache else None

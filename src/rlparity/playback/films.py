@@ -28,6 +28,7 @@ from rlparity.seeding import Streams
 REPORT_BYTES = 4 * 2**20  # all films of a report together
 FRAMES_PER_S = 12.5  # about; a whole number of environment steps passes from frame to frame
 MANIFEST = "films.json"
+EVALUATIONS = "evaluations.parquet"
 
 
 class Quality(NamedTuple):
@@ -151,7 +152,7 @@ def _film(cell: Cell, source: Path, point: str, screen: Renderer, folder: Path, 
         "frames_per_s": round(100 / delay_cs, 1),
         "seconds": round(n_frames * delay_cs / 100, 1),
         "game_seconds": round(episode.episode_length / screen.steps_per_s, 1),
-        "records": run["hashes"]["evaluations.parquet"],
+        "records": run["hashes"][EVALUATIONS],
     }
 
 
@@ -178,10 +179,15 @@ def _most(seconds: float, delay_cs: int) -> int:
 def _instead(cell: Cell, results: Path, point: str, before: Mapping[str, Entry], reason: str) -> Entry:
     """The film that is there, if it is of these records; else why there is none."""
     run = pending.finished(results / cell.folder) or {}
-    entry = before.get(f"{_stem(cell, point)}.gif")
-    if entry is not None and entry["records"] == run.get("hashes", {}).get("evaluations.parquet"):
-        return entry
+    entry, own = before.get(f"{_stem(cell, point)}.gif"), run.get("hashes", {}).get(EVALUATIONS)
+    if entry is not None and entry["records"] in (own, *_other_blocks(run)):
+        return {**entry, "records": own}
     return {**_who(cell, point), "reason": reason}
+
+
+def _other_blocks(run: Mapping[str, Any]) -> list[str]:
+    """Hashes of the evaluations of other blocks that the cell's are from."""
+    return [block["hashes"][EVALUATIONS] for entry in run.get("vouched", ()) for block in entry.get("of", ())]
 
 
 def _who(cell: Cell, point: str) -> Entry:

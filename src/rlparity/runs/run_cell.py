@@ -7,7 +7,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from rlparity.agents import base as agents
 from rlparity.cell import Cell
 from rlparity.errors import UserError
 from rlparity.provenance import candidate_files, fingerprint, host
-from rlparity.runs import lock, malloc, pending, saved_policies
+from rlparity.runs import lock, malloc, pending, regrouping, saved_policies
 from rlparity.runs.progress import Display
 from rlparity.training import checkpoint_files
 from rlparity.training.checkpointing import Checkpointer, resumes_exactly
@@ -32,7 +32,6 @@ ELSEWHERE = {
     "threads": None,
     "machine": None,
 }
-HASHED = ("episodes.parquet", "evaluations.parquet")
 
 
 def run_cell(
@@ -40,6 +39,7 @@ def run_cell(
     folder: Path,
     process_started: float | None = None,
     wait: Callable[[str], None] | None = None,
+    regroup: bool = False,
 ) -> dict[str, Any]:
     """Train a cell and write its records into `folder`; returns the content of run.json.
 
@@ -47,7 +47,8 @@ def run_cell(
     last file written is run.json: a folder without one holds nothing finished. A seed whose loss became NaN
     is a result, not an error: it is named in run.json. What was interrupted goes on from its last checkpoint.
     Where another process trains the cell: `lock.Taken`; with `wait`, which is called with who that is, wait
-    for its end and take its records.
+    for its end and take its records. With `regroup`, seeds that other blocks beside it have are taken from
+    their records.
     """
     began = process_started or time.monotonic()
     torch.set_num_threads(1)
@@ -56,6 +57,8 @@ def run_cell(
         made = pending.finished(folder) if held.waited else None
         if made is not None and cell.accepts(made):
             return made
+        if regroup and (blocks := regrouping.sources(cell, regrouping.beside(folder))):
+            return _regrouped(cell, folder, blocks)
         code = origin(cell)
         checkpointer = Checkpointer(cell, folder / "checkpoint", began, held.check, code)
         ready = time.monotonic()
@@ -78,6 +81,20 @@ def run_cell(
                 f"{folder}: the records cannot be written ({reason}); run again to finish"
             ) from None
         checkpoint_files.clear(folder / "checkpoint")
+    return run
+
+
+def _regrouped(cell: Cell, folder: Path, blocks: Sequence[regrouping.Found]) -> dict[str, Any]:
+    """Write the records of a cell from those of other blocks; returns run.json."""
+    print(f"{cell.folder}: rows of {', '.join(place.name for place, _ in blocks)}", file=sys.stderr)
+    try:
+        regrouping.write(cell, folder, blocks)
+        checkpoint_files.clear(folder / "checkpoint")
+    except OSError as error:
+        raise UserError(
+            f"{folder}: the records cannot be written ({error.strerror or error}); run again to finish"
+        ) from None
+    run: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     return run
 
 
@@ -124,7 +141,7 @@ def _train(cell: Cell, folder: Path, checkpointer: Checkpointer) -> tuple[Record
 
 def describe(cell: Cell, folder: Path, recorder: Recorder, notes: tuple[str, ...] = ()) -> dict[str, Any]:
     """The content of run.json; `notes`, of a candidate, are assumptions and repairs."""
-    hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in HASHED}
+    hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in regrouping.HASHED}
     steps = min(recorder.env_step or cell.budget, cell.budget) * len(cell.seeds)
     return {
         "status": "failed" if recorder.failed else "done",

@@ -9,11 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+import torch
 
 from rlparity.cell import Cell
 from rlparity.errors import UserError
@@ -77,6 +79,32 @@ def describe(cell: Cell, folder: Path) -> dict[str, dict[str, Any]]:
         for name, step in steps(cell).items()
         if (folder / FILES[name]).is_file()
     }
+
+
+def regroup(cell: Cell, folder: Path, given: Sequence[tuple[Path, Mapping[str, Any], Sequence[int]]]) -> None:
+    """Write into `folder` the policies of a cell whose seeds other blocks have trained.
+
+    `given` are their checkpoint folders, their run.json and the seeds that each gives. A policy that is not
+    at hand is left out: the last one of all seeds, the first and the middle one of the cell's first seed.
+    """
+    states: dict[int, State] = {}
+    for place, run, seeds in given:
+        theirs = list(run["cell"]["seeds"])
+        for name in FILES:
+            file = place / FILES[name]
+            if not file.is_file() or _sha256(file) != run.get("policies", {}).get(name, {}).get("sha256"):
+                continue
+            state = checkpoint_files.load(place, file.name)
+            if name == "last":
+                block = replace(cell, seeds=tuple(theirs))
+                states |= {seed: of_seed(block, state, theirs.index(seed)) for seed in seeds}
+            elif theirs[0] == cell.seeds[0]:
+                checkpoint_files.save(folder, state, FILES[name])
+    if states.keys() == set(cell.seeds):
+        whole = {
+            name: torch.cat([states[seed][name] for seed in cell.seeds]) for name in states[cell.seeds[0]]
+        }
+        checkpoint_files.save(folder, whole)
 
 
 def load(cell: Cell, folder: Path, name: str) -> State:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -17,7 +16,7 @@ from rlparity import records
 from rlparity.cell import Cell
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint, host
-from rlparity.runs import pending
+from rlparity.runs import pending, regrouping
 from rlparity.suites.suite import Suite
 
 
@@ -34,18 +33,14 @@ class Shipped(NamedTuple):
 
     def damaged(self) -> str | None:
         """The name of a file that is not the one whose hash run.json has."""
-        hashes = self.run.get("hashes", {})
-        for name in ("episodes.parquet", "evaluations.parquet"):
-            file = self.folder / name
-            if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != hashes.get(name):
-                return name
-        return None
+        return regrouping.damaged(self.folder, self.run)
 
 
 def restore(suite: Suite, results: Path, reports: Path) -> str:
     """Copy every shipped record that a cell of the suite asks for; returns what was done, a line each.
 
-    Cells whose records are in `results` already are left alone.
+    Seeds of our own agents are also taken from the records of other blocks. Cells whose records are in
+    `results` already are left alone.
     """
     catalogue, files, taken = shipped(reports, suite.name), list[str](), list[Shipped]()
     lines, counts = [], {"restored": 0, "there already": 0, "stale": 0, "not shipped": 0}
@@ -54,13 +49,12 @@ def restore(suite: Suite, results: Path, reports: Path) -> str:
         if pending.up_to_date(cell, results / cell.folder):
             counts["there already"] += 1
             continue
-        source, reason = choose(cell, catalogue, suite.parts(cell))
-        if source is not None:
-            take(source, results / cell.folder)
-            taken.append(source)
+        origins, reason = fill(cell, catalogue, suite.parts(cell), results / cell.folder)
+        if origins:
+            taken += origins
             files += [str(results / cell.folder / name) for name in pending.OUTPUTS]
             counts["restored"] += 1
-            lines.append(f"restored {name} from {source.folder}")
+            lines.append(f"restored {name} from {', '.join(str(one.folder) for one in origins)}")
         elif reason is None:
             counts["not shipped"] += 1
         else:
@@ -96,13 +90,12 @@ def one(order: Path, reports: Path) -> None:
     """Restore the cell that an order asks for, into the order's folder; UserError if nothing fits."""
     cell = pending.read(order)
     parts = fingerprint.parts(cell)
-    source, reason = choose(cell, shipped(reports, cell.suite), parts)
-    if source is None:
+    origins, reason = fill(cell, shipped(reports, cell.suite), parts, order.parent)
+    if not origins:
         problem = (
             f"the shipped record is stale, {reason}" if reason else f"no record below {reports}/*/records"
         )
         raise UserError(f"{cell.folder}: {problem}; train it with `references: train` in the suite")
-    take(source, order.parent)
 
 
 def shipped(reports: Path, suite: str = "") -> list[Shipped]:
@@ -118,6 +111,27 @@ def shipped(reports: Path, suite: str = "") -> list[Shipped]:
         if isinstance(run, dict) and run.get("status") != "unfinished":
             found.append(Shipped(path.parent, run))
     return found
+
+
+def fill(
+    cell: Cell, catalogue: Iterable[Shipped], parts: Mapping[str, Any], folder: Path
+) -> tuple[list[Shipped], str | None]:
+    """Write the records of a cell from its own shipped record, else from those of other blocks.
+
+    Returns what they are from. If that is nothing, there is a reason where a record of the
+    same name is stale.
+    """
+    source, reason = choose(cell, catalogue, parts)
+    if source is not None:
+        take(source, folder)
+        return [source], None
+    blocks = regrouping.sources(cell, catalogue)
+    if blocks:
+        try:
+            regrouping.write(cell, folder, blocks)
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be restored: {error.strerror}") from None
+    return [Shipped(*block) for block in blocks], reason
 
 
 def choose(

@@ -12,7 +12,7 @@ from rlparity import registry
 from rlparity.arms import OURS
 from rlparity.cell import EPSILON, Cell, Protocol
 from rlparity.environments.metadata import EnvironmentInfo
-from rlparity.suites import candidates, checks, hyperparameters
+from rlparity.suites import candidates, checks, hyperparameters, splitting
 from rlparity.suites.candidates import Candidate
 from rlparity.suites.environments import Block, Environment
 from rlparity.suites.hyperparameters import Algorithm, Library, Settings
@@ -24,7 +24,8 @@ def cells(
     raw: Mapping[str, Any], places: Sequence[Environment], library: Library, found: list[str]
 ) -> list[Cell]:
     """All cells: per environment and algorithm the blocks of ours, then the single seeds of the reference and
-    of every candidate that claims to be the algorithm. `raw` names the device, `cpu` or `cuda`."""
+    of every candidate that claims to be the algorithm. `raw` names the device, `cpu` or `cuda`, and may have
+    a number as `split`."""
     table: dict[str, Cell] = {}
     brought = candidates.read(raw, [(each.id, each.algorithms) for each in places], library, found)
     for environment in places:
@@ -86,7 +87,7 @@ def _cells(
             checkpoint_every=raw.get("checkpoint_every", max(budget // 20, 1)) if resumed else 0,
             candidate=trained.candidate if isinstance(trained, Candidate) else {},
         )
-        for block in _blocks(environment, trained, found)
+        for block in _blocks(environment, trained, raw.get("split", 1), found)
     ]
     for cell in made:
         _add(checks.bad_cell(cell), found)
@@ -116,10 +117,10 @@ def _values(
     return hyperparameters.for_reference(values, algorithm.agent)
 
 
-def _blocks(environment: Environment, trained: Trained, found: list[str]) -> tuple[Block, ...]:
-    """The blocks of seeds of an arm: of ours those of the suite, of all others single seeds."""
+def _blocks(environment: Environment, trained: Trained, split: int, found: list[str]) -> tuple[Block, ...]:
+    """The blocks of seeds of an arm: of ours those of the suite, divided, of all others single seeds."""
     if trained == OURS:
-        return environment.blocks
+        return tuple(part for block in environment.blocks for part in splitting.parts(block, split))
     single = tuple((seed,) for block in environment.blocks for seed in block)
     return trained.blocks(environment.id, single, found) if isinstance(trained, Candidate) else single
 

@@ -10,13 +10,13 @@ from rlparity.arms import OURS, Arm
 from rlparity.cell import Cell
 from rlparity.errors import UserError, unknown
 from rlparity.registry import IMPLEMENTATIONS
-from rlparity.suites import devices, yaml_reader
+from rlparity.suites import devices, splitting, yaml_reader
 
 if TYPE_CHECKING:
     from rlparity.suites.suite import Suite
 
-NARROWING = ("algorithms", "environments", "implementations", "seeds", "tensorboard", "device")
-WHOLE = ("tensorboard", "device")  # of them, those that leave no cell out
+NARROWING = ("algorithms", "environments", "implementations", "seeds", "tensorboard", "device", "split")
+WHOLE = ("tensorboard", "device", "split")  # of them, those that leave no cell out
 
 
 def checked(narrow: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,6 +32,8 @@ def checked(narrow: Mapping[str, Any]) -> dict[str, Any]:
         found["tensorboard"] = text.lower() == "true"
     if narrow.get("device", "cpu") not in devices.CHOICES:
         raise unknown("value", narrow["device"], devices.CHOICES, "--config device")
+    if problems := splitting.problem(narrow.get("split", 1), "--config split"):
+        raise UserError(problems[0])
     return found
 
 

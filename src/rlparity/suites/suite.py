@@ -17,7 +17,7 @@ from rlparity.metrics import RETURN
 from rlparity.provenance import fingerprint
 from rlparity.registry import IMPLEMENTATIONS
 from rlparity.suites import cells as grid
-from rlparity.suites import checks, devices, hyperparameters, memory_needs, narrowing, yaml_reader
+from rlparity.suites import checks, devices, hyperparameters, memory_needs, narrowing, splitting, yaml_reader
 from rlparity.suites.environments import Environment, environments
 from rlparity.suites.hyperparameters import Algorithm
 
@@ -45,6 +45,7 @@ class Suite:
     environments: Mapping[str, Environment]
     cells: tuple[Cell, ...]
     deterministic: tuple[Arm, ...] = ()  # arms declared to give the same value with every seed
+    split: int | str = 1  # as the suite or `--config` names it; with `auto`, blocks are whole
     path: Path | None = None  # of the suite file
     narrowed: Mapping[str, Any] = field(default_factory=dict)
 
@@ -61,6 +62,7 @@ class Suite:
             "algorithms": {name: self._configuration(one) for name, one in self.algorithms.items()},
             "environments": {name: self._environment(one) for name, one in self.environments.items()},
             "cells": [json.loads(cell.to_json()) for cell in self.cells],
+            **({"split": self.split} if self.split not in (1, splitting.AUTO) else {}),
         }
 
     def _configuration(self, algorithm: Algorithm) -> dict[str, Any]:
@@ -176,12 +178,19 @@ def resolve(
     found = list(yaml_reader.problems(raw, schema))
     has_shape = not found
     found += checks.bad_names(raw, library.algorithms) + checks.bad_paths(raw)
+    if isinstance(raw.get("split"), str):
+        found += splitting.problem(raw["split"], "split")
     places = environments(raw, found) if has_shape else []
     _refuse(heading, found)
     library = library.judged_by(raw.get("reference", {}))
     narrow = narrowing.checked(narrow or {})
     device = narrow.get("device", raw.get("device", "cpu"))
-    cells = grid.cells({**raw, "device": devices.resolve(device, elsewhere)}, places, library, found)
+    split = narrow.get("split", raw.get("split", splitting.AUTO))
+    resolved = {
+        "device": devices.resolve(device, elsewhere),
+        "split": 1 if split == splitting.AUTO else split,
+    }
+    cells = grid.cells({**raw, **resolved}, places, library, found)
     if not elsewhere:
         infos = {each.id: each.info for each in places}
         lines = [line for cell in cells for line in memory_needs.bad_memory(cell, infos[cell.environment])]
@@ -196,6 +205,7 @@ def resolve(
         films=raw.get("films", False),
         time_limit=raw.get("time_limit", 0.0),
         device=device,
+        split=split,
         algorithms={name: library.algorithms[name] for each in places for name in each.algorithms},
         environments={each.id: each for each in places},
         cells=tuple(cells),

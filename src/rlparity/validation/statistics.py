@@ -70,10 +70,9 @@ def _restore(cell: Cell, catalogue: Sequence[Shipped], plan: Suite, results: Pat
     """Restore the record of a cell; returns why there is none, or None."""
     if pending.up_to_date(cell, results / cell.folder):
         return None
-    source, reason = restore.choose(cell, catalogue, plan.parts(cell))
-    if source is None:
+    taken, reason = restore.fill(cell, catalogue, plan.parts(cell), results / cell.folder)
+    if not taken:
         return f"the shipped record is stale, {reason}" if reason else "no record is shipped"
-    restore.take(source, results / cell.folder)
     return None
 
 

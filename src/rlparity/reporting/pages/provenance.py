@@ -53,15 +53,20 @@ def vouched(folder: Folder) -> list[str]:
 
     An entry of `vouched` in run.json has `env_step` where a seed was retrained up to that step and compared
     with the record: entries before it do not matter any more. `by` is "same rows" (short trainings with the
-    sources of two commits) or "same sources" (another kind of fingerprint).
+    sources of two commits), "same sources" (another kind of fingerprint) or "same seeds" (rows of other
+    blocks).
     """
     retrained: dict[str, list[int]] = {}
     compared: dict[tuple[str, str], int] = {}
     unchanged: dict[str, int] = {}
+    regrouped = 0
     for run in folder.runs:
+        regrouped += any("of" in entry for entry in run.get("vouched", ()))
         seen = set()
         for entry in reversed(run.get("vouched", [])):
             kind, commit = entry.get("by"), _commit(entry)
+            if "of" in entry:
+                continue
             if "env_step" in entry:
                 share = 100 * entry["env_step"] // run["cell"]["budget"]
                 retrained.setdefault(commit, []).append(share)
@@ -89,6 +94,7 @@ def vouched(folder: Folder) -> list[str]:
         f"{count} of {total} records, by commit {commit}: another kind of fingerprint, of the same sources"
         for commit, count in unchanged.items()
     ]
+    lines += [f"{regrouped} of {total} records: rows of the same seeds in other blocks"] if regrouped else []
     return lines
 
 

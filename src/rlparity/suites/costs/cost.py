@@ -14,17 +14,23 @@ LEAST_MIN = 10
 
 
 def describe(
-    cells: Sequence[Cell], waiting: Sequence[Cell], reports: Path, restored: Container[str] = ()
+    cells: Sequence[Cell],
+    waiting: Sequence[Cell],
+    reports: Path,
+    restored: Container[str] = (),
+    regrouped: Sequence[Cell] = (),
 ) -> str:
     """One line with cells, environment steps and minutes of one core of those still to be trained.
 
-    Cells of the implementations `restored` are not trained: their records are shipped.
+    Cells of the implementations `restored` are not trained: their records are shipped. Nor are those of
+    `regrouped`: their seeds are in records of other blocks.
     """
     if not waiting:
         return f"{len(cells)} cells, all trained"
     shipped = [cell for cell in waiting if cell.implementation in restored]
-    waiting = [cell for cell in waiting if cell.implementation not in restored]
+    waiting = [cell for cell in waiting if cell.implementation not in restored and cell not in regrouped]
     also = f", {len(shipped)} to take from shipped records" if shipped else ""
+    also += f", {len(regrouped)} to take from other blocks" if regrouped else ""
     rates = Speeds(reports)
     minutes = sum(seconds(cell, rates) for cell in waiting) / 60
     steps = sum(cell.budget * len(cell.seeds) for cell in waiting if cell.kind != "logs")

@@ -14,7 +14,7 @@ from statistics import median
 from rlparity.cell import Cell
 from rlparity.environments.metadata import EnvironmentInfo
 from rlparity.suites import memory_needs
-from rlparity.suites.costs import cost
+from rlparity.suites.costs import cost, splits
 from rlparity.suites.costs.speeds import BASES, Speeds, positive
 from rlparity.suites.suite import Suite
 
@@ -25,8 +25,13 @@ RECORDS_BYTES = 60_000  # of a seed: episodes, evaluations, progress, run.json
 PLANNING_S = (1.0, 0.0014)  # Snakemake's dry run: start-up, and each cell
 
 
-def lines(suite: Suite, waiting: Collection[Cell], reports: Path) -> Iterator[str]:
-    """The forecast of a suite; the cells of `waiting` are still to be trained."""
+def lines(
+    suite: Suite, waiting: Collection[Cell], reports: Path, cores: int = 1, words: str = ""
+) -> Iterator[str]:
+    """The forecast of a suite; the cells of `waiting` are still to be trained.
+
+    `words` is how the suite was named, for the command that divides its blocks for this number of cores.
+    """
     rates, infos = Speeds(reports), {name: each.info for name, each in suite.environments.items()}
     trained = len(suite.cells) - len(waiting)
     yield f"suite {suite.name}: {suite.title}"
@@ -41,6 +46,7 @@ def lines(suite: Suite, waiting: Collection[Cell], reports: Path) -> Iterator[st
     yield _row("memory", _memory(waiting, infos))
     yield _row("storage", _storage(waiting, infos))
     yield _row("planning", _planning(len(suite.cells), reports))
+    yield from (_row("split", text) for text in splits.describe(suite, waiting, cores, rates, words))
     if suite.device == "auto":
         here = " or ".join(sorted({cell.device for cell in suite.cells}))
         yield _row("device", f"auto is {here} here; for a cluster write cpu or cuda, or --config device=cuda")

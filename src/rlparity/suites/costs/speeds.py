@@ -178,7 +178,8 @@ def _trained(reports: Path) -> Iterator[Run]:
     for path in sorted(reports.glob("*/records/**/run.json")):
         try:
             run = json.loads(path.read_text(encoding="utf-8"))
-            if run.get("status") != "unfinished":  # an unfinished run has only a part of its evaluations
+            # An unfinished run has only a part of its evaluations; one of other blocks has their rate.
+            if run.get("status") != "unfinished" and not any("of" in one for one in run.get("vouched", ())):
                 measured = _finished(run)
                 found[measured._replace(steps_per_second=0.0, episode_s=None)].append(measured)
         except (OSError, KeyError, ValueError, TypeError, ZeroDivisionError):
