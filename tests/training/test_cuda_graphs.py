@@ -12,7 +12,7 @@ from torch import Tensor
 
 from rlparity.nn import optimizers
 from rlparity.provenance.host import KERNEL
-from rlparity.training import device_placement
+from rlparity.training import device_placement, object_state
 from rlparity.training.cuda_graphs import WARM_UP, Graphs
 
 CPU = torch.device("cpu")
@@ -106,9 +106,18 @@ def test_python_runs_until_it_is_recorded_for_each_kind_of_arguments() -> None:
             expected += times * step * x
             assert torch.equal(add(x, times)["sum"], expected)
     assert agent.calls == 2 * (WARM_UP + 1)
-    add.resume({})
-    add(torch.zeros(2))
-    assert agent.calls == 2 * (WARM_UP + 1) + 1
+    first = add(torch.ones(2))["sum"]
+    kept = first.clone()
+    add(torch.ones(2))
+    assert torch.equal(first, kept)  # the next replay writes to the same memory
+
+
+def test_an_argument_on_another_device_is_refused() -> None:
+    """It would be copied while the graph is recorded, which CUDA does not allow."""
+    agent = Counting()
+    add = Graphs(agent, agent.add, CpuRecorder())
+    with pytest.raises(ValueError, match="arguments on meta, expected cpu"):
+        add(torch.zeros(2, device="meta"))
 
 
 def test_what_cannot_be_recorded_runs_as_it_is_and_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,6 +128,18 @@ def test_what_cannot_be_recorded_runs_as_it_is_and_is_said_once(capsys: pytest.C
         assert torch.equal(look(torch.zeros(2)), torch.zeros(2))
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("note     updates are not recorded as CUDA graphs") and "looks at a value" in line
+
+
+@pytest.mark.parametrize("name", ["ppo", "td3"])
+def test_a_checkpoint_has_no_graphs(name: str) -> None:
+    """So a training goes on with or without them."""
+    plain = build(name, n_seeds=2, n_envs=2, **SHORT.get(name, {}))
+    recorded = build(name, n_seeds=2, n_envs=2, **SHORT.get(name, {}))
+    device_placement.record(recorded, CpuRecorder(), CPU)
+    for step in stream(2, 2, STEPS, continuous=name in CONTINUOUS):
+        recorded.observe(step)
+    object_state.restore(plain, object_state.capture(recorded))
+    assert torch.equal(*(next(iter(agent.saved().values())).theta for agent in (plain, recorded)))
 
 
 @pytest.mark.parametrize("name", ["ppo", "dqn", "sac"])

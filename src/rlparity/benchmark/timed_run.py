@@ -43,7 +43,7 @@ def timed(cell: Cell) -> dict[str, Any]:
         needed = operations(cell)
         if needed is not None:
             found["gflops"] = needed / seconds / 1e9
-            if found["kernel"]:
+            if found["kernel"] not in ("", "off"):
                 found["critic_share"] = critic_share(cell)
     return found
 

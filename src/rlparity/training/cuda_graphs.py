@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
@@ -47,9 +47,14 @@ class CudaRecorder:
 
     def record(self, call: Callable[[], Any]) -> tuple[Callable[[], None], Any]:
         """See `Recorder`."""
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
-            result = call()
+        graph, before = torch.cuda.CUDAGraph(), torch.cuda.current_stream()
+        try:
+            with torch.cuda.graph(graph, pool=self._pool, stream=self._stream):
+                result = call()
+        except RuntimeError as error:  # PyTorch leaves its stream current, and its own error hides the first
+            torch.cuda.set_stream(before)
+            self._pool = torch.cuda.graph_pool_handle()
+            raise RuntimeError(str(error.__context__ or error)) from error
         return graph.replay, result
 
 
@@ -60,10 +65,15 @@ class _Graph(NamedTuple):
 
 
 class Graphs:
-    """A method of an agent that is recorded. The arrays it returns are written anew by each replay."""
+    """A method of an agent that is recorded.
+
+    What a replay returns is copied: graphs share their memory, and the next one may write over it.
+    """
+
+    STATELESS = True  # checkpoints leave it out: a training may go on with graphs or without
 
     def __init__(self, agent: Any, method: Callable[..., Any], recorder: Recorder):
-        """`agent` has `env_steps`; arguments of `method` are plain values and arrays on its device."""
+        """`agent` has `env_steps`; arguments of `method` are plain values, and arrays on its device."""
         self._agent, self._method, self._recorder = agent, method, recorder
         self._clock = torch.zeros((), dtype=torch.float64)
         self._graphs: dict[Any, _Graph] = {}
@@ -76,6 +86,8 @@ class Graphs:
             return self._method(*arguments)
         leaves, structure = pytree.tree_flatten(arguments)
         arrays = [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+        if elsewhere := {str(x.device) for x in arrays if x.device != self._clock.device}:
+            raise ValueError(f"arguments on {', '.join(elsewhere)}, expected {self._clock.device}")
         kind = (str(structure), *map(_kind, leaves))
         self._clock.fill_(self._agent.env_steps)
         if kind not in self._graphs:
@@ -87,7 +99,7 @@ class Graphs:
         for own, given in zip(graph.inputs, arrays, strict=True):
             own.copy_(given, non_blocking=True)
         graph.replay()
-        return graph.result
+        return pytree.tree_map(lambda x: x.clone() if isinstance(x, Tensor) else x, graph.result)
 
     def _record(self, kind: Any, leaves: Sequence[Any], structure: Any) -> bool:
         """Record the method for arguments of this kind; false if that is not possible, said once."""
@@ -114,15 +126,6 @@ class Graphs:
             yield
         finally:
             self._agent.env_steps = steps
-
-    def snapshot(self) -> dict[str, Any]:
-        """Nothing: a resumed training records anew."""
-        return {}
-
-    def resume(self, state: Mapping[str, Any]) -> None:
-        """Forget the graphs, whose arrays may be others now."""
-        self._graphs.clear()
-        self._calls.clear()
 
 
 def _kind(leaf: Any) -> Any:

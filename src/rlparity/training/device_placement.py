@@ -3,8 +3,7 @@
 Environments, records and random numbers stay on the CPU, so that the same seed draws the same numbers
 everywhere. Arithmetic differs between devices, so records of CUDA are records of their own (`Cell.device`).
 
-The CPU waits for a GPU once in a step, for the action. Whether seeds are alive is read with it, so that a
-seed that froze is told one step later, and after the last step at once.
+The CPU waits for a GPU twice in a step: for the action, and after learning for which seeds are alive.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from rlparity.transitions import Step
 
 GRAPHS = "RLPARITY_CUDA_GRAPHS"  # `off`: no method is recorded
 RECORDED = {  # methods by class of agent; others look at values, as TRPO's line search does
-    "PPO": ("update", "act"),
+    "PPO": ("learn", "act"),
     "A2C": ("update", "act"),
     **dict.fromkeys(("DQN", "QRDQN", "DDPG", "SAC"), ("update",)),
     "TD3": ("learn",),
@@ -54,15 +53,13 @@ class Placed:
             numbers = None if explore is None else moved(explore, self._device)
             found: Tensor = self.agent.act(moved(obs, self._device), numbers)
             action = found.cpu()
-        self.alive = self._seen()
         return action
 
     def observe(self, step: Step) -> dict[str, Tensor]:
         """Store one step of all sub-environments, update when due."""
         with self._device:
             metrics: dict[str, Tensor] = self.agent.observe(Step(*(moved(x, self._device) for x in step)))
-        if getattr(self.agent, "env_steps", 0) >= getattr(self.agent, "budget", 0):
-            self.alive = self._seen()
+        self.alive = self._seen()
         return metrics
 
     def saved(self) -> Mapping[str, Network]:

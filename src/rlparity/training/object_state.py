@@ -1,8 +1,9 @@
 """Live training state as plain data and back, to the last bit.
 
 Objects of this package are walked attribute by attribute; one with `snapshot` and `resume` provides its own.
-Settings (functions, types, frozen dataclasses) are left out, and what a class names in `DERIVED`. An
-attribute of any other kind is refused, so that a new agent cannot lose state in silence.
+Settings (functions, types, frozen dataclasses) are left out, objects of a class that is `STATELESS`, and
+what a class names in `DERIVED`. An attribute of any other kind is refused, so that a new agent cannot lose
+state in silence.
 
 Plain data are what `torch.load(..., weights_only=True)` reads: numbers, text, tensors, lists and dicts.
 Everything else is a tuple that begins with what it was.
@@ -227,7 +228,8 @@ def _attributes(value: Any) -> dict[str, Any]:
 
 def _setting(value: Any) -> bool:
     frozen = dataclasses.is_dataclass(value) and value.__dataclass_params__.frozen  # type: ignore[union-attr]
-    return bool(frozen) or (isinstance(value, SETTINGS) and getattr(value, "__closure__", None) is None)
+    plain = isinstance(value, SETTINGS) and getattr(value, "__closure__", None) is None
+    return bool(frozen) or plain or getattr(type(value), "STATELESS", False)
 
 
 def _is_ours(value: Any) -> bool:

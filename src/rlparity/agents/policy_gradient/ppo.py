@@ -143,7 +143,7 @@ class PPO:
         if c.batch_size >= size:  # nothing to shuffle
             return self.update(batch, torch.empty(c.n_epochs, 0))
         shuffles = [[rng.permutation(size) for rng in self.shuffles] for _ in range(c.n_epochs)]
-        return self.update(batch, torch.from_numpy(np.array(shuffles)))
+        return self.update(batch, torch.tensor(np.array(shuffles)))
 
     @torch.no_grad()
     def prepare(self, rollout: Step) -> Batch:
@@ -162,10 +162,7 @@ class PPO:
 
     def update(self, batch: Batch, shuffles: Tensor) -> dict[str, Tensor]:
         """K epochs over the batch in the order of `shuffles` (K, S, B)."""
-        c = self.config
-        rate = schedules.learning_rate(c, self.env_steps, self.budget)
-        epsilon = schedules.scheduled(c.clip_range, c.clip_range_schedule, 1 - self.env_steps / self.budget)
-        size = batch.advantage.shape[1]
+        c, size = self.config, batch.advantage.shape[1]
         whole = self.normalise(batch) if c.batch_size >= size else None
         due = torch.ones_like(self.alive)  # false once a seed's KL is too large
         metrics: dict[str, Tensor] = {}
@@ -173,12 +170,20 @@ class PPO:
             for start in range(0, size, c.batch_size):
                 minibatch = whole or self.normalise(batch.at(order[:, start : start + c.batch_size]))
                 measured = c.target_kl is not None or (epoch == c.n_epochs and start + c.batch_size >= size)
-                metrics = self.differentiate(minibatch, epsilon, measured)
-                if c.target_kl is not None:
-                    due &= metrics["approx_kl"] <= 1.5 * c.target_kl
-                metrics["grad_norm"] = self.optimizer.step(rate, due, c.max_grad_norm)
+                due, metrics = self.learn(minibatch, due, measured)
         metrics["explained_variance"] = targets.explained_variance(batch.value, batch.returns)
         return metrics
+
+    def learn(self, batch: Batch, due: Tensor, measured: bool) -> tuple[Tensor, dict[str, Tensor]]:
+        """One gradient step on a minibatch, of the seeds that are due, (S,) bool; returns which still are."""
+        c = self.config
+        rate = schedules.learning_rate(c, self.env_steps, self.budget)
+        epsilon = schedules.scheduled(c.clip_range, c.clip_range_schedule, 1 - self.env_steps / self.budget)
+        metrics = self.differentiate(batch, epsilon, measured)
+        if c.target_kl is not None:
+            due = due & (metrics["approx_kl"] <= 1.5 * c.target_kl)
+        metrics["grad_norm"] = self.optimizer.step(rate, due, c.max_grad_norm)
+        return due, metrics
 
     def normalise(self, batch: Batch) -> Batch:
         """A minibatch with advantages as the loss takes them."""

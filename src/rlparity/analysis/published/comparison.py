@@ -87,42 +87,67 @@ def _error(n: float, sd: float, other: Theirs) -> tuple[float, float]:
     return math.sqrt(own + extra), (own + extra) ** 2 / parts
 
 
-def at_a_bound(
-    ours: statistics.Array, other: Theirs, bounds: tuple[float, float]
-) -> tuple[float, float] | None:
-    """90 % interval of the difference where all our seeds have the lowest or the highest value that there is.
+class AtABound:
+    """Ours minus theirs where all our n seeds have the lowest or the highest value that there is.
 
-    No seed of n has another value, so at least 0.05^(1/n) of all trainings have this one, with a confidence
-    of 95 %, and the others cannot be beyond the other bound. The error of the published number, where its
-    spread is stated, widens the interval. None where the value is at no bound, or the other is not known.
+    No seed of n has another value. If a share q of all trainings had this one, that would happen with
+    probability q^n: so q is at least a^(1/n), with a confidence of 1 - a, and the others cannot be beyond the
+    other bound. The error of the published number, where it has a known one, takes half of a.
     """
+
+    def __init__(self, n: int, here: float, beyond: float, other: Theirs):
+        """`here`: our value, at one bound; `beyond`: the other bound."""
+        self._n, self._here, self._beyond, self._other = n, here, beyond, other
+        self._variance, self._df = other.error(0.0)
+
+    @property
+    def known(self) -> bool:
+        """Whether their error is known: of some seeds without a spread only where all are at our bound."""
+        return not math.isnan(self._df) or self._other.value == self._here
+
+    def interval(self, level: float) -> tuple[float, float]:
+        """Confidence interval of the difference."""
+        tail, half = (1 - level) / 2, 0.0
+        if self._variance > 0:
+            tail /= 2
+            half = float(scipy.stats.t.ppf(1 - tail, self._df)) * math.sqrt(self._variance)
+        share = tail ** (1 / self._n)
+        worst = share * self._here + (1 - share) * self._beyond
+        low, high = sorted((worst - self._other.value, self._here - self._other.value))
+        return low - half, high + half
+
+    @property
+    def p_difference(self) -> float:
+        """One minus the level of the widest interval without 0; 1 if there is none."""
+        low, high = 0.0, 1.0  # p is above `low`, at most `high`
+        for _ in range(40):
+            middle = (low + high) / 2
+            ends = self.interval(1 - middle)
+            low, high = (low, middle) if ends[0] > 0 or ends[1] < 0 else (middle, high)
+        return high
+
+    def seeds_needed(self, tolerance: float) -> int | None:
+        """Fewest seeds, all at the bound, that replicate; None above MOST."""
+        for n in range(2, MOST + 1):
+            again = AtABound(n, self._here, self._beyond, self._other)
+            if max(map(abs, again.interval(1 - 2 * ALPHA))) < tolerance:
+                return n
+        return None
+
+
+def at_a_bound(ours: statistics.Array, other: Theirs, bounds: tuple[float, float]) -> AtABound | None:
+    """None where our value is at no bound, or the other bound is not known."""
     here = float(ours[0])
     if here not in bounds or not np.isfinite(bounds).all():
         return None
-    share = ALPHA ** (1 / len(ours))
-    worst = share * here + (1 - share) * (bounds[0] if here == bounds[1] else bounds[1])
-    low, high = sorted((worst - other.value, here - other.value))
-    variance, df = other.error(0.0)
-    half = float(scipy.stats.t.ppf(1 - ALPHA, df)) * math.sqrt(variance) if variance > 0 else 0.0
-    return low - half, high + half
-
-
-def seeds_at_a_bound(tolerance: float, bounds: tuple[float, float]) -> int:
-    """Fewest seeds with which `at_a_bound` lies within the tolerance, if the published value is the bound."""
-    return math.ceil(math.log(ALPHA) / math.log1p(-min(tolerance / (bounds[1] - bounds[0]), 1 - 1e-12)))
+    return AtABound(len(ours), here, bounds[0] if here == bounds[1] else bounds[1], other)
 
 
 def seeds_needed(sd: float, other: Theirs, tolerance: float) -> int | None:
     """Fewest seeds of ours that replicate with 80 % power if the expectations are the same; None above MOST,
-    and where the published number's own error is too large for any number."""
-
-    def power(n: int) -> float:
-        return statistics.power_of_equivalence(*_error(n, sd, other), tolerance, ALPHA)
-
-    if not power(MOST) >= POWER:
-        return None
-    low, high = 1, MOST
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if power(middle) >= POWER else (middle, high)
-    return high
+    and where the published number's own error is too large for any number. The power need not rise with the
+    seeds: Welch's degrees of freedom fall to those of the published spread."""
+    for n in range(2, MOST + 1):
+        if statistics.power_of_equivalence(*_error(n, sd, other), tolerance, ALPHA) >= POWER:
+            return n
+    return None

@@ -69,6 +69,9 @@ def read(file: Path, columns: tuple[str, ...]) -> pd.DataFrame:
             ends = rows["spread"].str.split("..", n=1, regex=False, expand=True).reindex(columns=[0, 1])
             whole = ends[1].notna()
             rows["spread"], rows["low"], rows["high"] = ends[0].mask(whole), ends[0].where(whole), ends[1]
-        return rows.astype({name: float for name in NUMBERS if name in rows.columns})
+        found = rows.astype({name: float for name in NUMBERS if name in rows.columns})
+        if "value" in columns and found["value"].isna().any():
+            raise ValueError(f"row {int(found['value'].isna().idxmax()) + 1} has no value")
+        return found
     except ValueError as error:
         raise UserError(f"{file}: not a table of published numbers ({error})") from None

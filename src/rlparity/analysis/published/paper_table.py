@@ -159,45 +159,55 @@ def compare(
         return found | {"reason": f"no {floor_name} agent in the suite"}
     if n < FEWEST:
         return found | {"reason": f"fewer than {FEWEST} seeds"}
-    if np.ptp(ours) == 0:
-        interval = comparison.at_a_bound(ours, other, bounds)
-        if interval is None:
-            return found | {"reason": "our seeds have no spread"}
-    else:
-        tested = comparison.compare(ours, other)
-        interval = tested.interval(0.9)
-        known = not np.isnan(other.seeds)  # else the number's own error is not known
-        found["p_difference"] = tested.p_difference if known else nan
-    if max(map(abs, interval)) >= tolerance:
-        needed = _needed(ours, other, tolerance, bounds)
-        found["seeds_needed"] = "none" if needed is None else str(max(needed, FEWEST))
-    return found | {"ci90_low": interval[0], "ci90_high": interval[1]}
-
-
-def _needed(
-    ours: statistics.Array, other: comparison.Theirs, tolerance: float, bounds: tuple[float, float]
-) -> int | None:
+    if not np.isfinite(tolerance):
+        return found | {"reason": "the margin is not known"}
+    compared: comparison.Comparison | comparison.AtABound | None
     if np.ptp(ours) > 0:
-        return comparison.seeds_needed(float(ours.std(ddof=1)), other, tolerance)
-    return comparison.seeds_at_a_bound(tolerance, bounds) if tolerance > 0 else None
+        compared = comparison.compare(ours, other)
+    else:
+        compared = comparison.at_a_bound(ours, other, bounds)
+        if compared is None:
+            return found | {"reason": "our seeds have no spread"}
+        if not compared.known:
+            return found | {"reason": "our seeds have no spread that could stand for the published one"}
+    low, high = compared.interval(1 - 2 * comparison.ALPHA)
+    if not np.isnan(other.seeds):  # else the number's own error is not known
+        found["p_difference"] = compared.p_difference
+    if max(abs(low), abs(high)) >= tolerance:
+        if isinstance(compared, comparison.AtABound):
+            needed = compared.seeds_needed(tolerance)
+        else:
+            needed = comparison.seeds_needed(float(ours.std(ddof=1)), other, tolerance)
+        found["seeds_needed"] = "none" if needed is None else str(max(needed, FEWEST))
+    return found | {"ci90_low": low, "ci90_high": high}
 
 
 def decide(row: Mapping[str, Any]) -> tuple[str, str]:
-    """Verdict and reason, from the numbers of a row."""
+    """Verdict and reason, from the numbers of a row.
+
+    A failed seed has no score, and to leave it out may flatter or harm ours: no verdict rests on the others.
+    """
     if row["differs_in"]:
         return "NOT COMPARABLE", row["reason"]
     if row["reason"]:
         return "UNDECIDED", row["reason"]
+    remark = _NUMBER if np.isnan(row["published_seeds"]) else ""
+    word = "UNDECIDED"
     if max(abs(row["ci90_low"]), abs(row["ci90_high"])) < row["margin"]:
-        return "REPLICATED", _NUMBER if np.isnan(row["published_seeds"]) else ""
-    if row["p_holm"] < comparison.ALPHA:
-        return "NOT REPLICATED", ""
-    reasons = [_NUMBER] * bool(np.isnan(row["published_seeds"]))
-    if row["seeds_needed"] == "none":
-        reasons.append(f"no number of our seeds up to {comparison.MOST:,} would decide")
-    elif int(row["seeds_needed"]) > row["seeds"]:
-        reasons.append(f"{row['seeds_needed']} seeds of ours would decide")
-    return "UNDECIDED", "; ".join(reasons)
+        word = "REPLICATED"
+    elif row["p_holm"] < comparison.ALPHA:
+        word = "NOT REPLICATED"
+    if word != "UNDECIDED":
+        failed = row["failed_seeds"]
+        return ("UNDECIDED", f"{word} but for failed seeds ({failed})") if failed else (word, remark)
+    needed = row["seeds_needed"]
+    if needed == "none":
+        told = f"no number of our seeds up to {comparison.MOST:,} would replicate it"
+    elif int(needed) > row["seeds"]:
+        told = f"{needed} seeds of ours would replicate it if the expectations are the same"
+    else:
+        told = "neither is shown"
+    return "UNDECIDED", "; ".join(filter(None, [remark, told]))
 
 
 _NUMBER = "against the number, not its expectation: its seeds are not stated"
