@@ -196,8 +196,7 @@ def test_a_published_number_away_from_the_ceiling():
 
 
 def test_the_interval_at_a_bound_holds_the_mean():
-    """All of 20 seeds are at 500 with probability q^20: whichever q, an interval above the truth is as rare as
-    it says."""
+    """All of 20 seeds are at 500 with probability q^20: whichever q, it misses as rarely as it says."""
     for q in (0.5, 0.8, 0.86, 0.9, 0.99):
         truth = q * 500 + (1 - q) * 1 - 500
         low, _ = comparison.AtABound(20, 500.0, 1.0, comparison.Theirs(500.0, 1)).interval(0.9)
