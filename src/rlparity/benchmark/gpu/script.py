@@ -26,7 +26,7 @@ from rlparity.records import write_bytes
 from rlparity.suites import hyperparameters
 
 FORMAT = 1  # of state.json
-RESERVE_S = 5.0  # at the end, for the archive
+RESERVE_S = 8.0  # for the start of Python, and for the archive at the end
 DONE, FAILED, STOPPED = "done", "failed", "stopped"
 Say = Callable[[str], None]
 
