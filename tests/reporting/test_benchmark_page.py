@@ -16,7 +16,7 @@ from rlparity.benchmark import table
 from rlparity.errors import UserError
 from rlparity.reporting.figures.throughput import algorithm_look
 from rlparity.reporting.formatting import NONE
-from rlparity.reporting.pages import benchmark
+from rlparity.reporting.pages import benchmark, benchmark_tables
 from rlparity.reporting.pages.suite import report
 
 REFERENCE = {"ppo": 3_800.0, "a2c": 8_000.0, "dqn": 760.0}
@@ -284,3 +284,16 @@ def test_bad_tables_are_one_line(tmp_path: Path, content: str | None, message: s
     with pytest.raises(UserError, match=message) as caught:
         benchmark.render(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_ratios_to_a_peer_are_taken_within_rounds() -> None:
+    """A reference that was slow in one round does not make the ratio of two others."""
+    ours, other = (
+        pd.Series({"rates": rates, "ratio_to_reference": ratio})
+        for rates, ratio in [("[10.0, 40.0, 30.0]", 1.5), ("[5.0, 10.0, 10.0]", 1.2)]
+    )
+    assert benchmark_tables._times(ours, other) == "3 [2, 4]"
+    unknown = pd.Series({"rates": None, "ratio_to_reference": 0.5})
+    assert benchmark_tables._times(ours, unknown) == "3"
+    once = pd.Series({"rates": "[5.0]", "ratio_to_reference": 1.0})
+    assert benchmark_tables._times(once, once) == "1"

@@ -40,6 +40,7 @@ COLUMNS = (
     "core",
     "compile_s",
     "critic_share",
+    "rates",
 )
 MEDIANS = ("gflops", "machine_gflops", "compile_s", "critic_share")
 NAMED = ("torch", "stable-baselines3", "sb3-contrib", "gymnasium", "mujoco", "ale-py", "numpy")  # versions
@@ -73,6 +74,7 @@ def row(cell: Cell, measured: Sequence[Measured], beside: Sequence[Measured]) ->
         "versions": ", ".join(f"{name} {version}" for name, version in _versions(measured[0]).items()),
         "commit": measured[0].get("commit") or host.git()["commit"] or "",
         "kernel": measured[0].get("kernel", ""),
+        "rates": json.dumps([round(rate, 1) for rate in rates]),
     }
 
 

@@ -118,5 +118,6 @@ TABLES = {
         core float? core that the runs were kept on; missing if they were not
         compile_s float? seconds of compilation, left out of steps_per_second; missing for others
         critic_share float? best rate of our critic's passes in units of a large product's, measured in turn
+        rates str? environment steps of all seeds per second in each round, as JSON
     """),
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
+from statistics import median
 from typing import Any
 
 import pandas as pd
@@ -75,7 +77,7 @@ def _memory(row: Any) -> str:
 
 def beside_peers(rows: pd.DataFrame) -> Table | None:
     """Ours with one seed and with a block beside each peer with as many, or with one if it trains no more at
-    once. The ratio is that of both ratios to the reference. None where no peer was measured."""
+    once. None where no peer was measured."""
     several = len(list(by_setting(rows))) > 1
     head = ["algorithm", *["environment"] * several, "seeds", "from scratch, steps/s", "peer", "its seeds"]
     head += ["its steps/s", f"from scratch, {TIMES} peer", "compiled before in"]
@@ -90,10 +92,20 @@ def beside_peers(rows: pd.DataFrame) -> Table | None:
                     continue
                 line = [algorithm, *[name] * several, whole(size), number(ours.steps_per_second)]
                 line += [label(str(who)), whole(other.seeds), number(other.steps_per_second)]
-                ratio = ours.ratio_to_reference / other.ratio_to_reference
-                cells.append([*line, number(ratio), seconds(other.compile_s)])
+                cells.append([*line, _times(ours, other), seconds(other.compile_s)])
     words = {0, 3 + several} | ({1} if several else set())
     return Table(head, cells, "throughput.csv", frozenset(range(len(head))) - words) if cells else None
+
+
+def _times(ours: Any, other: Any) -> str:
+    """Ours in units of another's rate: `2.3 [2.1, 3]`, median, least and largest of the rounds; where their
+    rates are not known the ratio of both ratios to the reference."""
+    found = [json.loads(row.rates) if isinstance(row.rates, str) else [] for row in (ours, other)]
+    if not found[0] or len(found[0]) != len(found[1]):
+        return number(ours.ratio_to_reference / other.ratio_to_reference)
+    ratios = [own / theirs for own, theirs in zip(*found, strict=True)]
+    several = len(ratios) > 1
+    return interval(median(ratios), *((min(ratios), max(ratios)) if several else (math.nan, math.nan)))
 
 
 def measurements(rows: pd.DataFrame) -> Table:
