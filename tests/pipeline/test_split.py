@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from rlparity.__main__ import main
 from rlparity.analysis import summarize, tables
 from rlparity.playback import films
 from rlparity.reporting.figures import draw
@@ -122,3 +123,17 @@ def test_a_report_of_one_split_gives_the_records_and_films_of_another(
     assert f"{count} of {len(made.cells)} records: rows of the same seeds in other blocks" in page
     taken = json.loads((again / "films" / "films.json").read_text())
     assert not taken["left_out"]
+
+
+def test_a_plan_counts_cells_as_trained_whose_seeds_other_blocks_have(
+    trained: Mapping[int, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "tiny.yaml"
+    file.write_text(json.dumps(RAW))
+    folders = ["--results", str(trained[2] / "results"), "--reports", str(tmp_path)]
+    for split, missing in (("1", 0), ("2", 0), ("3", 0)):
+        assert main(["plan", str(file), *folders, "--split", split]) == 0
+        assert f"{missing} to train" in capsys.readouterr().out
+    file.write_text(json.dumps({**RAW, "seeds": ["0-2", "3-5"]}))
+    assert main(["plan", str(file), *folders, "--split", "1"]) == 0
+    assert "5 to train" in capsys.readouterr().out  # three blocks with seed 5, and two of SB3's seeds

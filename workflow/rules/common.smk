@@ -61,12 +61,8 @@ try:
         )
     if workflow.is_main_process:
         waiting = pending.update(suite.cells, Path("results"))
-        there = [
-            cell
-            for cell in waiting
-            if regrouping.sources(cell, regrouping.beside(Path("results", cell.folder)))
-        ]
-        estimate = cost.describe(suite.cells, waiting, Path("reports"), suite.restored, there)
+        taken = regrouping.ready(waiting, Path("results"))
+        estimate = cost.describe(suite.cells, waiting, Path("reports"), suite.restored, taken)
         print(f"suite {suite.name}: {estimate}", file=sys.stderr)
 except UserError as error:
     sys.exit(f"rlparity: {error}")

@@ -128,7 +128,7 @@ def _limits_jobs(arguments: list[str], root: Path) -> bool:
 
 
 def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
-    from rlparity.runs import pending
+    from rlparity.runs import pending, regrouping
     from rlparity.suites import suite, yaml_reader
     from rlparity.suites.costs import forecast, splits
 
@@ -145,6 +145,8 @@ def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
         raise UserError(f"plan: --cores {cores}; at least 1")
     loaded = splits.load(path, _narrow(chosen), True, chosen.reports, chosen.results, cores)
     waiting = [cell for cell in loaded.cells if not pending.up_to_date(cell, chosen.results / cell.folder)]
+    taken = {cell.folder for cell in regrouping.ready(waiting, chosen.results)}
+    waiting = [cell for cell in waiting if cell.folder not in taken]
     print("\n".join(forecast.lines(loaded, waiting, chosen.reports, cores, chosen.suite)))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -43,12 +43,27 @@ def damaged(folder: Path, run: Mapping[str, Any]) -> str | None:
     return None
 
 
-def beside(folder: Path) -> Iterator[Found]:
+def beside(folder: Path) -> list[Found]:
     """The finished records of other blocks in the folder that a cell's `folder` lies in."""
-    for file in sorted(folder.parent.glob("seeds-*/run.json")):
-        run = pending.finished(file.parent) if file.parent != folder else None
-        if run is not None:
-            yield file.parent, run
+    return [one for one in _finished(folder.parent) if one[0] != folder]
+
+
+def _finished(arm: Path) -> list[Found]:
+    runs = ((file.parent, pending.finished(file.parent)) for file in sorted(arm.glob("seeds-*/run.json")))
+    return [(folder, run) for folder, run in runs if run is not None]
+
+
+def ready(cells: Iterable[Cell], results: Path) -> list[Cell]:
+    """Those of these cells, none of them trained, whose seeds finished blocks in `results` have."""
+    found: dict[Path, list[Found]] = {}
+    chosen = []
+    for cell in cells:
+        folder = results / cell.folder
+        if folder.parent not in found:
+            found[folder.parent] = _finished(folder.parent)
+        if sources(cell, (one for one in found[folder.parent] if one[0] != folder)):
+            chosen.append(cell)
+    return chosen
 
 
 def sources(cell: Cell, found: Iterable[Found]) -> list[Found]:

@@ -28,7 +28,8 @@ def describe(
     if not waiting:
         return f"{len(cells)} cells, all trained"
     shipped = [cell for cell in waiting if cell.implementation in restored]
-    waiting = [cell for cell in waiting if cell.implementation not in restored and cell not in regrouped]
+    folders = {cell.folder for cell in regrouped}
+    waiting = [cell for cell in waiting if cell.implementation not in restored and cell.folder not in folders]
     also = f", {len(shipped)} to take from shipped records" if shipped else ""
     also += f", {len(regrouped)} to take from other blocks" if regrouped else ""
     rates = Speeds(reports)
