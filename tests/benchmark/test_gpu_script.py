@@ -76,7 +76,7 @@ class Calls:
 
     def __call__(self, *asked: Block, minutes: float = 9) -> tuple[bool, list[str]]:
         lines: list[str] = []
-        made = script.Script(self.work, lines.append, lambda state: self.kept.append(state["blocks"].copy()))
+        made = script.Script(self.work, lines.append, lambda ran: self.kept.append(ran.copy()))
         return made.run(asked, minutes, time.monotonic()), lines
 
     @property
@@ -151,7 +151,7 @@ def test_a_block_that_does_not_fit_is_skipped_and_what_is_left_over_is_used(call
     whole, lines = call(long, short, last, minutes=minutes)
     assert not whole and call.ran == ["short", "last"]
     needs, left = lines[0].split(", ")
-    assert needs == "long: skipped: needs 50 s" and left.endswith(" s are left of 0.833333 min")
+    assert needs == "long: skipped: needs 50 s" and left.endswith(f" s are left of {minutes:g} min")
     limit = int(lines[3].removeprefix("last: starts, limit ").removesuffix(" s"))
     assert 30 <= limit <= 45
     assert lines[-1] == "not done: long (not begun); the same command goes on with them"
@@ -179,7 +179,7 @@ from rlparity.benchmark.gpu import script
 from rlparity.benchmark.gpu.blocks import Block
 work, code = pathlib.Path(sys.argv[1]), sys.argv[2]
 block = Block("slow", 60, {}, lambda work: [sys.executable, "-S", "-c", code, str(work)])
-script.Script(work, print, lambda state: None).run([block], 9, time.monotonic())
+script.Script(work, print, lambda ran: None).run([block], 9, time.monotonic())
 """
 
 

@@ -86,7 +86,9 @@ def _run(chosen: argparse.Namespace, started: float) -> bool:
     asked = _chosen(chosen.only, plan.blocks)
     work, path = chosen.results / WORK, chosen.archive or chosen.results / ARCHIVE
     with script.alone(work):
-        made = script.Script(work, print_now, lambda state: archive.write(work, path, plan.about | state))
+        made = script.Script(
+            work, print_now, lambda ran: archive.write(work, path, {**plan.about, "blocks": ran})
+        )
         whole = made.run(asked, chosen.minutes, started)
     size = f"{path.stat().st_size / 2**10:,.0f} KiB"
     print_now(f"archive: {path} ({size}); rlparity gpu --take {path} adds it to the reports")

@@ -14,6 +14,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,7 +36,7 @@ SHIPPED = ("episodes.parquet", "evaluations.parquet", "run.json")  # of a cell
 
 
 def write(work: Path, path: Path, about: Mapping[str, Any]) -> None:
-    """Pack what the work folder holds; `about`: "suite", its name, and what else the manifest is to have."""
+    """Pack what the work folder holds; `about`: "suite", its name, "device", "sources" and "blocks"."""
     manifest = {"format": FORMAT, "rlparity": rlparity.__version__, **about, "facts": _facts(work)}
     files = {MANIFEST: json.dumps(manifest, indent=1).encode()}
     for log in sorted((work / "logs").glob("*.log")):
@@ -84,8 +85,8 @@ def take(path: Path, asked: Path, results: Path, reports: Path) -> Taken:
         if loaded.name != manifest["suite"]:
             raise UserError(f"{path}: has records of the suite {manifest['suite']!r}; name it with --suite")
         rows = [row for file in sorted((folder / "throughput").glob("*.csv")) for row in _rows(path, file)]
-        for row in rows:
-            row["commit"] = row["commit"] or _commit(manifest)
+        commit = _commit(manifest)
+        rows = [{**row, "commit": row["commit"] or commit} for row in rows]
         lines = [*manifest["about"], f"{len(rows)} rows of {blocks.TABLE.name}"]
         if rows:
             table.save(reports / blocks.TABLE, rows)
@@ -103,7 +104,7 @@ def _unpacked(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as folder:
         try:
             with tarfile.open(path, "r:gz") as archive:
-                if sum(member.size for member in archive) > LARGEST:
+                if any(total > LARGEST for total in accumulate(member.size for member in archive)):
                     raise UserError(f"{path}: unpacked it has more than {LARGEST // 2**20:,} MiB; not taken")
                 archive.extractall(folder, filter="data")
         except FileNotFoundError:

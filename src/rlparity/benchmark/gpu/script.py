@@ -35,7 +35,8 @@ class Script:
     """The work folder, and what has been done in it."""
 
     def __init__(self, work: Path, say: Say, keep: Callable[[dict[str, Any]], None]):
-        """`say` is given a line at the start and the end of every block; `keep` the state after each."""
+        """`say` is given a line at the start and the end of every block; `keep` what is known of all blocks,
+        by name, before the first and after each."""
         self.work, self._say, self._keep = work.resolve(), say, keep
         self._file = self.work / "state.json"
         self._blocks: dict[str, dict[str, Any]] = _read(self._file)
@@ -48,7 +49,7 @@ class Script:
         began.
         """
         ends = started + 60 * minutes - RESERVE_S
-        self._keep(self._state())
+        self._keep(self._blocks)
         for place, block in enumerate(blocks):
             self._forget_another_order(block)
             if self._outcome(block) == DONE:
@@ -90,7 +91,7 @@ class Script:
                 told += f", exit status {ended.status}: {_last_line(log)} ({log})"
         self._note(block, outcome, time.monotonic() - started, limit_s)
         self._say(f"{block.name}: {told}")
-        self._keep(self._state())
+        self._keep(self._blocks)
 
     def _outcome(self, block: Block) -> str | None:
         return self._blocks.get(block.name, {}).get("outcome")
@@ -108,10 +109,8 @@ class Script:
             "limit_s": limit_s,
             "order": dict(block.order),
         }
-        write_bytes(self._file, json.dumps(self._state(), indent=1).encode())
-
-    def _state(self) -> dict[str, Any]:
-        return {"format": FORMAT, "blocks": self._blocks}
+        state = {"format": FORMAT, "blocks": self._blocks}
+        write_bytes(self._file, json.dumps(state, indent=1).encode())
 
     def _variables(self) -> dict[str, str]:
         """Environment variables of blocks: these sources, a command `rlparity` even where none is installed,
