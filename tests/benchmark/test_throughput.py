@@ -141,7 +141,7 @@ def test_a_run_is_timed_for_real():
 def test_the_share_of_a_critic_is_measured():
     _, one = plan.cells("sac", "Pendulum-v1", [1])
     result = timed_run.timed(replace(one, budget=200))
-    assert 0 < result["critic_share"] < 2 and result["gflops"] > 0
+    assert 0 < result["critic_share"] < 20 and result["gflops"] > 0
 
 
 def test_what_computed_our_networks_is_told(monkeypatch):
