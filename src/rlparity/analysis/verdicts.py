@@ -26,7 +26,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rlparity.analysis import plans, scores, statistics, tables
+from rlparity.analysis import attainable, plans, scores, statistics, tables
+from rlparity.analysis.intervals import rule
 from rlparity.analysis.plans import Plan
 from rlparity.analysis.scores import Floor, Pair, Quantity, Scores
 from rlparity.metrics import RETURN
@@ -67,8 +68,28 @@ def _row(arms: Scores, plan: Plan, pair: Pair, quantity: Quantity) -> dict[str, 
     margin = plans.margin(plan, pair.environment, quantity.metric)
     x, y, floor = arms.compared(pair, quantity)
     numbers = compare(x, y, floor, margin, declared, str(quantity.metric.floor))
+    numbers |= _shown(
+        x, y, numbers["distance"], declared, attainable.oriented(pair.environment, quantity.metric)
+    )
     failed = "; ".join(f"{who} {seeds}" for who, seeds in lost.items() if seeds)
     return {**pair.keys(quantity), **numbers, "failed_seeds": failed}
+
+
+def _shown(
+    x: statistics.Array,
+    y: statistics.Array,
+    distance: float,
+    declared: tuple[bool, bool],
+    bounds: tuple[float, float],
+) -> dict[str, float]:
+    """The intervals that hold what they promise, and the smallest margin, which is an end of one; else NaN.
+
+    The tests are Welch's all the same.
+    """
+    (low, high), wide = (rule.of_difference(x, y, level, bounds, declared) for level in (1 - 2 * ALPHA, 0.95))
+    smallest = max(abs(low), abs(high)) / distance if distance > 0 else np.nan
+    ends = {"ci90_low": low, "ci90_high": high, "ci95_low": wide[0], "ci95_high": wide[1]}
+    return ends | {"smallest_margin": smallest}
 
 
 def compare(
