@@ -62,7 +62,7 @@ def estimates(found: Iterable[Pool], draws: int = DRAWS) -> Iterator[dict[str, A
                 yield from _rows(about, ways, (x,), bound, truth, pool.bounds)
                 before: Interval = partial(methods.percentile, statistic)
                 shown: Interval = partial(_shown, name, pool.bounds)
-                yield from _rows(about, {BEFORE: before, SHOWN: shown}, (x,), None, truth, pool.bounds)
+                yield from _rows(about, {BEFORE: before, SHOWN: shown}, (x,), bound, truth, pool.bounds, True)
 
 
 def _one_way(method: str, name: str, bounds: rule.Bounds, x: Array) -> tuple[Array, Array]:
@@ -89,13 +89,13 @@ def comparisons(found: Iterable[Pool], draws: int = DRAWS) -> Iterator[dict[str,
                 truth, bounds = float(one.scores.mean() - other.scores.mean()), (-reach, reach)
                 yield from _rows(about, {"welch": methods.welch}, (x, y), bound, truth, bounds)
                 shown = partial(_shown_comparison, "difference", methods.welch, one)
-                yield from _rows(about, {SHOWN: shown}, (x, y), None, truth, bounds)
+                yield from _rows(about, {SHOWN: shown}, (x, y), bound, truth, bounds, True)
                 about |= {"estimator": "improvement"}
                 chance = float(statistics.probability_of_improvement(one.scores, other.scores))
                 yield from _rows(about, {"newcombe": _newcombe}, (x, y), bound, chance, (0.0, 1.0))
                 shown = partial(_shown_comparison, "improvement", _newcombe, one)
                 ways: dict[str, Interval] = {BEFORE: methods.percentile_of_improvement, SHOWN: shown}
-                yield from _rows(about, ways, (x, y), None, chance, (0.0, 1.0))
+                yield from _rows(about, ways, (x, y), bound, chance, (0.0, 1.0), True)
 
 
 def _pairs(found: list[Pool]) -> Iterator[tuple[Pool, Pool]]:
@@ -140,25 +140,32 @@ def _rows(
     about: dict[str, Any],
     ways: dict[str, Interval],
     arms: tuple[Array, ...],
-    bound: NDArray[np.bool_] | None,
+    bound: NDArray[np.bool_],
     truth: float,
     bounds: tuple[float, float],
+    everywhere: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """A row for each way, of the draws inside the bounds or of those at one, whichever most draws are.
 
-    With `bound` missing it is of all draws.
+    With `everywhere` it is of all draws.
     """
-    where, taken = EVERYWHERE, np.ones(len(arms[0]), dtype=bool)
-    if bound is not None:
-        where, taken = (rule.AT_A_BOUND, bound) if bound.mean() > 0.5 else (rule.INSIDE, ~bound)
+    most, taken = (rule.AT_A_BOUND, bound) if bound.mean() > 0.5 else (rule.INSIDE, ~bound)
+    where, taken = (EVERYWHERE, np.ones_like(bound)) if everywhere else (most, taken)
     for name, interval in ways.items():
-        count = max(len(taken) // SLOW.get(name, SLOW["spacings"] if name == SHOWN else 1), 1)
+        count = max(len(taken) // SLOW.get(_method(name, about, most), 1), 1)
         some = [arm[:count][taken[:count]] for arm in arms]
         parts = [
             interval(*(arm[start : start + CHUNK] for arm in some)) for start in range(0, len(some[0]), CHUNK)
         ]
         low, high = (np.clip(np.concatenate(ends), *bounds) for ends in zip(*parts, strict=True))
         yield {**about, "method": name, "draws_from": where, **_shares(low, high, truth, bounds)}
+
+
+def _method(name: str, about: dict[str, Any], most: str) -> str:
+    """The name of a method; of what is shown, that of the method in most draws."""
+    if name != SHOWN:
+        return name
+    return rule.chosen(about["estimator"], most, min(about["seeds"], about["seeds_other"]))
 
 
 def _shares(low: Array, high: Array, truth: float, bounds: tuple[float, float]) -> dict[str, Any]:
