@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +12,10 @@ import pytest
 
 from rlparity.analysis import tables
 from rlparity.analysis.group_sequential import design
-from rlparity.analysis.simulations import sequential
-from rlparity.analysis.simulations.pools import Pool
+from rlparity.analysis.simulations import adastop, sequential
+from rlparity.analysis.simulations.pools import Judged, Pool
 from rlparity.arms import Arm
+from rlparity.errors import UserError
 
 pytestmark = pytest.mark.probes
 FLOOR = np.array([20.0, 21.0, 19.0, 20.5])
@@ -27,8 +30,8 @@ def pool(spread: float, name: str = "ppo") -> Pool:
 
 @pytest.fixture(scope="module")
 def table() -> pd.DataFrame:
-    pools = [(pool(20.0), FLOOR, 0.2), (pool(60.0, "a2c"), FLOOR, 0.2)]
-    return tables.frame("sequential", list(sequential.measure(pools, 500)))
+    references = [Judged(pool(20.0), FLOOR, 0.2), Judged(pool(60.0, "a2c"), FLOOR, 0.2)]
+    return tables.frame("sequential", list(sequential.rows(references, 500)))
 
 
 def test_errors_are_at_most_five_per_cent(table):
@@ -70,3 +73,28 @@ def test_the_design_is_the_fastest_whose_measured_errors_are_allowed():
     allowed = rows.groupby("design").wrong.max()
     speed = found[found["shift"].isin([0, -2]) & (found.asked == "both")].groupby("design").seeds.mean()
     assert speed[allowed[allowed <= design.ALPHA].index].idxmin() == design.SPENDING
+
+
+def test_a_package_that_is_missing_is_one_line(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "adastop", None)
+    with pytest.raises(UserError, match="--adastop needs the package adastop"):
+        adastop.measure(tmp_path, tmp_path)
+
+
+def test_adastop_is_asked_as_its_package_wants(monkeypatch):
+    """A stand-in for the package that decides at the third look."""
+
+    class Comparator:
+        def __init__(self, n, K, B, alpha, seed):
+            assert (n, K, alpha, seed) == (5, 8, 0.05, 3)
+            self.is_finished, self.decisions = False, {"[0 1]": "continue"}
+
+        def partial_compare(self, values, verbose):
+            x, y = values["judged"], values["reference"]
+            assert len(x) == len(y) and x.mean() > y.mean()
+            if len(x) == 15:
+                self.is_finished, self.decisions = True, {"[0 1]": "larger"}
+
+    package = types.SimpleNamespace(MultipleAgentsComparator=Comparator)
+    found = adastop.decided(package, np.arange(40.0) + 100, np.arange(60.0), 3)
+    assert found == (design.BETTER, 15)

@@ -7,43 +7,54 @@ seeds as the judged arm. The package `adastop` is no dependency of rlparity.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from rlparity.analysis import tables
 from rlparity.analysis.group_sequential import design
 from rlparity.analysis.group_sequential.design import BETTER, UNDECIDED, WORSE
 from rlparity.analysis.simulations import sequential
-from rlparity.analysis.simulations.pools import Pool
+from rlparity.analysis.simulations.pools import Judged, judged
 from rlparity.analysis.statistics import Array
 from rlparity.errors import UserError
 
 DRAWS, PERMUTATIONS = 200, 500
 
 
-def measure(pools: Iterable[tuple[Pool, Array, float]], draws: int = DRAWS) -> Iterator[dict[str, Any]]:
-    """Rows of the table `adastop`. Raises UserError where the package is not installed."""
+def measure(report: Path, into: Path, draws: int = DRAWS) -> pd.DataFrame:
+    """Write `into/adastop.csv` from the references of a suite's report, and return it.
+
+    Raises UserError where the package is not installed.
+    """
     try:
         package = importlib.import_module("adastop")
     except ImportError:
         raise UserError("calibrate: --adastop needs the package adastop (pip install adastop)") from None
-    for stream, (pool, floor, share) in enumerate(pools):
-        x, y = (arm[:draws] for arm in sequential.drawn(pool, "pool", sequential.DRAWS, stream))
-        distance = abs(pool.scores.mean() - floor.mean())
+    table = tables.frame("adastop", list(_rows(package, judged(report, design.ENDPOINT), draws)))
+    tables.write_csv(into, "adastop", table)
+    return table
+
+
+def _rows(package: Any, references: Sequence[Judged], draws: int) -> Iterator[dict[str, Any]]:
+    for stream, reference in enumerate(references):
+        x, y = (arm[:draws] for arm in sequential.drawn(reference.pool, "pool", sequential.DRAWS, stream))
         for shift in sequential.SHIFTS:
             found = [
-                judged(package, one + shift * share * distance, other, seed)
+                decided(package, one + shift * sequential.margin(reference), other, seed)
                 for seed, (one, other) in enumerate(zip(x, y, strict=True))
             ]
             verdict = np.array([[word] for word, _ in found])
-            about = {"pool": str(pool.arm), "draws_from": "pool", "shift": shift, "pairs": 1}
+            about = {"pool": str(reference.pool.arm), "draws_from": "pool", "shift": shift, "pairs": 1}
             about |= {"asked": sequential.DIFFERENCE, "design": "adastop"}
             numbers = {"seeds": np.mean([seeds for _, seeds in found])}
             yield about | sequential.shares(shift, verdict) | numbers
 
 
-def judged(package: Any, x: Array, y: Array, seed: int) -> tuple[int, int]:
+def decided(package: Any, x: Array, y: Array, seed: int) -> tuple[int, int]:
     """Verdict on a pair, and the seeds of each arm that it took."""
     step, looks = design.SEEDS[0], len(design.SEEDS)
     compare = package.MultipleAgentsComparator(n=step, K=looks, B=PERMUTATIONS, alpha=design.ALPHA, seed=seed)

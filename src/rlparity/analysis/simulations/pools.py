@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rlparity.analysis import attainable, plans, tables
-from rlparity.analysis.scores import ENDPOINTS, Quantity, Scores
+from rlparity.analysis.scores import ENDPOINTS, Floor, Quantity, Scores
 from rlparity.analysis.statistics import Array
 from rlparity.arms import Arm
 from rlparity.metrics import RETURN, Metric
@@ -46,6 +46,27 @@ class Pool(NamedTuple):
 def found(report: Path) -> list[Pool]:
     """Every learned arm of a suite's report that has enough seeds, by each endpoint."""
     return list(_found(report))
+
+
+class Judged(NamedTuple):
+    """A reference that arms are judged against, by one endpoint; larger scores are better."""
+
+    pool: Pool
+    floor: Floor
+    margin: float  # of the suite, a share of the distance from floor to reference
+
+
+def judged(report: Path, endpoint: str) -> list[Judged]:
+    """Every reference among the pools of a suite's report, with its floor and margin."""
+    plan = plans.read(report / "plan.json", "name the report of a suite")
+    arms, references = Scores(tables.read(report / "scores.csv")), []
+    for pool in found(report):
+        if pool.endpoint == endpoint and pool.arm == pool.reference:
+            better = pool.metric.better
+            floor = better * arms.floor(Quantity(pool.environment, pool.metric, endpoint))
+            margin = plans.margin(plan, pool.environment, pool.metric)
+            references.append(Judged(pool._replace(scores=better * pool.scores), floor, margin))
+    return references
 
 
 def _found(report: Path) -> Iterator[Pool]:

@@ -8,17 +8,21 @@ shows, as in a report. The same draws are judged with fixed numbers of seeds, by
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import scipy.stats
 from numpy.typing import NDArray
 
+from rlparity.analysis import tables
 from rlparity.analysis.group_sequential import design as sequential
 from rlparity.analysis.group_sequential.boundaries import SPENDING
 from rlparity.analysis.group_sequential.design import BETTER, EQUIVALENT, UNDECIDED, WORSE, Design, Sample
-from rlparity.analysis.simulations.pools import SEED, Pool
+from rlparity.analysis.scores import Floor, mean
+from rlparity.analysis.simulations.pools import SEED, Judged, Pool, judged
 from rlparity.analysis.statistics import Array
 
 DRAWS = 10_000
@@ -29,19 +33,25 @@ BOTH, DIFFERENCE, EQUIVALENCE = "both", "difference", "equivalence"  # what is a
 FIXED = "fixed"  # a design with one look
 
 
-def measure(pools: Iterable[tuple[Pool, Array, float]], draws: int = DRAWS) -> Iterator[dict[str, Any]]:
-    """Rows of the table, from pools of the endpoint that is looked at, each with the scores of its floor and
-    the margin of its suite, a share."""
-    pools = list(pools)
+def measure(report: Path, into: Path, draws: int = DRAWS) -> pd.DataFrame:
+    """Write `into/sequential.csv` from the references of a suite's report, and return it."""
+    found = judged(report, sequential.ENDPOINT)
+    table = tables.frame("sequential", list(rows(found, draws)))
+    tables.write_csv(into, "sequential", table)
+    return table
+
+
+def rows(references: Sequence[Judged], draws: int = DRAWS) -> Iterator[dict[str, Any]]:
+    """Rows of the table, of each reference alone, and of a family of one pair from each."""
     for source in SOURCES:
-        arms = [drawn(pool, source, draws, stream) for stream, (pool, _, _) in enumerate(pools)]
+        arms = [drawn(one.pool, source, draws, stream) for stream, one in enumerate(references)]
         for shift in SHIFTS:
             scores = [
-                scored(x + shift * share * abs(pool.scores.mean() - floor.mean()), y, floor, share)
-                for (pool, floor, share), (x, y) in zip(pools, arms, strict=True)
+                scored(x + shift * margin(one), y, one.floor, one.margin)
+                for one, (x, y) in zip(references, arms, strict=True)
             ]
-            families = [(str(pool.arm), [z]) for (pool, _, _), z in zip(pools, scores, strict=True)]
-            for name, members in [*families, *([(ALL, scores)] if len(pools) > 1 else [])]:
+            families = [(str(one.pool.arm), [z]) for one, z in zip(references, scores, strict=True)]
+            for name, members in [*families, *([(ALL, scores)] if len(references) > 1 else [])]:
                 about = {"pool": name, "draws_from": source, "shift": shift, "pairs": len(members)}
                 reference = arms[0][1].shape[-1]
                 yield from _rows(about | {"asked": BOTH}, members, reference)
@@ -49,6 +59,11 @@ def measure(pools: Iterable[tuple[Pool, Array, float]], draws: int = DRAWS) -> I
                     alone = [_alone(z, shift == 0) for z in members]
                     about |= {"asked": DIFFERENCE if shift == 0 else EQUIVALENCE}
                     yield from _rows(about, alone, reference)
+
+
+def margin(one: Judged) -> float:
+    """The true margin of a pool, in the metric's unit."""
+    return one.margin * abs(float(one.pool.scores.mean()) - mean(one.floor))
 
 
 def drawn(pool: Pool, source: str, draws: int, stream: int = 0) -> tuple[Array, Array]:
@@ -59,7 +74,7 @@ def drawn(pool: Pool, source: str, draws: int, stream: int = 0) -> tuple[Array, 
     return (_smoothed(x, pool.scores, rng), _smoothed(y, pool.scores, rng)) if source == "smooth" else (x, y)
 
 
-def scored(x: Array, y: Array, floor: Array, share: float) -> tuple[Array, Array]:
+def scored(x: Array, y: Array, floor: Floor, share: float) -> tuple[Array, Array]:
     """Z of difference and of equivalence with the first n seeds of the judged arm, (R, K) each."""
     reference, zero = Sample.of(y), Sample.of(floor)
     found = [sequential.z_scores(Sample.of(x[:, :n]), reference, zero, share) for n in sequential.SEEDS]

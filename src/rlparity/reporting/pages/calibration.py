@@ -10,12 +10,12 @@ from matplotlib.ticker import PercentFormatter
 
 from rlparity.analysis import calibration
 from rlparity.analysis.schemas import TABLES
-from rlparity.analysis.simulations import coverage
+from rlparity.analysis.simulations import coverage, sequential
 from rlparity.analysis.verdicts import ALPHA
 from rlparity.metrics import RETURN
 from rlparity.reporting.figures.panels import Panels, line_entry, styled
 from rlparity.reporting.formatting import endpoint_title, join, percent, whole
-from rlparity.reporting.pages.calibrated import intervals
+from rlparity.reporting.pages.calibrated import designs, intervals
 from rlparity.reporting.pages.elements import KeyEntry, Table
 from rlparity.reporting.pages.provenance import commits
 from rlparity.reporting.pages.simple_page import Section, SimplePage, picture
@@ -39,7 +39,8 @@ def render(report: Path, into: Path, draws: int = calibration.DRAWS) -> str:
     with styled():
         _power(power).write(figure)
     folder = Folder(report)
-    answer = f"{_answer(wrong)} {intervals.answer(held)}"
+    looks = sequential.measure(report, into, sequential.DRAWS * draws // calibration.DRAWS)
+    answer = f"{_answer(wrong)} {intervals.answer(held)} {designs.answer(looks)}"
     key = [
         KeyEntry(f"margin {percent(margin)}", PAINT[shade])
         for margin, shade in zip(calibration.MARGINS, SHADES, strict=False)
@@ -77,6 +78,7 @@ def render(report: Path, into: Path, draws: int = calibration.DRAWS) -> str:
                 tables=[_shifted(power)],
             ),
             intervals.section(held, into),
+            designs.section(looks, into),
             Section("Columns", terms=[(key, column.meaning) for key, column in TABLES["power"].items()]),
         ],
     )
