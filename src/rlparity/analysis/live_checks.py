@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import scipy.stats
 from numpy.typing import ArrayLike
 
-from rlparity.analysis import plans, summarize
+from rlparity.analysis import attainable, plans, summarize
 from rlparity.analysis import tables as table
 from rlparity.analysis.columns import column
 from rlparity.analysis.plans import Plan
@@ -64,11 +64,12 @@ def judged(
     fresh = summarize.score(summarize.evaluation_points(evaluations, plan), runs.merge(cells, on=SEED), plan)
     rows = []
     for one, who in zip(checks, cells.to_dict("records"), strict=True):
-        metric = plans.metrics(plan, who["environment"])[0].name
-        wanted = {**who, "metric": metric, "endpoint": ENDPOINTS[0]}
+        metric = plans.metrics(plan, who["environment"])[0]
+        wanted = {**who, "metric": metric.name, "endpoint": ENDPOINTS[0]}
         value = _values(fresh, wanted)
         pool = _values(scores, {key: wanted[key] for key in wanted if key != "seed"})
-        low, high = prediction_interval(pool)
+        bounds = attainable.values(who["environment"], metric)
+        low, high = attainable.clipped(prediction_interval(pool), bounds)
         if one["difference"] is None:
             outcome = SAME
         elif one["same_machine"]:
