@@ -5,30 +5,34 @@ from __future__ import annotations
 from rlparity.errors import unknown
 from rlparity.validation.mutations import (
     a2c_and_trpo,
-    action_values,
     continuous,
-    deterministic_and_soft,
     dqn,
     environments_and_evaluation,
-    estimates_and_verdicts,
     harmless,
+    ppo,
+    refactorings,
+    rollouts,
+    seed_axis,
+)
+from rlparity.validation.mutations.analysis import (
+    estimates_and_verdicts,
+    published_numbers,
+    tables_and_curves,
+)
+from rlparity.validation.mutations.mutation import Mutation
+from rlparity.validation.mutations.training import (
+    action_values,
+    deterministic_and_soft,
     monte_carlo,
     more_refactorings,
     networks_and_optimizers,
     policy_gradients,
-    ppo,
-    published_numbers,
     quantiles_and_priorities,
-    refactorings,
     refactorings_of_value_learning,
-    rollouts,
-    seed_axis,
     seeds_together,
-    tables_and_curves,
     trust_regions,
     wrappers,
 )
-from rlparity.validation.mutations.mutation import Mutation
 
 MODULES = (
     rollouts,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
-from rlparity.analysis import logged_returns, plans, summarize
-from rlparity.analysis.published import comparison, human_normalized, paper_table
-from rlparity.analysis.published.comparison import Theirs
+from rlparity.validation.mutations.analysis.modules import module
 from rlparity.validation.mutations.mutation import MutationSet, Patch
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 bug = MutationSet(source="own", area="analysis")
 
@@ -21,6 +21,8 @@ bug = MutationSet(source="own", area="analysis")
     hides="grids that are the same",
 )
 def j17(patch: Patch) -> None:
+    logged_returns = module("logged_returns")
+
     def around(curves: Any, points: pd.DataFrame, who: Any, protocol: str) -> Any:
         found = list(curves(points, who, protocol))
         yield from ((seed, curve.set_axis(np.arange(len(curve)))) for seed, curve in found)
@@ -30,6 +32,8 @@ def j17(patch: Patch) -> None:
 
 @bug("J18", "an episode that ends with a stretch of the budget counts in the next one")
 def j18(patch: Patch) -> None:
+    logged_returns = module("logged_returns")
+
     def around(stretches: Any, env_step: Any, *rest: Any) -> Any:
         return stretches(np.asarray(env_step) + 1, *rest)
 
@@ -42,6 +46,8 @@ def j18(patch: Patch) -> None:
     hides="sources that state a deviation",
 )
 def j19(patch: Patch) -> None:
+    comparison = module("published.comparison")
+
     def around(theirs: Any, row: Any) -> Any:
         return theirs({**row, "spread_kind": "sd" if row["spread_kind"] == "se" else row["spread_kind"]})
 
@@ -50,7 +56,8 @@ def j19(patch: Patch) -> None:
 
 @bug("J20", "a published number has no error of its own", hides="sources of many seeds")
 def j20(patch: Patch) -> None:
-    patch.replace(Theirs, "error", lambda self, sd: (0.0, float("inf")))
+    comparison = module("published.comparison")
+    patch.replace(comparison.Theirs, "error", lambda self, sd: (0.0, float("inf")))
 
 
 @bug(
@@ -60,6 +67,8 @@ def j20(patch: Patch) -> None:
     hides="all but Atari games",
 )
 def j21(patch: Patch) -> None:
+    paper_table = module("published.paper_table")
+
     def steps(row: Any, environment: str) -> float:
         return float(row["frames_or_steps"])
 
@@ -72,6 +81,9 @@ def j21(patch: Patch) -> None:
     hides="random scores of 0",
 )
 def j22(patch: Patch) -> None:
+    summarize = module("summarize")
+    human_normalized = module("published.human_normalized")
+
     def around(normalised: Any, scores: Any, plan: Any, known: pd.DataFrame) -> Any:
         return normalised(scores, plan, known.assign(human=known["human"] + known["random"]))
 
@@ -81,6 +93,8 @@ def j22(patch: Patch) -> None:
 
 @bug("J23", "a published row is judged though its budget is another")
 def j23(patch: Patch) -> None:
+    paper_table = module("published.paper_table")
+
     def around(differences: Any, *arguments: Any) -> list[str]:
         return [one for one in differences(*arguments) if one != "budget"]
 
@@ -93,6 +107,7 @@ def j23(patch: Patch) -> None:
     hides="suites with one margin",
 )
 def j24(patch: Patch) -> None:
+    plans = module("plans")
     patch.replace(plans, "margin", lambda plan, environment, metric: float(plan["margin"]))
 
 
