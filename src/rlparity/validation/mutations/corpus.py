@@ -15,9 +15,10 @@ from rlparity.validation.mutations import (
     seed_axis,
 )
 from rlparity.validation.mutations.analysis import (
-    estimates_and_verdicts,
+    estimates,
     published_numbers,
     tables_and_curves,
+    verdicts,
 )
 from rlparity.validation.mutations.mutation import Mutation
 from rlparity.validation.mutations.training import (
@@ -56,7 +57,7 @@ MODULES = (
     more_refactorings,
     refactorings_of_value_learning,
 )
-ANALYSING = (estimates_and_verdicts, tables_and_curves, published_numbers)
+ANALYSING = (estimates, verdicts, tables_and_curves, published_numbers)
 CORPUS: tuple[Mutation, ...] = tuple(mutation for module in MODULES for mutation in module.MUTATIONS)
 ANALYSIS: tuple[Mutation, ...] = tuple(mutation for module in ANALYSING for mutation in module.MUTATIONS)
 """Those of the area `analysis`, for which nothing is trained."""
