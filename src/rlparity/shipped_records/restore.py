@@ -20,16 +20,27 @@ from rlparity.runs import pending, regrouping
 from rlparity.suites.suite import Suite
 
 
+SHAPE = (  # of run.json
+    *((name, dict) for name in ("cell", "hashes", "versions", "hardware", "definitions", "files")),
+    ("vouched", list),
+)
+
+
 class Shipped(NamedTuple):
     """Records of one cell, as a report carries them."""
 
     folder: Path
     run: Mapping[str, Any]  # run.json
+    report: str = ""  # the suite whose report it is in
 
     @property
     def who(self) -> tuple[Any, ...]:
         """What makes it a record of the same cell, up to date or not."""
         return _who(self.run.get("cell", {}))
+
+    def is_of(self, suite: str) -> bool:
+        """Whether it was trained for this suite, or is in its report."""
+        return suite in (self.report, self.run.get("cell", {}).get("suite"))
 
     def damaged(self) -> str | None:
         """The name of a file that is not the one whose hash run.json has."""
@@ -99,18 +110,30 @@ def one(order: Path, reports: Path) -> None:
 
 
 def shipped(reports: Path, suite: str = "") -> list[Shipped]:
-    """All finished records that the reports carry, those of the report of `suite` first."""
+    """All finished records that the reports carry, those of the report of `suite` first.
+
+    A file that is no run.json is left out.
+    """
     found = []
     own = reports / suite
     paths = reports.glob("*/records/**/run.json")
     for path in sorted(paths, key=lambda path: (own not in path.parents, path)):
         try:
             run = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
+        except (OSError, ValueError, RecursionError):
             continue
-        if isinstance(run, dict) and run.get("status") != "unfinished":
-            found.append(Shipped(path.parent, run))
+        if _is_record(run) and run.get("status") != "unfinished":
+            found.append(Shipped(path.parent, run, path.relative_to(reports).parts[0]))
     return found
+
+
+def _is_record(run: Any) -> bool:
+    """Whether JSON has the shape of a run.json, as far as a record is chosen by it."""
+    if not isinstance(run, dict) or not all(isinstance(run.get(key, kind()), kind) for key, kind in SHAPE):
+        return False
+    seeds = run.get("cell", {}).get("seeds", [])
+    whole = isinstance(seeds, list) and all(type(seed) is int for seed in seeds)
+    return whole and all(isinstance(entry, dict) for entry in run.get("vouched", ()))
 
 
 def fill(
@@ -118,14 +141,14 @@ def fill(
 ) -> tuple[list[Shipped], str | None]:
     """Write the records of a cell from its own shipped record, else from those of other blocks.
 
-    Returns what they are from. If that is nothing, there is a reason where a record of the
-    same name is stale.
+    Returns what they are from. If that is nothing, there is a reason where a record of the same name is
+    stale.
     """
     source, reason = choose(cell, catalogue, parts)
     if source is not None:
         take(source, folder)
         return [source], None
-    blocks = regrouping.sources(cell, catalogue)
+    blocks = regrouping.sources(cell, ((one.folder, one.run) for one in catalogue))
     if blocks:
         try:
             regrouping.write(cell, folder, blocks)
@@ -139,7 +162,8 @@ def choose(
 ) -> tuple[Shipped | None, str | None]:
     """The record that a cell may take over, else why those of the same name may not; neither if none is.
 
-    One that its own fingerprint made comes before one that was vouched for.
+    Records of other suites count only with the same settings: with others they are not stale, but another
+    cell's. One that its own fingerprint made comes before one that was vouched for.
     """
     mine = _who(json.loads(cell.to_json()))
     reasons: list[list[str]] = []
@@ -149,7 +173,9 @@ def choose(
             if damaged is None:
                 return candidate, None
             reasons.append([f"{candidate.folder / damaged} is not the file whose hash run.json has"])
-        elif candidate.who == mine:
+        elif candidate.who == mine and (
+            candidate.is_of(cell.suite) or not fingerprint.other_settings(cell, candidate.run)
+        ):
             reasons.append(fingerprint.differences(cell, parts, candidate.run))
     shortest = min(reasons, key=len, default=[])
     return None, "; ".join(shortest) or None
