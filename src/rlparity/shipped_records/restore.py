@@ -19,7 +19,6 @@ from rlparity.provenance import fingerprint, host
 from rlparity.runs import pending, regrouping
 from rlparity.suites.suite import Suite
 
-
 SHAPE = (  # of run.json
     *((name, dict) for name in ("cell", "hashes", "versions", "hardware", "definitions", "files")),
     ("vouched", list),
@@ -101,11 +100,9 @@ def one(order: Path, reports: Path) -> None:
     """Restore the cell that an order asks for, into the order's folder; UserError if nothing fits."""
     cell = pending.read(order)
     parts = fingerprint.parts(cell)
-    origins, reason = fill(cell, shipped(reports, cell.suite), parts, order.parent)
+    origins, reason = fill(cell, shipped(reports, cell.suite), parts, order.parent, others=True)
     if not origins:
-        problem = (
-            f"the shipped record is stale, {reason}" if reason else f"no record below {reports}/*/records"
-        )
+        problem = f"no shipped record fits, {reason}" if reason else f"no record below {reports}/*/records"
         raise UserError(f"{cell.folder}: {problem}; train it with `references: train` in the suite")
 
 
@@ -137,14 +134,14 @@ def _is_record(run: Any) -> bool:
 
 
 def fill(
-    cell: Cell, catalogue: Iterable[Shipped], parts: Mapping[str, Any], folder: Path
+    cell: Cell, catalogue: Iterable[Shipped], parts: Mapping[str, Any], folder: Path, others: bool = False
 ) -> tuple[list[Shipped], str | None]:
     """Write the records of a cell from its own shipped record, else from those of other blocks.
 
     Returns what they are from. If that is nothing, there is a reason where a record of the same name is
-    stale.
+    stale. `others`: as of `choose`.
     """
-    source, reason = choose(cell, catalogue, parts)
+    source, reason = choose(cell, catalogue, parts, others)
     if source is not None:
         take(source, folder)
         return [source], None
@@ -158,12 +155,12 @@ def fill(
 
 
 def choose(
-    cell: Cell, catalogue: Iterable[Shipped], parts: Mapping[str, Any]
+    cell: Cell, catalogue: Iterable[Shipped], parts: Mapping[str, Any], others: bool = False
 ) -> tuple[Shipped | None, str | None]:
     """The record that a cell may take over, else why those of the same name may not; neither if none is.
 
-    Records of other suites count only with the same settings: with others they are not stale, but another
-    cell's. One that its own fingerprint made comes before one that was vouched for.
+    A record of another suite with other settings is not stale, but another cell's: it is a reason only with
+    `others`. One that its own fingerprint made comes before one that was vouched for.
     """
     mine = _who(json.loads(cell.to_json()))
     reasons: list[list[str]] = []
@@ -174,7 +171,7 @@ def choose(
                 return candidate, None
             reasons.append([f"{candidate.folder / damaged} is not the file whose hash run.json has"])
         elif candidate.who == mine and (
-            candidate.is_of(cell.suite) or not fingerprint.other_settings(cell, candidate.run)
+            others or candidate.is_of(cell.suite) or not fingerprint.other_settings(cell, candidate.run)
         ):
             reasons.append(fingerprint.differences(cell, parts, candidate.run))
     shortest = min(reasons, key=len, default=[])
