@@ -204,7 +204,10 @@ def test_a_damaged_note_of_the_split_counts_as_none(content: bytes, file: Path) 
 def test_a_suite_on_a_gpu_stays_whole_whatever_split_its_cells_on_cpus_had(file: Path) -> None:
     splits.keep(load(file), file.parent / "results")
     assert len(load(file).cells) == 10
-    assert len(load(file, narrow={"device": "cuda"}).cells) == 1
+    on_gpu = load(file, narrow={"device": "cuda"})
+    assert len(on_gpu.cells) == 1
+    splits.keep(on_gpu, file.parent / "results")
+    assert len(load(file, 1).cells) == 10
     assert len(load(file, narrow={"device": "cuda", "split": 5}).cells) == 5  # asked for by name
 
 

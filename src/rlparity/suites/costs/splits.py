@@ -59,7 +59,9 @@ def load(
 
 
 def keep(suite: Suite, results: Path) -> None:
-    """Note in `results` which split a suite has."""
+    """Note in `results` which split a suite has. With `auto` on a GPU, that of its cells on CPUs stays."""
+    if suite.split == AUTO and any(cell.device != "cpu" for cell in suite.cells):
+        return
     text = b"1" if suite.split == AUTO else str(suite.split).encode()
     file = results / suite.name / NOTE
     if not file.is_file() or file.read_bytes() != text:
