@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from monitor_logs import monitor
+from resolved import BASE
 from small import cell
 
 from rlparity.cell import Cell
@@ -24,16 +25,6 @@ from rlparity.validation import request
 
 pytestmark = pytest.mark.usefixtures("in_checkout")
 ROOT = Path(__file__).parents[2]
-BASE: dict[str, Any] = {
-    "name": "made-up",
-    "title": "Made up",
-    "environments": ["CartPole-v1"],
-    "algorithms": ["random", "ppo", "dqn-double"],
-    "implementations": ["scratch", "sb3"],
-    "seeds": ["0-1", "2-4"],
-    "budgets": {"default": 4096},
-    "evaluation": {"points": 4},
-}
 THEIRS = {"against": "ppo", "command": "python learn.py {seed}"}
 
 

@@ -81,10 +81,12 @@ def _run(chosen: argparse.Namespace, started: float) -> bool:
     sizes = numbers("gpu", "--seeds", chosen.seeds, "seeds")
     if chosen.device == "cuda" and devices.resolve("auto") != "cuda":
         raise UserError("gpu: PyTorch finds no CUDA device here; --device cpu tries the script")
-    suite.check_writable(chosen.results)
+    work, path = chosen.results / WORK, chosen.archive or chosen.results / ARCHIVE
+    suite.check_writable(chosen.results, path.parent)
+    if path.is_dir():
+        raise UserError(f"gpu: --archive {path}; a file, not a folder")
     plan = blocks.plan(blocks.Options(chosen.device, sizes, chosen.budget, suite.find(chosen.suite)))
     asked = _chosen(chosen.only, plan.blocks)
-    work, path = chosen.results / WORK, chosen.archive or chosen.results / ARCHIVE
     with script.alone(work):
         made = script.Script(
             work, print_now, lambda ran: archive.write(work, path, {**plan.about, "blocks": ran})

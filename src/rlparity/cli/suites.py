@@ -144,12 +144,16 @@ def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
     if cores < 1:
         raise UserError(f"plan: --cores {cores}; at least 1")
     loaded = splits.load(path, _narrow(chosen), True, chosen.reports, chosen.results, cores)
-    settled = references.settled(loaded, chosen.results, chosen.reports, print_now)
+    settled = references.settled(loaded, chosen.results, chosen.reports, _note)
     waiting = [cell for cell in settled.cells if not pending.up_to_date(cell, chosen.results / cell.folder)]
     waiting = [cell for cell in waiting if not settled.restored(cell)] + references.checked(settled)
     taken = {cell.folder for cell in regrouping.ready(waiting, chosen.results)}
     waiting = [cell for cell in waiting if cell.folder not in taken]
     print("\n".join(forecast.lines(settled, waiting, chosen.reports, cores, chosen.suite)))
+
+
+def _note(line: str) -> None:
+    print(f"rlparity: {line}", file=sys.stderr)
 
 
 def _narrow(chosen: argparse.Namespace) -> dict[str, Any]:
@@ -180,7 +184,7 @@ def report_interim(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity.runs import interim
     from rlparity.shipped_records import references
 
-    loaded = references.settled(_load(chosen), chosen.results, chosen.reports, print_now)
+    loaded = references.settled(_load(chosen), chosen.results, chosen.reports, _note)
     references.fill(loaded, chosen.results, chosen.reports)
     found = interim.gather(loaded, chosen.results)
     plan = {**loaded.plan(), "interim": bool(found.places) or len(found.cells) < len(loaded.cells)}

@@ -202,11 +202,16 @@ def _edited(now: Mapping[str, str], before: Mapping[str, str]) -> list[str]:
 
 def besides_sources(cell: Cell, now: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
     """As `differences`, of the cell's own data and the versions of packages that compute alone."""
-    blank = json.loads(Cell("", "", "", "", "", (), 0).to_json())  # fields newer than the records: defaults
-    found = _changed(json.loads(cell.to_json()), {**blank, **run.get("cell", {})})
+    found = other_settings(cell, run)
     versions = {_plain(name): str(value).split("+")[0] for name, value in run.get("versions", {}).items()}
     found += _changed(now.get("files", {}), run.get("files", {}))
     return found + _changed(now["versions"], {name: versions.get(_plain(name)) for name in now["versions"]})
+
+
+def other_settings(cell: Cell, run: Mapping[str, Any]) -> list[str]:
+    """As `differences`, of the cell's own data alone."""
+    blank = json.loads(Cell("", "", "", "", "", (), 0).to_json())  # fields newer than the records: defaults
+    return _changed(json.loads(cell.to_json()), {**blank, **run.get("cell", {})})
 
 
 def _changed(now: Mapping[str, Any], then: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -38,7 +38,7 @@ class References(NamedTuple):
 
     cells: list[Cell]  # of the reference, restored or still to be trained
     waiting: list[Cell]  # those still to be trained
-    refused: list[str]  # a line for each reason why records are stale
+    refused: list[str]  # a line for each reason why records may not be taken
 
 
 def references(plan: Suite, results: Path, reports: Path) -> References:
@@ -70,9 +70,9 @@ def _restore(cell: Cell, catalogue: Sequence[Shipped], plan: Suite, results: Pat
     """Restore the record of a cell; returns why there is none, or None."""
     if pending.up_to_date(cell, results / cell.folder):
         return None
-    taken, reason = restore.fill(cell, catalogue, plan.parts(cell), results / cell.folder)
+    taken, reason = restore.fill(cell, catalogue, plan.parts(cell), results / cell.folder, others=True)
     if not taken:
-        return f"the shipped record is stale, {reason}" if reason else "no record is shipped"
+        return f"no shipped record fits, {reason}" if reason else "no record is shipped"
     return None
 
 
