@@ -12,7 +12,6 @@ from invented import write_run
 from resolved import resolve
 
 from rlparity.cell import Cell
-from rlparity.errors import UserError
 from rlparity.shipped_records import restore
 from rlparity.suites.suite import Suite
 
@@ -37,9 +36,10 @@ def test_records_of_another_suite_with_other_settings_are_not_shipped(suite: Sui
     (cell,) = suite.cells
     shipped(tmp_path / "reports", "other", replace(cell, suite="other", budget=99))
     assert said(suite, tmp_path) == ["0 restored, 0 there already, 0 stale, 1 not shipped"]
-    order = tmp_path / "results" / cell.folder / "cell.json"
-    with pytest.raises(UserError, match="no shipped record fits, budget is 4096, was 99; "):
-        restore.one(order, tmp_path / "reports")
+    found = restore.shipped(tmp_path / "reports")
+    assert restore.choose(cell, found, suite.parts(cell)) == (None, None)
+    _, reason = restore.choose(cell, found, suite.parts(cell), others=True)
+    assert reason is not None and reason.startswith("budget is 4096, was 99; ")
 
 
 @pytest.mark.parametrize("trained_for", ["other", "made-up"])
