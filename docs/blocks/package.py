@@ -3,6 +3,7 @@
 from rlparity.__main__ import _parser as command_line
 from rlparity.agents.base import module as agent_module
 from rlparity.analysis.schemas import TABLES
+from rlparity.errors import MEANINGS
 from rlparity.records import SCHEMAS as RECORDS
 from rlparity.registry import AGENTS, REFERENCES
 from rlparity.reporting.pages.suite.answer import counts
@@ -13,6 +14,7 @@ from rlparity.validation.mutations.corpus import CORPUS
 __all__ = [
     "AGENTS",
     "CORPUS",
+    "MEANINGS",
     "RECORDS",
     "REFERENCES",
     "TABLES",

@@ -233,7 +233,7 @@ def test_shipped_references_are_taken_not_trained(checkout: Checkout) -> None:
     assert not cells and others["restore_reference"] == 4
     file = "results/tiny/CartPole-v1/sb3/ppo/seeds-0-0/cell.json"
     refused = checkout.run("-m", "rlparity", "restore", "--cell", file)
-    assert refused.returncode == 2 and refused.stderr.count("\n") == 1
+    assert refused.returncode == 4 and refused.stderr.count("\n") == 1
     assert "tiny/CartPole-v1/sb3/ppo/seeds-0-0: no record below reports/*/records" in refused.stderr
 
 
@@ -242,7 +242,7 @@ def test_a_failed_seed_is_reported_at_the_end(checkout: Checkout) -> None:
     run = checkout.path / "results/tiny/CartPole-v1/scratch/ppo/seeds-0-1/run.json"
     run.write_text(run.read_text().replace('"failed_seeds": {}', '"failed_seeds": {"1": "not a number"}'))
     failed = checkout.run("-m", "rlparity", "check", "tiny")
-    assert failed.returncode == 1 and failed.stderr.count("\n") == 1
+    assert failed.returncode == 3 and failed.stderr.count("\n") == 1
     assert "tiny/CartPole-v1/scratch/ppo/seeds-0-1: seed 1 failed: not a number" in failed.stderr
 
 
@@ -347,7 +347,7 @@ def test_a_template_is_not_run(checkout: Checkout) -> None:
     evil = f"__use_yte__: true\n__definitions__:\n  - open({str(made)!r}, 'w')\n"
     (checkout.path / "tiny.yaml").write_text(evil + SUITE)
     refused = checkout.run("-m", "rlparity", "run", "tiny.yaml", "--dry-run")
-    assert refused.returncode == 2 and refused.stderr.count("\n") == 1 and not made.exists()
+    assert refused.returncode == 4 and refused.stderr.count("\n") == 1 and not made.exists()
     assert "unknown key '__use_yte__'" in refused.stderr
 
 
@@ -405,7 +405,7 @@ def test_commands_report_errors_in_one_line(finished: Checkout) -> None:
         (["collect", "nowhere.yaml"], "nowhere.yaml: no such file"),
     ]:
         done = finished.run("-m", "rlparity", *arguments)
-        assert done.returncode == 2, arguments
+        assert done.returncode == 4, arguments
         assert expected in done.stderr and "Traceback" not in done.stderr
 
 

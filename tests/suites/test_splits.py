@@ -209,7 +209,7 @@ def test_the_plan_says_which_split_is_done_first(file: Path, capsys: pytest.Capt
     assert "split" not in plan(file, capsys, "--cores", "1", "--device", "cuda")
     with pytest.raises(SystemExit):
         main(["plan", str(file), "--cores", "many"])
-    assert main(["plan", str(file), "--cores", "0"]) == 2
+    assert main(["plan", str(file), "--cores", "0"]) == 4
     assert "plan: --cores 0; at least 1" in capsys.readouterr().err
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ from rlparity.log_readers import convert as logs
 from rlparity.log_readers.checks import Expected
 from rlparity.log_readers.discover import files
 from rlparity.log_readers.series import Reading, Refused
-from rlparity.provenance.candidate_files import bad_command
+from rlparity.provenance.candidate_files import bad_command, missing_module
 from rlparity.seeding import Streams
 from rlparity.training.recorder import Recorder
 
+WROTE = "wrote no"  # the reason begins so if there are no returns
 STEPS_PER_S, START_S = 50, 120.0  # of the slowest program within the default time limit
 
 
@@ -69,7 +71,7 @@ def run(cell: Cell, folder: Path, recorder: Recorder) -> tuple[str, ...]:
         try:
             process_group.run(command, work, folder / "candidate.log", limit, variables, None)
         except process_group.Stopped as stopped:
-            problem = str(stopped)
+            problem = str(stopped) + _hint(str(stopped), command[0], variables, base)
         recorder.finish()
         try:
             logged = _read(cell, work)
@@ -81,6 +83,13 @@ def run(cell: Cell, folder: Path, recorder: Recorder) -> tuple[str, ...]:
         recorder.failed[seed] = problem
     record(recorder, logged)
     return tuple(note.replace(f"{work}/", "").replace(str(work), "its folder") for note in logged.notes)
+
+
+def _hint(problem: str, program: str, variables: Mapping[str, str], base: Path) -> str:
+    """If a module is missing, which interpreter looked for it, and where the candidate's own are found."""
+    if "No module named" not in problem:
+        return ""
+    return missing_module(shutil.which(program, path=variables["PATH"]) or program, base)
 
 
 def _read(cell: Cell, work: Path) -> logs.Logged:

@@ -22,6 +22,7 @@ from rlparity.runs.parent_death import end_with_parent
 LOG_MIB = 64  # of output, after which a program is stopped
 POLL_S, GRACE_S = 0.1, 5.0
 UNSTARTED = "could not be started"  # the reason begins so if no program ran
+REASONS = (UNSTARTED, "crashed by", "ended with", "printed more", "was stopped")  # beginnings of all reasons
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # 1: cells run in parallel
 
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from rlparity.cli.base import Add, add_reports, add_results, print_now
-from rlparity.errors import UserError
+from rlparity.errors import Status, UserError
 from rlparity.runs.parent_death import end_with_parent
 
 TITLE = "stages, called by the pipeline in this order"
@@ -37,7 +37,7 @@ def add_commands(add: Add) -> None:
     )
     index = add("index", index_reports, "Write the page that lists all suites.")
     check = add(
-        "check", check_seeds, "List the seeds that failed.", "SUITE", about="Exit status 1 if there are any."
+        "check", check_seeds, "List the seeds that failed.", "SUITE", about="Exit status 3 if there are any."
     )
     for command in (collecting, films, analysing, drawing, reporting, index, check):
         add_results(command)
@@ -112,4 +112,4 @@ def check_seeds(chosen: argparse.Namespace, rest: list[str]) -> int:
     failed = pending.failed_seeds(chosen.results / chosen.suite / "tables" / "plan.json", chosen.results)
     for line in failed:
         print(f"rlparity: {line}", file=sys.stderr)
-    return 1 if failed else 0
+    return Status.NOT_JUDGED if failed else Status.DONE

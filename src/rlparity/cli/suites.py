@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlparity.cli import pipeline
 from rlparity.cli.base import Add, add_reports, add_results, print_now
-from rlparity.errors import UserError
+from rlparity.errors import Status, UserError
 from rlparity.runs.parent_death import end_with_parent
 
 if TYPE_CHECKING:
@@ -105,7 +105,8 @@ def run_suite(chosen: argparse.Namespace, rest: list[str]) -> int:
     command = [sys.executable, "-m", "snakemake", *rest, "--configfile", str(path)]
     with subprocess.Popen(command, cwd=hyperparameters.root()) as process:
         try:
-            return process.wait()
+            ended = process.wait()
+            return ended if ended >= 0 else 128 - ended  # by a signal
         except KeyboardInterrupt:
             process.wait()
             raise
@@ -218,7 +219,7 @@ def vouch_records(chosen: argparse.Namespace, rest: list[str]) -> int:
         valid = by_commit.vouch(loaded, cells, chosen.reports, print_now, cache)
     else:
         valid = vouch.vouch(loaded, cells, chosen.reports, chosen.share, chosen.jobs, print_now)
-    return 0 if valid else 1
+    return Status.DONE if valid else Status.DIFFERS
 
 
 def diff_reports(chosen: argparse.Namespace, rest: list[str]) -> None:

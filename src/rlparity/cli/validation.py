@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rlparity.cli import pipeline
 from rlparity.cli.base import Add, add_reports, add_results, print_now
-from rlparity.errors import UserError
+from rlparity.errors import Status, UserError
 from rlparity.runs.parent_death import end_with_parent
 
 if TYPE_CHECKING:
@@ -56,8 +56,9 @@ def _add_validate(add: Add) -> None:
         "validate",
         validate_candidate,
         "Compare your own implementation with a reference.",
-        about="Layers: contract, update parity, statistics. Exit status: 3 if the contract could not be run, "
-        "1 if it fails or the verdict is WORSE, 0 if the verdict is EQUIVALENT or BETTER, else 2.",
+        about="Layers: contract, update parity, statistics. Exit status: 0 if the verdict is "
+        "EQUIVALENT or BETTER, 1 if the contract fails or the verdict is WORSE, 2 if neither is shown, 3 if "
+        "nothing could be judged.",
     )
     candidate = validate.add_mutually_exclusive_group(required=True)
     candidate.add_argument("entry", nargs="?", metavar="MODULE:FACTORY", help="a Python entry point")
@@ -132,13 +133,9 @@ def _validate(chosen: argparse.Namespace, rest: list[str]) -> int:
     from rlparity.suites import suite
     from rlparity.validation import junit, request, statistics, validate
 
-    try:
-        question = request.from_options(vars(chosen), suite.find(chosen.suite))
-        suite.check_writable(chosen.results, chosen.reports)
-        found = validate.run(question, chosen.results, chosen.reports, max(chosen.jobs, 1), print_now)
-    except UserError as error:
-        error.status = validate.NOT_RUN
-        raise
+    question = request.from_options(vars(chosen), suite.find(chosen.suite))
+    suite.check_writable(chosen.results, chosen.reports)
+    found = validate.run(question, chosen.results, chosen.reports, max(chosen.jobs, 1), print_now)
     report = chosen.reports / found.plan.name
     if found.cells:
         tables.collect(found.cells, chosen.results, chosen.reports, found.plan.plan())
@@ -177,7 +174,7 @@ def compare_updates(chosen: argparse.Namespace, rest: list[str]) -> int:
     folder = chosen.reports / "parity"
     passed = parity_table.make(chosen.algorithm, chosen.dtype, folder, print_now)
     print(parity_page.render(folder))
-    return 0 if passed else 1
+    return Status.DONE if passed else Status.DIFFERS
 
 
 def run_lockstep(chosen: argparse.Namespace, rest: list[str]) -> int:
@@ -194,7 +191,7 @@ def run_lockstep(chosen: argparse.Namespace, rest: list[str]) -> int:
 
     print(lockstep_page.render(folder))
     pipeline.index_reports(chosen, rest)
-    return 0 if well else 1
+    return Status.DONE if well else Status.DIFFERS
 
 
 def calibrate_verdicts(chosen: argparse.Namespace, rest: list[str]) -> None:

@@ -7,10 +7,13 @@ import hashlib
 import importlib.util
 import os
 import shlex
+import shutil
 import string
+import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from rlparity.cell import Cell
 from rlparity.errors import UserError, unknown
@@ -38,8 +41,23 @@ def bad_entry(entry: str, base: Path) -> str | None:
     if place.endswith(".py"):
         return None if (base / place).is_file() else f"{entry!r}: there is no file {place} below {base}"
     if not _modules(place, base) and _root(place.split(".")[0]) is None:
-        return f"{entry!r}: there is no module {place} in {base} or on Python's path"
+        return f"{entry!r}: there is no module {place}{missing_module(sys.executable, base)}"
     return None
+
+
+def missing_module(interpreter: str, base: Path | None) -> str:
+    """What to add to the message of a missing module: who looked for it where, and what to do."""
+    places = f" in {base} and on its path" if base else ""
+    return f" ({interpreter} looked{places}; --folder names the folder with modules of your own)"
+
+
+def need_program(candidate: Mapping[str, Any]) -> None:
+    """Raise UserError if the program of a command is neither in the candidate's folder nor on the PATH."""
+    word, base = shlex.split(candidate["command"])[0], Path(candidate.get("folder", ".")).resolve()
+    if "{" not in word and not (base / word).exists() and shutil.which(word) is None:
+        beside = Path(sys.executable).parent / word  # this Python comes first on the program's PATH
+        if not beside.exists():
+            raise UserError(f"--command: there is no program {word!r} in {base} or on the PATH")
 
 
 def bad_command(text: str) -> str | None:

@@ -17,7 +17,7 @@ import torch
 from rlparity import records, registry
 from rlparity.agents import base as agents
 from rlparity.cell import Cell
-from rlparity.errors import UserError
+from rlparity.errors import StorageError, UserError
 from rlparity.provenance import candidate_files, fingerprint, host
 from rlparity.runs import lock, malloc, pending, regrouping, saved_policies
 from rlparity.runs.progress import Display
@@ -77,7 +77,7 @@ def run_cell(
             records.write_bytes(folder / "run.json", json.dumps(run, indent=1, sort_keys=True).encode())
         except OSError as error:
             reason = error.strerror or error
-            raise UserError(
+            raise StorageError(
                 f"{folder}: the records cannot be written ({reason}); run again to finish"
             ) from None
         checkpoint_files.clear(folder / "checkpoint")
@@ -91,7 +91,7 @@ def _regrouped(cell: Cell, folder: Path, blocks: Sequence[regrouping.Found]) -> 
         regrouping.write(cell, folder, blocks)
         checkpoint_files.clear(folder / "checkpoint")
     except OSError as error:
-        raise UserError(
+        raise StorageError(
             f"{folder}: the records cannot be written ({error.strerror or error}); run again to finish"
         ) from None
     run: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))

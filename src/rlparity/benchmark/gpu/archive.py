@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import rlparity
 from rlparity.benchmark import plan, table
 from rlparity.benchmark.gpu import blocks
-from rlparity.errors import UserError
+from rlparity.errors import UserError, not_written
 from rlparity.provenance import host
 from rlparity.records import write_bytes
 from rlparity.runs import pending
@@ -113,7 +113,7 @@ def _unpacked(path: Path) -> Iterator[Path]:
             raise UserError(f"{path}: not taken: {error}") from None
         except OSError as error:
             if error.errno is not None:
-                raise UserError(f"{path}: cannot be unpacked ({error.strerror})") from None
+                raise not_written(error, f"{path}: cannot be unpacked ({error.strerror})") from None
             raise UserError(f"{path}: not an archive of rlparity gpu ({_line(error)})") from None
         except (tarfile.TarError, EOFError, zlib.error) as error:
             raise UserError(f"{path}: not an archive of rlparity gpu ({_line(error)})") from None
