@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rlparity.candidates import process_group
+from rlparity.candidates import process_group, row_checks
 from rlparity.cell import Cell
 from rlparity.environments import metadata
 from rlparity.errors import UserError
@@ -110,8 +110,9 @@ def expected(cell: Cell, reading: Reading) -> Expected:
 
 
 def record(recorder: Recorder, logged: logs.Logged) -> None:
-    """Add what was logged to the rows of the cell's one seed."""
+    """Add what was logged to the rows of the cell's one seed, which fails if they cannot be the cell's."""
     cell = recorder.cell
     arm = {name: getattr(cell, name) for name in ("implementation", "algorithm", "environment")}
     recorder.episodes += [{**arm, "seed": cell.seeds[0], **row} for row in logged.episodes]
     recorder.evaluations += [{**arm, "seed": cell.seeds[0], **row} for row in logged.evaluations]
+    row_checks.check(recorder)

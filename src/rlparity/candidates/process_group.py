@@ -56,18 +56,20 @@ def run(
     limit_s: float,
     variables: Mapping[str, str],
     heartbeat: Path | None,
+    links: Sequence[int] = (),
 ) -> None:
     """Run a program in the folder `where` to its end, with its output in `log`; end all that it started.
 
-    The limit counts from the start, or from the last change of the file `heartbeat`. Raises Stopped if the
-    program fails, takes too long or prints too much.
+    The limit counts from the start, or from the last change of the file `heartbeat`. `links` are open file
+    descriptors that the program is given under the same numbers. Raises Stopped if the program fails, takes
+    too long or prints too much.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as out, _sigterm_raises():
         try:
             process = subprocess.Popen(
                 command, cwd=where, env=variables, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                start_new_session=True, preexec_fn=partial(end_with_parent, signal.SIGKILL),
+                start_new_session=True, pass_fds=links, preexec_fn=partial(end_with_parent, signal.SIGKILL),
             )  # fmt: skip
         except OSError as error:
             raise Stopped(f"{UNSTARTED}: {command[0]}: {error.strerror}") from None

@@ -49,6 +49,9 @@ def add_commands(add: Add) -> None:
     )
     attempt.add_argument("--into", type=Path, required=True, metavar="FOLDER", help="where rows are written")
     attempt.add_argument("--heartbeat", type=Path, required=True, metavar="FILE")
+    attempt.add_argument(
+        "--link", type=int, required=True, metavar="N", help="file descriptor of the evaluator"
+    )
 
 
 def _add_validate(add: Add) -> None:
@@ -238,4 +241,4 @@ def train_candidate(chosen: argparse.Namespace, rest: list[str]) -> None:
     end_with_parent()
     from rlparity.candidates import isolated
 
-    isolated.train(chosen.into, chosen.heartbeat)
+    isolated.train(chosen.into, chosen.heartbeat, chosen.link)
