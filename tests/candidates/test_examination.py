@@ -13,10 +13,11 @@ import torch
 from small import BRIEF, cell
 from torch import Tensor
 
-from rlparity.candidates import examination, row_checks
+from rlparity.candidates import examination
 from rlparity.candidates.environments import Misbehaved
 from rlparity.candidates.examination import Answers, Examiner
 from rlparity.cell import Cell
+from rlparity.runs import row_checks
 from rlparity.training.recorder import Recorder
 
 CELL = cell("ppo", (4,), implementation="theirs", candidate={"entry": "a:b"}, evaluation=BRIEF)

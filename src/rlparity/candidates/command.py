@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rlparity.candidates import process_group, row_checks
+from rlparity.candidates import process_group
 from rlparity.cell import Cell
 from rlparity.environments import metadata
 from rlparity.errors import UserError
@@ -17,7 +17,9 @@ from rlparity.log_readers import convert as logs
 from rlparity.log_readers.checks import Expected
 from rlparity.log_readers.discover import files
 from rlparity.log_readers.series import Reading, Refused
+from rlparity.provenance import interpreters
 from rlparity.provenance.candidate_files import bad_command, missing_module
+from rlparity.runs import row_checks
 from rlparity.seeding import Streams
 from rlparity.training.recorder import Recorder
 
@@ -65,7 +67,7 @@ def run(cell: Cell, folder: Path, recorder: Recorder) -> tuple[str, ...]:
     limit = time_limit_s(cell.candidate, cell.budget)
     problem = ""
     recorder.start()
-    with process_group.folder() as work:
+    with process_group.folder(process_group.kept(cell, folder)) as work:
         command = arguments(cell, base, work)
         variables = process_group.environment(base)
         try:
@@ -83,6 +85,14 @@ def run(cell: Cell, folder: Path, recorder: Recorder) -> tuple[str, ...]:
         recorder.failed[seed] = problem
     record(recorder, logged)
     return tuple(note.replace(f"{work}/", "").replace(str(work), "its folder") for note in logged.notes)
+
+
+def versions(cell: Cell) -> dict[str, str]:
+    """Versions of what the program runs with, read by its own interpreter; {} where that is not known."""
+    base = Path(cell.candidate.get("folder", ".")).resolve()
+    variables = process_group.environment(base)
+    interpreter = interpreters.of_command(arguments(cell, base, Path(os.sep)), variables)
+    return interpreters.versions(interpreter, variables) if interpreter else {}
 
 
 def _hint(problem: str, program: str, variables: Mapping[str, str], base: Path) -> str:

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from rlparity.candidates import environments
 from rlparity.candidates.environments import Misbehaved, bad_actions
-from rlparity.candidates.row_checks import bad_point
 from rlparity.cell import Cell
+from rlparity.runs.row_checks import bad_point
 from rlparity.seeding import Streams
 from rlparity.training.evaluation import Evaluator, Policy
 from rlparity.training.recorder import Recorder

@@ -33,3 +33,8 @@ def run(cell: Cell, folder: Path, recorder: Recorder) -> tuple[str, ...]:
     record(recorder, logged)
     root = os.path.commonpath([file.parent for file in found.files[seed]])
     return (*found.notes, *(note.replace(f"{root}/", "") for note in logged.notes))
+
+
+def versions(cell: Cell) -> dict[str, str]:
+    """Nothing: logs do not contain the versions of what wrote them."""
+    return {}

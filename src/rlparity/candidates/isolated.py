@@ -18,8 +18,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from rlparity import records
-from rlparity.candidates import examination, process_group, row_checks
+from rlparity.candidates import examination, process_group
 from rlparity.cell import Cell
+from rlparity.provenance import interpreters
+from rlparity.runs import row_checks
 from rlparity.training.recorder import Recorder
 
 RESULT, HEARTBEAT, EPISODES = "result.json", "heartbeat.json", "episodes"
@@ -39,7 +41,11 @@ def run(cell: Cell, folder: Path, recorder: Recorder) -> tuple[str, ...]:
     entry = absolute(cell.candidate["entry"], base)
     inner = dataclasses.replace(cell, candidate={**cell.candidate, "entry": entry})
     recorder.start()
-    with process_group.folder() as exchange, process_group.folder() as work, _evaluating(recorder) as theirs:
+    with (
+        process_group.folder() as exchange,
+        process_group.folder(process_group.kept(cell, folder)) as work,
+        _evaluating(recorder) as theirs,
+    ):
         (exchange / "cell.json").write_text(inner.to_json(), encoding="utf-8")
         heartbeat = (folder / HEARTBEAT).resolve()
         command = [sys.executable, "-m", "rlparity", "attempt"]
@@ -78,6 +84,12 @@ def _evaluating(recorder: Recorder) -> Iterator[int]:
     thread.join()
     if errors:
         raise errors[0]
+
+
+def versions(cell: Cell) -> dict[str, str]:
+    """Versions of all packages of this interpreter, which runs the candidate too."""
+    base = Path(cell.candidate.get("folder", ".")).resolve()
+    return interpreters.versions(sys.executable, process_group.environment(base))
 
 
 def absolute(entry: str, base: Path) -> str:

@@ -17,8 +17,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from rlparity.cell import Cell
+from rlparity.errors import StorageError
 from rlparity.runs.parent_death import end_with_parent
 
+RAW = "raw"  # folder of raw logs that are kept
 LOG_MIB = 64  # of output, after which a program is stopped
 POLL_S, GRACE_S = 0.1, 5.0
 UNSTARTED = "could not be started"  # the reason begins so if no program ran
@@ -31,13 +34,32 @@ class Stopped(Exception):
 
 
 @contextmanager
-def folder() -> Iterator[Path]:
-    """An empty folder outside of the results, removed at the end."""
+def folder(keep: Path | None = None) -> Iterator[Path]:
+    """An empty folder outside of the results, removed at the end; with `keep`, copied there before."""
     path = Path(tempfile.mkdtemp(prefix="rlparity-")).resolve()
     try:
         yield path
+        if keep is not None:
+            _copy(path, keep)
     finally:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def kept(cell: Cell, records: Path) -> Path | None:
+    """Where the raw logs of a cell go, beside its records; None if they are not kept."""
+    return records / RAW if cell.candidate.get("keep_logs") else None
+
+
+def _copy(path: Path, to: Path) -> None:
+    """Copy a folder in place of an earlier one, links as links. Raises StorageError if there is no room."""
+    shutil.rmtree(to, ignore_errors=True)
+    try:
+        shutil.copytree(path, to, symlinks=True)
+    except shutil.Error as error:  # of some files
+        reasons = "; ".join(str(each[2]) for each in error.args[0][:3])
+        raise StorageError(f"{to}: raw logs cannot be kept ({reasons})") from None
+    except OSError as error:
+        raise StorageError(f"{to}: raw logs cannot be kept ({error.strerror})") from None
 
 
 def environment(base: Path) -> dict[str, str]:

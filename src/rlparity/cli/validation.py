@@ -84,6 +84,9 @@ def _add_validate(add: Add) -> None:
     validate.add_argument(
         "--time-limit", type=float, metavar="SECONDS", help="of one seed; without progress, of an entry point"
     )
+    files = validate.add_argument("--files", nargs="+", action="extend", default=[], metavar="PATH")
+    files.help = "what its records depend on besides its code, below --folder: lock file, settings, data"
+    validate.add_argument("--keep-logs", action="store_true", help="keep what each seed wrote, in raw/")
     references = validate.add_argument("--references", choices=["shipped", "train"], default="shipped")
     references.help = "take the reference's records from a report, or train it; default: shipped"
     validate.add_argument("--strict", action="store_true", help="fail if update parity differs, too")

@@ -11,7 +11,8 @@ import shutil
 import string
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from rlparity.cell import Cell
 from rlparity.errors import UserError, unknown
 
 INSTALLED = set(sysconfig.get_paths().values())  # folders that contain modules of many projects
+LOCKS = ("*.lock", "*lock*.toml", "*lock*.y*ml", "*requirements*.txt", "environment*.y*ml", "Pipfile.lock")
 PLACEHOLDERS = ("environment", "seed", "wide_seed", "budget", "n_envs", "output")
 
 
@@ -83,6 +85,44 @@ def bad_command(text: str) -> str | None:
 
 
 def _files(cell: Cell, base: Path) -> set[Path]:
+    own = {path for pattern in cell.candidate.get("files", ()) for path in named(pattern, base)}
+    return own | _found(cell, base)
+
+
+def named(pattern: str, base: Path) -> list[Path]:
+    """The files that a candidate's `files` names by a path or pattern below `base`, or by a path elsewhere.
+
+    Of a folder all files count, without hidden ones and what Python compiled.
+    """
+    places = [Path(pattern)] if os.path.isabs(pattern) else sorted(base.glob(pattern))
+    inside = [file for place in places for file in (place.rglob("*") if place.is_dir() else [place])]
+    hidden = ("__pycache__", ".")
+    return [
+        file.resolve()
+        for file in inside
+        if file.is_file() and not any(part.startswith(hidden) for part in file.parts[len(base.parts) :])
+    ]
+
+
+def bad_files(patterns: Iterable[str], base: Path) -> str | None:
+    """Why `files` of a candidate names nothing; None if each pattern has a file."""
+    for pattern in patterns:
+        try:
+            found = named(pattern, base)
+        except (OSError, ValueError, NotImplementedError) as error:
+            return f"{pattern!r} is no path or pattern ({error})"
+        if not found:
+            return f"{pattern!r}: no such file below {base}"
+    return None
+
+
+def has_lock(cell: Cell) -> bool:
+    """Whether a file of a program states the versions of its packages, by its name."""
+    return any(fnmatch(Path(name).name, lock) for name in digests(cell) for lock in LOCKS)
+
+
+def _found(cell: Cell, base: Path) -> set[Path]:
+    """The files that a candidate's code is found in."""
     candidate, kind = cell.candidate, cell.kind
     if kind == "logs":
         from rlparity.log_readers import seeds
@@ -95,9 +135,13 @@ def _files(cell: Cell, base: Path) -> set[Path]:
         place = candidate["entry"].rpartition(":")[0]
         return _imported([base / place] if place.endswith(".py") else _modules(place, base), base)
     words = shlex.split(candidate["command"])
-    starts = [base / word for word in words if os.path.isfile(base / word)]  # a word may be too long for one
+    given = [text for word in words for text in (word, word.partition("=")[2]) if text]
+    starts = [base / text for text in given if os.path.isfile(base / text)]  # a word may be too long for one
     if "-m" in words[:-1]:
-        starts += _modules(words[words.index("-m") + 1], base)
+        name = words[words.index("-m") + 1]
+        found = _modules(name, base)
+        ours = not os.path.dirname(words[0]) or base / words[0] == Path(sys.executable)
+        starts += found if ours else [file for file in found if file.is_relative_to(base)]
     return _imported(starts, base)
 
 

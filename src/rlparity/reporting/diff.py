@@ -168,8 +168,9 @@ def _origins(old: Folder, new: Folder) -> list[str]:
     def origin(folder: Folder) -> Values:
         seen: dict[str, list[str]] = {"commit": commits(folder)}
         for run in folder.runs:
+            brought = f"{run['cell']['implementation']}: " if run["cell"].get("candidate") else ""
             facts = {
-                **run.get("versions", {}),
+                **{f"{brought}{name}": value for name, value in run.get("versions", {}).items()},
                 **{f"hardware, {k}": v for k, v in run.get("hardware", {}).items()},
             }
             for name, value in facts.items():

@@ -122,6 +122,8 @@ def _train(cell: Cell, folder: Path, checkpointer: Checkpointer) -> tuple[Record
         notes: tuple[str, ...] = import_module(registry.CANDIDATES[cell.kind]).run(cell, folder, recorder)
         if cell.kind != "logs" and not candidate_files.digests(cell):
             notes += ("no file of its code is known: this record stays valid whatever changes in it",)
+        if cell.kind == "command" and not candidate_files.has_lock(cell):
+            notes += ("no lock file among its `files`: this record stays valid whatever its packages become",)
         for line in (*recorder.failed.values(), *notes):
             print(f"{cell.implementation} seed {cell.seeds[0]}: {line}", file=sys.stderr)
         return recorder, notes
@@ -149,7 +151,7 @@ def describe(cell: Cell, folder: Path, recorder: Recorder, notes: tuple[str, ...
         "cell": json.loads(cell.to_json()),
         "config": configuration(cell),
         "departures": _departures(cell),
-        "versions": host.versions(),
+        "versions": _versions(cell),
         "hardware": ELSEWHERE if cell.kind == "logs" else host.hardware(),
         "fingerprint": cell.fingerprint,
         "training_time_s": recorder.training_time_s,
@@ -161,6 +163,14 @@ def describe(cell: Cell, folder: Path, recorder: Recorder, notes: tuple[str, ...
         "policies": saved_policies.describe(cell, folder / "checkpoint"),
         **({"notes": list(notes), "files": candidate_files.digests(cell)} if cell.candidate else {}),
     }
+
+
+def _versions(cell: Cell) -> dict[str, str]:
+    """Versions of what trained a cell, which may be another interpreter's."""
+    if not cell.candidate:
+        return host.versions()
+    found: dict[str, str] = import_module(registry.trainer(cell)).versions(cell)
+    return found
 
 
 def _departures(cell: Cell) -> list[str]:

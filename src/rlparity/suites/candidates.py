@@ -93,6 +93,8 @@ def _problems(
         return [*found, f": needs one of {', '.join(KINDS)}, has {given}"]
     if not base.is_dir():
         return [*found, f".folder: there is no folder {base}"]
+    if problem := candidate_files.bad_files(values.get("files", ()), base):
+        found.append(f".files: {problem}")
     if problem := _bad_source(kinds[0], values, base):
         found.append(f".{kinds[0]}: {problem}")
     return found

@@ -48,6 +48,10 @@ def from_options(options: Mapping[str, Any], file: Path) -> Request:
     given = {kind: options[kind], "folder": options["folder"]}
     if options["time_limit"] is not None:
         given["time_limit_s"] = options["time_limit"]
+    if options["files"]:
+        given["files"] = options["files"]
+    if options["keep_logs"]:
+        given["keep_logs"] = True
     if options["returns"]:
         given["returns"] = returns(options["returns"])
     return Request(
