@@ -418,3 +418,10 @@ def test_candidates_are_trained_seed_by_seed_beside_the_others(checkout: Checkou
     assert set(rest) == PRESENTING
     (checkout.path / "tiny.yaml").write_text(SUITE + theirs + "references: shipped\n")
     assert checkout.plan()[0] == cells
+    alone = SUITE.replace("name: tiny", "name: alone").replace("[scratch, sb3]", "[sb3]")
+    assert "name: alone" in alone and "[sb3]" in alone
+    (checkout.path / "tiny.yaml").write_text(alone + theirs + "references: shipped\n")
+    cells_alone, others = checkout.plan()
+    assert cells_alone == cells and others["restore_reference"] > 0
+    floor = checkout.path / "results" / "alone" / "CartPole-v1" / "scratch" / "random" / "seeds-0-1"
+    assert (floor / "run.json").is_file()

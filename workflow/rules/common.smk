@@ -13,6 +13,7 @@ from rlparity.environments import atari_ids
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
 from rlparity.runs import pending, regrouping
+from rlparity.shipped_records import pool
 from rlparity.suites import memory_needs
 from rlparity.suites import suite as suites
 from rlparity.suites.costs import cost, splits
@@ -55,11 +56,13 @@ try:
     suite = splits.load(
         Path(workflow.configfiles[0]), overrides, elsewhere, Path("reports"), Path("results"), cores
     )
+    suite = pool.widened(suite, Path("reports"))
     if on_cluster and suite.device == "auto":
         raise UserError(
             "device: auto means this machine's; for a cluster set cpu or cuda in the suite, or --config device=cuda"
         )
     if workflow.is_main_process:
+        pool.take_floor(suite, Path("results"), Path("reports"))
         waiting = pending.update(suite.cells, Path("results"))
         taken = regrouping.ready(waiting, Path("results"))
         estimate = cost.describe(suite.cells, waiting, Path("reports"), suite.restored, taken)

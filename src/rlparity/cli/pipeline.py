@@ -62,9 +62,11 @@ def train_cell(chosen: argparse.Namespace, rest: list[str]) -> None:
 
 def collect(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity.analysis import tables
+    from rlparity.shipped_records import pool
     from rlparity.suites import suite
 
-    checked = suite.load(suite.find(chosen.suite), chosen.narrow, elsewhere=True)
+    loaded = suite.load(suite.find(chosen.suite), chosen.narrow, elsewhere=True)
+    checked = pool.widened(loaded, chosen.reports)
     tables.collect(list(checked.cells), chosen.results, chosen.reports, checked.plan())
 
 

@@ -130,6 +130,7 @@ def _limits_jobs(arguments: list[str], root: Path) -> bool:
 
 def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity.runs import pending, regrouping
+    from rlparity.shipped_records import pool
     from rlparity.suites import suite, yaml_reader
     from rlparity.suites.costs import forecast, splits
 
@@ -145,6 +146,7 @@ def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
     if cores < 1:
         raise UserError(f"plan: --cores {cores}; at least 1")
     loaded = splits.load(path, _narrow(chosen), True, chosen.reports, chosen.results, cores)
+    loaded = pool.widened(loaded, chosen.reports)
     waiting = [cell for cell in loaded.cells if not pending.up_to_date(cell, chosen.results / cell.folder)]
     taken = {cell.folder for cell in regrouping.ready(waiting, chosen.results)}
     waiting = [cell for cell in waiting if cell.folder not in taken]
@@ -158,11 +160,13 @@ def _narrow(chosen: argparse.Namespace) -> dict[str, Any]:
 
 def _load(chosen: argparse.Namespace) -> Suite:
     """The suite as the pipeline trains it on this machine or another."""
+    from rlparity.shipped_records import pool
     from rlparity.suites import suite
     from rlparity.suites.costs import splits
 
     path, cores = suite.find(chosen.suite), len(os.sched_getaffinity(0))
-    return splits.load(path, _narrow(chosen), True, chosen.reports, chosen.results, cores)
+    loaded = splits.load(path, _narrow(chosen), True, chosen.reports, chosen.results, cores)
+    return pool.widened(loaded, chosen.reports)
 
 
 def restore_records(chosen: argparse.Namespace, rest: list[str]) -> None:
