@@ -87,7 +87,7 @@ class Plan:
         """The trials of these ways, each once: layer by layer, the baselines of a layer before its mutations.
         The way "" is our agents themselves, with the layers of the suite."""
         found: dict[Trial, None] = {}
-        for way, layer in ((way, layer) for way in ways for layer in WAYS.get(way, self.layers)):
+        for layer, way in ((layer, each) for each in ways for layer in WAYS.get(each, self.layers)):
             pairs = [
                 (mutation.id, *pair, layer, way) for mutation in self.mutations for pair in mutation.pairs
             ]
