@@ -220,7 +220,13 @@ def plant_bugs(chosen: argparse.Namespace, rest: list[str]) -> None:
         raise UserError("sensitivity: name a suite, and at least 1 for --jobs")
     elif chosen.page:
         from rlparity.reporting.pages import sensitivity as sensitivity_page
+        from rlparity.suites import suite
+        from rlparity.validation.sensitivity import plan as sensitivity_plan
+        from rlparity.validation.sensitivity import run as sensitivity
 
+        with contextlib.suppress(UserError):  # the suite's file may be elsewhere
+            plan = sensitivity_plan.load(suite.find(chosen.suite))
+            sensitivity.Runner(plan, chosen.results, chosen.reports).write_candidates()
         print(sensitivity_page.render(chosen.results / chosen.suite, chosen.reports / chosen.suite))
     else:
         from rlparity.suites import suite

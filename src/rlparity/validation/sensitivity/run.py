@@ -70,13 +70,13 @@ class Runner:
         return outcomes
 
     def write_candidates(self) -> None:
-        """Write CANDIDATES from the trials of all ways that are finished; the others were not run."""
-        outcomes = []
-        for trial in self._plan.trials(self._plan.ways):
-            saved = read(self.folder / "trials" / trial.file)
-            outcomes.append((trial, not_run(UNFINISHED) if saved is None else dict(saved)))
-        if outcomes:
-            self._write(CANDIDATES, outcomes)
+        """Write CANDIDATES from the trials of all ways that are finished; the others were not run. Nothing is
+        written if none is finished."""
+        trials = self._plan.trials(self._plan.ways)
+        saved = {trial: read(self.folder / "trials" / trial.file) for trial in trials}
+        if any(outcome is not None for outcome in saved.values()):
+            whole = [(trial, dict(saved[trial] or not_run(UNFINISHED))) for trial in trials]
+            self._write(CANDIDATES, whole)
 
     def _outcomes(
         self, trials: Sequence[Trial], so_far: Mapping[Trial, Outcome], jobs: int
