@@ -19,7 +19,12 @@ from blocks.markdown import ROOT
 from blocks.package import AGENTS
 
 BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
-    "README.md": {"verdicts": reports.verdicts, "reports": reports.reports, "coverage": agents.coverage},
+    "README.md": {
+        "verdicts": reports.verdicts,
+        "ways": reports.ways,
+        "reports": reports.reports,
+        "coverage": agents.coverage,
+    },
     "docs/guide/suites.md": {"suites": reports.suites},
     "docs/method/mutations.md": {"corpus": agents.corpus, "mutations": agents.mutations},
     "docs/reference/command-line.md": {

@@ -14,7 +14,7 @@ from rlparity.__main__ import main as command_line
 from rlparity.cli import pipeline
 from rlparity.reporting.pages import validation
 from rlparity.validation import junit, request, validate
-from rlparity.validation.checks import Check
+from rlparity.validation.checks import Check, not_looked_at
 from rlparity.validation.validate import Findings
 
 pytestmark = pytest.mark.usefixtures("in_checkout")
@@ -56,6 +56,27 @@ def test_a_line_for_each_layer(tiny: Path) -> None:
     assert validate.line("statistics", found) == line
     assert validate.line("lockstep", found) == "lockstep: not run: no"
     assert validate.conclusion(found, False).endswith("does not match its reference (status 1)")
+
+
+def test_what_was_not_looked_at_is_named_everywhere(tiny: Path, tmp_path: Path) -> None:
+    """In the line, in validation.csv and so on the page, and in JUnit XML."""
+    default = Check("parity", "ppo, default (float32)", True, "within 108 updates: parameters 0e+00")
+    unseen = [not_looked_at("parity", name, "no prepare") for name in ("advantages", "gamma", "target KL")]
+    found = findings(tiny, checks=[default, default, *unseen])
+    line = "parity: pass, 2 of 2: within 108 updates: parameters 0e+00"
+    assert validate.line("parity", found) == f"{line} (advantages, gamma, target KL not looked at)"
+    wrong = default._replace(passed=False, detail="first difference")
+    assert validate.line("parity", findings(tiny, checks=[wrong] * 5 + unseen[:1])) == (
+        "parity: FAIL, 5 of 5: "
+        + "; ".join(["ppo, default (float32): first difference"] * 3)
+        + "; and 2 more (advantages not looked at)"
+    )
+    validate.record(found, True, tmp_path)
+    rows = validation.layers(tmp_path).rows
+    assert [row[2] for row in rows] == ["pass"] * 2 + ["not looked at"] * 3
+    junit.write(found, True, tmp_path / "x.xml")
+    (parity,) = ET.parse(tmp_path / "x.xml").getroot()
+    assert (parity.get("tests"), parity.get("skipped"), parity.get("failures")) == ("5", "3", "0")
 
 
 def test_a_difference_in_parity_is_a_note_where_the_verdict_is_good(tiny: Path) -> None:

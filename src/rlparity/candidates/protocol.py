@@ -13,8 +13,8 @@ class Candidate(Protocol):
     """An untrained learner, made by a `Factory`.
 
     Optional besides: `episode_returns`, the returns of its training episodes as it counted them; `save(path)`
-    and `load(path)`; for update parity `update(batch, draws)`, `load_reference(state)` and
-    `reference_state()`, see `rlparity.validation.parity.candidates`.
+    and `load(path)`; for parity `update(batch, draws)`, `load_reference(state)` and `reference_state()`, and
+    `prepare(rollout)`, see `rlparity.validation.parity.candidates`.
     """
 
     def train(self, make_env: Callable[[int], gym.Env], seed: int, budget: int) -> None:

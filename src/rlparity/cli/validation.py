@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rlparity.cli import pipeline
 from rlparity.cli.base import Add, add_reports, add_results, print_now
-from rlparity.errors import Status, UserError
+from rlparity.errors import Status, UserError, unknown
 from rlparity.runs.parent_death import end_with_parent
 
 if TYPE_CHECKING:
@@ -113,6 +113,8 @@ def _add_parity(add: Add) -> None:
 def _add_sensitivity(add: Add) -> None:
     command = add("sensitivity", plant_bugs, "Plant bugs, and measure which layers find them.", "[SUITE]")
     command.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time; default: 1")
+    ways = command.add_argument("--ways", nargs="+", default=None, metavar="WAY")
+    ways.help = "try only these ways to bring an implementation: entry, entry-update, command, logs"
     command.add_argument("--page", action="store_true", help="only write the page, from finished trials")
     command.add_argument("--judge", action="store_true", help=argparse.SUPPRESS)  # how it calls itself
     for inner, kind in (("--trial", str), ("--into", Path), ("--limit", int), ("--case", Path)):
@@ -221,7 +223,13 @@ def plant_bugs(chosen: argparse.Namespace, rest: list[str]) -> None:
         raise UserError("sensitivity: name a suite, and at least 1 for --jobs")
     elif chosen.page:
         from rlparity.reporting.pages import sensitivity as sensitivity_page
+        from rlparity.suites import suite
+        from rlparity.validation.sensitivity import plan as sensitivity_plan
+        from rlparity.validation.sensitivity import run as sensitivity
 
+        with contextlib.suppress(UserError):  # the suite's file may be elsewhere
+            plan = sensitivity_plan.load(suite.find(chosen.suite))
+            sensitivity.Runner(plan, chosen.results, chosen.reports).write_candidates()
         print(sensitivity_page.render(chosen.results / chosen.suite, chosen.reports / chosen.suite))
     else:
         from rlparity.suites import suite
@@ -229,8 +237,11 @@ def plant_bugs(chosen: argparse.Namespace, rest: list[str]) -> None:
         from rlparity.validation.sensitivity import run as sensitivity
 
         plan = sensitivity_plan.load(suite.find(chosen.suite))
+        for way in chosen.ways or ():
+            if way not in plan.ways:
+                raise unknown("way", way, plan.ways, f"suite {plan.name!r}")
         suite.check_writable(chosen.results, chosen.reports)
-        sensitivity.Runner(plan, chosen.results, chosen.reports).run(chosen.jobs, print_now)
+        sensitivity.Runner(plan, chosen.results, chosen.reports).run(chosen.jobs, print_now, chosen.ways)
 
 
 def look_at_layer(chosen: argparse.Namespace, rest: list[str]) -> None:

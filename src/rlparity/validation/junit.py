@@ -16,7 +16,7 @@ UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]
 
 def write(found: Findings, strict: bool, file: Path) -> None:
     """Write the file. Failed contract checks and WORSE are failures, and with `strict` parity differences;
-    without it these are output of their case. What is undecided or was not run is skipped."""
+    without it these are output of their case. What is undecided, not looked at or was not run is skipped."""
     root = ET.Element("testsuites", name=_clean(found.plan.title))
     for layer in LAYERS:
         checks = [check for check in found.checks if check.layer == layer]
@@ -58,6 +58,7 @@ def _suite(root: ET.Element, layer: str, checks: Sequence[Check], found: Finding
     for check in checks:
         case = _case(suite, layer, check.name, check.seconds)
         tag = "system-out" if check.passed or (layer == "parity" and not strict) else "failure"
+        tag = tag if check.looked else "skipped"
         _add_outcome(case, tag, check.detail)
     for verdict in found.verdicts if layer == "statistics" else ():
         case = _case(suite, layer, f"{verdict.endpoint} in {verdict.environment}", 0.0)

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from rlparity.candidates import entry_point as candidate
 from rlparity.candidates import process_group
@@ -90,20 +91,25 @@ def write_checks(
 
 
 def check_parity(factory: Factory, environment: str, algorithm: str) -> list[Check]:
-    """Compare a candidate's updates in the case that fits a named configuration and an environment. Returns
-    no checks if it offers no update. Raises UserError if it cannot be built there and so offers none."""
-    from rlparity.validation.contract import check as contract
-    from rlparity.validation.parity import candidates, cases
-    from rlparity.validation.parity import compare as parity
+    """Compare a candidate's updates, and what it makes of a rollout, in the cases that fit a named
+    configuration and an environment; what cannot be looked at is named by a check of its own.
 
-    agent, case = cases.for_candidate(algorithm, metadata.probe(environment).actions)
+    Returns no checks if it offers neither. Raises UserError if it cannot be built there and so offers none.
+    """
+    from rlparity.validation.contract import check as contract
+    from rlparity.validation.parity import candidate_cases, candidates
+    from rlparity.validation.parity import candidate_checks as parity
+
+    compared = candidate_cases.of(algorithm, metadata.probe(environment).actions)
     cell = contract.brief_cell(environment, algorithm, {}, TIME_LIMIT_S)
+    made: Any
     try:
-        offered = candidates.offered(candidate.build(cell, factory))
+        made = candidate.build(cell, factory)
     except Misbehaved as problem:
-        if not (offered := candidates.offered(factory)):  # a class has its methods without being built
+        made = factory  # a class has its methods without being built
+        if not (candidates.offered(made) or candidates.offers_prepare(made)):
             raise UserError(str(problem)) from None
-    return parity.check_candidate(factory, agent, (case,)) if offered else []
+    return parity.check(factory, compared, candidates.offered(made), candidates.offers_prepare(made))
 
 
 def check_logs(cells: list[Cell]) -> list[Check]:

@@ -17,11 +17,13 @@ from rlparity.records import write_bytes
 from rlparity.registry import REFERENCE
 from rlparity.suites.suite import Suite
 from rlparity.validation import quick_layers, request, statistics
-from rlparity.validation.checks import Check, NotRun
+from rlparity.validation.checks import Check, NotRun, unseen
 from rlparity.validation.contract.candidates import command
 from rlparity.validation.request import KIND_NAMES, Request
 from rlparity.validation.statistics import Say, Verdict
 
+NOT_LOOKED_AT = "not looked at"  # in place of a check's result
+SHOWN = 3  # failed checks of a layer in its line; validation.csv has all
 WORDS = {
     Status.DONE: "matches its reference",
     Status.DIFFERS: "does not match its reference",
@@ -123,7 +125,7 @@ def _collect(layer: str, running: Future[list[Check]], found: Findings) -> None:
         return
     found.checks += checks
     if not checks:
-        found.left_out[layer] = "the candidate offers no update"
+        found.left_out[layer] = "the candidate offers neither update nor prepare"
 
 
 def _train(
@@ -170,12 +172,16 @@ def line(layer: str, found: Findings) -> str:
         detail = found.verdicts[0].detail.partition(": ")[2] if len(found.verdicts) else ""
         return f"{layer}: {', '.join(words)}" + (f" ({detail})" if detail else "")
     checks = [check for check in found.checks if check.layer == layer]
-    failed = [check for check in checks if not check.passed]
+    looked = [check for check in checks if check.looked]
+    failed = [check for check in looked if not check.passed]
+    note = f" ({left})" if (left := unseen(checks)) else ""
     if failed:
-        problems = "; ".join(f"{check.name}: {check.detail}" for check in failed)
-        return f"{layer}: FAIL, {len(failed)} of {len(checks)}: {problems}"
-    detail = f": {checks[0].detail}" if len(checks) == 1 and checks[0].detail else ""
-    return f"{layer}: pass, {len(checks)} of {len(checks)}{detail}"
+        problems = "; ".join(f"{check.name}: {check.detail}" for check in failed[:SHOWN])
+        more = f"; and {len(failed) - SHOWN} more" if len(failed) > SHOWN else ""
+        return f"{layer}: FAIL, {len(failed)} of {len(looked)}: {problems}{more}{note}"
+    alone = looked and looked[0].detail and (len(looked) == 1 or layer == "parity")
+    detail = f": {looked[0].detail}" if alone else ""
+    return f"{layer}: pass, {len(looked)} of {len(looked)}{detail}{note}"
 
 
 def record(found: Findings, strict: bool, report: Path) -> None:
@@ -190,7 +196,7 @@ def record(found: Findings, strict: bool, report: Path) -> None:
 def _rows(found: Findings, strict: bool) -> Iterator[tuple[str, str, str, str, str]]:
     for check in found.checks:
         wrong = "differs" if check.layer == "parity" and not strict else "FAIL"
-        result = "pass" if check.passed else wrong
+        result = ("pass" if check.passed else wrong) if check.looked else NOT_LOOKED_AT
         yield check.layer, check.name, result, check.detail, f"{check.seconds:.1f}"
     for verdict in found.verdicts:
         name = f"{verdict.endpoint} in {verdict.environment}"
