@@ -71,13 +71,15 @@ def run(
     on_episodes: OnEpisodes = ignore,
     evaluate: bool = True,
     recorder: Recorder | None = None,
+    answers: list[Any] | None = None,
 ) -> Recorder:
     """Train the one seed of a cell whose `candidate["entry"]` names a factory.
 
-    The other arguments are those of `training.run.run`. If the candidate breaks its contract, the seed fails
-    with the reason. Raises UserError if there is no such factory.
+    The other arguments are those of `training.run.run`; the candidate's attribute `answer`, if it has one, is
+    added to `answers`. If the candidate breaks its contract, the seed fails with the reason. Raises UserError
+    if there is no such factory.
     """
-    return train(cell, load(cell.candidate["entry"]), on_episodes, evaluate, recorder)
+    return train(cell, load(cell.candidate["entry"]), on_episodes, evaluate, recorder, answers)
 
 
 def train(
@@ -86,6 +88,7 @@ def train(
     on_episodes: OnEpisodes = ignore,
     evaluate: bool = True,
     recorder: Recorder | None = None,
+    answers: list[Any] | None = None,
 ) -> Recorder:
     """As `run`, with the factory itself."""
     assert len(cell.seeds) == 1, "candidates are trained seed by seed"
@@ -98,6 +101,8 @@ def train(
         finally:
             session.close()
         recorder.finish()
+        if answers is not None and session.answer is not None:
+            answers.append(session.answer)
     return recorder
 
 
@@ -112,6 +117,7 @@ class Session:
         self._evaluator = Evaluator(cell, self._random) if evaluate else None
         self._point = 0  # the next of the protocol's evaluations
         self._policy: Policy | None = None
+        self.answer: Any = None  # the candidate's, about its settings
         self._environments = TrainingEnvironments(cell, recorder, on_episodes, self._before_step, limit.renew)
 
     def train(self, factory: Factory) -> None:
@@ -121,6 +127,8 @@ class Session:
             made = build(cell, factory)
             self._policy = Policy(made, cell.environment, self._limit.renew)
             self._learn(made)
+            with candidate_code("reading answer"):
+                self.answer = getattr(made, "answer", None)
             if environments.env_step < cell.budget:
                 raise Misbehaved(
                     f"it ended training after {environments.env_step:,} of {cell.budget:,} steps"

@@ -6,11 +6,12 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
 from rlparity import records
-from rlparity.candidates import process_group
+from rlparity.candidates import process_group, settings
 from rlparity.cell import Cell
 from rlparity.training.recorder import Recorder
 
@@ -30,6 +31,7 @@ def run(cell: Cell, folder: Path, recorder: Recorder) -> tuple[str, ...]:
     entry = absolute(cell.candidate["entry"], base)
     inner = dataclasses.replace(cell, candidate={**cell.candidate, "entry": entry})
     recorder.start()
+    notes: tuple[str, ...] = settings.keep(cell, folder)
     with process_group.folder() as exchange, process_group.folder() as work:
         (exchange / "cell.json").write_text(inner.to_json(), encoding="utf-8")
         heartbeat = (folder / HEARTBEAT).resolve()
@@ -39,13 +41,13 @@ def run(cell: Cell, folder: Path, recorder: Recorder) -> tuple[str, ...]:
         try:
             log = folder / "candidate.log"
             process_group.run(command, work, log, HARD_LIMIT * limit, variables, heartbeat)
-            _read(recorder, exchange)
+            notes = settings.keep(cell, folder, answer=_read(recorder, exchange))
         except process_group.Stopped as stopped:
             recorder.failed[cell.seeds[0]] = f"its process {stopped}"
         finally:
             heartbeat.unlink(missing_ok=True)
     recorder.finish()
-    return ()
+    return notes
 
 
 def absolute(entry: str, base: Path) -> str:
@@ -62,8 +64,9 @@ def train(exchange: Path, heartbeat: Path) -> None:
 
     cell = Cell.from_json((exchange / "cell.json").read_text(encoding="utf-8"))
     recorder, display = Recorder(cell), Display(cell, heartbeat)
+    answers: list[Any] = []
     try:
-        entry_point.run(cell, display, recorder=recorder)
+        entry_point.run(cell, display, recorder=recorder, answers=answers)
     except UserError as error:
         recorder.failed[cell.seeds[0]] = str(error)
     finally:
@@ -72,11 +75,18 @@ def train(exchange: Path, heartbeat: Path) -> None:
         records.write(exchange, kind, getattr(recorder, kind))
     failed = recorder.failed.get(cell.seeds[0])
     result = {"failed": failed, "evaluation_time_s": recorder.evaluation_time_s}
-    records.write_bytes(exchange / RESULT, json.dumps(result).encode())
+    result["answer"] = answers[0] if answers else None
+    records.write_bytes(exchange / RESULT, json.dumps(result, default=_plain).encode())
 
 
-def _read(recorder: Recorder, exchange: Path) -> None:
-    """Add what the other process has written; Stopped if it wrote no result."""
+def _plain(value: Any) -> Any:
+    """A value of an answer that JSON does not have: an array as a list or number, others as text."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+def _read(recorder: Recorder, exchange: Path) -> Any:
+    """Add what the other process has written, and return the candidate's answer; Stopped if it wrote no
+    result."""
     if not (exchange / RESULT).is_file():
         raise process_group.Stopped("ended without a result")
     result = json.loads((exchange / RESULT).read_text(encoding="utf-8"))
@@ -85,3 +95,4 @@ def _read(recorder: Recorder, exchange: Path) -> None:
     recorder.evaluation_time_s = result["evaluation_time_s"]
     if result["failed"] is not None:
         recorder.failed[recorder.cell.seeds[0]] = result["failed"]
+    return result["answer"]

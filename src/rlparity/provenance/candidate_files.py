@@ -16,7 +16,10 @@ from rlparity.cell import Cell
 from rlparity.errors import UserError, unknown
 
 INSTALLED = set(sysconfig.get_paths().values())  # folders that contain modules of many projects
-PLACEHOLDERS = ("environment", "seed", "wide_seed", "budget", "n_envs", "output")
+PLACEHOLDERS = (
+    *("environment", "algorithm", "seed", "wide_seed", "budget", "n_envs"),
+    *("output", "settings", "answer"),
+)
 
 
 def digests(cell: Cell) -> dict[str, str]:

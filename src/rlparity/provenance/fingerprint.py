@@ -31,7 +31,8 @@ STAGES = {
 }
 KERNEL = "rlparity.nn.kernel"
 PAGES = ("report", "sensitivity")  # stages that fill templates
-PLACES = {"folder", "time_limit_s"}  # of a candidate: where it lies and how long it may take
+# Keys of a candidate that leave its records as they are: its place, its time, and what is said about it.
+PLACES = {"folder", "time_limit_s", "settings", "departures"}
 
 
 def parts(cell: Cell) -> dict[str, Any]:
