@@ -15,12 +15,13 @@ What neither an answer nor the logs state is not known.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rlparity import records
 from rlparity.cell import Cell
+from rlparity.errors import unknown
 from rlparity.log_readers.settings import Stated
 from rlparity.registry import AGENTS
 from rlparity.runs.run_cell import SETTINGS
@@ -56,22 +57,21 @@ def keep(cell: Cell, folder: Path, stated: Stated = NOTHING, answer: Any = None)
     ran = {name: value for name, value in stated.values.items() if name in asked}
     sources = {name: stated.sources[name] for name in ran}
     remarks = {name: text for name, text in stated.remarks.items() if name in ran}
-    used, lacking, departures, problems = _understood(answer, asked, cell.agent)
-    ran |= used
-    sources |= dict.fromkeys(used, "its answer")
+    heard = _understood(answer, asked, cell.agent)
+    ran |= heard.values
+    sources |= dict.fromkeys(heard.values, "its answer")
+    lacking = set(heard.not_offered)
     found = {
         "reference": asked,
         "ran": {name: ran[name] for name in asked if name in ran and name not in lacking},
         "sources": {name: sources[name] for name in asked if name in ran and name not in lacking},
-        "remarks": {name: text for name, text in remarks.items() if sources[name] != "its answer"},
+        "remarks": {name: text for name, text in remarks.items() if name not in heard.values},
         "not_offered": [name for name in asked if name in lacking],
-        "departures": departures,
-        "stated": [*dict.fromkeys(stated.sources[name] for name in stated.values if name in asked)]
-        + ["its answer"] * (isinstance(answer, Mapping) and any(key in answer for key in KEYS)),
+        "departures": heard.departures,
     }
     folder.mkdir(parents=True, exist_ok=True)
     records.write_bytes(folder / SETTINGS, json.dumps(found, indent=1).encode())
-    return tuple(problems)
+    return tuple(heard.problems)
 
 
 def read_answer(path: Path) -> tuple[Any, tuple[str, ...]]:
@@ -88,62 +88,53 @@ def read_answer(path: Path) -> tuple[Any, tuple[str, ...]]:
         return None, (f"its answer cannot be read ({type(error).__name__})",)
 
 
-def _understood(
-    answer: Any, asked: Mapping[str, Any], agent: str
-) -> tuple[dict[str, Any], list[str], list[str], list[str]]:
-    """Values that ran, names that are not offered, departures; and what was not understood, a line each."""
-    if answer is None:
-        return {}, [], [], []
+class Answer(NamedTuple):
+    """What an answer says."""
+
+    values: dict[str, Any]  # that ran, by name
+    not_offered: list[str]
+    departures: list[str] | None  # None: it says nothing of them
+    problems: list[str]  # a line for everything that is not understood
+
+
+def _understood(answer: Any, asked: Mapping[str, Any], agent: str) -> Answer:
+    """Check an answer, name by name: what is not understood is left out."""
     if not isinstance(answer, Mapping):
-        return (
-            {},
-            [],
-            [],
-            [f"its answer is a {type(answer).__name__}; expected an object of {', '.join(KEYS)}"],
-        )
+        wrong = f"its answer is a {type(answer).__name__}; expected an object of {', '.join(KEYS)}"
+        return Answer({}, [], None, [] if answer is None else [wrong])
+    known = (
+        asked.keys() | hyperparameters.config(agent).keys()
+    )  # some have no effect here, and are not asked for
     problems = [
         f"its answer: unknown key {key!r}; known are {', '.join(KEYS)}" for key in answer if key not in KEYS
     ]
-    as_given = answer.get("set", {})
-    if _texts(as_given):
-        problems += _unknown([name for name in as_given if name not in asked], "set", asked)
-        as_given = {name: asked[name] for name in as_given if name in asked}
-    used: dict[str, Any] = {}
-    for key, values in (("set", as_given), ("different", answer.get("different", {}))):
-        if isinstance(values, Mapping):
-            good, bad = _checked(values, key, asked, agent)
-            used, problems = used | good, problems + bad
-        else:
+    given_as = answer.get("set", {})
+    if _texts(given_as):
+        problems += _unknown(given_as, "set", known)
+        given_as = {name: asked[name] for name in given_as if name in asked}
+    values: dict[str, Any] = {}
+    for key, part in (("set", given_as), ("different", answer.get("different", {}))):
+        if not isinstance(part, Mapping):
             problems.append(f"its answer: {key}: expected an object of names and values")
-    lists = {}
+            continue
+        problems += _unknown(part, key, known)
+        for name in [name for name in part if name in asked]:
+            bad = value_checks.bad_settings({name: part[name]}, agent, key)
+            problems += [f"its answer: {line}" for line in bad]
+            values |= {} if bad else {name: part[name]}
+    texts = {}
     for key in ("not_offered", "departures"):
-        lists[key] = list(answer.get(key, [])) if _texts(answer.get(key, [])) else []
-        problems += [] if _texts(answer.get(key, [])) else [f"its answer: {key}: expected a list of texts"]
-    problems += _unknown([name for name in lists["not_offered"] if name not in asked], "not_offered", asked)
-    lacking = [name for name in lists["not_offered"] if name in asked]
-    return used, lacking, lists["departures"], problems
+        good = _texts(answer.get(key, []))
+        texts[key] = list(answer.get(key, [])) if good else []
+        problems += [] if good else [f"its answer: {key}: expected a list of texts"]
+    problems += _unknown(texts["not_offered"], "not_offered", known)
+    departures = texts["departures"] if "departures" in answer else None
+    return Answer(values, [name for name in texts["not_offered"] if name in asked], departures, problems)
 
 
 def _texts(values: Any) -> bool:
-    return (
-        isinstance(values, Sequence)
-        and not isinstance(values, str)
-        and all(isinstance(v, str) for v in values)
-    )
+    return isinstance(values, list) and all(isinstance(one, str) for one in values)
 
 
-def _unknown(names: Sequence[str], key: str, asked: Mapping[str, Any]) -> list[str]:
-    return [f"its answer: {key}: unknown setting {name!r}; known are {', '.join(asked)}" for name in names]
-
-
-def _checked(
-    values: Mapping[str, Any], key: str, asked: Mapping[str, Any], agent: str
-) -> tuple[dict[str, Any], list[str]]:
-    """The values that a setting can have, and a line for each other."""
-    good: dict[str, Any] = {}
-    bad = _unknown([name for name in values if name not in asked], key, asked)
-    for name in values.keys() & asked.keys():
-        wrong = value_checks.bad_settings({name: values[name]}, agent, key)
-        good |= {} if wrong else {name: values[name]}
-        bad += [f"its answer: {line}" for line in wrong]
-    return good, bad
+def _unknown(names: Iterable[str], key: str, known: Collection[str]) -> list[str]:
+    return [f"its answer: {unknown('setting', name, known, key)}" for name in names if name not in known]

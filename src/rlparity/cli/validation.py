@@ -135,6 +135,7 @@ def validate_candidate(chosen: argparse.Namespace, rest: list[str]) -> int:
 
 def _validate(chosen: argparse.Namespace, rest: list[str]) -> int:
     from rlparity.analysis import tables
+    from rlparity.reporting import candidate_settings
     from rlparity.suites import suite
     from rlparity.validation import junit, request, statistics, validate
 
@@ -151,12 +152,9 @@ def _validate(chosen: argparse.Namespace, rest: list[str]) -> int:
         chosen.suite, chosen.summary = found.plan.name, None
         pipeline.analyse(chosen, rest)
         found.verdicts = statistics.verdicts(report, question.candidate_name)
-    print_now(validate.line("statistics", found))
-    if found.cells:
-        from rlparity.reporting import candidate_settings
-
         for text in candidate_settings.lines(report):
             print_now(f"settings: {text}")
+    print_now(validate.line("statistics", found))
     if found.ran:
         validate.record(found, chosen.strict, report)
         _write_pages(found, report, chosen, rest)

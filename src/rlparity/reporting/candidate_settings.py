@@ -131,7 +131,7 @@ def _add(one: Ran, settings: Mapping[str, Any]) -> None:
         source = settings.get("sources", {}).get(name, "its logs")
         _note(one, name, value, f"{source} ({remark})" if remark else source)
     one.not_offered += [name for name in settings.get("not_offered", ()) if name not in one.not_offered]
-    if departures := settings.get("departures"):
+    if (departures := settings.get("departures")) is not None:
         one.departures = [*dict.fromkeys([*(one.departures or ()), *departures])]
 
 

@@ -150,7 +150,7 @@ def describe(cell: Cell, folder: Path, recorder: Recorder, notes: tuple[str, ...
         "failed_seeds": {str(seed): reason for seed, reason in recorder.failed.items()},
         "cell": json.loads(cell.to_json()),
         "config": settings.get("ran", {}) if cell.candidate else configuration(cell),
-        "departures": settings.get("departures", []) if cell.candidate else _departures(cell),
+        "departures": (settings.get("departures") or []) if cell.candidate else _departures(cell),
         "versions": host.versions(),
         "hardware": ELSEWHERE if cell.kind == "logs" else host.hardware(),
         "fingerprint": cell.fingerprint,
