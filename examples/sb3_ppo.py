@@ -90,7 +90,9 @@ class SB3PPO:
 
     def save(self, path):
         moments = self.envs.obs_rms if self.hp["normalize"] else None
-        normalizer = moments and {name: torch.as_tensor(value) for name, value in vars(moments).items()}
+        normalizer = moments and {
+            name: torch.as_tensor(value, dtype=torch.float64) for name, value in vars(moments).items()
+        }
         torch.save({"policy": self.model.policy.state_dict(), "normalizer": normalizer}, path)
 
     def load(self, path):

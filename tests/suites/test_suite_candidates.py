@@ -135,6 +135,10 @@ def test_plans_and_records_of_others_do_not_know_of_candidates() -> None:
         ({**THEIRS, "returns": {"tags": "x"}}, "returns: unknown key 'tags'"),
         ({**THEIRS, "returns": {"columns": {"step": "x"}}}, "returns.columns: unknown key 'step'"),
         ({**THEIRS, "time_limit_s": 0}, "time_limit_s"),
+        ({**THEIRS, "settings": {"lr": 1}}, "candidates.theirs.settings: unknown setting 'lr'"),
+        ({**THEIRS, "settings": {"gamma": "x"}}, "candidates.theirs.settings.gamma: expected float, got 'x'"),
+        ({**THEIRS, "settings": ["gamma"]}, "candidates.theirs.settings: expected object, got ['gamma']"),
+        ({**THEIRS, "departures": "none"}, "candidates.theirs.departures: expected array, got 'none'"),
     ],
 )
 def test_what_cannot_work_is_told_before_anything_runs(candidate: dict[str, Any], line: str) -> None:
