@@ -152,6 +152,7 @@ BOMB = "a: &a [x, x]\nb: &b [*a, *a]\n" + "".join(
         ("config.json", b"\xff\x00"), ("config.json", b"[" * 100_000),
         ("config.yml", b"!!python/object/apply:os.system ['exit 3']"), ("config.yml", b"a: [b"),
         ("config.yml", b"!!python/object/apply:collections.OrderedDict 7"),
+        ("config.yml", b"!!python/object/apply:collections.OrderedDict [[[[a], 1], [[b]], 3]]"),
         ("model.zip", b"no archive"), ("events.out.tfevents.1.host", bytes(range(256)) * 4),
     ],
 )  # fmt: skip

@@ -231,6 +231,14 @@ def test_where_it_lies_and_how_long_it_may_take_do_not_matter(tmp_path: Path) ->
     ) != fingerprint.of(other)
 
 
+def test_logs_that_state_other_settings_are_read_again(tmp_path: Path) -> None:
+    monitor(tmp_path / "monitor.csv", [(10, 10, 1)])
+    made = brought(tmp_path, logs="monitor.csv")
+    before = fingerprint.of(made)
+    (tmp_path / "config.json").write_text('{"gamma": 0.9}')
+    assert fingerprint.of(made) != before and "config.json" in candidate_files.digests(made)
+
+
 def test_logs_that_change_are_read_again(tmp_path: Path) -> None:
     path = monitor(tmp_path / "monitor.csv", [(10, 10, 1)])
     made = brought(tmp_path, logs="monitor.csv")

@@ -60,41 +60,35 @@ def plain(value: Any) -> bool:
     return value is None or isinstance(value, bool | int) or (isinstance(value, str) and len(value) <= 200)
 
 
+def beside(files: Sequence[Path], environment: str) -> list[Path]:
+    """The files that `read` reads besides the logs, in its order, without links to elsewhere."""
+    folders = list(dict.fromkeys(file.parent for file in files))
+    inner = environment.rpartition(":")[2].partition("@")[0].replace("/", "-")
+    places = [
+        (place, place / name) for folder in folders for place in (folder, folder / inner) for name in FILES
+    ]
+    places += [(folder, archive) for folder in folders for archive in sorted(folder.glob("*.zip"))]
+    return [
+        path for place, path in places if path.is_file() and path.resolve().is_relative_to(place.resolve())
+    ]
+
+
 def _written(files: Sequence[Path], environment: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Each file that states settings: its name for people, and its entries."""
-    folders = list(dict.fromkeys(file.parent for file in files))
-    for folder in folders:
-        if any("tfevents" in file.name for file in files if file.parent == folder):
-            table = tensorboard.hyperparameters(folder)
-            if table:
-                yield "the table of hyper-parameters in its event file", table
-    inner = environment.rpartition(":")[2].partition("@")[0]
-    places = [place for folder in folders for place in (folder, folder / inner)]
-    for place, name in ((place, name) for place in places for name in FILES):
-        entries = _file(place / name, place)
-        if entries:
-            yield name, entries
-    for folder in folders:
-        for archive in sorted(folder.glob("*.zip")):
-            entries = _model(archive, folder)
-            if entries:
-                yield archive.name, entries
+    for folder in dict.fromkeys(file.parent for file in files if "tfevents" in file.name):
+        yield "the table of hyper-parameters in its event file", tensorboard.hyperparameters(folder)
+    for path in beside(files, environment):
+        yield path.name, _model(path) if path.suffix == ".zip" else _file(path)
 
 
-def _inside(path: Path, folder: Path) -> bool:
-    """Whether a path is a file of the folder that is no link to elsewhere."""
-    return path.is_file() and path.resolve().is_relative_to(folder.resolve())
-
-
-def _file(path: Path, folder: Path) -> Mapping[str, Any]:
+def _file(path: Path) -> Mapping[str, Any]:
     try:
-        if not _inside(path, folder) or path.stat().st_size > LARGEST:
+        if path.stat().st_size > LARGEST:
             return {}
         text = path.read_text(encoding="utf-8")
-        found = yaml.load(text, Loader=_Zoo) if path.suffix == ".yml" else json.loads(text)
+        return _names(yaml.load(text, Loader=_Zoo) if path.suffix == ".yml" else json.loads(text))
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return {}
-    return _names(found)
 
 
 def _names(found: Any) -> Mapping[str, Any]:
@@ -110,28 +104,21 @@ def _ordered(loader: yaml.SafeLoader, node: yaml.Node) -> dict[Any, Any]:
     """`!!python/object/apply:collections.OrderedDict [[[key, value], ...]]`."""
     found = loader.construct_sequence(node, deep=True) if isinstance(node, yaml.SequenceNode) else []
     pairs = found[0] if len(found) == 1 and isinstance(found[0], list) else []
-    return {pair[0]: pair[1] for pair in pairs if isinstance(pair, list) and len(pair) == 2}
+    return {pair[0]: pair[1] for pair in pairs if _named(pair)}
+
+
+def _named(pair: Any) -> bool:
+    return isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str)
 
 
 _Zoo.add_constructor("tag:yaml.org,2002:python/object/apply:collections.OrderedDict", _ordered)
 
 
-def _model(path: Path, folder: Path) -> Mapping[str, Any]:
+def _model(path: Path) -> Mapping[str, Any]:
     """The JSON `data` of a saved model of Stable-Baselines3; what is pickled in it is left alone."""
     try:
-        if not _inside(path, folder):
-            return {}
         with zipfile.ZipFile(path) as archive:
-            if archive.getinfo("data").file_size > LARGEST:
-                return {}
-            return _names(json.loads(archive.read("data")))
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        RecursionError,
-        zipfile.BadZipFile,
-        NotImplementedError,
-        RuntimeError,
-    ):
+            small = archive.getinfo("data").file_size <= LARGEST
+            return _names(json.loads(archive.read("data"))) if small else {}
+    except Exception:  # a damaged archive, or one of something else, raises many kinds
         return {}

@@ -70,10 +70,11 @@ def bad_command(text: str) -> str | None:
 def _files(cell: Cell, base: Path) -> set[Path]:
     candidate, kind = cell.candidate, cell.kind
     if kind == "logs":
-        from rlparity.log_readers import seeds
+        from rlparity.log_readers import seeds, settings
 
         try:
-            return set(seeds.of(candidate, cell.environment, base).files.get(cell.seeds[0], ()))
+            found = seeds.of(candidate, cell.environment, base).files.get(cell.seeds[0], ())
+            return {*found, *settings.beside(found, cell.environment)}
         except UserError:
             return set()
     if kind == "entry":
