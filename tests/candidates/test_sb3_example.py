@@ -17,6 +17,7 @@ from rlparity.validation.contract import check as contract
 from rlparity.validation.parity import compare
 
 
+@pytest.mark.probes
 @pytest.mark.parametrize("case", ["default", "default, continuous"])
 def test_its_updates_are_those_of_the_reference(case: str) -> None:
     (check,) = compare.check_candidate(SB3PPO, "ppo", (case,), updates=(1,))

@@ -12,7 +12,8 @@ import numpy as np
 class Candidate(Protocol):
     """An untrained learner, made by a `Factory`.
 
-    Optional besides: `episode_returns`, the returns of its training episodes as it counted them; `save(path)`
+    Optional besides: `answer`, what it made of the hyper-parameters, see `rlparity.candidates.settings`;
+    `episode_returns`, the returns of its training episodes as it counted them; `save(path)`
     and `load(path)`; for update parity `update(batch, draws)`, `load_reference(state)` and
     `reference_state()`, see `rlparity.validation.parity.candidates`.
     """

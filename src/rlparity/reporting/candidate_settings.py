@@ -83,8 +83,8 @@ class Ran:
             return "; ".join(dict.fromkeys(setting(value) for value, _ in self.values[name]))
         return NOT_OFFERED if name in self.not_offered else UNKNOWN
 
-    def __str__(self) -> str:
-        """What is known, in a sentence for the terminal and the page."""
+    def sentence(self, table: bool = False) -> str:
+        """What is known; with `table`, for a page that has a table of the differences."""
         who = f"{self.name} on {self.environment}"
         ends = {None: f"departures {UNKNOWN}", 0: "departures: none declared"}
         count = None if self.departures is None else len(self.departures)
@@ -96,7 +96,8 @@ class Ran:
         equal = sum(name in self.values and name not in other for name in self.reference)
         parts = [f"{equal} of {len(self.reference)} settings are the reference's"]
         shown = [f"{one.name} {one.ran} (reference {one.reference})" for one in unlike]
-        parts += [f"other: {join(shown, 12)}"] if shown else []
+        named = f"{len(unlike)} other, in the table" if table else f"other: {join(shown, 12)}"
+        parts += [named] if shown else []
         parts += [f"{UNKNOWN}: {join(self.unknown, 24)}"] if self.unknown else []
         return f"{who}: {'; '.join([*parts, departed])}"
 
@@ -168,4 +169,4 @@ def same(value: Any, other: Any) -> bool:
 
 def lines(report: Path) -> Iterator[str]:
     """A sentence on each candidate of a report in each environment."""
-    yield from map(str, of(Folder(report)))
+    yield from (one.sentence() for one in of(Folder(report)))

@@ -104,7 +104,7 @@ def _view(folder: Folder, stale: int) -> dict[str, Any]:
         "layers_meaning": validation.MEANING,
         "notes": tables.notes(folder),
         "verdicts": tables.verdicts(folder),
-        "ran": [str(one) for one in candidate_settings.of(folder)],
+        "ran": [one.sentence(table=True) for one in candidate_settings.of(folder)],
         "ran_otherwise": tables.ran(folder),
         "plain": bind(text.plain_verdicts) if len(tables.primary(folder, plain=True)) else "",
         "definitions": [(term, bind(meaning)) for term, meaning in (*text.definitions, *_floors(folder))],
@@ -148,7 +148,7 @@ def _terminal(folder: Folder, view: Mapping[str, Any], page: Path) -> str:
         rows = [row + [note] * len(why) for row, note in zip(rows, notes, strict=True)]
         lines.append(Table([*table.head, *why], rows, numeric=table.numeric).text())
     lines += against_papers(folder)
-    lines += [f"settings: {text}" for text in view["ran"]]
+    lines += [f"settings: {one.sentence()}" for one in candidate_settings.of(folder)]
     lines += [f"failed: {text}" for text in view["failed"]]
     if view["missing"]:
         lines.append(f"no record yet: {join(view['missing'], 4)}")
