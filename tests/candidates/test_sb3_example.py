@@ -57,10 +57,10 @@ def test_it_answers_what_it_set() -> None:
     understood = settings._understood(made().answer, settings.given(one), "ppo")
     assert understood.values == settings.given(one) and understood.not_offered == understood.problems == []
     assert understood.departures == []
-    answers: list[Any] = []
+    stated: list[Any] = []
     brief = cell("ppo", implementation="theirs", budget=64, n_envs=2, candidate={"entry": "x:y"})
-    recorder = entry_point.train(brief, SB3PPO, evaluate=False, recorder=Recorder(brief), answers=answers)
-    assert not recorder.failed and answers == [made().answer]
+    recorder = entry_point.train(brief, SB3PPO, evaluate=False, recorder=Recorder(brief), stated=stated)
+    assert not recorder.failed and stated == [made().answer]
 
 
 def test_normalised_observations_are_saved_and_loaded(tmp_path: Any) -> None:

@@ -71,15 +71,15 @@ def run(
     on_episodes: OnEpisodes = ignore,
     evaluate: bool = True,
     recorder: Recorder | None = None,
-    answers: list[Any] | None = None,
+    stated: list[Any] | None = None,
 ) -> Recorder:
     """Train the one seed of a cell whose `candidate["entry"]` names a factory.
 
     The other arguments are those of `training.run.run`; the candidate's attribute `answer`, if it has one, is
-    added to `answers`. If the candidate breaks its contract, the seed fails with the reason. Raises UserError
+    added to `stated`. If the candidate breaks its contract, the seed fails with the reason. Raises UserError
     if there is no such factory.
     """
-    return train(cell, load(cell.candidate["entry"]), on_episodes, evaluate, recorder, answers)
+    return train(cell, load(cell.candidate["entry"]), on_episodes, evaluate, recorder, stated)
 
 
 def train(
@@ -88,7 +88,7 @@ def train(
     on_episodes: OnEpisodes = ignore,
     evaluate: bool = True,
     recorder: Recorder | None = None,
-    answers: list[Any] | None = None,
+    stated: list[Any] | None = None,
 ) -> Recorder:
     """As `run`, with the factory itself."""
     assert len(cell.seeds) == 1, "candidates are trained seed by seed"
@@ -101,8 +101,8 @@ def train(
         finally:
             session.close()
         recorder.finish()
-        if answers is not None and session.answer is not None:
-            answers.append(session.answer)
+        if stated is not None and session.answer is not None:
+            stated.append(session.answer)
     return recorder
 
 

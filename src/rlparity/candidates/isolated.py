@@ -64,9 +64,9 @@ def train(exchange: Path, heartbeat: Path) -> None:
 
     cell = Cell.from_json((exchange / "cell.json").read_text(encoding="utf-8"))
     recorder, display = Recorder(cell), Display(cell, heartbeat)
-    answers: list[Any] = []
+    stated: list[Any] = []
     try:
-        entry_point.run(cell, display, recorder=recorder, answers=answers)
+        entry_point.run(cell, display, recorder=recorder, stated=stated)
     except UserError as error:
         recorder.failed[cell.seeds[0]] = str(error)
     finally:
@@ -75,7 +75,7 @@ def train(exchange: Path, heartbeat: Path) -> None:
         records.write(exchange, kind, getattr(recorder, kind))
     failed = recorder.failed.get(cell.seeds[0])
     result = {"failed": failed, "evaluation_time_s": recorder.evaluation_time_s}
-    result["answer"] = answers[0] if answers else None
+    result["answer"] = stated[0] if stated else None
     records.write_bytes(exchange / RESULT, json.dumps(result, default=_plain).encode())
 
 
