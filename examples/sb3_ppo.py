@@ -1,6 +1,6 @@
 """Stable-Baselines3's PPO as a candidate with all that can be compared, to copy for a library of yours:
 
-rlparity validate examples/sb3_ppo.py:SB3PPO --against sb3/ppo --suite cartpole
+rlparity validate examples/sb3_ppo.py:SB3PPO --against sb3/ppo --suite cartpole --seeds 0-4
 """
 
 from functools import partial
