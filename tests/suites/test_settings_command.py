@@ -12,7 +12,7 @@ import pytest
 import yaml
 from validating import question
 
-from rlparity.__main__ import main
+from rlparity.__main__ import _parser, main
 from rlparity.candidates import settings as candidate_settings
 from rlparity.cell import Cell
 from rlparity.cli.settings import flags
@@ -117,16 +117,31 @@ def test_a_file_of_settings_is_checked(
 
 def test_what_is_declared_is_the_candidates_and_changes_no_record(tiny: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("{gamma: 0.9, net_arch: [64, 64], target_kl: null}")
-    options = {
-        "entry": None, "command": "x {seed}", "logs": None, "folder": ".", "time_limit": None, "returns": [],
-        "against": "sb3/ppo", "name": "theirs", "environments": [], "seeds": [], "references": "shipped",
-        "settings": tmp_path / "mine.yaml", "departure": ["no bootstrap", "no clipping"],
-    }  # fmt: skip
-    asked = request.from_options(options, tiny)
+    words = [
+        "validate",
+        "--command",
+        "x {seed}",
+        "--against",
+        "sb3/ppo",
+        "--suite",
+        str(tiny),
+        "--name",
+        "theirs",
+    ]
+    said = [
+        "--settings",
+        str(tmp_path / "mine.yaml"),
+        "--departure",
+        "no bootstrap",
+        "--departure",
+        "no clipping",
+    ]
+    asked, plain = (
+        request.from_options(vars(_parser().parse_args([*words, *more])), tiny) for more in (said, [])
+    )
     (cell, *_) = request.cells_of(request.plan(asked), "theirs")
     assert cell.candidate["settings"] == {"gamma": 0.9, "net_arch": [64, 64], "target_kl": None}
     assert cell.candidate["departures"] == ["no bootstrap", "no clipping"]
-    plain = request.from_options({**options, "settings": None, "departure": []}, tiny)
     (other, *_) = request.cells_of(request.plan(plain), "theirs")
     assert "settings" not in other.candidate and "departures" not in other.candidate
     assert cell.fingerprint == other.fingerprint and cell.hyperparameters == other.hyperparameters

@@ -73,8 +73,8 @@ def _files(cell: Cell, base: Path) -> set[Path]:
         from rlparity.log_readers import seeds, settings
 
         try:
-            found = seeds.of(candidate, cell.environment, base).files.get(cell.seeds[0], ())
-            return {*found, *settings.beside(found, cell.environment)}
+            logs = seeds.of(candidate, cell.environment, base).files.get(cell.seeds[0], ())
+            return {*logs, *settings.beside(logs, cell.environment)}
         except UserError:
             return set()
     if kind == "entry":
