@@ -17,6 +17,7 @@ ARGUMENTS = {
     "SUITE": "name of a suite (smoke, cartpole, ...) or path of its file",
     "ALGORITHM": "a configuration in hyperparameters.yaml, such as ppo",
     "ENVIRONMENT": "a Gymnasium id, such as CartPole-v1",
+    "REFERENCE": "a reference, such as sb3/ppo",
     "CELL": "folder of a trained cell, such as results/smoke/CartPole-v1/scratch/ppo/seeds-0-1",
     "REPORT_A": "folder of a report, such as reports/cartpole",
     "REPORT_B": "folder of another report",

@@ -54,7 +54,7 @@ def broken(tmp_path: Path, what: str, **changes: Any) -> str:
     rows = Recorder(made)
     candidate_process.run(made, tmp_path / "results", rows)
     assert not rows.episodes and list(rows.failed) == [4] and "\n" not in rows.failed[4]
-    assert {path.name for path in (tmp_path / "results").iterdir()} == {"candidate.log"}
+    assert {path.name for path in (tmp_path / "results").iterdir()} == {"candidate.log", "settings.json"}
     return rows.failed[4]
 
 

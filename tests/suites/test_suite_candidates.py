@@ -136,6 +136,10 @@ def test_plans_and_records_of_others_do_not_know_of_candidates() -> None:
         ({**THEIRS, "returns": {"tags": "x"}}, "returns: unknown key 'tags'"),
         ({**THEIRS, "returns": {"columns": {"step": "x"}}}, "returns.columns: unknown key 'step'"),
         ({**THEIRS, "time_limit_s": 0}, "time_limit_s"),
+        ({**THEIRS, "settings": {"lr": 1}}, "candidates.theirs.settings: unknown setting 'lr'"),
+        ({**THEIRS, "settings": {"gamma": "x"}}, "candidates.theirs.settings.gamma: expected float, got 'x'"),
+        ({**THEIRS, "settings": ["gamma"]}, "candidates.theirs.settings: expected object, got ['gamma']"),
+        ({**THEIRS, "departures": "none"}, "candidates.theirs.departures: expected array, got 'none'"),
     ],
 )
 def test_what_cannot_work_is_told_before_anything_runs(candidate: dict[str, Any], line: str) -> None:
@@ -278,6 +282,14 @@ def test_files_that_are_not_there_are_refused(tmp_path: Path, pattern: str, line
     theirs = {"against": "ppo", "command": "x {seed}", "folder": str(tmp_path), "files": [pattern]}
     with pytest.raises(UserError, match=r"candidates\.theirs\.files"):
         resolve(theirs=theirs)
+
+
+def test_logs_that_state_other_settings_are_read_again(tmp_path: Path) -> None:
+    monitor(tmp_path / "monitor.csv", [(10, 10, 1)])
+    made = brought(tmp_path, logs="monitor.csv")
+    before = fingerprint.of(made)
+    (tmp_path / "config.json").write_text('{"gamma": 0.9}')
+    assert fingerprint.of(made) != before and "config.json" in candidate_files.digests(made)
 
 
 def test_logs_that_change_are_read_again(tmp_path: Path) -> None:

@@ -176,6 +176,7 @@ def test_finished_logs_from_end_to_end(
     assert lines[0].startswith("contract: pass, 2 of 2") and "parity: not run" in lines[1]
     assert f"statistics: {word} by training_auc in CartPole-v1" in lines[-3]
     assert lines[-1].endswith(f"(status {status})")
+    assert "settings: old on CartPole-v1: the settings that ran are not known" in lines[-4]
     page = (tmp_path / "reports" / "validate-old" / "index.html").read_text()
     assert "Layers of validation" in page and "sums of the lengths of episodes" in page
     assert ET.parse(xml).getroot().find("testsuite[@name='statistics']") is not None

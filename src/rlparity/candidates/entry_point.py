@@ -68,14 +68,15 @@ def run(
     on_episodes: OnEpisodes = ignore,
     evaluate: bool | Answers = True,
     recorder: Recorder | None = None,
+    stated: list[Any] | None = None,
 ) -> Recorder:
     """Train the one seed of a cell whose `candidate["entry"]` names a factory.
 
     The other arguments are those of `training.run.run`; with `Answers`, another process evaluates and records
-    evaluations. If the candidate breaks its contract, the seed fails with the reason. Raises UserError if
-    there is no such factory.
+    evaluations. The candidate's attribute `answer`, if it has one, is added to `stated`. If the candidate
+    breaks its contract, the seed fails with the reason. Raises UserError if there is no such factory.
     """
-    return train(cell, load(cell.candidate["entry"]), on_episodes, evaluate, recorder)
+    return train(cell, load(cell.candidate["entry"]), on_episodes, evaluate, recorder, stated)
 
 
 def train(
@@ -84,6 +85,7 @@ def train(
     on_episodes: OnEpisodes = ignore,
     evaluate: bool | Answers = True,
     recorder: Recorder | None = None,
+    stated: list[Any] | None = None,
 ) -> Recorder:
     """As `run`, with the factory itself."""
     assert len(cell.seeds) == 1, "candidates are trained seed by seed"
@@ -97,6 +99,8 @@ def train(
         finally:
             session.close()
         recorder.finish()
+        if stated is not None and session.answer is not None:
+            stated.append(session.answer)
     return recorder
 
 
@@ -116,6 +120,7 @@ class Session:
         self._examiner = examiner
         self._point = 0  # the next of the protocol's evaluations
         self._policy: Policy | None = None
+        self.answer: Any = None  # the candidate's, about its settings
         self._environments = TrainingEnvironments(cell, recorder, on_episodes, self._before_step, limit.renew)
 
     def train(self, factory: Factory) -> None:
@@ -125,6 +130,8 @@ class Session:
             made = build(cell, factory)
             self._policy = Policy(made, cell.environment, self._limit.renew)
             self._learn(made)
+            with candidate_code("reading answer"):
+                self.answer = getattr(made, "answer", None)
             if environments.env_step < cell.budget:
                 raise Misbehaved(
                     f"it ended training after {environments.env_step:,} of {cell.budget:,} steps"

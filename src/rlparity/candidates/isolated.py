@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
 from rlparity import records
-from rlparity.candidates import examination, process_group
+from rlparity.candidates import examination, process_group, settings
 from rlparity.cell import Cell
 from rlparity.provenance import interpreters
 from rlparity.runs import row_checks
@@ -41,6 +42,7 @@ def run(cell: Cell, folder: Path, recorder: Recorder) -> tuple[str, ...]:
     entry = absolute(cell.candidate["entry"], base)
     inner = dataclasses.replace(cell, candidate={**cell.candidate, "entry": entry})
     recorder.start()
+    notes: tuple[str, ...] = settings.keep(cell, folder)
     with (
         process_group.folder() as exchange,
         process_group.folder(process_group.kept(cell, folder)) as work,
@@ -54,14 +56,14 @@ def run(cell: Cell, folder: Path, recorder: Recorder) -> tuple[str, ...]:
         try:
             log = folder / "candidate.log"
             process_group.run(command, work, log, HARD_LIMIT * limit, variables, heartbeat, (theirs,))
-            _read(recorder, exchange)
+            notes = settings.keep(cell, folder, answer=_read(recorder, exchange))
         except process_group.Stopped as stopped:
             recorder.failed[cell.seeds[0]] = f"its process {stopped}"
         finally:
             heartbeat.unlink(missing_ok=True)
     recorder.finish()
     _check(recorder)
-    return ()
+    return notes
 
 
 @contextmanager
@@ -109,19 +111,29 @@ def train(exchange: Path, heartbeat: Path, link: int) -> None:
 
     cell = Cell.from_json((exchange / "cell.json").read_text(encoding="utf-8"))
     recorder, display = Recorder(cell), Display(cell, heartbeat)
+    stated: list[Any] = []
     try:
-        entry_point.run(cell, display, examination.Answers(Connection(link)), recorder)
+        entry_point.run(
+            cell, display, examination.Answers(Connection(link)), recorder=recorder, stated=stated
+        )
     except UserError as error:
         recorder.failed[cell.seeds[0]] = str(error)
     finally:
         display.close()
     records.write(exchange, EPISODES, recorder.episodes)
     result = {"failed": recorder.failed.get(cell.seeds[0]), "env_step": recorder.env_step}
-    records.write_bytes(exchange / RESULT, json.dumps(result).encode())
+    result["answer"] = stated[0] if stated else None
+    records.write_bytes(exchange / RESULT, json.dumps(result, default=_plain).encode())
 
 
-def _read(recorder: Recorder, exchange: Path) -> None:
-    """Add what the other process has written; Stopped if it wrote no result."""
+def _plain(value: Any) -> Any:
+    """A value of an answer that JSON does not have: an array as a list or number, others as text."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+def _read(recorder: Recorder, exchange: Path) -> Any:
+    """Add what the other process has written, and return the candidate's answer; Stopped if it wrote no
+    result."""
     if not (exchange / RESULT).is_file():
         raise process_group.Stopped("ended without a result")
     result = json.loads((exchange / RESULT).read_text(encoding="utf-8"))
@@ -129,6 +141,7 @@ def _read(recorder: Recorder, exchange: Path) -> None:
     recorder.env_step = result["env_step"]
     if result["failed"] is not None:
         recorder.failed[recorder.cell.seeds[0]] = result["failed"]
+    return result["answer"]
 
 
 def _check(recorder: Recorder) -> None:

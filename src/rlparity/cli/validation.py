@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rlparity.cli import pipeline
+from rlparity.cli import pipeline, settings
 from rlparity.cli.base import Add, add_reports, add_results, print_now
 from rlparity.errors import Status, UserError, unknown
 from rlparity.runs.parent_death import end_with_parent
@@ -24,6 +24,7 @@ TITLE = "validation"
 def add_commands(add: Add) -> None:
     """Declare the commands of this module, and two that layers of validation call for themselves."""
     _add_validate(add)
+    settings.add_command(add)
     _add_parity(add)
     lockstep = add(
         "lockstep", run_lockstep, "Compare trainings with the reference's, step by step.", "[ALGORITHM ...]"
@@ -87,6 +88,11 @@ def _add_validate(add: Add) -> None:
     files = validate.add_argument("--files", nargs="+", action="extend", default=[], metavar="PATH")
     files.help = "what its records depend on besides its code, below --folder: lock file, settings, data"
     validate.add_argument("--keep-logs", action="store_true", help="keep what each seed wrote, in raw/")
+    validate.add_argument(
+        "--settings", type=Path, metavar="FILE", help="YAML of the settings that it runs with, if known"
+    )
+    departure = validate.add_argument("--departure", action="append", default=[], metavar="TEXT")
+    departure.help = "in what else it differs from the reference; may be given several times"
     references = validate.add_argument("--references", choices=["shipped", "train"], default="shipped")
     references.help = "take the reference's records from a report, or train it; default: shipped"
     validate.add_argument("--strict", action="store_true", help="fail if update parity differs, too")
@@ -138,6 +144,7 @@ def validate_candidate(chosen: argparse.Namespace, rest: list[str]) -> int:
 
 def _validate(chosen: argparse.Namespace, rest: list[str]) -> int:
     from rlparity.analysis import tables
+    from rlparity.reporting import candidate_settings
     from rlparity.suites import suite
     from rlparity.validation import junit, request, statistics, validate
 
@@ -150,6 +157,8 @@ def _validate(chosen: argparse.Namespace, rest: list[str]) -> int:
         chosen.suite, chosen.summary = found.plan.name, None
         pipeline.analyse(chosen, rest)
         found.verdicts = statistics.verdicts(report, question.candidate_name)
+        for text in candidate_settings.lines(report):
+            print_now(f"settings: {text}")
     print_now(validate.line("statistics", found))
     if found.ran:
         validate.record(found, chosen.strict, report)

@@ -21,7 +21,10 @@ from rlparity.errors import UserError, unknown
 
 INSTALLED = set(sysconfig.get_paths().values())  # folders that contain modules of many projects
 LOCKS = ("*.lock", "*lock*.toml", "*lock*.y*ml", "*requirements*.txt", "environment*.y*ml", "Pipfile.lock")
-PLACEHOLDERS = ("environment", "seed", "wide_seed", "budget", "n_envs", "output")
+PLACEHOLDERS = (
+    *("environment", "algorithm", "seed", "wide_seed", "budget", "n_envs"),
+    *("output", "settings", "answer"),
+)
 
 
 def digests(cell: Cell) -> dict[str, str]:
@@ -125,10 +128,11 @@ def _found(cell: Cell, base: Path) -> set[Path]:
     """The files that a candidate's code is found in."""
     candidate, kind = cell.candidate, cell.kind
     if kind == "logs":
-        from rlparity.log_readers import seeds
+        from rlparity.log_readers import seeds, settings
 
         try:
-            return set(seeds.of(candidate, cell.environment, base).files.get(cell.seeds[0], ()))
+            logs = seeds.of(candidate, cell.environment, base).files.get(cell.seeds[0], ())
+            return {*logs, *settings.beside(logs, cell.environment)}
         except UserError:
             return set()
     if kind == "entry":

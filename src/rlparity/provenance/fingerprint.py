@@ -31,7 +31,8 @@ STAGES = {
 }
 KERNEL = "rlparity.nn.kernel"
 PAGES = ("report", "sensitivity")  # stages that fill templates
-PLACES = {"folder", "time_limit_s", "keep_logs"}  # of a candidate: they leave its records as they are
+# Keys of a candidate that leave its records as they are: its place, its time, and what is said about it.
+PLACES = {"folder", "time_limit_s", "keep_logs", "settings", "departures"}
 
 
 def parts(cell: Cell) -> dict[str, Any]:

@@ -159,7 +159,12 @@ def _by_arm(folder: Folder) -> dict[str, tuple[Values, list[str]]]:
     for run in folder.runs:
         cell = run["cell"]
         name = f"{cell['environment']} {cell['implementation']} {cell['algorithm']}"
-        own = {key: cell.get(key) for key in ("budget", "n_envs", "normalize", "evaluation")}
+        keys = (
+            ("budget", "evaluation")
+            if cell.get("candidate")
+            else ("budget", "n_envs", "normalize", "evaluation")
+        )
+        own = {key: cell.get(key) for key in keys}
         arms.setdefault(name, (own | run.get("config", {}), list(run.get("departures", []))))
     return arms
 

@@ -25,6 +25,7 @@ from rlparity.training import checkpoint_files
 from rlparity.training.checkpointing import Checkpointer, resumes_exactly
 from rlparity.training.recorder import Recorder
 
+SETTINGS = "settings.json"  # what is known of a candidate's settings, written by what trains it
 ELSEWHERE = {
     "cpu": "unknown: the logs do not contain it",
     "gpu": None,
@@ -144,13 +145,14 @@ def _train(cell: Cell, folder: Path, checkpointer: Checkpointer) -> tuple[Record
 def describe(cell: Cell, folder: Path, recorder: Recorder, notes: tuple[str, ...] = ()) -> dict[str, Any]:
     """The content of run.json; `notes`, of a candidate, are assumptions and repairs."""
     hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in regrouping.HASHED}
+    settings = _settings(folder) if cell.candidate else {}
     steps = min(recorder.env_step or cell.budget, cell.budget) * len(cell.seeds)
     return {
         "status": "failed" if recorder.failed else "done",
         "failed_seeds": {str(seed): reason for seed, reason in recorder.failed.items()},
         "cell": json.loads(cell.to_json()),
-        "config": configuration(cell),
-        "departures": _departures(cell),
+        "config": settings.get("ran", {}) if cell.candidate else configuration(cell),
+        "departures": (settings.get("departures") or []) if cell.candidate else _departures(cell),
         "versions": _versions(cell),
         "hardware": ELSEWHERE if cell.kind == "logs" else host.hardware(),
         "fingerprint": cell.fingerprint,
@@ -162,6 +164,7 @@ def describe(cell: Cell, folder: Path, recorder: Recorder, notes: tuple[str, ...
         "hashes": hashes,
         "policies": saved_policies.describe(cell, folder / "checkpoint"),
         **({"notes": list(notes), "files": candidate_files.digests(cell)} if cell.candidate else {}),
+        **({"settings": settings} if cell.candidate else {}),
     }
 
 
@@ -173,9 +176,14 @@ def _versions(cell: Cell) -> dict[str, str]:
     return found
 
 
+def _settings(folder: Path) -> dict[str, Any]:
+    """What is known of a candidate's settings; empty if what trained it has left nothing."""
+    file = folder / SETTINGS
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return found
+
+
 def _departures(cell: Cell) -> list[str]:
-    if cell.candidate:
-        return []
     departures: list[str] = import_module(registry.trainer(cell)).departures(cell)
     return departures
 

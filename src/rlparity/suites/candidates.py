@@ -11,6 +11,7 @@ from rlparity.cell import KINDS
 from rlparity.errors import UserError, unknown
 from rlparity.provenance import candidate_files
 from rlparity.registry import IMPLEMENTATIONS
+from rlparity.suites import value_checks
 from rlparity.suites.environments import Block
 from rlparity.suites.hyperparameters import Library
 
@@ -81,6 +82,8 @@ def _problems(
         found.append(f".against: {against!r} has no reference to be judged against")
     elif not any(against in algorithms for _, algorithms in places):
         found.append(f".against: {against!r} is not among the suite's algorithms")
+    else:
+        found += value_checks.bad_settings(values.get("settings", {}), known[against].agent, ".settings")
     ids = [place for place, _ in places]
     found += [
         str(unknown("value", each, ids, ".environments"))
