@@ -56,7 +56,11 @@ def test_seeds_are_not_checked_without_a_plan(capsys: pytest.CaptureFixture[str]
 def words(name: str) -> list[str]:
     """The fewest words that a command takes."""
     needed = [action for action in COMMANDS[name]._actions if action.required]
-    found = [word for action in needed for word in (*action.option_strings[:1], "{}")]
+    found = [
+        word
+        for action in needed
+        for word in (*action.option_strings[:1], "1" if action.type is int else "{}")
+    ]
     return ["their:make", *found] if name == "validate" else found
 
 
