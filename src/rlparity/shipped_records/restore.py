@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from rlparity import records
 from rlparity.cell import Cell
-from rlparity.errors import UserError
+from rlparity.errors import StorageError
 from rlparity.provenance import fingerprint, host
 from rlparity.runs import pending, regrouping
 from rlparity.suites.suite import Suite
@@ -139,7 +139,7 @@ def fill(
         try:
             regrouping.write(cell, folder, blocks)
         except OSError as error:
-            raise UserError(f"{folder}: cannot be restored: {error.strerror}") from None
+            raise StorageError(f"{folder}: cannot be restored: {error.strerror}") from None
     return [Shipped(*block) for block in blocks], reason
 
 
@@ -178,7 +178,7 @@ def take(source: Shipped, folder: Path) -> None:
         for name in pending.OUTPUTS:  # run.json is the last of them
             (temporary / name).replace(folder / name)
     except OSError as error:
-        raise UserError(f"{folder}: cannot be restored: {error.strerror}") from None
+        raise StorageError(f"{folder}: cannot be restored: {error.strerror}") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

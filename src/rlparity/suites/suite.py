@@ -12,7 +12,7 @@ from typing import Any
 
 from rlparity.arms import OURS, Arm
 from rlparity.cell import Cell, path_name
-from rlparity.errors import UserError, unknown
+from rlparity.errors import StorageError, UserError, unknown
 from rlparity.metrics import RETURN
 from rlparity.provenance import fingerprint
 from rlparity.registry import IMPLEMENTATIONS
@@ -252,7 +252,7 @@ def check_writable(*folders: Path) -> None:
         while not place.exists():
             place = place.parent
         if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-            raise UserError(f"{folder}: cannot be written to; make it a folder that you may write to")
+            raise StorageError(f"{folder}: cannot be written to; make it a folder that you may write to")
 
 
 def _refuse(heading: str, found: Sequence[str]) -> None:

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import rlparity
 from rlparity.benchmark import plan, table
 from rlparity.benchmark.gpu import blocks
-from rlparity.errors import UserError
+from rlparity.errors import UserError, not_written
 from rlparity.provenance import host
 from rlparity.records import write_bytes
 from rlparity.runs import pending
@@ -112,7 +112,7 @@ def _unpacked(path: Path) -> Iterator[Path]:
             raise UserError(f"{path}: no such file") from None
         except OSError as error:
             if error.errno is not None:
-                raise UserError(f"{path}: cannot be unpacked ({error.strerror})") from None
+                raise not_written(error, f"{path}: cannot be unpacked ({error.strerror})") from None
             raise _no_archive(path, error) from None
         except (tarfile.TarError, EOFError, zlib.error, ValueError, OverflowError) as error:
             raise _no_archive(path, error) from None

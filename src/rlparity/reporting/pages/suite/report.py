@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rlparity.errors import UserError
+from rlparity.reporting import candidate_settings
 from rlparity.reporting.formatting import NONE, bind, join
 from rlparity.reporting.pages import validation
 from rlparity.reporting.pages.elements import Badge, Table, templates, write
@@ -106,6 +107,8 @@ def _view(folder: Folder, stale: int) -> dict[str, Any]:
         "layers_meaning": validation.MEANING,
         "notes": tables.notes(folder),
         "verdicts": tables.verdicts(folder),
+        "ran": [one.sentence(table=True) for one in candidate_settings.of(folder)],
+        "ran_otherwise": tables.ran(folder),
         "plain": bind(text.plain_verdicts) if len(tables.primary(folder, plain=True)) else "",
         "definitions": [(term, bind(meaning)) for term, meaning in (*text.definitions, *_floors(folder))],
         "pictures": pictures(folder),
@@ -153,6 +156,7 @@ def _terminal(folder: Folder, view: Mapping[str, Any], page: Path) -> str:
         rows = [row + [note] * len(why) for row, note in zip(rows, notes, strict=True)]
         lines.append(Table([*table.head, *why], rows, numeric=table.numeric).text())
     lines += against_papers(folder)
+    lines += [f"settings: {one.sentence()}" for one in candidate_settings.of(folder)]
     lines += [f"failed: {text}" for text in view["failed"]]
     if view["missing"]:
         lines.append(f"no record yet: {join(view['missing'], 4)}")
