@@ -157,7 +157,7 @@ def test_an_unknown_way_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture
     load(tmp_path)
     folders = ["--results", str(tmp_path), "--reports", str(tmp_path)]
     assert command_line(["sensitivity", str(tmp_path / "few.yaml"), "--ways", "logs", *folders]) != 0
-    assert "unknown way 'logs'; choose from entry-update, entry" in capsys.readouterr().err
+    assert "unknown way 'logs'; choose from entry, entry-update" in capsys.readouterr().err
 
 
 def test_trials_of_ways_are_run_alone_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
