@@ -10,10 +10,11 @@ from rlparity.reporting.pages.sensitivity_ways import count as brought
 from rlparity.reporting.pages.suite.answer import counts
 from rlparity.reporting.report_folder import Folder
 from rlparity.suites.hyperparameters import library
-from rlparity.validation.mutations.corpus import CORPUS
+from rlparity.validation.mutations.corpus import ANALYSIS, CORPUS
 
 __all__ = [
     "AGENTS",
+    "ANALYSIS",
     "CORPUS",
     "RECORDS",
     "REFERENCES",
