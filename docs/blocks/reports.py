@@ -88,8 +88,13 @@ def ways() -> str:
     said = [f"{one.caught} of {one.tried} {WAYS[way]}" for way, one in counted.items() if one.tried]
     waiting = {way: one.waiting for way, one in counted.items() if one.waiting}
     left = [f"{n} {WAYS[way]}" for way, n in waiting.items()]
-    text = f"Of planted bugs that come as your code would, these are caught: {'; '.join(said)}."
-    return text + (f" Not tried yet: {'; '.join(left)}." if left else "")
+    text = (
+        [f"Of planted bugs that come as your code would, these are caught: {'; '.join(said)}."]
+        if said
+        else []
+    )
+    text += [f"Planted bugs not tried yet in these ways: {'; '.join(left)}."] if left else []
+    return " ".join(text)
 
 
 def verdicts() -> str:

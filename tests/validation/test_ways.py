@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from rlparity.__main__ import main as command_line
 from rlparity.errors import UserError
 from rlparity.objectives import targets
 from rlparity.reporting.pages import sensitivity as page
@@ -150,6 +151,13 @@ def test_ways_need_statistics(tmp_path: Path) -> None:
     (tmp_path / "few.yaml").write_text(SUITE.partition("statistics: {seeds")[0])
     with pytest.raises(UserError, match="missing key 'statistics', which `ways` need"):
         sensitivity_plan.load(tmp_path / "few.yaml")
+
+
+def test_an_unknown_way_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    load(tmp_path)
+    folders = ["--results", str(tmp_path), "--reports", str(tmp_path)]
+    assert command_line(["sensitivity", str(tmp_path / "few.yaml"), "--ways", "logs", *folders]) != 0
+    assert "unknown way 'logs'; choose from entry, entry-update" in capsys.readouterr().err
 
 
 def test_trials_of_ways_are_run_alone_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

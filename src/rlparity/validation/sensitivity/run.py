@@ -25,14 +25,33 @@ from rlparity.validation import tables
 from rlparity.validation.checks import Say
 from rlparity.validation.mutations import corpus
 from rlparity.validation.sensitivity import training as sensitivity_training
-from rlparity.validation.sensitivity.plan import BASELINE, WAYS, Plan, Trial
+from rlparity.validation.sensitivity.plan import BASELINE, Plan, Trial
 from rlparity.validation.sensitivity.process import Judge, TooBusy, attempt, read
 from rlparity.validation.sensitivity.trial import Outcome, not_run
 
 OUTCOMES = "trials.json"  # all outcomes of a suite, from which the page is rendered
 CANDIDATES = "candidates.json"  # all outcomes of the ways in which a user brings an implementation
 UNFINISHED = "not tried yet"
-WAYS_MODULE = "rlparity.validation.sensitivity.ways.trial"
+SOURCES_OF_WAYS = {  # what an outcome depends on besides the agent; not the whole corpus, see `planting`
+    "entry": ("rlparity.validation.sensitivity.ways.own_agent", registry.LAYERS["contract"]),
+    "entry-update": (
+        "rlparity.validation.sensitivity.ways.own_agent",
+        "rlparity.validation.parity.candidate_checks",
+    ),
+    "command": (
+        "rlparity.validation.sensitivity.ways.trial:_command",
+        "rlparity.validation.sensitivity.ways.program:_write",
+        "rlparity.training.run",
+    ),
+    "logs": (
+        "rlparity.validation.sensitivity.ways.trial:_logs",
+        "rlparity.validation.sensitivity.ways.program:_write",
+        "rlparity.training.run",
+        "rlparity.log_readers.convert",
+        "rlparity.analysis.logged_returns",
+        "rlparity.analysis.verdicts",
+    ),
+}
 STATISTICS_MODULES = (
     "rlparity.training.loop",
     "rlparity.validation.sensitivity.training",
@@ -151,7 +170,7 @@ class Runner:
         agent = hyperparameters.library().algorithms[trial.agent].agent
         layer: tuple[str, ...] = STATISTICS_MODULES if case else (registry.LAYERS[trial.layer],)
         if trial.way:
-            layer = (WAYS_MODULE, *(registry.LAYERS.get(each, WAYS_MODULE) for each in WAYS[trial.way]))
+            layer = SOURCES_OF_WAYS[trial.way]
         family = registry.family(trial.environment).module
         places = (*layer, registry.AGENTS[agent].module, family, *registry.PARTS.values())
         return fingerprint.text_hash(

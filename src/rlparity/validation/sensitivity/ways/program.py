@@ -1,6 +1,6 @@
 """Our agents as somebody's program: train a block of seeds with a mutation planted, and write logs.
 
-    python -m rlparity.validation.sensitivity.ways.program MUTATION ALGORITHM ENVIRONMENT SEEDS BUDGET FOLDER
+    python -m rlparity.validation.sensitivity.ways MUTATION ALGORITHM ENVIRONMENT SEEDS BUDGET FOLDER
 
 MUTATION is an id or `none`, SEEDS one number or a range `0-4`, FOLDER may
 be left out; settings are those of the named configuration.
@@ -11,7 +11,6 @@ mutation acts. A single seed logs into the folder itself, several into `seed-K`.
 from __future__ import annotations
 
 import csv
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -88,7 +87,3 @@ def _write(
         results=np.array([[row["value"] for row in rows] for rows in points.values()]),
         ep_lengths=np.array([[row["size"] for row in rows] for rows in points.values()]),
     )
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

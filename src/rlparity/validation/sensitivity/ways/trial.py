@@ -36,7 +36,7 @@ OURS = (  # modules in whose place a candidate with an entry point is given the 
     "rlparity.training.evaluation",
     "rlparity.training.object_state",
 )
-PROGRAM = "python -m rlparity.validation.sensitivity.ways.program"
+PROGRAM = "python -m rlparity.validation.sensitivity.ways"
 SHORT = 20_000  # budget of the contract of a command, which shortens it further
 
 
