@@ -109,6 +109,12 @@ def test_everything_stuck_at_the_floor_did_not_learn():
     assert math.isnan(row.smallest_margin)
 
 
+def test_an_arm_without_a_finished_seed_could_not_be_judged():
+    row = judge([math.nan] * 5, around(120))
+    assert (row.verdict, row.reason) == ("NO VERDICT", "no finished seed: could not be judged")
+    assert row.failed_seeds == "scratch 0, 1, 2, 3, 4" and math.isnan(row.p_holm)
+
+
 @pytest.mark.parametrize("short", [0, 1])
 def test_below_five_seeds_nothing_is_decided(short):
     arms = [around(120), around(120)]

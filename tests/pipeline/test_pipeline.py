@@ -226,15 +226,19 @@ def test_restored_records_are_not_retrained_and_stale_ones_are_named(checkout: C
     assert checkout.plan()[0] == SCRATCH | SB3
 
 
-def test_shipped_references_are_taken_not_trained(checkout: Checkout) -> None:
-    shutil.rmtree(checkout.path / "results" / "tiny" / "CartPole-v1" / "sb3")
+def test_shipped_references_are_taken_and_one_seed_of_each_is_checked(checkout: Checkout) -> None:
+    theirs = checkout.path / "results" / "tiny" / "CartPole-v1" / "sb3"
+    shutil.copytree(theirs, checkout.path / "reports" / "other" / "records" / "CartPole-v1" / "sb3")
+    shutil.rmtree(theirs)
     checkout.edit("tiny.yaml", append="references: shipped\n")
     cells, others = checkout.plan()
-    assert not cells and others["restore_reference"] == 4
-    file = "results/tiny/CartPole-v1/sb3/ppo/seeds-0-0/cell.json"
-    refused = checkout.run("-m", "rlparity", "restore", "--cell", file)
-    assert refused.returncode == 2 and refused.stderr.count("\n") == 1
-    assert "tiny/CartPole-v1/sb3/ppo/seeds-0-0: no record below reports/*/records" in refused.stderr
+    assert not cells and others["live_check"] == 2
+    assert (theirs / "ppo" / "seeds-1-1" / "run.json").is_file()
+    assert checkout.plan("--config", "references=train") == (set(), others - Counter(live_check=2))
+    shutil.rmtree(checkout.path / "reports" / "other")
+    shutil.rmtree(theirs)
+    cells, others = checkout.plan()
+    assert cells == SB3 and others["live_check"] == 0
 
 
 def test_a_failed_seed_is_reported_at_the_end(checkout: Checkout) -> None:
@@ -242,7 +246,7 @@ def test_a_failed_seed_is_reported_at_the_end(checkout: Checkout) -> None:
     run = checkout.path / "results/tiny/CartPole-v1/scratch/ppo/seeds-0-1/run.json"
     run.write_text(run.read_text().replace('"failed_seeds": {}', '"failed_seeds": {"1": "not a number"}'))
     failed = checkout.run("-m", "rlparity", "check", "tiny")
-    assert failed.returncode == 1 and failed.stderr.count("\n") == 1
+    assert failed.returncode == 3 and failed.stderr.count("\n") == 1
     assert "tiny/CartPole-v1/scratch/ppo/seeds-0-1: seed 1 failed: not a number" in failed.stderr
 
 
@@ -347,7 +351,7 @@ def test_a_template_is_not_run(checkout: Checkout) -> None:
     evil = f"__use_yte__: true\n__definitions__:\n  - open({str(made)!r}, 'w')\n"
     (checkout.path / "tiny.yaml").write_text(evil + SUITE)
     refused = checkout.run("-m", "rlparity", "run", "tiny.yaml", "--dry-run")
-    assert refused.returncode == 2 and refused.stderr.count("\n") == 1 and not made.exists()
+    assert refused.returncode == 4 and refused.stderr.count("\n") == 1 and not made.exists()
     assert "unknown key '__use_yte__'" in refused.stderr
 
 
@@ -405,7 +409,7 @@ def test_commands_report_errors_in_one_line(finished: Checkout) -> None:
         (["collect", "nowhere.yaml"], "nowhere.yaml: no such file"),
     ]:
         done = finished.run("-m", "rlparity", *arguments)
-        assert done.returncode == 2, arguments
+        assert done.returncode == 4, arguments
         assert expected in done.stderr and "Traceback" not in done.stderr
 
 
@@ -418,3 +422,10 @@ def test_candidates_are_trained_seed_by_seed_beside_the_others(checkout: Checkou
     assert set(rest) == PRESENTING
     (checkout.path / "tiny.yaml").write_text(SUITE + theirs + "references: shipped\n")
     assert checkout.plan()[0] == cells
+    alone = SUITE.replace("name: tiny", "name: alone").replace("[scratch, sb3]", "[sb3]")
+    shutil.copytree(checkout.path / "results" / "tiny", checkout.path / "reports" / "other" / "records")
+    (checkout.path / "tiny.yaml").write_text(alone + theirs + "references: shipped\n")
+    cells_alone, others = checkout.plan()
+    assert cells_alone == cells and others["restore_reference"] > 0
+    floor = checkout.path / "results" / "alone" / "CartPole-v1" / "scratch" / "random" / "seeds-0-1"
+    assert (floor / "run.json").is_file()

@@ -35,6 +35,7 @@ from rlparity.metrics import RETURN
 FEWEST = 5  # seeds per arm below which nothing is decided, unless it is deterministic
 ALPHA = 0.05
 NO_VERDICT = "NO VERDICT"
+NOTHING_FINISHED = "no finished seed"  # the beginning of a reason
 NOTHING_LEARNED = "reference did not learn"  # the beginning of a reason
 AT_THE_CEILING = "all at the ceiling"  # the beginning of a reason
 UNDECIDED = "INCONCLUSIVE"
@@ -162,6 +163,8 @@ def _obstacle(
     given = np.ndim(floor) == 0  # a constant has no spread
     if not len(y):
         return "no finished run of the reference"
+    if not len(x):
+        return f"{NOTHING_FINISHED}: could not be judged"
     if not np.size(floor):
         return f"no {floor_name} agent in the suite"
     if any(len(arm) < FEWEST and not exact for arm, exact in zip((x, y), fixed, strict=True)):
@@ -184,7 +187,7 @@ def in_short(implementation: str, reference: str) -> str:
 def decide(row: Mapping[str, Any]) -> tuple[str, str]:
     """Verdict and reason, from a row that has all its numbers, and in `reason` any reason against one."""
     if reason := row["reason"]:
-        words = {NOTHING_LEARNED: DID_NOT_LEARN, AT_THE_CEILING: NO_VERDICT}
+        words = {NOTHING_LEARNED: DID_NOT_LEARN, AT_THE_CEILING: NO_VERDICT, NOTHING_FINISHED: NO_VERDICT}
         return next((word for start, word in words.items() if reason.startswith(start)), UNDECIDED), reason
     reference = in_short(row["implementation"], row["reference"])
     if row["p_equivalence"] < ALPHA:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from rlparity.arms import Arm
 from rlparity.metrics import RETURN
+from rlparity.reporting import candidate_settings
 from rlparity.reporting.formatting import (
     NONE,
     SHORT,
@@ -154,19 +155,27 @@ def cost(folder: Folder) -> Table:
 def settings(folder: Folder, environment: str) -> list[dict[str, Any]]:
     """Per algorithm: the hyper-parameters of all implementations side by side, source, departures."""
     blocks = []
+    brought = {one.arm: one for one in candidate_settings.of(folder) if one.environment == environment}
     about = folder.plan["environments"][environment]
     for name in about.get("algorithms") or folder.plan["algorithms"]:
         agent = folder.plan["algorithms"].get(name, {}).get("agent", name)
         chosen = about.get("settings", {}).get(agent, {})
         columns: dict[str, dict[str, Any]] = {}
-        departures: dict[str, list[str]] = {}
+        departures: dict[str, dict[str, Any]] = {}
         for run in folder.runs:
             who, cell = run["cell"]["implementation"], run["cell"]
             if cell["environment"] != environment or (who, cell["algorithm"]) not in folder.sharing(name):
                 continue
+            if (one := brought.get((who, cell["algorithm"]))) is not None:
+                names = [*one.reference, *one.values]
+                columns.setdefault(who, {"budget": cell.get("budget")} | {n: one.shown(n) for n in names})
+                empty = candidate_settings.UNKNOWN if one.departures is None else "none declared"
+                departures.setdefault(label(who), {"points": one.departures or [], "empty": empty})
+                continue
             own = {key: cell.get(key) for key in ("budget", "n_envs", "normalize")}
             columns.setdefault(who, own | run.get("config", {}))
-            departures.setdefault(label(who), list(run.get("departures", [])))
+            points = list(run.get("departures", []))
+            departures.setdefault(label(who), {"points": points, "empty": "none declared"})
         if not columns:
             columns["suite"] = dict(chosen.get("hyperparameters", {}))
         keys = list(dict.fromkeys(key for values in columns.values() for key in values))
@@ -175,6 +184,14 @@ def settings(folder: Folder, environment: str) -> list[dict[str, Any]]:
         block = {"name": name, "title": folder.title(name), "table": table, "departures": departures}
         blocks.append(block | {key: str(chosen.get(key) or "") for key in ("source", "differs")})
     return blocks
+
+
+def ran(folder: Folder) -> Table:
+    """The settings of candidates that differ from their references'."""
+    head = ["environment", "implementation", "setting", "reference", "ran with", "known from"]
+    found = candidate_settings.of(folder)
+    rows = [[one.environment, one.name, *unlike] for one in found for unlike in one.differences]
+    return Table(head, rows)
 
 
 def notes(folder: Folder) -> list[str]:
