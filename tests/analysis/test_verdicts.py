@@ -274,7 +274,7 @@ def test_false_equivalence_at_the_margin_is_at_most_nominal():
     hits = 0
     for _ in range(400):
         x, y = rng.normal(100 - 20, 15, 10), rng.normal(100, 15, 10)
-        hits += verdicts.compare(x, y, np.zeros(5), 0.2)["p_equivalence"] < 0.05
+        hits += verdicts.tested(x, y, np.zeros(5), 0.2)["p_equivalence"] < 0.05
     assert 4 <= hits <= 34
 
 

@@ -37,6 +37,8 @@ class Suite:
     title: str
     description: str
     margin: float
+    primary: str  # endpoint that decides: auc or final
+    family: str  # of tests that Holm's correction runs over: report, or row
     references: str
     films: bool
     time_limit: float  # hours of one attempt at a cell; 0: none
@@ -56,6 +58,8 @@ class Suite:
             "title": self.title,
             "description": " ".join(filter(None, (self.description, narrowing.describe(self.narrowed)))),
             "margin": self.margin,
+            "primary": self.primary,
+            "family": self.family,
             "references": self.references,
             "films": self.films,
             "deterministic": [str(arm) for arm in self.deterministic],
@@ -201,6 +205,8 @@ def resolve(
         title=raw["title"],
         description=raw.get("description", ""),
         margin=raw.get("margin", MARGIN),
+        primary=raw.get("primary", "auc"),
+        family=raw.get("family", "report"),
         references=raw.get("references", "train"),
         films=raw.get("films", False),
         time_limit=raw.get("time_limit", 0.0),
