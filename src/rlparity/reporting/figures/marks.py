@@ -97,14 +97,10 @@ def difference(axes: Axes, y: int, row: pd.Series, reach: float, secondary: bool
         if side * wide > reach or outside:
             axes.plot([side * reach], [y], color=colour, marker=marker, markersize=5, clip_on=False)
         if outside:
-            place: dict[str, Any] = {
-                "xytext": (-7 * side, 0),
-                "textcoords": "offset points",
-                "va": "center",
-                "fontsize": 8,
-            }
-            align = "right" if side > 0 else "left"
-            axes.annotate(_whole(middle), (side * reach, y), color=colour, ha=align, **place)
+            style: dict[str, Any] = {"color": colour, "fontsize": 8, "va": "center"}
+            style |= {"ha": "right" if side > 0 else "left", "textcoords": "offset points"}
+            style["bbox"] = {"facecolor": CARD, "edgecolor": "none", "pad": 0.8}
+            axes.annotate(_whole(middle), (side * reach, y), xytext=(-7 * side, 0), **style)
 
 
 def _whole(value: float) -> str:
