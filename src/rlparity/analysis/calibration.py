@@ -19,8 +19,9 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from rlparity.analysis import families, plans, statistics, tables
-from rlparity.analysis.families import PRIMARY, SECONDARY
+from rlparity.analysis import plans, statistics, tables
+from rlparity.analysis.decisions import families
+from rlparity.analysis.decisions.families import PRIMARY, SECONDARY
 from rlparity.analysis.scores import ENDPOINTS, Floor, Quantity, Scores, mean
 from rlparity.analysis.verdicts import ALPHA, decide, tested
 from rlparity.errors import UserError

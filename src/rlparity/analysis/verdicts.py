@@ -30,8 +30,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rlparity.analysis import families, plans, scores, seeds_to_decide, statistics, tables
-from rlparity.analysis.families import NO_SPREAD, PRIMARY, SECONDARY
+from rlparity.analysis import plans, scores, statistics, tables
+from rlparity.analysis.decisions import families, seeds_to_decide
+from rlparity.analysis.decisions.families import NO_SPREAD, PRIMARY, SECONDARY
 from rlparity.analysis.plans import Plan
 from rlparity.analysis.schemas import TABLES
 from rlparity.analysis.scores import Floor, Pair, Quantity, Scores

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from rlparity.analysis import schemas
-from rlparity.analysis.families import PRIMARY, SECONDARY
+from rlparity.analysis.decisions.families import PRIMARY, SECONDARY
 from rlparity.errors import UserError, unknown
 from rlparity.metrics import RETURN
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator, NullLocator
 
-from rlparity.analysis.families import SECONDARY
+from rlparity.analysis.decisions.families import SECONDARY
 from rlparity.arms import Arm
 from rlparity.metrics import Metric
 from rlparity.reporting.figures import marks

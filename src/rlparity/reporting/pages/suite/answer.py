@@ -56,8 +56,10 @@ def _undecided(folder: Folder, rows: pd.DataFrame, note: str) -> str:
     """Those without a verdict for the same reason; without one, how many seeds would decide."""
     needed = [] if note else list(dict.fromkeys(whole(value) for value in rows.seeds_needed.dropna()))
     if needed:
-        note = f"about {join(needed)} seeds per arm would decide if there is no difference"
-    return f"Not decided: {_pairs(folder, rows)}{f' ({note})' * bool(note)}."
+        note = f": about {join(needed)} seeds per arm would decide if there is no difference"
+    if ":" not in note:
+        return f"Not decided{', ' + note if note else ''}: {_pairs(folder, rows)}."
+    return f"Not decided: {_pairs(folder, rows)} ({note.removeprefix(': ')})."
 
 
 def _against_plain(folder: Folder) -> list[str]:

@@ -11,7 +11,7 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
-from rlparity.analysis.families import PRIMARY, SECONDARY
+from rlparity.analysis.decisions.families import PRIMARY, SECONDARY
 from rlparity.errors import UserError
 from rlparity.reporting.formatting import NONE, bind, endpoint_title, join
 from rlparity.reporting.pages import validation

@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from rlparity.analysis import families, plans
-from rlparity.analysis.families import PRIMARY
+from rlparity.analysis import plans
+from rlparity.analysis.decisions import families
+from rlparity.analysis.decisions.families import PRIMARY
 from rlparity.analysis.verdicts import NEITHER
 from rlparity.arms import Arm
 from rlparity.metrics import RETURN
