@@ -10,7 +10,7 @@ from rlparity.arms import OURS, SB3
 INK, MUTED, GRID, CARD = "#24292e", "#5b646d", "#d9dee3", "#ffffff"
 OWN_COLOUR, REFERENCE_COLOUR = "#0173b2", "#d55e00"  # of seaborn's "colorblind"
 SPARE = ("#029e73", "#cc78bc", "#ca9161")  # of further implementations, in turn
-SPARE_MARKERS = "^svP"  # in turn; 3 colours, 4 markers and 5 dashes repeat together after 60 implementations
+SPARE_MARKERS = "^svP<"  # in turn: with a colour, markers and dashes repeat after 15 implementations
 SPARE_DASHES = (  # of matplotlib and of SVG, in turn
     ((0, (1, 1.2)), "2.4 2.4"),
     ((0, (6, 1.4, 1, 1.4)), "9 2.5 2 2.5"),
