@@ -37,6 +37,8 @@ class Suite:
     title: str
     description: str
     margin: float
+    primary: str  # endpoint that decides: auc or final
+    family: str  # of tests that Holm's correction runs over: report, or row
     references: str
     films: bool
     time_limit: float  # hours of one attempt at a cell; 0: none
@@ -59,6 +61,8 @@ class Suite:
             "title": self.title,
             "description": " ".join(filter(None, (self.description, narrowing.describe(self.narrowed)))),
             "margin": self.margin,
+            "primary": self.primary,
+            "family": self.family,
             "references": self.references,
             "films": self.films,
             "deterministic": [str(arm) for arm in self.deterministic],
@@ -211,6 +215,8 @@ def resolve(
         title=raw["title"],
         description=raw.get("description", ""),
         margin=raw.get("margin", MARGIN),
+        primary=raw.get("primary", "auc"),
+        family=raw.get("family", "report"),
         references=references,
         live_check=references == "shipped" and raw.get("live_check", True),
         films=raw.get("films", False),

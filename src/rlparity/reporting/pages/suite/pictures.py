@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from rlparity.analysis import plans
 from rlparity.analysis.intervals import rule
 from rlparity.metrics import Metric
 from rlparity.reporting.formatting import bind, join, label
@@ -48,7 +49,8 @@ def words(folder: Folder, measured: Measurement | None = None) -> Any:
     metric = measured.metric if measured else Metric(folder.quantity, folder.quantity)
     unit = f", {metric.unit}" * (metric.unit != metric.name)
     promise = rule.promise([measured.environment] if measured else list(folder.plan["environments"]))
-    return prose("report", metric=metric.name, unit=unit, floor=floor, beyond=beyond, promise=promise)
+    words = {"floor": floor, "beyond": beyond, "promise": promise, "primary": plans.primary(folder.plan)}
+    return prose("report", metric=metric.name, unit=unit, **words)
 
 
 def _key(folder: Folder, kind: str) -> Iterator[KeyEntry]:
