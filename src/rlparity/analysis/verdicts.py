@@ -90,10 +90,9 @@ def _row(arms: Scores, plan: Plan, pair: Pair, quantity: Quantity) -> dict[str, 
     declared = (plans.deterministic(plan, pair.judged), plans.deterministic(plan, pair.reference))
     x, y, floor = arms.compared(pair, quantity)
     terms = (x, y, floor, plans.margin(plan, pair.environment, quantity.metric), declared)
-    row = tested(*terms, str(quantity.metric.floor))
-    row["otherwise"] = tested(*terms, str(quantity.metric.floor), 2)[
-        "reason"
-    ]  # two seeds are the fewest with a spread
+    name = str(quantity.metric.floor)
+    row, with_two = tested(*terms, name), tested(*terms, name, 2)  # the fewest seeds that have a spread
+    row["otherwise"] = with_two["reason"]
     row["sds"] = tuple(_sd(arm, fixed) for arm, fixed in zip((x, y), declared, strict=True))
     row["failed_seeds"] = "; ".join(f"{who} {seeds}" for who, seeds in lost.items() if seeds)
     return {**pair.keys(quantity), **row}
