@@ -27,7 +27,10 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
     },
     "docs/guide/suites.md": {"suites": reports.suites},
     "docs/method/mutations.md": {"corpus": agents.corpus, "mutations": agents.mutations},
-    "docs/reference/command-line.md": {"commands": command_line.commands},
+    "docs/reference/command-line.md": {
+        "statuses": command_line.statuses,
+        "commands": command_line.commands,
+    },
     "docs/reference/suite-file.md": {
         name: partial(schema.keys, name) for name in ("suite", "sensitivity", "hyperparameters")
     },

@@ -4,6 +4,7 @@ from rlparity.__main__ import _parser as command_line
 from rlparity.agents.base import module as agent_module
 from rlparity.analysis import tables
 from rlparity.analysis.schemas import TABLES
+from rlparity.errors import MEANINGS
 from rlparity.records import SCHEMAS as RECORDS
 from rlparity.registry import AGENTS, REFERENCES
 from rlparity.reporting.pages.sensitivity_ways import count as brought
@@ -16,6 +17,7 @@ __all__ = [
     "AGENTS",
     "ANALYSIS",
     "CORPUS",
+    "MEANINGS",
     "RECORDS",
     "REFERENCES",
     "TABLES",

@@ -20,7 +20,11 @@ def write(found: Findings, strict: bool, file: Path) -> None:
     root = ET.Element("testsuites", name=_clean(found.plan.title))
     for layer in LAYERS:
         checks = [check for check in found.checks if check.layer == layer]
-        if checks or layer in found.left_out or (layer == "statistics" and found.verdicts):
+        if (
+            checks
+            or layer in found.left_out
+            or (layer == "statistics" and (found.verdicts or found.unfinished))
+        ):
             _suite(root, layer, checks, found, strict)
     _save(root, file)
 
@@ -60,6 +64,8 @@ def _suite(root: ET.Element, layer: str, checks: Sequence[Check], found: Finding
         case = _case(suite, layer, f"{verdict.endpoint} in {verdict.environment}", 0.0)
         kinds = {"WORSE": "failure", "INCONCLUSIVE": "skipped"}
         _add_outcome(case, kinds.get(verdict.word, "system-out"), verdict.detail)
+    for place, reason in found.unfinished.items() if layer == "statistics" else ():
+        _add_outcome(_case(suite, layer, f"seeds in {place}", 0.0), "error", f"no seed finished: {reason}")
     if layer in found.left_out:
         case = _case(suite, layer, layer, 0.0)
         _add_outcome(case, "error" if layer == "contract" else "skipped", found.left_out[layer])

@@ -26,8 +26,11 @@ LAYER_LIMIT_S, LIMIT_FACTOR = 600.0, 10  # a layer may take the first, or this m
 
 
 def check_entry_point(layer: str, cell: Cell) -> list[Check]:
-    """Run contract or parity of a Python candidate in a separate process: if that crashes or hangs, the only
-    check has failed. Raises NotRun."""
+    """Run contract or parity of a Python candidate in a separate process.
+
+    Raises NotRun if the contract's first training raises, hangs or crashes. If parity crashes or hangs, its
+    only check has failed.
+    """
     if layer == "parity" and metadata.probe(cell.environment).frame_bytes is not None:
         raise NotRun(f"updates are compared with vectors, and {cell.environment} shows images")
     base = Path(cell.candidate.get("folder", ".")).resolve()
@@ -56,12 +59,15 @@ def check_entry_point(layer: str, cell: Cell) -> list[Check]:
             return [_broken(layer, "ended without a result", started)]
     if "error" in result:
         raise NotRun(result["error"])
-    return [Check(*values) for values in result["checks"]]
+    checks = [Check(*values) for values in result["checks"]]
+    if broken := [check for check in checks if not check.ran]:
+        raise NotRun(broken[0].detail)
+    return checks
 
 
 def _broken(layer: str, problem: str, started: float) -> Check:
-    if problem.startswith(process_group.UNSTARTED):
-        raise NotRun(problem)
+    if layer == "contract" or problem.startswith(process_group.UNSTARTED):
+        raise NotRun(f"its process {problem}")
     return Check(layer, "comes to an end", False, f"its process {problem}", time.perf_counter() - started)
 
 

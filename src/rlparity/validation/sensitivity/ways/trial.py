@@ -79,7 +79,10 @@ def _command(trial: Trial, case: Mapping[str, Any]) -> list[Check]:
     words = f"{PROGRAM} '{trial.mutation or program.NONE}' {trial.agent} {{environment}} {{seed}} {{budget}}"
     cell = program.cell(trial.agent, trial.environment, (0,), SHORT)
     given = {"command": words, "folder": ".", "time_limit_s": 3600.0}
-    return command.check(replace(cell, implementation="candidate", candidate=given), jobs=1)
+    try:
+        return command.check(replace(cell, implementation="candidate", candidate=given), jobs=1)
+    except NotRun as problem:  # it does not train: its user is told so, and nothing is judged
+        return [Check("contract", "runs and logs comparable returns", False, str(problem), ran=False)]
 
 
 def _logs(trial: Trial, case: Mapping[str, Any]) -> list[Check]:
