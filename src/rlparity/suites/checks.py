@@ -82,7 +82,7 @@ def bad_choice(
             f"algorithm {algorithm.name!r} cannot act in {environment.id!r}: its actions are "
             f"{environment.info.actions}, agent {algorithm.agent!r} knows {', '.join(known)}"
         )
-    if environment.info.frame_bytes and not registry.AGENTS[algorithm.agent].images:
+    if environment.info.image and not registry.AGENTS[algorithm.agent].images:
         seeing = ", ".join(name for name, entry in registry.AGENTS.items() if entry.images)
         found.append(
             f"algorithm {algorithm.name!r} cannot learn from the images of {environment.id!r}; agents that "

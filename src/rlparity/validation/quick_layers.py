@@ -27,7 +27,7 @@ LAYER_LIMIT_S, LIMIT_FACTOR = 600.0, 10  # a layer may take the first, or this m
 def check_entry_point(layer: str, cell: Cell) -> list[Check]:
     """Run contract or parity of a Python candidate in a separate process: if that crashes or hangs, the only
     check has failed. Raises NotRun."""
-    if layer == "parity" and metadata.probe(cell.environment).frame_bytes is not None:
+    if layer == "parity" and metadata.probe(cell.environment).image is not None:
         raise NotRun(f"updates are compared with vectors, and {cell.environment} shows images")
     base = Path(cell.candidate.get("folder", ".")).resolve()
     limit = float(cell.candidate.get("time_limit_s", TIME_LIMIT_S))
