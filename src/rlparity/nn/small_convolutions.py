@@ -64,6 +64,10 @@ def _convolve(obs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     if x.device.type == "cpu":
         rows = [F.conv2d(h, w, b) for h, w, b in zip(x, weight, bias, strict=True)]
         return F.relu(torch.stack(rows)).flatten(2)
-    s = len(x)
-    merged = F.conv2d(x.transpose(0, 1).flatten(1, 2), weight.flatten(0, 1), bias.flatten(), groups=s)
-    return F.relu(merged).unflatten(1, (s, -1)).transpose(0, 1).flatten(2)
+    return F.relu(_grouped(x, weight, bias)).flatten(2)
+
+
+def _grouped(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """One convolution with a group for each seed, (S, B, C, H, W) -> (S, B, C', H', W')."""
+    merged = F.conv2d(x.transpose(0, 1).flatten(1, 2), weight.flatten(0, 1), bias.flatten(), groups=len(x))
+    return merged.unflatten(1, (len(x), -1)).transpose(0, 1)
