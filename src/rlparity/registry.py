@@ -97,9 +97,9 @@ NAMESPACES = {  # families of ids such as "ALE/Pong-v5@nature"
         resumes_exactly=False,
     ),
     "MinAtar": Family(
-        "rlparity.environments.minatar",
+        "rlparity.environments.minatar.vectorized",
         reference="rlparity.references.sb3_minatar",
-        probe="rlparity.environments.minatar_metadata:probe",
+        probe="rlparity.environments.minatar.metadata:probe",
     ),
 }
 GENERIC = Family("rlparity.environments.gymnasium_env")  # all others

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -10,15 +11,16 @@ import small  # noqa: F401  (one thread)
 import torch
 
 from rlparity.environments import base as tasks
-from rlparity.environments import metadata, minatar_ids
-from rlparity.environments.minatar import MinAtar
-from rlparity.environments.minatar_game import MinAtarGame, make_single
+from rlparity.environments import metadata
+from rlparity.environments.minatar import ids
+from rlparity.environments.minatar.game import MinAtarGame, make_single
+from rlparity.environments.minatar.vectorized import MinAtar
 from rlparity.errors import UserError
 from rlparity.training import object_state
 from rlparity.transitions import Step
 
 minatar = pytest.importorskip("minatar")
-IDS = [name for name in minatar_ids.IDS if name.endswith("-v1")]
+IDS = [name for name in ids.IDS if name.endswith("-v1")]
 ACTIONS = {"Asterix": 5, "Breakout": 3, "Freeway": 3, "Seaquest": 6, "SpaceInvaders": 4}
 CHANNELS = {"Asterix": 4, "Breakout": 4, "Freeway": 7, "Seaquest": 10, "SpaceInvaders": 6}
 
@@ -41,7 +43,7 @@ def equal(ours: list[Step], theirs: list[Step], at: Any, there: Any) -> bool:
 @pytest.mark.parametrize("environment", IDS)
 def test_a_game_is_the_packages_own(environment: str) -> None:
     """Through several episodes, with the same generator: sticky actions and rising difficulty included."""
-    name = minatar_ids.parse(environment)
+    name = ids.parse(environment)
     assert name is not None
     theirs, ours = minatar.Environment(name.name), make_single(environment)
     assert (theirs.sticky_action_prob, getattr(theirs.env, "ramping", True)) == (0.1, True)
@@ -92,7 +94,7 @@ def test_a_time_limit_cuts_and_does_not_end() -> None:
     assert [game.step(0)[2:4] for _ in range(3)] == [(False, False), (False, False), (False, True)]
     game.reset()
     assert game.step(0)[2:4] == (False, False)
-    assert make_single("MinAtar/Seaquest-v1")._time_limit == minatar_ids.TIME_LIMIT == 5000
+    assert make_single("MinAtar/Seaquest-v1")._time_limit == ids.TIME_LIMIT == 5000
 
 
 def test_steps_have_true_successors_and_whole_episodes() -> None:
@@ -100,7 +102,7 @@ def test_steps_have_true_successors_and_whole_episodes() -> None:
     steps = at_random(task, 60)
     rewards = torch.stack([step.reward for step in steps])
     assert any(step.last.any() for step in steps)
-    for step, after in zip(steps, steps[1:], strict=False):
+    for step, after in pairwise(steps):
         on = step.last == 0
         assert torch.equal(step.next_obs[on], after.obs[on])
         assert torch.equal(step.discount, 1 - step.last)  # nothing was cut
@@ -113,7 +115,10 @@ def test_steps_have_true_successors_and_whole_episodes() -> None:
 
 def test_a_seed_alone_is_the_seed_among_others_and_the_other_seeds_differ() -> None:
     seeds = [[2**63 + 5, 6], [7, 8], [9, 10]]
-    together, alone = MinAtar("MinAtar/SpaceInvaders-v1", seeds), MinAtar("MinAtar/SpaceInvaders-v1", [seeds[1]])
+    together, alone = (
+        MinAtar("MinAtar/SpaceInvaders-v1", seeds),
+        MinAtar("MinAtar/SpaceInvaders-v1", [seeds[1]]),
+    )
     ours, theirs = at_random(together, 150), at_random(alone, 150)
     assert equal(ours, theirs, slice(1, 2), slice(None))
     assert not equal(ours, ours, 0, 2)

@@ -129,7 +129,7 @@ EDITS = {  # file, text, new text, the cells that it concerns
         MINATARS - {"sb3 minatar"},
     ),
     "SB3's small images": ("references/sb3_small_images.py", "16, 3, 128", "16, 3, 64", {"sb3 minatar"}),
-    "MinAtar": ("environments/minatar_game.py", "cut = self._steps >=", "cut = self._steps >", MINATARS),
+    "MinAtar": ("environments/minatar/game.py", "cut = self._steps >=", "cut = self._steps >", MINATARS),
     "whole images": ("buffers/whole_images.py", "(capacity, n_s", "(2 * capacity, n_s", {"dqn minatar"}),
     "what chooses a part": ("buffers/replay.py", "spec.obs_shape)(*size", "(4,))(*size", set()),
     "what chooses a reference": ("references/sb3_models.py", "space.shape or ())(", "space.shape)(", set()),

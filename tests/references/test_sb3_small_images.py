@@ -26,7 +26,13 @@ SMALL: dict[str, dict[str, Any]] = {
 
 def small_cell(algorithm: str, seeds: tuple[int, ...] = (4,), **changes: Any) -> Cell:
     options = {**SMALL[algorithm], **changes.pop("hyperparameters", {})}
-    fields = {"environment": "MinAtar/Breakout-v1", "n_envs": 2, "budget": 128, "evaluation": BRIEF, **changes}
+    fields = {
+        "environment": "MinAtar/Breakout-v1",
+        "n_envs": 2,
+        "budget": 128,
+        "evaluation": BRIEF,
+        **changes,
+    }
     made = cell(algorithm, seeds, **fields)
     return replace(made, hyperparameters={**made.hyperparameters, **options})
 

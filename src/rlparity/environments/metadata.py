@@ -75,7 +75,7 @@ def _spaces(env: Any, environment: str) -> EnvironmentInfo:
     if len(env.observation_space.shape) != 1:
         raise UserError(
             f"environment {environment!r}: observations are of shape {env.observation_space.shape}; "
-            "only vectors can be learned from, and the images of Atari games (ALE/Pong-v5@nature) and of MinAtar"
+            "only vectors can be learned from, and the images of Atari games (ALE/Pong-v5@nature) and MinAtar"
         )
     entry = env.spec.entry_point
     maker = entry.split(":")[0] if isinstance(entry, str) else entry.__module__

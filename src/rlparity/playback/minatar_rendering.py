@@ -7,7 +7,7 @@ import colorsys
 import numpy as np
 from torch import Tensor
 
-from rlparity.environments import minatar
+from rlparity.environments.minatar import vectorized
 from rlparity.playback.atari_rendering import Window
 
 ZOOM = 32  # pixels of a picture for each of the game
@@ -19,7 +19,7 @@ class MinAtarRenderer:
     steps_per_s = 15.0  # the games have no speed of their own; this is Atari's, in steps
 
     def __init__(self, environment: str, window: bool = False):
-        self._games = minatar.make(environment, [[0]])
+        self._games = vectorized.make(environment, [[0]])
         channels, height, width = self._games.spec.obs_shape
         hues = [colorsys.hsv_to_rgb(k / channels, 0.7, 1.0) for k in range(channels)]
         self._colours = np.array([(0.0, 0.0, 0.0), *hues])

@@ -11,7 +11,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.wrappers import RecordEpisodeStatistics
 
-from rlparity.environments.minatar_game import make_single
+from rlparity.environments.minatar.game import make_single
 
 NAMESPACE = "Cut"
 

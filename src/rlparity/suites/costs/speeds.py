@@ -27,7 +27,8 @@ GUESSES: dict[str | None, dict[str, float]] = {
     "minatar": {"random": 20_000, "a2c": 2_500, "ppo": 2_500, "dqn": 800, "qrdqn": 500},
 }
 OTHERWISE = {None: 4_000.0, "mujoco": 1_000.0, "ale-py": 200.0, "minatar": 2_000.0}
-EPISODE_S = {None: 0.005, "mujoco": 0.1, "ale-py": 2.0, "minatar": 0.01}  # an evaluation episode, many side by side
+# An evaluation episode, many side by side.
+EPISODE_S = {None: 0.005, "mujoco": 0.1, "ale-py": 2.0, "minatar": 0.01}
 
 
 class Rate(NamedTuple):

@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from rlparity.environments.minatar_game import MinAtarGame
+from rlparity.environments.minatar.game import MinAtarGame
 
 LIMIT = 20  # steps of an episode at most
 SMALL_IMAGE = (4, 10, 10)  # channels, height, width

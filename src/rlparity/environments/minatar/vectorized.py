@@ -1,4 +1,4 @@
-"""S x N games of MinAtar (Young and Tian 2019, arXiv:1903.03176); see `minatar_game` for how they are played."""
+"""S x N games of MinAtar (Young and Tian 2019, arXiv:1903.03176); see `game` for how they are played."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from rlparity.environments.base import EnvSpec, Role
 from rlparity.environments.episode_statistics import EpisodeStatistics
-from rlparity.environments.minatar_game import make_single
+from rlparity.environments.minatar.game import make_single
 from rlparity.transitions import Episode, Step
 
 
@@ -31,7 +31,7 @@ class MinAtar:
         self._shape = (len(seeds), len(seeds[0]))
         self._games = [make_single(environment) for row in seeds for _ in row]
         game = self._games[0]
-        self.spec = EnvSpec(*self._shape, game.observation_space.shape, n_actions=len(game.actions))
+        self.spec = EnvSpec(*self._shape, game.shape, n_actions=len(game.actions))
         self.reset(seeds)
 
     def reset(self, seeds: Sequence[Sequence[int]]) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from rlparity.environments.minatar_ids import TIME_LIMIT, parse
+from rlparity.environments.minatar.ids import TIME_LIMIT, parse
 
 DRAWING = ("matplotlib", "seaborn")  # which the package imports for a window, and does without
 
@@ -53,7 +53,8 @@ class MinAtarGame(gym.Env):
         self.game = _package().Environment(game)
         self.actions = self.game.minimal_action_set() if minimal else list(range(self.game.num_actions()))
         height, width, channels = self.game.state_shape()
-        self.observation_space = gym.spaces.Box(0, 1, (channels, height, width), np.bool_)
+        self.shape: tuple[int, int, int] = (channels, height, width)
+        self.observation_space = gym.spaces.Box(0, 1, self.shape, np.bool_)
         self.action_space = gym.spaces.Discrete(len(self.actions))
         self._time_limit, self._steps = time_limit, 0
 

@@ -18,7 +18,7 @@ ID = re.compile(r"MinAtar/(\w+)-v([01])")
 
 
 class Game(NamedTuple):
-    """A game of the package, and whether it has all six actions (v0) or those that do something in it (v1)."""
+    """A game of the package, with all six actions (v0) or those that do something in it (v1)."""
 
     name: str
     minimal: bool
