@@ -8,7 +8,7 @@ from collections import Counter
 from itertools import groupby
 
 from blocks.markdown import ROOT, code, table
-from blocks.package import AGENTS, CORPUS, REFERENCES, agent_module, library
+from blocks.package import AGENTS, ANALYSIS, CORPUS, REFERENCES, agent_module, library
 from blocks.reports import REPORTS, committed, read
 
 
@@ -21,11 +21,17 @@ def departures(agent: str) -> str:
 def mutations() -> str:
     """A section for each module of the corpus."""
     parts = []
-    for name, inside in groupby(CORPUS, lambda mutation: mutation.plant.__module__):
+    for name, inside in groupby((*CORPUS, *ANALYSIS), lambda mutation: mutation.plant.__module__):
         about = " ".join((importlib.import_module(name).__doc__ or "").partition("\n\n")[0].split())
         title, _, rest = about.partition(". ")
         rows = [
-            (one.id, one.title, f"{one.agents[0]}, {one.environments[0]}", one.source, one.hides or "-")
+            (
+                one.id,
+                one.title,
+                ", ".join((*one.agents, *one.environments)) or "records",
+                one.source,
+                one.hides or "-",
+            )
             for one in inside
         ]
         listed = table("id | what the mutated code does | tried with | source | hides in", rows)
@@ -34,9 +40,10 @@ def mutations() -> str:
 
 
 def corpus() -> str:
-    """How many mutations of each kind there are."""
-    counts = Counter(mutation.kind for mutation in CORPUS)
-    return table("kind | mutations:", counts.most_common())
+    """How many mutations of each kind there are, and where."""
+    counts = Counter((mutation.area, mutation.kind) for mutation in (*CORPUS, *ANALYSIS))
+    rows = [(area, kind, n) for (area, kind), n in sorted(counts.items(), key=lambda one: -one[1])]
+    return table("area | kind | mutations:", rows)
 
 
 def coverage() -> str:

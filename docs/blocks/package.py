@@ -8,10 +8,11 @@ from rlparity.registry import AGENTS, REFERENCES
 from rlparity.reporting.pages.suite.answer import counts
 from rlparity.reporting.report_folder import Folder
 from rlparity.suites.hyperparameters import library
-from rlparity.validation.mutations.corpus import CORPUS
+from rlparity.validation.mutations.corpus import ANALYSIS, CORPUS
 
 __all__ = [
     "AGENTS",
+    "ANALYSIS",
     "CORPUS",
     "RECORDS",
     "REFERENCES",

@@ -57,11 +57,11 @@ def write(folder: Path, kind: str, rows: Sequence[Mapping[str, Any]]) -> None:
     write_table(folder, kind, pa.Table.from_pylist(list(rows), schema=SCHEMAS[kind]))
 
 
-def write_table(folder: Path, kind: str, table: pa.Table) -> None:
-    """As `write`, of rows that are a table with the schema of `SCHEMAS`."""
+def write_table(folder: Path, kind: str, table: pa.Table, name: str = "") -> None:
+    """As `write`, of a table with the schema of `SCHEMAS`; the file is called `name`, else as its kind."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")
-    write_bytes(folder / f"{kind}.parquet", sink.getvalue().to_pybytes())
+    write_bytes(folder / f"{name or kind}.parquet", sink.getvalue().to_pybytes())
 
 
 def write_bytes(path: Path, content: bytes) -> None:

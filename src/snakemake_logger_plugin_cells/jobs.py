@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-CELL_RULES = ("train", "restore_reference")
+CELL_RULES = ("train", "live_check")
 LOG_LINES = 15
 
 
@@ -65,8 +65,6 @@ def name(rule: str, wildcards: dict[str, str]) -> str:
     """Environment, implementation, algorithm and seeds of a cell; of other jobs what there is of them."""
     keys = ("environment", "implementation", "algorithm", "seeds")
     parts = {key: wildcards[key] for key in keys if key in wildcards}
-    if rule in CELL_RULES and "implementation" not in parts:  # shipped references are the only other cells
-        parts = {"environment": parts.pop("environment", ""), "implementation": "sb3", **parts}
     return " ".join(parts.values()) or rule
 
 

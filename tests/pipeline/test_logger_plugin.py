@@ -119,9 +119,10 @@ def test_a_bar_reads_the_heartbeat(tmp_path: Path) -> None:
     assert job.bar() == "[########################] 100%  writing records"
 
 
-def test_a_shipped_reference_is_named_as_the_reference() -> None:
-    wildcards = {key: WILDCARDS[key] for key in ("environment", "algorithm", "seeds")}
-    assert jobs.name("restore_reference", wildcards) == "CartPole-v1 sb3 ppo seeds-0-1"
+def test_jobs_are_named_by_their_cells() -> None:
+    assert (
+        jobs.name("live_check", WILDCARDS).endswith("seeds-0-1") and jobs.Job("live_check", "", None).is_cell
+    )
     assert jobs.name("collect", {"suite": "tiny"}) == "collect"
 
 

@@ -226,15 +226,19 @@ def test_restored_records_are_not_retrained_and_stale_ones_are_named(checkout: C
     assert checkout.plan()[0] == SCRATCH | SB3
 
 
-def test_shipped_references_are_taken_not_trained(checkout: Checkout) -> None:
-    shutil.rmtree(checkout.path / "results" / "tiny" / "CartPole-v1" / "sb3")
+def test_shipped_references_are_taken_and_one_seed_of_each_is_checked(checkout: Checkout) -> None:
+    theirs = checkout.path / "results" / "tiny" / "CartPole-v1" / "sb3"
+    shutil.copytree(theirs, checkout.path / "reports" / "other" / "records" / "CartPole-v1" / "sb3")
+    shutil.rmtree(theirs)
     checkout.edit("tiny.yaml", append="references: shipped\n")
     cells, others = checkout.plan()
-    assert not cells and others["restore_reference"] == 4
-    file = "results/tiny/CartPole-v1/sb3/ppo/seeds-0-0/cell.json"
-    refused = checkout.run("-m", "rlparity", "restore", "--cell", file)
-    assert refused.returncode == 2 and refused.stderr.count("\n") == 1
-    assert "tiny/CartPole-v1/sb3/ppo/seeds-0-0: no record below reports/*/records" in refused.stderr
+    assert not cells and others["live_check"] == 2
+    assert (theirs / "ppo" / "seeds-1-1" / "run.json").is_file()
+    assert checkout.plan("--config", "references=train") == (set(), others - Counter(live_check=2))
+    shutil.rmtree(checkout.path / "reports" / "other")
+    shutil.rmtree(theirs)
+    cells, others = checkout.plan()
+    assert cells == SB3 and others["live_check"] == 0
 
 
 def test_a_failed_seed_is_reported_at_the_end(checkout: Checkout) -> None:

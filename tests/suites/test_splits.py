@@ -215,5 +215,5 @@ def test_the_plan_says_which_split_is_done_first(file: Path, capsys: pytest.Capt
 
 def test_a_line_tells_of_cells_that_other_blocks_have() -> None:
     cells: list[Cell] = list(resolve(**ONE_ARM, split=2).cells)
-    line = cost.describe(cells, cells, Path("nowhere"), (), cells[:1])
+    line = cost.describe(cells, cells, Path("nowhere"), cells[:1])
     assert line.startswith("2 cells, 1 to take from other blocks, 1 to train: 25,000,000 environment steps")

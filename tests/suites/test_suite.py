@@ -367,15 +367,6 @@ def test_cost_counts_what_is_left() -> None:
     )
 
 
-def test_cost_leaves_out_what_is_restored() -> None:
-    cells = resolve().cells
-    theirs = [cell for cell in cells if cell.implementation == "sb3"]
-    line = cost.describe(cells, cells, Path("nowhere"), {"sb3"})
-    left = len(cells) - len(theirs)
-    assert line.startswith(f"11 cells, {len(theirs)} to take from shipped records, {left} to train: ")
-    assert theirs and left
-
-
 def test_cost_uses_measured_rates(tmp_path: Path) -> None:
     (tmp_path / "benchmark").mkdir()
     (tmp_path / "benchmark" / "throughput.csv").write_text(

@@ -25,6 +25,7 @@ def brief(agent: str, environment: str, needs: Mapping[str, Any]) -> Cell:
         "learning_starts": 20,
         "batch_size": 21 if named == "ppo" else 16,
         "n_epochs": 4,
+        "n_episodes": 2,
         "clip_range": 0.05,
         "learning_rate": 1e-2,
         "exploration_fraction": 0.5,

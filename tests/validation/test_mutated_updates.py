@@ -24,6 +24,7 @@ APART = {  # of the modules below; initial parameters, acting, metrics and resum
 }
 OTHERS = (
     *("P1", "P4", "P5", "P6"),
+    *("G15", "O23", "R12", "R13"),
     *("O1", "O3", "O8", "O11", "O12", "O14", "O15", "O16", "O17"),
 )
 UPDATES = [

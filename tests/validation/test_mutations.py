@@ -27,7 +27,7 @@ from rlparity.suites import hyperparameters
 from rlparity.training import object_state
 from rlparity.training import run as train
 from rlparity.validation.mutations import corpus
-from rlparity.validation.mutations.corpus import CORPUS
+from rlparity.validation.mutations.corpus import ANALYSIS, CORPUS
 from rlparity.validation.mutations.mutation import Mutation, Patch, planted
 
 pytestmark = [pytest.mark.probes, pytest.mark.filterwarnings("ignore:std")]  # of one number, which is P31
@@ -39,6 +39,9 @@ APART = {  # a short training does not show these; each has its own test
     "N6",
     "AT8 missing",
     "AT8 twice",
+    *("O24", "O27", "O28", "O29", "O30"),
+    *("AT12", "AT13", "AT14", "AT15", "AT16", "AT17", "AT18", "AT19"),  # test_atari_mutations.py
+    *("G15", "O23", "R12", "R13"),  # test_mutated_updates.py
 }
 
 
@@ -99,22 +102,23 @@ def of(kind: str) -> list[Mutation]:
 
 
 def test_the_corpus_is_as_large_as_promised() -> None:
-    ids = [mutation.id for mutation in CORPUS]
+    ids = [mutation.id for mutation in (*CORPUS, *ANALYSIS)]
     assert not [id for id, count in Counter(ids).items() if count > 1]
     bugs = of("bug")
     own = [mutation for mutation in bugs if mutation.source == "own"]
     assert len(bugs) - len(own) >= 60
-    assert len(own) >= 10
-    assert len(of("refactoring")) >= 8
+    assert len(bugs) >= 125
+    assert len(of("refactoring")) >= 24
+    assert len(ANALYSIS) >= 20
     assert {"P13", "P24", "S1"} <= {mutation.id for mutation in of("harmless")}
-    assert all(mutation.source and mutation.title for mutation in CORPUS)
+    assert all(mutation.source and mutation.title for mutation in (*CORPUS, *ANALYSIS))
 
 
 def test_every_mutation_is_documented() -> None:
     lines = DOCS.read_text(encoding="utf-8").partition("## Left out")[0].splitlines()
     rows = {found[1]: line for line in lines if (found := re.match(r"\| ([A-Z]+\d+[a-z0-9 ]*) \|", line))}
-    assert set(rows) == {mutation.id for mutation in CORPUS}
-    for mutation in CORPUS:
+    assert set(rows) == {mutation.id for mutation in (*CORPUS, *ANALYSIS)}
+    for mutation in (*CORPUS, *ANALYSIS):
         assert mutation.title in rows[mutation.id]
         assert mutation.source in rows[mutation.id]
 
@@ -127,7 +131,7 @@ def test_agents_and_environments_exist() -> None:
             assert set(mutation.needs) <= options
 
 
-@pytest.mark.parametrize("mutation", CORPUS, ids=lambda mutation: mutation.id)
+@pytest.mark.parametrize("mutation", (*CORPUS, *ANALYSIS), ids=lambda mutation: mutation.id)
 def test_it_is_planted_and_taken_back(mutation: Mutation) -> None:
     patch = Patch()
     mutation.plant(patch)
@@ -163,7 +167,7 @@ def test_a_refactoring_rounds_otherwise_at_most(mutation: Mutation) -> None:
         torch.testing.assert_close(state[name], value, rtol=0, atol=ROUNDING)
 
 
-def session(algorithm: str, **fields: Any) -> train.Session:
+def session(algorithm: str, environment: str = "CartPole-v1", **fields: Any) -> train.Session:
     """A training of a hundred steps, as a checkpoint contains it."""
     sessions: list[train.Session] = []
 
@@ -177,9 +181,8 @@ def session(algorithm: str, **fields: Any) -> train.Session:
             pass
 
     checkpointer: Any = Checkpointer()
-    train.run(
-        replace(brief(algorithm, "CartPole-v1", {}), **fields), checkpointer=checkpointer, evaluate=False
-    )
+    cell = replace(brief(algorithm, environment, {}), **fields)
+    train.run(cell, checkpointer=checkpointer, evaluate=False)
     return sessions[0]
 
 
@@ -202,6 +205,43 @@ def test_what_shows_after_an_interruption(id: str, algorithm: str, state: Callab
     with planted(corpus.find(id)):
         assert resumed() == 0
     assert resumed() == state(old.training.agent)
+
+
+@pytest.mark.parametrize(
+    ("id", "algorithm", "environment", "state"),
+    [
+        ("O27", "dqn", "CartPole-v1", lambda training: float(training.agent.q_target.theta.sum())),
+        ("O28", "a2c", "CartPole-v1", lambda training: training.explore._used),
+        ("O29", "a2c", "Pendulum-v1", lambda training: float(training.env.obs_moments.mean.sum())),
+        ("O30", "dqn", "CartPole-v1", lambda training: training.agent.replay.memory.added),
+    ],
+)
+def test_what_a_resumed_run_goes_on_with(
+    id: str, algorithm: str, environment: str, state: Callable[[Any], float]
+) -> None:
+    old = session(algorithm, environment)
+
+    def resumed() -> float:
+        new = session(algorithm, environment, budget=0)
+        object_state.restore(new, object_state.capture(old))
+        return state(new.training)
+
+    with planted(corpus.find(id)):
+        assert resumed() != state(old.training)
+    assert resumed() == state(old.training)
+
+
+def test_a_seed_freezes_the_others() -> None:
+    def alive() -> list[bool]:
+        agent = session("ppo", budget=0).training.agent
+        agent.alive[0] = False
+        agent.optimizer.step(1e-3)
+        found: list[bool] = agent.alive.tolist()
+        return found
+
+    with planted(corpus.find("O24")):
+        assert alive() == [False, False]
+    assert alive() == [False, True]
 
 
 def test_cart_poles_of_another_version_end_sooner() -> None:

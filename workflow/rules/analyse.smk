@@ -13,7 +13,14 @@ rule collect:
             zip,
             **cells_with("episodes.parquet", "evaluations.parquet", "progress.parquet", "run.json"),
         ),
+        live=expand(
+            "results/{suite}/live/{environment}/{implementation}/{algorithm}/{seeds}/check.json",
+            zip,
+            **columns_of(live),
+        ),
     output:
+        live_checks="results/{suite}/tables/live_checks.json",
+        live_evaluations="results/{suite}/tables/live_evaluations.parquet",
         episodes="results/{suite}/tables/episodes.parquet",
         evaluations="results/{suite}/tables/evaluations.parquet",
         progress="results/{suite}/tables/progress.parquet",
@@ -41,6 +48,8 @@ rule analyse:
         progress="results/{suite}/tables/progress.parquet",
         runs="results/{suite}/tables/runs.parquet",
         plan="results/{suite}/tables/plan.json",
+        live_checks="results/{suite}/tables/live_checks.json",
+        live_evaluations="results/{suite}/tables/live_evaluations.parquet",
         published=sorted(map(str, Path("workflow/resources/published").glob("*.csv"))),
     output:
         scores=report(
@@ -93,6 +102,14 @@ rule analyse:
             caption="../report/cost.rst",
             category="Tables",
         ),
+        live=[
+            report(
+                f"reports/{{suite}}/{name}.csv",
+                caption=f"../report/{name}.rst",
+                category="Tables",
+            )
+            for name in (["live_checks"] if live else [])
+        ],
         atari=[
             report(
                 f"reports/{{suite}}/{name}.csv",

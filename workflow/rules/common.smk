@@ -1,6 +1,7 @@
 """Read and check the suite before any job is planned; give the rules its cells as a table."""
 
 import contextlib
+import dataclasses
 import io
 import json
 import math
@@ -13,6 +14,7 @@ from rlparity.environments import atari_ids
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
 from rlparity.runs import pending, regrouping
+from rlparity.shipped_records import references
 from rlparity.suites import memory_needs
 from rlparity.suites import suite as suites
 from rlparity.suites.costs import cost, splits
@@ -59,11 +61,17 @@ try:
         raise UserError(
             "device: auto means this machine's; for a cluster set cpu or cuda in the suite, or --config device=cuda"
         )
+    say = (lambda line: print(line, file=sys.stderr)) if workflow.is_main_process else (lambda line: None)
+    suite = references.settled(suite, Path("results"), Path("reports"), say)
+    live = references.checked(suite)
     if workflow.is_main_process:
+        copied = references.fill(suite, Path("results"), Path("reports"))
+        if copied:
+            say(f"suite {suite.name}: {copied} cells taken from shipped records")
         waiting = pending.update(suite.cells, Path("results"))
         taken = regrouping.ready(waiting, Path("results"))
-        estimate = cost.describe(suite.cells, waiting, Path("reports"), suite.restored, taken)
-        print(f"suite {suite.name}: {estimate}", file=sys.stderr)
+        estimate = cost.describe(suite.cells, waiting, Path("reports"), taken)
+        say(f"suite {suite.name}: {estimate}")
 except UserError as error:
     sys.exit(f"rlparity: {error}")
 
@@ -80,7 +88,6 @@ wildcard_constraints:
 
 
 cells = suite.columns()
-trained = [name for name in suite.implementations if name not in suite.restored]
 needed = {
     str(cell.folder): memory_needs.needed_mib(cell, suite.environments[cell.environment].info)
     for cell in suite.cells
@@ -92,6 +99,11 @@ if "mem_mb" not in workflow.global_resources and not elsewhere:
 has_atari = bool(atari_ids.games(suite.environments))
 on_gpu = any(cell.device == "cuda" for cell in suite.cells)
 plan = fingerprint.text_hash(suite.plan())
+
+
+def columns_of(some):
+    """The table of some cells by the wildcards of their folders."""
+    return dataclasses.replace(suite, cells=tuple(some)).columns()
 
 
 def cells_with(*records):

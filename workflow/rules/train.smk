@@ -1,4 +1,6 @@
-"""Train cells, each a block of seeds, or copy their records from the reports.
+"""Train cells, each a block of seeds, and a seed of each reference whose records are shipped.
+
+Records of shipped references are in `results` before any job is planned.
 
 An interrupted cell resumes from its folder `checkpoint`. That folder is no output of the rule, because Snakemake
 removes outputs of failed jobs.
@@ -17,8 +19,6 @@ rule train:
         "results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/train.log",
     benchmark:
         "results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/cost.tsv"
-    wildcard_constraints:
-        implementation="|".join(trained),
     retries: 2
     conda:
         "../../environment.yml"
@@ -32,24 +32,26 @@ rule train:
         "exec rlparity cell --cell {input.cell:q} --time-limit {resources.time_limit} >{log:q} 2>&1"
 
 
-if suite.restored:
+if live:
 
-    localrules:
-        restore_reference,
-
-    rule restore_reference:
+    rule live_check:
         input:
             cell="results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/cell.json",
-        output:
-            episodes="results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/episodes.parquet",
-            evaluations="results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/evaluations.parquet",
-            progress="results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/progress.parquet",
             run="results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/run.json",
+        output:
+            check="results/{suite}/live/{environment}/{implementation}/{algorithm}/{seeds}/check.json",
         log:
-            "results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/restore.log",
-        wildcard_constraints:
-            implementation="|".join(sorted(suite.restored)),
+            "results/{suite}/live/{environment}/{implementation}/{algorithm}/{seeds}/train.log",
+        benchmark:
+            "results/{suite}/live/{environment}/{implementation}/{algorithm}/{seeds}/cost.tsv"
+        retries: 2
         conda:
             "../../environment.yml"
+        threads: 1
+        resources:
+            gpu=int(on_gpu),
+            mem_mb=memory_of,
+            runtime=minutes_of,
+            time_limit=math.ceil(suite.time_limit * 3600),
         shell:
-            "exec rlparity restore --cell {input.cell:q} >{log:q} 2>&1"
+            "exec rlparity confirm --cell {input.cell:q} --time-limit {resources.time_limit} >{log:q} 2>&1"

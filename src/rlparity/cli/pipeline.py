@@ -24,6 +24,11 @@ def add_commands(add: Add) -> None:
     cell.add_argument(
         "--time-limit", type=float, default=0, metavar="SECONDS", help="default: 0, which is none"
     )
+    live = add("confirm", confirm, "Train a seed of a shipped reference, compare its record.")
+    live.add_argument("--cell", type=Path, required=True, metavar="FILE", help="the cell.json of its record")
+    live.add_argument(
+        "--time-limit", type=float, default=0, metavar="SECONDS", help="default: 0, which is none"
+    )
     collecting = add("collect", collect, "Write tables from the records of all cells.", "SUITE")
     collecting.add_argument(
         "--narrow", type=json.loads, default={}, metavar="JSON", help="values of the suite to replace"
@@ -39,7 +44,7 @@ def add_commands(add: Add) -> None:
     check = add(
         "check", check_seeds, "List the seeds that failed.", "SUITE", about="Exit status 1 if there are any."
     )
-    for command in (collecting, films, analysing, drawing, reporting, index, check):
+    for command in (live, collecting, films, analysing, drawing, reporting, index, check):
         add_results(command)
         add_reports(command)
 
@@ -60,12 +65,28 @@ def train_cell(chosen: argparse.Namespace, rest: list[str]) -> None:
         run_cell.run_cell(cell, folder, STARTED, lambda who: print_now(f"waiting: {who}"), regroup=True)
 
 
+def confirm(chosen: argparse.Namespace, rest: list[str]) -> None:
+    end_with_parent()
+    from rlparity.runs import pending, time_limit
+    from rlparity.shipped_records import live_check
+
+    cell = pending.read(chosen.cell)
+    folder = live_check.folder_of(cell, chosen.results)
+    with time_limit.limited(chosen.time_limit, folder):
+        found = live_check.check(cell, chosen.cell.parent, folder, STARTED)
+    print(f"{cell.folder}: {found['difference'] or 'the same rows as shipped'}")
+
+
 def collect(chosen: argparse.Namespace, rest: list[str]) -> None:
-    from rlparity.analysis import tables
+    from rlparity.analysis import live_checks, tables
+    from rlparity.shipped_records import live_check, references
     from rlparity.suites import suite
 
-    checked = suite.load(suite.find(chosen.suite), chosen.narrow, elsewhere=True)
-    tables.collect(list(checked.cells), chosen.results, chosen.reports, checked.plan())
+    loaded = suite.load(suite.find(chosen.suite), chosen.narrow, elsewhere=True)
+    settled = references.settled(loaded, chosen.results, chosen.reports)
+    tables.collect(list(settled.cells), chosen.results, chosen.reports, settled.plan())
+    gathered = live_check.gather(references.checked(settled), chosen.results)
+    live_checks.keep(gathered, chosen.results / settled.name / "tables")
 
 
 def make_films(chosen: argparse.Namespace, rest: list[str]) -> None:
@@ -76,11 +97,13 @@ def make_films(chosen: argparse.Namespace, rest: list[str]) -> None:
 
 
 def analyse(chosen: argparse.Namespace, rest: list[str]) -> None:
-    from rlparity.analysis import summarize
+    from rlparity.analysis import live_checks, summarize
     from rlparity.suites import hyperparameters
 
     published = hyperparameters.root() / hyperparameters.RESOURCES.parent / "published"
-    summarize.analyse(chosen.results / chosen.suite / "tables", published, chosen.reports / chosen.suite)
+    found, report = chosen.results / chosen.suite / "tables", chosen.reports / chosen.suite
+    summarize.analyse(found, published, report)
+    live_checks.analyse(found, report)
 
 
 def draw(chosen: argparse.Namespace, rest: list[str]) -> None:

@@ -43,10 +43,9 @@ def add_commands(add: Add) -> None:
         "restore",
         restore_records,
         "Copy records from reports instead of training.",
-        "[SUITE]",
+        "SUITE",
         about="Records whose fingerprint and hashes do not match are listed and not copied.",
     )
-    restore.add_argument("--cell", type=Path, metavar="FILE", help="restore only this cell (its cell.json)")
     _add_folders(restore)
     interim = "Report a suite that is still in training."
     used = "Finished cells and checkpoints are used; the report is marked as unfinished."
@@ -129,6 +128,7 @@ def _limits_jobs(arguments: list[str], root: Path) -> bool:
 
 def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity.runs import pending, regrouping
+    from rlparity.shipped_records import references
     from rlparity.suites import suite, yaml_reader
     from rlparity.suites.costs import forecast, splits
 
@@ -144,10 +144,12 @@ def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
     if cores < 1:
         raise UserError(f"plan: --cores {cores}; at least 1")
     loaded = splits.load(path, _narrow(chosen), True, chosen.reports, chosen.results, cores)
-    waiting = [cell for cell in loaded.cells if not pending.up_to_date(cell, chosen.results / cell.folder)]
+    settled = references.settled(loaded, chosen.results, chosen.reports, print_now)
+    waiting = [cell for cell in settled.cells if not pending.up_to_date(cell, chosen.results / cell.folder)]
+    waiting = [cell for cell in waiting if not settled.restored(cell)] + references.checked(settled)
     taken = {cell.folder for cell in regrouping.ready(waiting, chosen.results)}
     waiting = [cell for cell in waiting if cell.folder not in taken]
-    print("\n".join(forecast.lines(loaded, waiting, chosen.reports, cores, chosen.suite)))
+    print("\n".join(forecast.lines(settled, waiting, chosen.reports, cores, chosen.suite)))
 
 
 def _narrow(chosen: argparse.Namespace) -> dict[str, Any]:
@@ -166,12 +168,6 @@ def _load(chosen: argparse.Namespace) -> Suite:
 
 def restore_records(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity.shipped_records import restore
-
-    if chosen.cell is not None:
-        restore.one(chosen.cell, chosen.reports)
-        return
-    if chosen.suite is None:
-        raise UserError("restore: name a suite, or a cell.json with --cell")
     from rlparity.suites.costs import splits
 
     loaded = _load(chosen)
@@ -182,8 +178,10 @@ def restore_records(chosen: argparse.Namespace, rest: list[str]) -> None:
 def report_interim(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity.analysis import tables
     from rlparity.runs import interim
+    from rlparity.shipped_records import references
 
-    loaded = _load(chosen)
+    loaded = references.settled(_load(chosen), chosen.results, chosen.reports, print_now)
+    references.fill(loaded, chosen.results, chosen.reports)
     found = interim.gather(loaded, chosen.results)
     plan = {**loaded.plan(), "interim": bool(found.places) or len(found.cells) < len(loaded.cells)}
     tables.collect(found.cells, chosen.results, chosen.reports, plan, found.places)

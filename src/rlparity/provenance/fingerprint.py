@@ -23,7 +23,7 @@ from rlparity.provenance import candidate_files, definitions, source_code
 
 STAGES = {
     "collect": ("rlparity.analysis.tables", ("pandas", "pyarrow")),
-    "analyse": ("rlparity.analysis.summarize", ("pandas", "scipy", "numpy")),
+    "analyse": ("rlparity.analysis.live_checks", ("pandas", "scipy", "numpy")),
     "films": ("rlparity.playback.films", ("torch", "gymnasium", "pillow")),
     "draw": ("rlparity.reporting.figures.draw", ("pandas", "matplotlib", "seaborn")),
     "report": ("rlparity.reporting.pages.suite.report", ("pandas", "jinja2")),

@@ -28,8 +28,7 @@ class Shipped(NamedTuple):
 
     @property
     def who(self) -> tuple[Any, ...]:
-        """What makes it a record of the same cell, up to date or not."""
-        return _who(self.run.get("cell", {}))
+        return who(self.run.get("cell", {}))
 
     def damaged(self) -> str | None:
         """The name of a file that is not the one whose hash run.json has."""
@@ -86,18 +85,6 @@ def _unmark(suite: Suite, files: Sequence[str]) -> None:
         subprocess.run([*command, *files], capture_output=True, check=False)
 
 
-def one(order: Path, reports: Path) -> None:
-    """Restore the cell that an order asks for, into the order's folder; UserError if nothing fits."""
-    cell = pending.read(order)
-    parts = fingerprint.parts(cell)
-    origins, reason = fill(cell, shipped(reports, cell.suite), parts, order.parent)
-    if not origins:
-        problem = (
-            f"the shipped record is stale, {reason}" if reason else f"no record below {reports}/*/records"
-        )
-        raise UserError(f"{cell.folder}: {problem}; train it with `references: train` in the suite")
-
-
 def shipped(reports: Path, suite: str = "") -> list[Shipped]:
     """All finished records that the reports carry, those of the report of `suite` first."""
     found = []
@@ -141,7 +128,7 @@ def choose(
 
     One that its own fingerprint made comes before one that was vouched for.
     """
-    mine = _who(json.loads(cell.to_json()))
+    mine = who(json.loads(cell.to_json()))
     reasons: list[list[str]] = []
     for candidate in sorted(catalogue, key=lambda one: one.run.get("fingerprint") != cell.fingerprint):
         if cell.accepts(candidate.run):
@@ -171,6 +158,7 @@ def take(source: Shipped, folder: Path) -> None:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _who(cell: Mapping[str, Any]) -> tuple[Any, ...]:
+def who(cell: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What makes records those of the same cell, up to date or not."""
     names = ("environment", "implementation", "algorithm")
     return (*(cell.get(name) for name in names), *cell.get("seeds", ()))

@@ -120,7 +120,7 @@ class Comparison:
             rest = self.left[kind][self.compared[kind] :]
             due = self.env_step + (kind == "episodes")  # an evaluation at this step is still to come
             if rest and (whole or rest[0]["env_step"] < due):
-                raise Difference(f"{_name(kind, rest[0])} is in the record, and did not come again")
+                raise Difference(f"{row_name(kind, rest[0])} is in the record, and did not come again")
         failure = self.recorder.failed.get(self.cell.seeds[0])
         if failure != self.failure and (whole or failure is not None):
             raise Difference(f"the seed ended with {failure or 'no failure'}, was {self.failure or 'none'}")
@@ -130,8 +130,8 @@ class Comparison:
         for row in pa.Table.from_pylist(new, schema=records.SCHEMAS[kind]).to_pylist() if new else ():
             place = self.compared[kind]
             if place == len(self.left[kind]):
-                raise Difference(f"{_name(kind, row)} is not in the record")
-            _check(kind, row, self.left[kind][place])
+                raise Difference(f"{row_name(kind, row)} is not in the record")
+            compare_row(kind, row, self.left[kind][place])
             self.compared[kind] += 1
 
     def _has_learned(self) -> bool:
@@ -142,15 +142,19 @@ class Comparison:
         return self.cell.agent == NOTHING_TO_LEARN or len(self._updates) >= EVALUATIONS
 
 
-def _check(kind: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> None:
-    """Every column to the last bit: `repr` tells floats apart that differ at all, and takes NaN for NaN."""
+def compare_row(kind: str, now: Mapping[str, Any], then: Mapping[str, Any]) -> None:
+    """Raise `Difference` unless every column is the same to the last bit.
+
+    `repr` tells floats apart that differ at all, and takes NaN for NaN.
+    """
     other = [name for name in then if repr(now[name]) != repr(then[name])]
     if other:
         changes = "; ".join(f"{name} is {now[name]!r}, was {then[name]!r}" for name in other)
-        raise Difference(f"{_name(kind, then)}: {changes}")
+        raise Difference(f"{row_name(kind, then)}: {changes}")
 
 
-def _name(kind: str, row: Mapping[str, Any]) -> str:
+def row_name(kind: str, row: Mapping[str, Any]) -> str:
+    """A row in words, by what ended or was measured there."""
     if kind == "episodes":
         return f"the episode that ended at environment step {row['env_step']:,}"
     episode = f"{row['protocol']} episode {row['episode']}"

@@ -87,7 +87,7 @@ def _cells(
             checkpoint_every=raw.get("checkpoint_every", max(budget // 20, 1)) if resumed else 0,
             candidate=trained.candidate if isinstance(trained, Candidate) else {},
         )
-        for block in _blocks(environment, trained, raw.get("split", 1), found)
+        for block in _blocks(environment, algorithm.name, trained, raw.get("split", 1), found)
     ]
     for cell in made:
         _add(checks.bad_cell(cell), found)
@@ -117,11 +117,14 @@ def _values(
     return hyperparameters.for_reference(values, algorithm.agent)
 
 
-def _blocks(environment: Environment, trained: Trained, split: int, found: list[str]) -> tuple[Block, ...]:
+def _blocks(
+    environment: Environment, algorithm: str, trained: Trained, split: int, found: list[str]
+) -> tuple[Block, ...]:
     """The blocks of seeds of an arm: of ours those of the suite, divided, of all others single seeds."""
     if trained == OURS:
         return tuple(part for block in environment.blocks for part in splitting.parts(block, split))
-    single = tuple((seed,) for block in environment.blocks for seed in block)
+    theirs = {} if isinstance(trained, Candidate) else environment.reference_seeds
+    single = tuple((seed,) for block in theirs.get(algorithm, environment.blocks) for seed in block)
     return trained.blocks(environment.id, single, found) if isinstance(trained, Candidate) else single
 
 

@@ -34,7 +34,7 @@ def bad_names(raw: Mapping[str, Any], algorithms: Mapping[str, Algorithm]) -> li
     for i, name in enumerate(_list(raw.get("implementations"))):
         if isinstance(name, str) and name not in IMPLEMENTATIONS:
             found.append(str(unknown("value", name, IMPLEMENTATIONS, f"implementations[{i}]")))
-    for key in ("hyperparameters", "reference"):
+    for key in ("hyperparameters", "reference", "reference_seeds"):
         wrong = [name for name in _mapping(raw.get(key)) if name not in algorithms]
         found += [str(unknown("key", name, algorithms, key)) for name in wrong]
     return [*found, *_bad_references(raw, algorithms)]

@@ -36,6 +36,7 @@ class Environment:
     threshold: float | None  # of the first metric
     metrics: tuple[Metric, ...] = (RETURN,)
     margins: Mapping[str, float] = field(default_factory=dict)  # by metric, where they are not the suite's
+    reference_seeds: Mapping[str, tuple[Block, ...]] = field(default_factory=dict)  # by its configuration
 
     def budget(self, algorithm: Algorithm) -> int | None:
         """Environment steps per seed: by configuration, else by agent, else the default."""
@@ -47,6 +48,10 @@ def environments(raw: Mapping[str, Any], found: list[str]) -> list[Environment]:
     """The environments of a suite whose shape the schema has checked; lists of Atari games are expanded."""
     seen: set[str] = set()
     made: list[Environment] = []
+    theirs = {
+        name: tuple(seed_blocks(seeds, f"reference_seeds.{name}", found))
+        for name, seeds in raw.get("reference_seeds", {}).items()
+    }
     for i, item in enumerate(raw["environments"]):
         own: Mapping[str, Any] = {"id": item} if isinstance(item, str) else item
         where = f"environments[{i}]"
@@ -58,7 +63,7 @@ def environments(raw: Mapping[str, Any], found: list[str]) -> list[Environment]:
             seen.add(path_name(name))
             info = _info(name, where, found)
             if info is not None:
-                made.append(_environment(name, info, own, raw, blocks))
+                made.append(_environment(name, info, own, raw, blocks, theirs))
                 found += _bad_margins(own.get("margin"), made[-1], f"{where}.margin")
     return made
 
@@ -89,6 +94,7 @@ def _environment(
     own: Mapping[str, Any],
     raw: Mapping[str, Any],
     blocks: tuple[Block, ...],
+    reference_seeds: Mapping[str, tuple[Block, ...]],
 ) -> Environment:
     measured, margin = registry.metrics(name), own.get("margin", {})
     return Environment(
@@ -100,6 +106,7 @@ def _environment(
         threshold=own.get("threshold", info.threshold),
         metrics=measured,
         margins=margin if isinstance(margin, Mapping) else {metric.name: margin for metric in measured},
+        reference_seeds=reference_seeds,
     )
 
 

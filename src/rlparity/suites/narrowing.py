@@ -15,8 +15,9 @@ from rlparity.suites import devices, splitting, yaml_reader
 if TYPE_CHECKING:
     from rlparity.suites.suite import Suite
 
-NARROWING = ("algorithms", "environments", "implementations", "seeds", "tensorboard", "device", "split")
-WHOLE = ("tensorboard", "device", "split")  # of them, those that leave no cell out
+WHOLE = ("tensorboard", "device", "split", "references")  # of NARROWING, those that leave no cell out
+NARROWING = ("algorithms", "environments", "implementations", "seeds", *WHOLE)
+REFERENCES = ("train", "shipped")
 
 
 def checked(narrow: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,6 +33,8 @@ def checked(narrow: Mapping[str, Any]) -> dict[str, Any]:
         found["tensorboard"] = text.lower() == "true"
     if narrow.get("device", "cpu") not in devices.CHOICES:
         raise unknown("value", narrow["device"], devices.CHOICES, "--config device")
+    if narrow.get("references", "train") not in REFERENCES:
+        raise unknown("value", narrow["references"], REFERENCES, "--config references")
     if problems := splitting.problem(narrow.get("split", 1), "--config split"):
         raise UserError(problems[0])
     return found

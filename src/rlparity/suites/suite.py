@@ -47,6 +47,9 @@ class Suite:
     deterministic: tuple[Arm, ...] = ()  # arms declared to give the same value with every seed
     split: int | str = 1  # as the suite or `--config` names it; with `auto`, blocks are whole
     path: Path | None = None  # of the suite file
+    live_check: bool = False  # whether a seed of each restored reference is trained here, too
+    # References without valid shipped records, which are trained: `arm_folder` and the reason.
+    unshipped: Mapping[str, str] = field(default_factory=dict)
     narrowed: Mapping[str, Any] = field(default_factory=dict)
 
     def plan(self) -> dict[str, Any]:
@@ -63,6 +66,7 @@ class Suite:
             "environments": {name: self._environment(one) for name, one in self.environments.items()},
             "cells": [json.loads(cell.to_json()) for cell in self.cells],
             **({"split": self.split} if self.split not in (1, splitting.AUTO) else {}),
+            **({"unshipped": dict(self.unshipped)} if self.unshipped else {}),
         }
 
     def _configuration(self, algorithm: Algorithm) -> dict[str, Any]:
@@ -107,10 +111,10 @@ class Suite:
         """Implementations of the arms, candidates by their own names."""
         return sorted({cell.implementation for cell in self.cells})
 
-    @property
-    def restored(self) -> set[str]:
-        """Implementations that are not trained: their records are taken from the reports."""
-        return set(IMPLEMENTATIONS) - {OURS} if self.references == "shipped" else set()
+    def restored(self, cell: Cell) -> bool:
+        """Whether a cell is of a reference, and not trained: its records are taken from the reports."""
+        of_reference = cell.implementation in IMPLEMENTATIONS and cell.implementation != OURS
+        return self.references == "shipped" and of_reference and arm_folder(cell) not in self.unshipped
 
     @property
     def floors(self) -> list[str]:
@@ -131,6 +135,11 @@ class Suite:
     def parts(self, cell: Cell) -> dict[str, Any]:
         """Everything that the cell's fingerprint is a hash of."""
         return fingerprint.parts(cell)
+
+
+def arm_folder(cell: Cell) -> str:
+    """`environment/implementation/algorithm`: the arm's folder in that of a suite."""
+    return "/".join(cell.folder.parts[1:-1])
 
 
 def find(name: str) -> Path:
@@ -186,6 +195,7 @@ def resolve(
     narrow = narrowing.checked(narrow or {})
     device = narrow.get("device", raw.get("device", "cpu"))
     split = narrow.get("split", raw.get("split", splitting.AUTO))
+    references = narrow.get("references", raw.get("references", "train"))
     resolved = {
         "device": devices.resolve(device, elsewhere),
         "split": 1 if split == splitting.AUTO else split,
@@ -201,7 +211,8 @@ def resolve(
         title=raw["title"],
         description=raw.get("description", ""),
         margin=raw.get("margin", MARGIN),
-        references=raw.get("references", "train"),
+        references=references,
+        live_check=references == "shipped" and raw.get("live_check", True),
         films=raw.get("films", False),
         time_limit=raw.get("time_limit", 0.0),
         device=device,

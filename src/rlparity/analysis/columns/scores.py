@@ -25,6 +25,20 @@ TABLES = {
         endpoint str final, auc (both in the metric's unit), or time_to_threshold (environment steps)
         value float score of the seed; missing where the seed failed or never reached the threshold
     """),
+    "live_checks": ARM
+    | METRIC
+    | RUN
+    | columns("""
+        endpoint str auc
+        outcome str same rows, other rows (on the same kind of machine), inside or outside (on another one)
+        value float of the seed trained here, in the metric's unit
+        low float lower end of the 99.9 % prediction interval of one more seed, from the suite's seeds
+        high float its upper end
+        seeds int seeds that the interval is from
+        difference str the first row that differs from the shipped record; missing if none does
+        shipped_on str processor that made the shipped record
+        trained_on str processor that trained the seed again
+    """),
     "summary": ARM
     | METRIC
     | columns("""

@@ -20,10 +20,9 @@ def heading(folder: Folder) -> str:
     return str(plan.get("title") or plan["name"]) + " (unfinished)" * bool(unfinished)
 
 
-def facts(folder: Folder) -> list[tuple[str, str]]:
-    """The facts below the title."""
+def facts(folder: Folder, confirmed: str = "") -> list[tuple[str, str]]:
+    """The facts below the title; `confirmed`: what a live check of shipped references found."""
     plan = folder.plan
-    references = {"train": "trained with this suite", "shipped": "shipped records"}
     return [
         ("Trained", dates(folder)),
         ("Commit", join(commits(folder), 3) if folder.runs else NONE),
@@ -31,8 +30,19 @@ def facts(folder: Folder) -> list[tuple[str, str]]:
         ("Seeds", seeds_each(folder)),
         ("Device", join(devices(folder), 3)),
         ("Margin", f"{percent(plan.get('margin'))}, stated before the run"),
-        ("References", references.get(plan.get("references", ""), NONE)),
+        ("References", _references(plan, confirmed)),
     ]
+
+
+def _references(plan: Mapping[str, Any], confirmed: str) -> str:
+    """Where the records of references are from."""
+    words = {"train": "trained with this suite", "shipped": "shipped records"}
+    text = words.get(plan.get("references", ""), NONE)
+    own = [
+        f"{arm.replace('/', ' ')}, trained with this suite: {why}"
+        for arm, why in plan.get("unshipped", {}).items()
+    ]
+    return "; ".join(filter(None, [text, confirmed, *own]))
 
 
 def commits(folder: Folder) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rlparity.cell import Cell
@@ -17,21 +17,17 @@ def describe(
     cells: Sequence[Cell],
     waiting: Sequence[Cell],
     reports: Path,
-    restored: Container[str] = (),
     regrouped: Sequence[Cell] = (),
 ) -> str:
     """One line with cells, environment steps and minutes of one core of those still to be trained.
 
-    Cells of the implementations `restored` are not trained: their records are shipped. Nor are those of
-    `regrouped`: their seeds are in records of other blocks.
+    Those of `regrouped` are not trained: their seeds are in records of other blocks.
     """
     if not waiting:
         return f"{len(cells)} cells, all trained"
-    shipped = [cell for cell in waiting if cell.implementation in restored]
     folders = {cell.folder for cell in regrouped}
-    waiting = [cell for cell in waiting if cell.implementation not in restored and cell.folder not in folders]
-    also = f", {len(shipped)} to take from shipped records" if shipped else ""
-    also += f", {len(regrouped)} to take from other blocks" if regrouped else ""
+    waiting = [cell for cell in waiting if cell.folder not in folders]
+    also = f", {len(regrouped)} to take from other blocks" if regrouped else ""
     rates = Speeds(reports)
     minutes = sum(seconds(cell, rates) for cell in waiting) / 60
     steps = sum(cell.budget * len(cell.seeds) for cell in waiting if cell.kind != "logs")

@@ -49,8 +49,8 @@ def load(
         return loaded
     n = _kept(loaded, reports, results)
     if n is None:
-        device = {"device": narrow["device"]} if "device" in narrow else {}
-        n = chosen(suites.load(path, device, elsewhere), cores, Speeds(reports))
+        kept = {key: narrow[key] for key in ("device", "references") if key in narrow}
+        n = chosen(suites.load(path, kept, elsewhere), cores, Speeds(reports))
     return loaded if n == 1 else suites.load(path, {**narrow, "split": n}, elsewhere)
 
 
@@ -83,7 +83,7 @@ def chosen(suite: Suite, cores: int, rates: Speeds) -> int:
     Only splits with no more cells than cores count: whatever the rates are, they are not slower than whole
     blocks.
     """
-    cells = [cell for cell in suite.cells if cell.implementation not in suite.restored]
+    cells = [cell for cell in suite.cells if not suite.restored(cell)]
     if any(cell.device != "cpu" for cell in cells):
         return 1
     whole, *others = outcomes(cells, cores, rates)
@@ -136,7 +136,7 @@ def describe(suite: Suite, waiting: Collection[Cell], cores: int, rates: Speeds,
 
     Nothing where no block of more than one seed is still to be trained on CPUs.
     """
-    cells = _whole(suite, [cell for cell in waiting if cell.implementation not in suite.restored])
+    cells = _whole(suite, [cell for cell in waiting if not suite.restored(cell)])
     if not any(
         cell.implementation == OURS and len(cell.seeds) > 1 and cell.device == "cpu" for cell in cells
     ):

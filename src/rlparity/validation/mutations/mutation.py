@@ -1,4 +1,5 @@
-"""A mutation: a few lines that replace a function of an agent, an environment, a buffer or the evaluator.
+"""A mutation: a few lines that replace a function of an agent, an environment, a buffer, the evaluator or the
+analysis.
 
 No file is edited: attributes of modules and classes are replaced while a mutation is planted.
 """
@@ -15,6 +16,9 @@ from typing import Any, Literal
 from rlparity.agents import base as agents
 
 Kind = Literal["bug", "refactoring", "harmless"]
+Area = Literal[
+    "training", "analysis"
+]  # what trains and records, or what makes tables and verdicts of records
 
 
 class Patch:
@@ -62,13 +66,14 @@ class Mutation:
     title: str  # what the mutated code does
     kind: Kind
     source: str  # where the bug was found, or "own"
-    agents: tuple[str, ...]  # named configurations to try it with
+    agents: tuple[str, ...]  # named configurations to try it with; none where it is in the analysis
     environments: tuple[str, ...]
     plant: Plant
     hides: str = ""  # conditions under which it does not show
     needs: Mapping[str, Any] = field(
         default_factory=dict
     )  # options of the agent without which it has no effect
+    area: Area = "training"  # analysis: no training shows it, but calibration and numbers worked by hand
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -90,26 +95,28 @@ def planted(mutation: Mutation) -> Iterator[None]:
 class MutationSet:
     """The mutations of one module, in the order of its text; a decorator adds them."""
 
-    def __init__(self, kind: Kind = "bug", source: str = ""):
+    def __init__(self, kind: Kind = "bug", source: str = "", area: Area = "training"):
         """`source` is the default of mutations without one."""
         self.mutations: list[Mutation] = []
-        self._kind, self._source = kind, source
+        self._kind, self._source, self._area = kind, source, area
 
     def __call__(
         self,
         id: str,
         title: str,
-        where: str,
+        where: str = "",
         source: str = "",
         hides: str = "",
         needs: Mapping[str, Any] | None = None,
     ) -> Callable[[Plant], Plant]:
-        """Decorate the function that plants a mutation; `where` is "agent environment"."""
-        agent, environment = where.split()
+        """Decorate the function that plants a mutation; `where` is "agent environment", nothing in the
+        analysis."""
+        assert bool(where) == (self._area == "training")
+        agents, environments = tuple(where.split()[:1]), tuple(where.split()[1:])
 
         def register(plant: Plant) -> Plant:
             named = (id, title, self._kind, source or self._source)
-            made = Mutation(*named, (agent,), (environment,), plant, hides, needs or {})
+            made = Mutation(*named, agents, environments, plant, hides, needs or {}, self._area)
             self.mutations.append(made)
             return plant
 

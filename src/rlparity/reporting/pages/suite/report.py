@@ -25,7 +25,7 @@ from rlparity.reporting.pages.provenance import (
     provenance,
     seeds_each,
 )
-from rlparity.reporting.pages.suite import atari, published, tables
+from rlparity.reporting.pages.suite import atari, live_checks, published, tables
 from rlparity.reporting.pages.suite.answer import against_papers, answer, counts, margins
 from rlparity.reporting.pages.suite.films import gallery
 from rlparity.reporting.pages.suite.pictures import pictures, words
@@ -88,15 +88,18 @@ def _view(folder: Folder, stale: int) -> dict[str, Any]:
     plan, text = folder.plan, words(folder)
     return {
         "plan": plan,
-        "title": heading(folder),
+        "title": _heading(folder),
         "stale": _stale(folder, stale),
         "train_again": f"rlparity run {plan['name']}",
+        "unconfirmed": live_checks.unconfirmed(folder),
+        "train_references": f"rlparity run {plan['name']} --config {live_checks.RETRAIN}",
+        "live_checks": live_checks.table(folder),
         "unfinished": failed_seeds(folder, unfinished=True),
         "margin": margins(folder),
         "quantity": folder.quantity,
         "answer": bind(" ".join(answer(folder))),
         "counts": counts(folder),
-        "facts": facts(folder),
+        "facts": facts(folder, live_checks.confirmed(folder)),
         "failed": failed_seeds(folder),
         "missing": missing_cells(folder),
         "layers": validation.layers(folder.path),
@@ -118,6 +121,11 @@ def _view(folder: Folder, stale: int) -> dict[str, Any]:
         "settings": {name: tables.settings(folder, name) for name in plan["environments"]},
         "provenance": provenance(folder),
     }
+
+
+def _heading(folder: Folder) -> str:
+    """The title, marked where the suite is unfinished or a reference is not confirmed."""
+    return heading(folder) + f" ({live_checks.NOT_CONFIRMED})" * bool(live_checks.unconfirmed(folder))
 
 
 def _floors(folder: Folder) -> list[tuple[str, str]]:
@@ -148,6 +156,9 @@ def _terminal(folder: Folder, view: Mapping[str, Any], page: Path) -> str:
     lines += [f"failed: {text}" for text in view["failed"]]
     if view["missing"]:
         lines.append(f"no record yet: {join(view['missing'], 4)}")
+    lines += [f"reference not confirmed here: {text}" for text in view["unconfirmed"]]
+    if view["unconfirmed"]:
+        lines.append(f"{view['train_references']} trains all references.")
     if view["stale"]:
         lines.append(f"stale: {view['stale']} {view['train_again']} trains them again.")
     return "\n".join([*lines, f"report: {page}"])
@@ -161,7 +172,7 @@ def _headline(folder: Folder, stale: int) -> dict[str, Any]:
     titles = [folder.title(name) for name in names if name in recorded or not recorded]
     return {
         "folder": folder.path.name,
-        "title": heading(folder),
+        "title": _heading(folder),
         "description": plan.get("description") or "",
         "environments": join(plan["environments"]),
         "algorithms": join(titles, 8),

@@ -1,0 +1,71 @@
+"""Whether seeds of references that were trained where a report was made confirm the shipped records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rlparity.analysis.live_checks import CONFIRMED, INSIDE, OTHER, OUTSIDE, SAME
+from rlparity.reporting.formatting import join, number
+from rlparity.reporting.pages.elements import Table
+from rlparity.reporting.report_folder import Folder
+
+NOT_CONFIRMED = "references not confirmed here"
+RETRAIN = "references=train"
+
+
+def unconfirmed(folder: Folder) -> list[str]:
+    """A sentence for every reference whose seed trained here contradicts its shipped records."""
+    rows = folder.tables["live_checks"].to_dict("records")
+    return [_sentence(folder, row) for row in rows if row["outcome"] not in CONFIRMED]
+
+
+def _sentence(folder: Folder, row: dict[str, Any]) -> str:
+    name = f"{folder.title(row['algorithm'])} on {row['environment']}, seed {row['seed']}"
+    if row["outcome"] == OTHER:
+        return f"{name}, trained here on the same kind of machine, has other rows: {row['difference']}."
+    return (
+        f"{name}, trained here on another or an unknown kind of machine, has an area under the curve of "
+        f"{number(row['value'])}, outside {_interval(row)}, where one more seed lies with 99.9 % probability."
+    )
+
+
+def confirmed(folder: Folder) -> str:
+    """Whether references trained here are as shipped, for the facts below the title; empty where none was."""
+    found = folder.tables["live_checks"].outcome
+    if found.empty:
+        return ""
+    words = {
+        SAME: "the same rows",
+        INSIDE: "another processor, a score within their range",
+        OTHER: "other rows",
+        OUTSIDE: "a score outside their range",
+    }
+    counted = [f"{(found == outcome).sum()} of {len(found)} {text}" for outcome, text in words.items()]
+    return "one seed each trained here: " + join(
+        text for text, outcome in zip(counted, words, strict=True) if (found == outcome).any()
+    )
+
+
+def table(folder: Folder) -> Table:
+    """The live checks, a row for each reference."""
+    rows = [
+        [
+            f"{row['implementation']} {row['algorithm']} on {row['environment']}, seed {row['seed']}",
+            str(row["outcome"]),
+            number(row["value"]),
+            f"{_interval(row)} ({row['seeds']} seeds)",
+            _text(row["difference"]) or "none",
+            f"{row['shipped_on']} / {row['trained_on']}",
+        ]
+        for row in folder.tables["live_checks"].to_dict("records")
+    ]
+    head = ["seed", "outcome", "area", "99.9 % prediction", "first row that differs", "shipped / trained on"]
+    return Table(head, rows, "live_checks.csv", frozenset({2}))
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _interval(row: dict[str, Any]) -> str:
+    return f"[{number(row['low'])}, {number(row['high'])}]"

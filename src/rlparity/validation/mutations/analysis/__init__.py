@@ -1,0 +1,1 @@
+"""Bugs of the analysis: of what makes tables and verdicts of records."""
