@@ -10,6 +10,7 @@ import pytest
 import small  # noqa: F401  (one thread)
 import torch
 
+from rlparity.candidates import environments as candidate_environments
 from rlparity.environments import base as tasks
 from rlparity.environments import metadata
 from rlparity.environments.minatar import ids
@@ -18,6 +19,7 @@ from rlparity.environments.minatar.vectorized import MinAtar
 from rlparity.errors import UserError
 from rlparity.training import object_state
 from rlparity.transitions import Step
+from rlparity.validation import plain_environments
 
 minatar = pytest.importorskip("minatar")
 IDS = [name for name in ids.IDS if name.endswith("-v1")]
@@ -157,3 +159,12 @@ def test_what_a_suite_must_know() -> None:
 def test_unknown_ids_are_refused(name: str) -> None:
     with pytest.raises(UserError, match=r"did you mean 'MinAtar/Breakout-v[01]'"):
         metadata.probe(name)
+
+
+def test_candidates_and_the_contract_get_the_same_game() -> None:
+    for made in (
+        candidate_environments.make("MinAtar/Asterix-v1"),
+        plain_environments.plain("MinAtar/Asterix-v1"),
+    ):
+        assert isinstance(made, MinAtarGame) and made.action_space.n == 5
+    assert plain_environments.with_time_limit("MinAtar/Asterix-v1", 9) == "MinAtar/Asterix-v1"
