@@ -19,10 +19,18 @@ from blocks.markdown import ROOT
 from blocks.package import AGENTS
 
 BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
-    "README.md": {"verdicts": reports.verdicts, "reports": reports.reports, "coverage": agents.coverage},
+    "README.md": {
+        "verdicts": reports.verdicts,
+        "ways": reports.ways,
+        "reports": reports.reports,
+        "coverage": agents.coverage,
+    },
     "docs/guide/suites.md": {"suites": reports.suites},
     "docs/method/mutations.md": {"corpus": agents.corpus, "mutations": agents.mutations},
-    "docs/reference/command-line.md": {"commands": command_line.commands},
+    "docs/reference/command-line.md": {
+        "statuses": command_line.statuses,
+        "commands": command_line.commands,
+    },
     "docs/reference/suite-file.md": {
         name: partial(schema.keys, name) for name in ("suite", "sensitivity", "hyperparameters")
     },

@@ -21,6 +21,9 @@ def network(sizes, gains):
 class TinyPPO:
     def __init__(self, observation_space, action_space, hyperparameters):
         self.hp = hyperparameters
+        for name in ("clip_range_vf", "target_kl"):
+            if self.hp.get(name) is not None:
+                raise NotImplementedError(name)  # parity names it, and does not fail
         self.sizes = observation_space.shape[0], int(action_space.n)
         self.build()
 
@@ -45,38 +48,49 @@ class TinyPPO:
         envs = [make_env(i) for i in range(self.hp["n_envs"])]
         obs, steps = np.stack([env.reset()[0] for env in envs]), 0
         while steps < budget:
-            rollout = []
+            taken = []
             for _ in range(self.hp["n_steps"]):
                 action = self.act(obs, deterministic=False)
                 shown = [self.step(env, a) for env, a in zip(envs, action, strict=True)]
-                following, reward, last = (np.stack(column) for column in zip(*shown, strict=True))
-                rollout.append((obs, action, reward, last))
+                following, *outcome = (np.stack(column) for column in zip(*shown, strict=True))
+                taken.append((obs, action, *outcome))
                 obs, steps = following, steps + len(envs)
-            batch = self.prepare([torch.as_tensor(np.stack(x)) for x in zip(*rollout, strict=True)], obs)
+            batch = self.collect([torch.as_tensor(np.stack(x)) for x in zip(*taken, strict=True)], obs)
             orders = [torch.randperm(len(batch["actions"])) for _ in range(self.hp["n_epochs"])]
             self.update(batch, {"permutations": orders, "progress_remaining": 1 - steps / budget})
 
+    @torch.no_grad()
     def step(self, env, action):
+        """Next observation; reward, whether the task ended, whether a time limit cut it, V of what it cut."""
         obs, reward, ended, cut, _ = env.step(action)
-        if cut and not ended:  # a time limit ends the episode, not the task
-            with torch.no_grad():
-                reward += self.hp["gamma"] * self.value(torch.as_tensor(obs)).item()
-        return env.reset()[0] if ended or cut else obs, np.float32(reward), np.float32(ended or cut)
+        final = self.value(torch.as_tensor(obs)).numpy() if cut and not ended else np.float32(0)
+        following = env.reset()[0] if ended or cut else obs
+        return following, np.float32(reward), np.float32(ended), np.float32(cut and not ended), final
 
     @torch.no_grad()
-    def prepare(self, rollout, next_obs):
-        """A rollout (T, N, ...) as a batch (B, ...), with generalised advantages."""
-        obs, action, reward, last = rollout
-        values, gamma, decay = self.value(obs), self.hp["gamma"], self.hp["gamma"] * self.hp["gae_lambda"]
-        following = torch.cat([values[1:], self.value(torch.as_tensor(next_obs))[None]])
-        advantages = torch.zeros(len(reward) + 1, *reward.shape[1:])
-        for t in reversed(range(len(reward))):
-            delta = reward[t] + gamma * (1 - last[t]) * following[t] - values[t]
-            advantages[t] = delta + decay * (1 - last[t]) * advantages[t + 1]
+    def collect(self, taken, next_obs):
+        """The steps of a rollout (T, N, ...) as a batch (B, ...)."""
+        obs, action, reward, ended, cut, final = taken
+        names = ("rewards", "values", "terminated", "truncated", "final_values", "last_values")
+        values, last = self.value(obs), self.value(torch.as_tensor(next_obs))
+        prepared = self.prepare(dict(zip(names, (reward, values, ended, cut, final, last), strict=True)))
         log_prob = Categorical(logits=self.actor(obs)).log_prob(action)
-        names = ("observations", "actions", "old_values", "old_log_prob", "advantages", "returns")
-        columns = (obs, action, values, log_prob, advantages[:-1], advantages[:-1] + values)
-        return {name: x.flatten(0, 1) for name, x in zip(names, columns, strict=True)}
+        columns = {"observations": obs, "actions": action, "old_values": values, "old_log_prob": log_prob}
+        return {name: x.flatten(0, 1) for name, x in (columns | prepared).items()}
+
+    def prepare(self, rollout):
+        """Generalised advantages and value targets (T, N); names are those that parity hands over."""
+        values, gamma, decay = rollout["values"], self.hp["gamma"], self.hp["gamma"] * self.hp["gae_lambda"]
+        # a time limit ends the episode, not the task
+        rewards = rollout["rewards"] + gamma * rollout["truncated"] * rollout["final_values"]
+        goes_on = 1 - rollout["terminated"] - rollout["truncated"]
+        following = torch.cat([values[1:], rollout["last_values"][None]])
+        advantages = [torch.zeros_like(rollout["last_values"])]
+        for t in reversed(range(len(rewards))):
+            delta = rewards[t] + gamma * goes_on[t] * following[t] - values[t]
+            advantages.append(delta + decay * goes_on[t] * advantages[-1])
+        found = torch.stack(advantages[:0:-1])
+        return {"advantages": found, "returns": found + values}
 
     def update(self, batch, draws):
         """Epochs over a batch in given orders; names are those that update parity hands over."""

@@ -11,6 +11,13 @@ from blocks import package
 from blocks.markdown import code, escaped, table
 
 
+def statuses() -> str:
+    """What a command exits with."""
+    return table(
+        "status | means", [(str(int(status)), meaning) for status, meaning in package.MEANINGS.items()]
+    )
+
+
 def commands() -> str:
     """A section for each module of commands, a part for each command."""
     parser = package.command_line()

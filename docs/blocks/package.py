@@ -2,9 +2,12 @@
 
 from rlparity.__main__ import _parser as command_line
 from rlparity.agents.base import module as agent_module
+from rlparity.analysis import tables
 from rlparity.analysis.schemas import TABLES
+from rlparity.errors import MEANINGS
 from rlparity.records import SCHEMAS as RECORDS
 from rlparity.registry import AGENTS, REFERENCES
+from rlparity.reporting.pages.sensitivity_ways import count as brought
 from rlparity.reporting.pages.suite.answer import counts
 from rlparity.reporting.report_folder import Folder
 from rlparity.suites.hyperparameters import library
@@ -14,12 +17,15 @@ __all__ = [
     "AGENTS",
     "ANALYSIS",
     "CORPUS",
+    "MEANINGS",
     "RECORDS",
     "REFERENCES",
     "TABLES",
     "Folder",
     "agent_module",
+    "brought",
     "command_line",
     "counts",
     "library",
+    "tables",
 ]

@@ -10,8 +10,14 @@ from pathlib import Path
 import yaml
 
 from blocks.markdown import ROOT, code, escaped, table
-from blocks.package import Folder, counts
+from blocks.package import Folder, brought, counts, tables
 
+WAYS = {  # in which a user brings an implementation
+    "entry-update": "as an entry point with `update` and `prepare`",
+    "entry": "as one without (contract alone)",
+    "command": "as a command (contract alone)",
+    "logs": "as finished logs (statistics of five seeds)",
+}
 SUITES, REPORTS = ROOT / "workflow" / "suites", ROOT / "reports"
 SHOWN = (  # verdicts in the README: report, environment, algorithm, endpoint
     ("pool", "CartPole-v1", "ppo", "auc"),
@@ -73,6 +79,22 @@ def reports() -> str:
     return table(
         f"report | environments | seeds: | hours: | {' | '.join(f'{word}:' for word in words)}", rows
     )
+
+
+def ways() -> str:
+    """How many planted bugs are caught where a user brings them."""
+    found = tables.read(REPORTS / "sensitivity" / "candidates.csv")
+    counted = {way: brought(found, way, "bug") for way in WAYS}
+    said = [f"{one.caught} of {one.tried} {WAYS[way]}" for way, one in counted.items() if one.tried]
+    waiting = {way: one.waiting for way, one in counted.items() if one.waiting}
+    left = [f"{n} {WAYS[way]}" for way, n in waiting.items()]
+    text = (
+        [f"Of planted bugs that come as your code would, these are caught: {'; '.join(said)}."]
+        if said
+        else []
+    )
+    text += [f"Planted bugs not tried yet in these ways: {'; '.join(left)}."] if left else []
+    return " ".join(text)
 
 
 def verdicts() -> str:

@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import sys
+import traceback
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
 
 from rlparity.cli import cells, gpu, pipeline, suites, validation
-from rlparity.errors import UserError, unknown
+from rlparity.errors import MEANINGS, STORAGE, Status, UserError, unknown
 
-STORAGE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 DESCRIPTION = "Train agents beside reference implementations, over many seeds, and report verdicts."
 ARGUMENTS = {
     "SUITE": "name of a suite (smoke, cartpole, ...) or path of its file",
     "ALGORITHM": "a configuration in hyperparameters.yaml, such as ppo",
     "ENVIRONMENT": "a Gymnasium id, such as CartPole-v1",
+    "REFERENCE": "a reference, such as sb3/ppo",
     "CELL": "folder of a trained cell, such as results/smoke/CartPole-v1/scratch/ppo/seeds-0-1",
     "REPORT_A": "folder of a report, such as reports/cartpole",
     "REPORT_B": "folder of another report",
 }
-EPILOG = "rlparity COMMAND --help lists the options of a command."
+EPILOG = "\n".join(
+    [
+        "rlparity COMMAND --help lists the options of a command.",
+        "",
+        "exit status (1 and 2 only of commands that judge):",
+        *(f"  {status:<4} {meaning}" for status, meaning in MEANINGS.items()),
+    ]
+)
+MEMORY = "train fewer seeds in a block, set a smaller buffer_size, or use fewer --cores"
 GROUPS: tuple[ModuleType, ...] = (suites, cells, gpu, validation, pipeline)
 
 
 class _Parser(argparse.ArgumentParser):
-    """Names, where a command is unknown, the commands that `--help` lists."""
+    """Reports a mistake in one line; of an unknown command, the commands that `--help` lists."""
 
     internal: frozenset[str] = frozenset()
 
@@ -36,34 +44,50 @@ class _Parser(argparse.ArgumentParser):
             raise unknown("command", value, action.choices.keys() - self.internal, "COMMAND")
         super()._check_value(action, value)
 
+    def error(self, message: str) -> NoReturn:
+        """Raise UserError instead of exiting."""
+        _, _, command = self.prog.partition(" ")
+        told = f"{command}: {message}" if command else message
+        raise UserError(f"{told}; {self.prog} --help lists what is allowed")
+
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; returns the exit status. An error that the user can cause is one line."""
+    """Run one command; returns the exit status, see `errors.Status`. An error that the user can cause is one
+    line."""
     try:
         parser = _parser()
         chosen, rest = parser.parse_known_args(arguments)
         if rest and not getattr(chosen, "passes_on", False):
             parser.error(f"unrecognized arguments: {' '.join(rest)}")
-        return int(chosen.run(chosen, rest) or 0)
+        return int(chosen.run(chosen, rest) or Status.DONE)
     except UserError as error:
-        print(f"rlparity: {error}", file=sys.stderr)
-        return error.status
+        return _ended(error.status, str(error))
     except KeyboardInterrupt:
-        print("rlparity: interrupted", file=sys.stderr)
-        return 130
-    except MemoryError:
-        advice = "train fewer seeds in a block, set a smaller buffer_size, or use fewer --cores"
-        print(f"rlparity: out of memory; {advice}", file=sys.stderr)
-        return 2
+        return _ended(Status.INTERRUPTED, "interrupted")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except OSError as error:
-        if error.errno not in STORAGE:
-            raise
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"rlparity: {where}{error.strerror}; correct that and run the command again", file=sys.stderr)
-        return 2
+        return Status.PIPE_CLOSED
+    except Exception as error:
+        if _is_memory(error):
+            return _ended(Status.RESOURCES, f"out of memory; {MEMORY}")
+        if isinstance(error, OSError) and error.errno in STORAGE:
+            where = f"{error.filename}: " if error.filename else ""
+            return _ended(
+                Status.RESOURCES, f"{where}{error.strerror}; correct that and run the command again"
+            )
+        traceback.print_exc()  # an error of rlparity, which tells nothing about what was to be judged
+        return Status.NOT_JUDGED
+
+
+def _ended(status: int, line: str) -> int:
+    print(f"rlparity: {line}", file=sys.stderr)
+    return status
+
+
+def _is_memory(error: Exception) -> bool:
+    """Also PyTorch's errors, of a GPU and of its allocator on the CPU; torch is not imported for it."""
+    ours = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return ours or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
 
 
 def _parser() -> argparse.ArgumentParser:

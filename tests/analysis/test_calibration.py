@@ -35,7 +35,7 @@ def test_draws_are_disjoint_and_of_the_pool():
 
 
 def test_false_differences_stay_below_five_per_cent():
-    """Two endpoints, Holm: at most 5 % in a report, and about 5 % for Welch's test alone."""
+    """Each endpoint is a family of its own: about 5 %, as Welch's test alone; either, at most twice that."""
     rows = list(calibration.false_differences(pool(), draws=400))
     assert [(row["seeds"], row["endpoint"]) for row in rows] == [
         (seeds, end) for seeds in (5, 10, 20) for end in ("auc", "final", "either")
@@ -44,9 +44,9 @@ def test_false_differences_stay_below_five_per_cent():
         assert row["different"] <= row["unadjusted"]
         assert row["ci_low"] <= row["different"] <= row["ci_high"]
         if row["endpoint"] == "either":
-            assert row["different"] < 0.075
+            assert row["different"] < 0.14
         else:
-            assert 0.02 < row["unadjusted"] < 0.085
+            assert row["different"] < 0.085 and 0.02 < row["unadjusted"] < 0.085
 
 
 def test_a_rule_that_cries_wolf_is_seen(monkeypatch: pytest.MonkeyPatch):

@@ -77,7 +77,7 @@ def test_non_significance_is_never_equality():
     assert int(row.seeds_needed) > 5
 
 
-def test_a_difference_must_survive_holm_over_all_rows():
+def test_a_difference_must_survive_holm_over_its_family():
     """p is 0.02 alone; among three rows of which the others are not significant it is 0.06."""
     ours, reference = (
         around(66, [-30.0, -15.0, 0.0, 15.0, 30.0]),
@@ -86,10 +86,12 @@ def test_a_difference_must_survive_holm_over_all_rows():
     alone = judge(ours, reference)
     assert 0.01 < alone.p_difference < 0.05
     assert (alone.verdict, alone.p_holm) == ("WORSE", alone.p_difference)
-    dull = (around(300, WIDE), around(300, WIDE))
+    dull = (around(400, WIDE), around(400, WIDE))
     among = judge(ours, reference, others=[("a2c", *dull), ("dqn", *dull)])
     assert among.p_holm == pytest.approx(3 * alone.p_difference)
-    assert among.verdict == "INCONCLUSIVE"
+    assert (among.verdict, among.family_size) == ("INCONCLUSIVE", 3)
+    own = judge(ours, reference, others=[("a2c", *dull), ("dqn", *dull)], family="row")
+    assert (own.verdict, own.p_holm, own.family_size) == ("WORSE", own.p_difference, 1)
 
 
 def test_reference_that_did_not_learn():
@@ -109,18 +111,26 @@ def test_everything_stuck_at_the_floor_did_not_learn():
     assert math.isnan(row.smallest_margin)
 
 
+def test_an_arm_without_a_finished_seed_could_not_be_judged():
+    row = judge([math.nan] * 5, around(120))
+    assert (row.verdict, row.reason) == ("NO VERDICT", "no finished seed: could not be judged")
+    assert row.failed_seeds == "scratch 0, 1, 2, 3, 4" and math.isnan(row.p_holm)
+
+
 @pytest.mark.parametrize("short", [0, 1])
 def test_below_five_seeds_nothing_is_decided(short):
     arms = [around(120), around(120)]
     arms[short] = arms[short][:4]
     row = judge(*arms)
-    assert (row.verdict, row.reason) == ("INCONCLUSIVE", "fewer than 5 seeds")
+    looks = "fewer than 5 seeds: looks EQUIVALENT; 5 seeds would decide"
+    assert (row.verdict, row.reason, row.seeds_needed) == ("INCONCLUSIVE", looks, "5")
     assert row.p_equivalence < 0.05  # the numbers are there all the same
+    assert (math.isnan(row.p_holm), row.family_size) == (True, 0)
 
 
 def test_equal_values_at_the_ceiling_get_no_verdict():
     """Nor do they count in the family: the p of the other row stays what it is alone."""
-    dull = ("dqn", around(66, WIDE), around(110, WIDE))
+    dull = ("dqn", around(366, WIDE), around(410, WIDE))
     row = judge([500.0] * 5, [500.0] * 6, others=[dull])
     assert (row.verdict, row.reason) == ("NO VERDICT", "all at the ceiling, 5 and 6 seeds")
     assert np.isnan([row.p_difference, row.p_holm, row.p_equivalence, row.smallest_margin]).all()
@@ -242,7 +252,7 @@ def test_failed_seeds_of_the_reference_do_not_condemn():
 
 
 def test_more_seeds_than_anyone_has():
-    assert judge(around(40, WIDE), around(40, WIDE), random=[0.0, 1.0, 2.0]).seeds_needed == ">1000"
+    assert judge(around(400, WIDE), around(400, WIDE), margin=0.001).seeds_needed == ">1000"
 
 
 def test_both_endpoints_are_judged_and_time_to_threshold_is_not():
@@ -274,7 +284,7 @@ def test_false_equivalence_at_the_margin_is_at_most_nominal():
     hits = 0
     for _ in range(400):
         x, y = rng.normal(100 - 20, 15, 10), rng.normal(100, 15, 10)
-        hits += verdicts.compare(x, y, np.zeros(5), 0.2)["p_equivalence"] < 0.05
+        hits += verdicts.tested(x, y, np.zeros(5), 0.2)["p_equivalence"] < 0.05
     assert 4 <= hits <= 34
 
 

@@ -5,9 +5,13 @@ Blocks are small programs here; the real ones run once, on the CPU, with tiny bu
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import gzip
 import io
 import json
+import os
+import random
 import signal
 import subprocess
 import sys
@@ -19,11 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from rlparity.__main__ import main
 from rlparity.benchmark import pinning, table
 from rlparity.benchmark import plan as bench_plan
-from rlparity.benchmark.gpu import archive, blocks, script
+from rlparity.benchmark.gpu import archive, blocks, process, script
 from rlparity.benchmark.gpu.blocks import Block, Options
 from rlparity.environments import metadata
 from rlparity.errors import UserError
@@ -165,6 +170,29 @@ def test_another_order_is_run_again_from_nothing(call: Calls) -> None:
     assert call.ran == ["made", "made"]
 
 
+def test_what_a_block_left_counts_only_with_the_order_that_made_it(call: Calls) -> None:
+    """A damaged state is forgotten, and with it the rows that other sources may have measured."""
+    made = call.work / "made" / "rows"
+    made.parent.mkdir(parents=True)
+    made.write_text("of sources that nobody knows")
+    (call.work / "state.json").write_text("{")
+    assert call(block("made", append("made"), order={"sources": "b"}))[0]
+    assert call.ran == ["made"] and not made.exists()
+
+
+def test_a_second_interruption_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(asked: subprocess.Popen[bytes], patience_s: float) -> None:
+        pids.append(asked.pid)
+        raise KeyboardInterrupt
+
+    pids = list[int]()
+    monkeypatch.setattr(process, "_ask", interrupted)
+    asleep = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
+    with pytest.raises(KeyboardInterrupt):
+        process.run(asleep, tmp_path, tmp_path / "log", 0.5, dict(os.environ))
+    assert gone(pids[0])
+
+
 def test_a_state_of_another_format_is_not_used(call: Calls) -> None:
     call.work.mkdir()
     for text in ("[]", "{", '{"format": 99, "blocks": {"one": {"outcome": "done", "order": {}}}}'):
@@ -186,14 +214,14 @@ script.Script(work, print, lambda ran: None).run([block], 9, time.monotonic())
 @pytest.mark.whole
 def test_a_script_that_is_killed_takes_its_block_with_it_and_is_resumed(call: Calls) -> None:
     call.work.mkdir()
-    process = subprocess.Popen([sys.executable, "-c", RUNNER, str(call.work), SLEEPER])
+    running = subprocess.Popen([sys.executable, "-c", RUNNER, str(call.work), SLEEPER])
     try:
         while not (call.work / "pids").exists() or not (call.work / "pids").read_text():
-            assert process.poll() is None
+            assert running.poll() is None
             time.sleep(0.05)
     finally:
-        process.kill()
-        process.wait()
+        running.kill()
+        running.wait()
     leader, _ = map(int, (call.work / "pids").read_text().split())
     assert gone(leader)
     state = json.loads((call.work / "state.json").read_text())
@@ -251,9 +279,19 @@ def test_fifty_seeds_fit_into_a_small_gpu(name: str) -> None:
     algorithm, environment, only, _ = blocks.BENCHES[name]
     cells = bench_plan.cells(algorithm, environment, only or blocks.SIZES, device="cuda")
     for cell in cells:
-        size = memory_needs.value(cell, "buffer_size") or 0
-        whole = replace(cell, budget=max(size, cell.budget))
-        assert memory_needs.memory_bytes(whole, metadata.probe(environment)) < 2**30
+        assert memory_needs.memory_bytes(cell, metadata.probe(environment)) < 2**30
+
+
+def test_cells_are_trained_in_the_blocks_that_are_asked_for(tmp_path: Path) -> None:
+    """The pipeline would divide blocks by the cores: then the files that are named would be nobody's."""
+    for split, n in ((None, 1), (2, 2)):
+        path = tmp_path / "ten.yaml"
+        raw = {**yaml.safe_load(SUITE), "seeds": ["0-9"], "budgets": {"default": 5_000_000}}
+        path.write_text(yaml.safe_dump(raw if split is None else {**raw, "split": split}))
+        asked = blocks.plan(Options("cpu", (1,), None, path)).blocks[-1].command(tmp_path)
+        assert asked is not None
+        targets = [word for word in asked if word.endswith("run.json")]
+        assert len(targets) == n and f"split={n}" in asked
 
 
 def test_cells_share_a_gpu_by_cores_and_memory() -> None:
@@ -272,12 +310,14 @@ def test_cells_share_a_gpu_by_cores_and_memory() -> None:
         (["--seeds", "many"], "gpu: --seeds 'many'; numbers of seeds, such as 1,10"),
         (["--device", "cpu", "--only", "fact"], "did you mean 'facts'?"),
         (["--device", "cpu", "--suite", "nowhere"], "unknown suite 'nowhere'"),
+        (["--device", "cpu", "--archive", "/"], "gpu: --archive /; a file, not a folder"),
+        (["--device", "cpu", "--archive", "/etc/passwd/a"], "/etc/passwd: cannot be written to"),
     ],
 )
 def test_bad_input_is_one_line(
     arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["gpu", *arguments, "--results", str(tmp_path)]) == 2
+    assert main(["gpu", *arguments, "--results", str(tmp_path)]) == 4
     error = capsys.readouterr().err
     assert message in error and error.count("rlparity: ") == 1 and list(tmp_path.iterdir()) == []
 
@@ -286,7 +326,7 @@ def test_a_machine_without_a_gpu_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("rlparity.suites.devices._cuda", lambda: False)
-    assert main(["gpu", "--results", str(tmp_path)]) == 2
+    assert main(["gpu", "--results", str(tmp_path)]) == 4
     expected = "rlparity: gpu: PyTorch finds no CUDA device here; --device cpu tries the script\n"
     assert capsys.readouterr().err == expected
 
@@ -299,7 +339,12 @@ def row(**values: Any) -> dict[str, Any]:
     blank = dict.fromkeys(table.COLUMNS, "")
     known = {"algorithm": "ppo", "environment": "CartPole-v1", "settings": bench_plan.TUNED}
     known |= {"implementation": "scratch", "seeds": 1, "threads": 1, "device": "cuda"}
-    measured = {"hardware": "Invented GPU, Invented CPU", "steps_per_second": 100.0, "rounds": 1}
+    measured = {
+        "hardware": "Invented GPU, Invented CPU",
+        "steps_per_second": 100.0,
+        "rounds": 1,
+        "budget": 512,
+    }
     return {**blank, **known, **measured, "ratio_to_reference": 1.0, **values}
 
 
@@ -348,26 +393,66 @@ def as_csv(*made: dict[str, Any]) -> str:
 NOT = ": not an archive of rlparity gpu ("
 EVIL = {**with_manifest(), "../evil": "x"}
 FOREIGN = {**with_manifest(), "throughput/bench-a.csv": "a,b\n1,2\n"}
-STILL = {**with_manifest(), "throughput/bench-a.csv": as_csv(row(steps_per_second=0))}
+DEEP = "[" * 100_000
 NEWER = with_manifest(format=9, rlparity="9.9")
+
+
+def with_row(**values: Any) -> dict[str, str]:
+    return {**with_manifest(), "throughput/bench-a.csv": as_csv(row(**values))}
+
+
+def special(path: Path, name: str = "a", kind: bytes = tarfile.REGTYPE, **fields: Any) -> None:
+    """An archive whose second member is made by hand."""
+    packed(path, with_manifest())
+    content = gzip.decompress(path.read_bytes())[:1024]
+    member = tarfile.TarInfo(name)
+    member.type = kind
+    for field, value in fields.items():
+        setattr(member, field, value)
+    path.write_bytes(gzip.compress(content + member.tobuf(tarfile.GNU_FORMAT) + bytes(1024)))
+
+
+PLAIN = "is not a file with a plain name"
+NO_TABLE = "bench-a.csv is no table of speeds (ValueError: "
+ABOVE = f"{NO_TABLE}a speed or one of seeds, threads, rounds, budget is not above 0"
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "none": (lambda path: None, ": no such file"),
-    "text": (lambda path: path.write_text("text"), f"{NOT}ReadError: not a gzip"),
+    "text": (lambda path: path.write_text("text"), f"{NOT}BadGzipFile: Not a gzip"),
     "empty": (lambda path: path.write_bytes(b""), NOT),
     "truncated": (truncated, NOT),
     "a folder": (lambda path: path.mkdir(), ": cannot be unpacked (Is a directory)"),
     "another tar": (lambda path: packed(path, {"a": "b"}), f"{NOT}gpu.json: FileNotFoundError"),
     "no JSON": (lambda path: packed(path, {"gpu.json": "{"}), f"{NOT}gpu.json: JSONDecodeError"),
+    "deep": (lambda path: packed(path, {"gpu.json": DEEP}), f"{NOT}gpu.json: RecursionError"),
     "a list": (lambda path: packed(path, {"gpu.json": "[]"}), f"{NOT}gpu.json: TypeError"),
     "no device": (lambda path: packed(path, without("device")), f"{NOT}gpu.json: KeyError: 'device'"),
     "blocks": (lambda path: packed(path, with_manifest(blocks=3)), "its blocks or its device are not known"),
     "a block": (lambda path: packed(path, with_manifest(blocks={"a": 3})), f"{NOT}gpu.json: TypeError"),
     "format": (lambda path: packed(path, NEWER), "of format 9, expected 1; take it with rlparity 9.9, which"),
     "suite": (lambda path: packed(path, with_manifest(suite="other")), "'other'; name it with --suite"),
-    "outside": (lambda path: packed(path, EVIL), ": not taken: '../evil' would"),
-    "a link": (lambda path: packed(path, with_manifest(), {"a": "/etc"}), ": not taken: 'a' "),
-    "columns": (lambda path: packed(path, FOREIGN), "bench-a.csv is no table of speeds (ValueError: its col"),
-    "speed": (lambda path: packed(path, STILL), "a number of seeds or a speed is not above 0"),
+    "escapes": (lambda path: packed(path, with_manifest(blocks={"\x1b[2J": {"outcome": "done"}})), "printed"),
+    "outside": (lambda path: packed(path, EVIL), f": not taken: '../evil' {PLAIN}"),
+    "absolute": (lambda path: special(path, "/evil"), f": not taken: '/evil' {PLAIN}"),
+    "up": (lambda path: special(path, "a/../../evil"), PLAIN),
+    "here": (lambda path: special(path, "./gpu.json"), PLAIN),
+    "a name": (lambda path: special(path, "a\x1b[2Jb"), f"'a\\x1b[2Jb' {PLAIN}"),
+    "a link": (lambda path: packed(path, with_manifest(), {"a": "gpu.json"}), f": not taken: 'a' {PLAIN}"),
+    "a hard link": (lambda path: special(path, kind=tarfile.LNKTYPE, linkname="b"), f"'a' {PLAIN}"),
+    "a pipe": (lambda path: special(path, kind=tarfile.FIFOTYPE), f"'a' {PLAIN}"),
+    "a size": (lambda path: special(path, size=-512), PLAIN),
+    "columns": (lambda path: packed(path, FOREIGN), f"{NO_TABLE}its col"),
+    "speed": (lambda path: packed(path, with_row(steps_per_second=0)), ABOVE),
+    "endless": (lambda path: packed(path, with_row(steps_per_second="inf")), ABOVE),
+    "budget": (lambda path: packed(path, with_row(budget="")), f"{NO_TABLE}invalid literal"),
+    "ratio": (lambda path: packed(path, with_row(ratio_to_reference="x")), f"{NO_TABLE}could not convert"),
+    "size": (lambda path: packed(path, with_row(gflops="nan")), f"{NO_TABLE}gflops is 'nan'"),
+    "settings": (lambda path: packed(path, with_row(configuration="[]")), f"{NO_TABLE}configuration is '[]'"),
+    "rates": (
+        lambda path: packed(path, with_row(rates=DEEP)),
+        "bench-a.csv is no table of speeds (Recursion",
+    ),
+    "environment": (lambda path: packed(path, with_row(environment="")), "hardware is missing"),
+    "a cell": (lambda path: packed(path, with_row(environment="a\x1b[2J")), "environment has characters"),
 }
 
 
@@ -380,7 +465,7 @@ def test_a_bad_archive_is_one_line_and_nothing_is_taken(
     make(path)
     before = sorted(tmp_path.rglob("*"))
     arguments = ["--suite", str(tiny), "--results", str(into / "results"), "--reports", str(into / "reports")]
-    assert main(["gpu", "--take", str(path), *arguments]) == 2
+    assert main(["gpu", "--take", str(path), *arguments]) == 4
     error = capsys.readouterr().err
     assert error.startswith(f"rlparity: {path}: ") and message in error and error.count("\n") == 1
     assert sorted(tmp_path.rglob("*")) == before
@@ -393,6 +478,43 @@ def test_an_archive_that_unpacks_to_much_is_refused(
     path = packed(tmp_path / "gpu.tar.gz", {**with_manifest(), "logs/a.log": 2000 * " "})
     with pytest.raises(UserError, match="unpacked it has more than"):
         archive.take(path, tiny, tmp_path / "results", tmp_path / "reports")
+    monkeypatch.setattr(archive, "MOST", 1)
+    packed(path, {**with_manifest(), "logs/a.log": ""})
+    with pytest.raises(UserError, match="more than 1 files or 0 MiB"):
+        archive.take(path, tiny, tmp_path / "results", tmp_path / "reports")
+
+
+def test_an_archive_that_was_cut_or_changed_anywhere_is_refused_or_read(tmp_path: Path) -> None:
+    """No damage is an error of another kind; half of an archive is never read."""
+    path = packed(tmp_path / "whole.tar.gz", {**with_manifest(), "throughput/bench-a.csv": as_csv(row())})
+    whole, damaged = path.read_bytes(), tmp_path / "gpu.tar.gz"
+    for end in (*range(0, len(whole), 29), *range(len(whole) - 12, len(whole))):
+        damaged.write_bytes(whole[:end])
+        with pytest.raises(UserError), archive._unpacked(damaged):
+            pass
+    for place in (*range(30, len(whole), 29), *range(len(whole) - 8, len(whole))):
+        damaged.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(UserError), archive._unpacked(damaged):
+            pass
+    content, chance, read = gzip.decompress(whole)[:2560], random.Random(0), 0
+    for _ in range(150):
+        changed = bytearray(content)
+        for _ in range(chance.choice((1, 2, 5))):
+            changed[chance.randrange(512)] = chance.randrange(256)
+        checksum = 256 + sum(changed[:148]) + sum(changed[156:512])  # a header is refused by it, so made anew
+        changed[148:156] = b"%06o\0 " % checksum
+        damaged.write_bytes(gzip.compress(bytes(changed), 1))
+        with contextlib.suppress(UserError), archive._unpacked(damaged):
+            read += 1
+    assert 0 < read < 150
+
+
+def test_a_record_of_an_archive_that_is_none_is_not_taken(tiny: Path, tmp_path: Path) -> None:
+    place = "tiny/records/CartPole-v1/scratch/ppo/seeds-0-0/run.json"
+    for text in ('{"cell": null}', '{"cell": {"seeds": [[0]]}}', DEEP, "[]"):
+        path = packed(tmp_path / "gpu.tar.gz", {**with_manifest(), place: text})
+        found = archive.take(path, tiny, tmp_path / "results", tmp_path / "reports")
+        assert found.lines[-1] == "0 restored, 0 there already, 0 stale, 1 not shipped"
 
 
 def test_rows_are_added_to_those_that_are_there(tiny: Path, tmp_path: Path) -> None:
@@ -415,11 +537,15 @@ def test_rows_without_a_commit_get_this_one_where_the_sources_are_the_same(
     same: bool, dirty: bool, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archive.host, "git", lambda: {"commit": "abc", "dirty": dirty})
-    sources = blocks.sources() if same else "others"
+    """The sources are those that the block ran: others of the archive may have run those of now."""
+    here = blocks.sources()
+    ran = {
+        "bench-ppo": {"outcome": "done", "order": {"sources": here if same else "others"}},
+        "bench-sac": {"outcome": "done", "order": {"sources": here}},
+    }
     made = as_csv(row(), row(seeds=10, commit="known"))
-    path = packed(
-        tmp_path / "gpu.tar.gz", {**with_manifest(sources=sources), "throughput/bench-ppo.csv": made}
-    )
+    files = {**with_manifest(sources=here, blocks=ran), "throughput/bench-ppo.csv": made}
+    path = packed(tmp_path / "gpu.tar.gz", files)
     archive.take(path, tiny, tmp_path / "results", tmp_path / "reports")
     found = {r["seeds"]: r["commit"] for r in rows(tmp_path / "reports" / blocks.TABLE)}
     assert found == {"1": "abc" if same and not dirty else "", "10": "known"}

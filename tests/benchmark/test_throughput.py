@@ -199,7 +199,7 @@ def test_another_checkout_runs_by_its_own_sources(tmp_path, monkeypatch):
     ],
 )
 def test_bad_input_is_one_line(arguments, message, capsys):
-    assert main(["bench", *arguments]) == 2
+    assert main(["bench", *arguments]) == 4
     error = capsys.readouterr().err
     assert message in error and error.startswith("rlparity: ")
 
@@ -228,7 +228,7 @@ def test_what_was_measured_before_a_failure_is_in_the_table(tmp_path, monkeypatc
 
     monkeypatch.setattr(throughput, "_child", child)
     arguments = ["--algorithms", "ppo", "--seeds", "1,10", "--rounds", "2", "--table-only"]
-    assert main(["bench", *arguments, "--reports", str(tmp_path)]) == 2
+    assert main(["bench", *arguments, "--reports", str(tmp_path)]) == 4
     assert capsys.readouterr().err.endswith("rlparity: bench: out of memory\n")
     found = {(r["implementation"], r["seeds"]): r for r in rows(tmp_path / "benchmark" / "throughput.csv")}
     assert {key: r["steps_per_second"] for key, r in found.items()} == {

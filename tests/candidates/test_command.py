@@ -20,6 +20,7 @@ from rlparity.candidates import command as candidate_command
 from rlparity.candidates import process_group
 from rlparity.cell import Cell
 from rlparity.environments import metadata
+from rlparity.errors import StorageError
 from rlparity.log_readers import convert as logs
 from rlparity.log_readers.series import Reading, Refused
 from rlparity.provenance.candidate_files import bad_command
@@ -219,8 +220,66 @@ def test_a_command_is_checked_before_anything_runs(text: str, line: str | None) 
 def test_run_json_says_what_was_assumed_and_of_which_files(tmp_path: Path) -> None:
     made = run_cell.run_cell(theirs(tmp_path, GOOD), tmp_path / "cell")
     assert made["status"] == "done" and list(made["files"]) == ["learn.py"]
-    assert any("are sums of" in note for note in made["notes"]) and made["departures"] == []
+    assert (
+        any("are sums of" in note for note in made["notes"])
+        and "no lock" in made["notes"][-1]
+        and made["departures"] == []
+    )
     assert made["cell"]["candidate"]["command"] == "python learn.py {seed} {budget}"
+
+
+def test_versions_are_those_of_its_own_interpreter(tmp_path: Path) -> None:
+    """Another environment, in which rlparity is not: a package there has another version."""
+    base = tmp_path / "theirs"
+    package = base / "site" / "torch-1.0.dist-info"
+    package.mkdir(parents=True)
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 1.0\n")
+    interpreter = base / "bin" / "python3"
+    interpreter.parent.mkdir()
+    lines = f'#!/bin/sh\nPYTHONPATH={base / "site"} exec {sys._base_executable} -S "$@"\n'  # type: ignore[attr-defined]
+    interpreter.write_text(lines)
+    (base / "train").write_text(f"#!{interpreter}\n")
+    for file in (interpreter, base / "train"):
+        file.chmod(0o755)
+    for command in ("bin/python3 learn.py {seed} {budget}", "./train {seed}"):
+        found = candidate_command.versions(theirs(tmp_path, GOOD, command=command))
+        assert found["torch"] == "1.0" and "python" in found and "rlparity" not in found
+    made = run_cell.run_cell(
+        theirs(tmp_path, GOOD, command="bin/python3 learn.py {seed} {budget}"), tmp_path / "c"
+    )
+    assert made["versions"]["torch"] == "1.0" and made["status"] == "done"
+
+
+@pytest.mark.parametrize("command", ["true {seed}", "/nowhere/python x.py {seed}"])
+def test_versions_of_no_interpreter_are_not_known(tmp_path: Path, command: str) -> None:
+    assert candidate_command.versions(theirs(tmp_path, GOOD, command=command)) == {}
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_raw_logs_are_kept_on_demand(tmp_path: Path, keep: bool) -> None:
+    for _ in range(2):
+        rows, _ = run(tmp_path, GOOD + "open('model.bin', 'w').write('x')", keep_logs=keep)
+        assert not rows.failed
+    kept = tmp_path / "results" / "raw"
+    assert {path.name for path in kept.glob("*")} == ({"monitor.csv", "model.bin"} if keep else set())
+
+
+def test_raw_logs_without_room_are_an_error_of_storage(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "raw").write_text("in the way")
+    with pytest.raises(StorageError, match="raw logs cannot be kept"):
+        run(tmp_path, GOOD, keep_logs=True)
+
+
+def test_a_program_without_a_lock_is_noted(tmp_path: Path) -> None:
+    made = theirs(tmp_path, GOOD)
+    (Path(made.candidate["folder"]) / "requirements.txt").write_text("torch==2.0\n")
+    locked = replace(made, candidate={**made.candidate, "files": ["requirements.txt"]})
+    run = run_cell.run_cell(locked, tmp_path / "b")
+    assert not any("no lock" in note for note in run["notes"]) and set(run["files"]) == {
+        "learn.py",
+        "requirements.txt",
+    }
 
 
 def test_a_failed_command_leaves_a_record_with_the_reason(tmp_path: Path) -> None:
@@ -233,6 +292,6 @@ def test_a_program_without_a_known_file_is_noted(tmp_path: Path) -> None:
     """Found on the PATH: an edit of it would not make its record stale."""
     base = {"folder": str(tmp_path)}
     one = replace(theirs(tmp_path, ""), candidate={**base, "command": "false {seed}"})
-    assert "no file of its code is known" in run_cell.run_cell(one, tmp_path / "r")["notes"][-1]
+    assert "no file of its code is known" in run_cell.run_cell(one, tmp_path / "r")["notes"][-2]
     finished = replace(one, candidate={**base, "logs": "nowhere"})
     assert run_cell.run_cell(finished, tmp_path / "l")["notes"] == []

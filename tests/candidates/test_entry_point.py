@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
@@ -51,7 +52,7 @@ def test_a_factory_is_found_in_a_module_or_a_file(entry: str, monkeypatch: pytes
     [
         ("misbehaving", "expected MODULE:FACTORY, such as their_ppo:make"),
         ("misbehaving:", "expected MODULE:FACTORY"),
-        ("absent:make", "there is no module 'absent' (looked in "),
+        ("absent:make", f"there is no module 'absent' ({sys.executable} looked in "),
         ("misbehaving.absent:make", "there is no module 'misbehaving.absent'"),
         ("absent.py:make", "there is no file 'absent.py' (from "),
         ("misbehaving:Honset", "unknown name 'Honset'; choose from"),

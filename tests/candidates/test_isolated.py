@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from clocks import jump_once_there
+from examples.misbehaving import Honest
 from small import cell
 
 from rlparity.candidates import entry_point as candidate
@@ -53,7 +54,7 @@ def broken(tmp_path: Path, what: str, **changes: Any) -> str:
     rows = Recorder(made)
     candidate_process.run(made, tmp_path / "results", rows)
     assert not rows.episodes and list(rows.failed) == [4] and "\n" not in rows.failed[4]
-    assert {path.name for path in (tmp_path / "results").iterdir()} == {"candidate.log"}
+    assert {path.name for path in (tmp_path / "results").iterdir()} == {"candidate.log", "settings.json"}
     return rows.failed[4]
 
 
@@ -64,6 +65,29 @@ def test_its_rows_are_those_of_the_same_process(tmp_path: Path) -> None:
     candidate_process.run(made, tmp_path, isolated)
     assert isolated.episodes == alone.episodes != [] and isolated.evaluations == alone.evaluations != []
     assert isolated.failed == alone.failed == {} and isolated.training_time_s > 0
+
+
+TAMPERS = """
+from examples.misbehaving import Honest
+
+class Tampers(Honest):
+    def train(self, make_env, seed, budget):
+        import rlparity.training.evaluation as evaluation, rlparity.environments.cartpole as cartpole
+        evaluation.play = None  # by which our evaluator plays
+        cartpole.CartPole = None
+        super().train(make_env, seed, budget)
+"""
+
+
+def test_what_it_does_to_its_own_process_changes_no_evaluation(tmp_path: Path) -> None:
+    (tmp_path / "tampers.py").write_text(
+        f"import sys; sys.path.insert(0, {str(EXAMPLES.parent)!r})\n{TAMPERS}"
+    )
+    made = theirs("tampers:Tampers", tmp_path)
+    honest, tampered = Recorder(made), Recorder(made)
+    candidate.train(made, Honest, recorder=honest)
+    candidate_process.run(made, tmp_path / "results", tampered)
+    assert tampered.failed == {} and tampered.evaluations == honest.evaluations != []
 
 
 def _found(made: Cell) -> Cell:

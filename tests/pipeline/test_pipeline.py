@@ -246,7 +246,7 @@ def test_a_failed_seed_is_reported_at_the_end(checkout: Checkout) -> None:
     run = checkout.path / "results/tiny/CartPole-v1/scratch/ppo/seeds-0-1/run.json"
     run.write_text(run.read_text().replace('"failed_seeds": {}', '"failed_seeds": {"1": "not a number"}'))
     failed = checkout.run("-m", "rlparity", "check", "tiny")
-    assert failed.returncode == 1 and failed.stderr.count("\n") == 1
+    assert failed.returncode == 3 and failed.stderr.count("\n") == 1
     assert "tiny/CartPole-v1/scratch/ppo/seeds-0-1: seed 1 failed: not a number" in failed.stderr
 
 
@@ -351,7 +351,7 @@ def test_a_template_is_not_run(checkout: Checkout) -> None:
     evil = f"__use_yte__: true\n__definitions__:\n  - open({str(made)!r}, 'w')\n"
     (checkout.path / "tiny.yaml").write_text(evil + SUITE)
     refused = checkout.run("-m", "rlparity", "run", "tiny.yaml", "--dry-run")
-    assert refused.returncode == 2 and refused.stderr.count("\n") == 1 and not made.exists()
+    assert refused.returncode == 4 and refused.stderr.count("\n") == 1 and not made.exists()
     assert "unknown key '__use_yte__'" in refused.stderr
 
 
@@ -409,7 +409,7 @@ def test_commands_report_errors_in_one_line(finished: Checkout) -> None:
         (["collect", "nowhere.yaml"], "nowhere.yaml: no such file"),
     ]:
         done = finished.run("-m", "rlparity", *arguments)
-        assert done.returncode == 2, arguments
+        assert done.returncode == 4, arguments
         assert expected in done.stderr and "Traceback" not in done.stderr
 
 
@@ -422,3 +422,10 @@ def test_candidates_are_trained_seed_by_seed_beside_the_others(checkout: Checkou
     assert set(rest) == PRESENTING
     (checkout.path / "tiny.yaml").write_text(SUITE + theirs + "references: shipped\n")
     assert checkout.plan()[0] == cells
+    alone = SUITE.replace("name: tiny", "name: alone").replace("[scratch, sb3]", "[sb3]")
+    shutil.copytree(checkout.path / "results" / "tiny", checkout.path / "reports" / "other" / "records")
+    (checkout.path / "tiny.yaml").write_text(alone + theirs + "references: shipped\n")
+    cells_alone, others = checkout.plan()
+    assert cells_alone == cells and others["restore_reference"] > 0
+    floor = checkout.path / "results" / "alone" / "CartPole-v1" / "scratch" / "random" / "seeds-0-1"
+    assert (floor / "run.json").is_file()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from resolved import BASE
 
 from rlparity.__main__ import main
 from rlparity.analysis import summarize, tables
@@ -22,16 +23,14 @@ from rlparity.suites import hyperparameters, suite
 
 pytestmark = [pytest.mark.whole, pytest.mark.usefixtures("in_checkout")]
 RAW: dict[str, Any] = {
-    "name": "tiny",
-    "title": "Tiny",
-    "environments": ["CartPole-v1"],
+    **BASE,
     "algorithms": ["random", "ppo", "dqn"],
-    "implementations": ["scratch", "sb3"],
     "seeds": ["0-2", "3-4"],
     "budgets": {"default": 1024},
     "evaluation": {"points": 2, "episodes": 2, "final_episodes": 2},
     "films": True,
 }
+NAME = str(RAW["name"])
 TIMED = "cost.csv"  # the only table with times
 PUBLISHED = hyperparameters.root() / "workflow" / "resources" / "published"
 
@@ -40,12 +39,12 @@ def report_of(made: suite.Suite, folder: Path, draws: bool = True) -> Path:
     """Every stage after training, on the records in `folder / results`."""
     results, reports = folder / "results", folder / "reports"
     tables.collect(list(made.cells), results, reports, made.plan())
-    films.make("tiny", results, reports)
-    summarize.analyse(results / "tiny" / "tables", PUBLISHED, reports / "tiny")
+    films.make(NAME, results, reports)
+    summarize.analyse(results / NAME / "tables", PUBLISHED, reports / NAME)
     if draws:
-        draw.draw(reports / "tiny")
-    report.render(reports / "tiny", 0)
-    return reports / "tiny"
+        draw.draw(reports / NAME)
+    report.render(reports / NAME, 0)
+    return reports / NAME
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +52,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Mapping[int, Path]:
     """By split, a folder in which the suite is trained and reported."""
     found = {}
     for n in (1, 2):
-        found[n], made = tmp_path_factory.mktemp(f"split-{n}"), suite.resolve({**RAW, "split": n}, "tiny")
+        found[n], made = tmp_path_factory.mktemp(f"split-{n}"), suite.resolve({**RAW, "split": n}, NAME)
         for cell in made.cells:
             run_cell(cell, found[n] / "results" / cell.folder)
         report_of(made, found[n])
@@ -70,11 +69,11 @@ def shown(report: Path) -> dict[str, bytes]:
 
 
 def test_tables_and_verdicts_are_the_same_bytes(trained: Mapping[int, Path]) -> None:
-    whole, split = (csv(trained[n] / "reports" / "tiny") for n in (1, 2))
+    whole, split = (csv(trained[n] / "reports" / NAME) for n in (1, 2))
     assert {"scores.csv", "verdicts.csv", "summary.csv", "curves.csv", "thresholds.csv"} <= whole.keys()
     assert len(whole["scores.csv"].splitlines()) > 50
     assert whole == split
-    folders = [trained[n] / "results" / "tiny" / "CartPole-v1" / "scratch" / "ppo" for n in (1, 2)]
+    folders = [trained[n] / "results" / NAME / "CartPole-v1" / "scratch" / "ppo" for n in (1, 2)]
     blocks = [{path.name for path in folder.iterdir()} for folder in folders]
     assert blocks == [
         {"seeds-0-2", "seeds-3-4"},
@@ -84,12 +83,12 @@ def test_tables_and_verdicts_are_the_same_bytes(trained: Mapping[int, Path]) -> 
 
 def test_rows_of_the_tables_of_records_are_the_same(trained: Mapping[int, Path]) -> None:
     for name in ("episodes", "evaluations"):
-        one, other = (trained[n] / "results" / "tiny" / "tables" / f"{name}.parquet" for n in (1, 2))
+        one, other = (trained[n] / "results" / NAME / "tables" / f"{name}.parquet" for n in (1, 2))
         assert one.read_bytes() == other.read_bytes()
 
 
 def test_films_figures_and_numbers_on_the_page_are_the_same(trained: Mapping[int, Path]) -> None:
-    whole, split = (trained[n] / "reports" / "tiny" for n in (1, 2))
+    whole, split = (trained[n] / "reports" / NAME for n in (1, 2))
     assert len(shown(whole)) >= 6 and shown(whole) == shown(split)
     drawn = {file.name for file in (whole / "figures").glob("*.svg") if "cost" not in file.name}
     assert len(drawn) > 3
@@ -106,13 +105,13 @@ def test_a_report_of_one_split_gives_the_records_and_films_of_another(
     shipped: int, wanted: int, trained: Mapping[int, Path], tmp_path: Path
 ) -> None:
     """Nothing is trained again, neither a block that is divided nor one that is put together."""
-    made = suite.resolve({**RAW, "split": wanted}, "tiny")
+    made = suite.resolve({**RAW, "split": wanted}, NAME)
     shutil.copytree(trained[shipped] / "reports", tmp_path / "reports")
     done = restore.restore(made, tmp_path / "results", tmp_path / "reports")
     assert done.splitlines()[-1] == f"{len(made.cells)} restored, 0 there already, 0 stale, 0 not shipped"
     again = report_of(made, tmp_path, draws=False)
-    assert csv(again) == csv(trained[wanted] / "reports" / "tiny")
-    assert shown(again) == shown(trained[wanted] / "reports" / "tiny")
+    assert csv(again) == csv(trained[wanted] / "reports" / NAME)
+    assert shown(again) == shown(trained[wanted] / "reports" / NAME)
     for cell in made.cells:
         if cell.implementation == "scratch":
             for name in ("episodes.parquet", "evaluations.parquet"):

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from rlparity.reporting.formatting import number, percent, seconds
-from rlparity.reporting.pages.elements import Badge, take_apart
+from rlparity.reporting.pages.elements import Badge, take_apart, templates
 
 
 def test_take_apart_cuts_the_grid_and_renames() -> None:
@@ -68,3 +68,16 @@ def test_badges() -> None:
     plain, noted = Badge("EQUIVALENT"), Badge("INCONCLUSIVE (failed (scratch 3))")
     assert (plain.word, plain.note, plain.kind) == ("EQUIVALENT", "", "good")
     assert (noted.word, noted.note, noted.kind) == ("INCONCLUSIVE", "failed (scratch 3)", "open")
+
+
+def test_lines_of_numbers_end_only_before_brackets_and_between_numbers() -> None:
+    cells = ["15.5 [1, 46.9]", "20 / 20", "14 %", "58.1 (107)", "1.2 MiB, 3.4 MiB", "3 [1, 9], ± 95"]
+    show = templates().filters["unbroken"]
+    assert [show(cell).replace("\N{NO-BREAK SPACE}", "~").split(" ") for cell in cells] == [
+        ["15.5", "[1,~46.9]"],
+        ["20~/~20"],
+        ["14~%"],
+        ["58.1", "(107)"],
+        ["1.2~MiB,", "3.4~MiB"],
+        ["3", "[1,~9],", "±~95"],
+    ]

@@ -13,8 +13,9 @@ from invented import TITLES, fake_report
 
 from rlparity.reporting.figures import draw as figures
 from rlparity.reporting.figures import marks, panels
+from rlparity.reporting.figures.throughput import algorithm_look
 from rlparity.reporting.report_files import TABLES
-from rlparity.reporting.style import OWN_COLOUR, REFERENCE_COLOUR
+from rlparity.reporting.style import OWN_COLOUR, REFERENCE_COLOUR, looks
 
 pytestmark = pytest.mark.probes
 
@@ -131,3 +132,43 @@ def test_steps_are_short() -> None:
 def test_an_algorithm_that_an_environment_lacks_takes_no_place_there():
     assert [len(panels.spread(count)) for count in (0, 1, 2, 3)] == [0, 1, 2, 3]
     assert panels.spread(1) == [0.0]
+
+
+def forest(difference: float, half: float) -> tuple[list[tuple[str, float]], list[str]]:
+    """Marks and numbers of a row of verdicts with distance 100, on an axis that ends at 60."""
+    low, high = difference - half, difference + half
+    row = {"verdict": "WORSE", "difference": difference, "ci90_low": low, "ci90_high": high}
+    row |= {"ci95_low": low, "ci95_high": high, "smallest_margin": max(abs(low), abs(high)) / 100}
+    with panels.styled():
+        (axes,) = panels.Panels("A forest plot", 1, 1, (300, 100)).axes
+        marks.difference(axes, 0, pd.Series(row), 60)
+    drawn = [(line.get_marker(), line.get_xdata()[0]) for line in axes.lines if line.get_marker() != "None"]
+    return drawn, [text.get_text() for text in axes.texts]
+
+
+@pytest.mark.parametrize(
+    ("difference", "half", "drawn", "numbers"),
+    [
+        (-20, 10, [("o", -20)], []),
+        (-50, 30, [("o", -50), ("<", -60)], []),
+        (-83.4, 10, [("<", -60)], ["\N{MINUS SIGN}83 %"]),
+        (1234, 2000, [("<", -60), (">", 60)], ["1,234 %"]),
+    ],
+)
+def test_no_dot_stands_where_the_difference_is_not(
+    difference: float, half: float, drawn: list[tuple[str, float]], numbers: list[str]
+) -> None:
+    assert forest(difference, half) == (drawn, ["worse", *numbers])
+
+
+def test_no_two_rows_of_a_key_have_the_same_mark() -> None:
+    names = ["scratch", "sb3", *(f"candidate{number}" for number in range(12)), "sb3_contrib"]
+    found = looks(names, ["sb3", "sb3_contrib"])
+    assert len({(look.colour, look.marker) for look in found.values()}) == len(names)
+    for kind in (lambda look: (look.colour, str(look.dash)), lambda look: (look.colour, look.svg_dash)):
+        assert len({kind(look) for look in found.values()}) == len(names)
+    few = list(found.values())[:6]
+    assert len({look.marker for look in few}) == len({look.svg_dash for look in few}) == 6
+    rows = pd.DataFrame({"algorithm": [f"agent{number}" for number in range(20)]})
+    assert len({algorithm_look(rows, name) for name in rows.algorithm}) == 20
+    assert len({algorithm_look(rows, name)[1] for name in rows.algorithm[:8]}) == 8

@@ -150,5 +150,5 @@ def test_a_failure_is_told_and_is_the_exit_status(
     printed = capsys.readouterr().out
     assert "FAIL parity: trpo, default (float64) (ZeroDivisionError: float division by zero)" in printed
     assert re.search(r"1 of \d configurations in float64", printed)
-    assert main(["parity", "trpoo", "--reports", str(tmp_path)]) == 2
+    assert main(["parity", "trpoo", "--reports", str(tmp_path)]) == 4
     assert "unknown algorithm 'trpoo'" in capsys.readouterr().err

@@ -15,12 +15,12 @@ from invented import cell, fake_report, write_run
 from synthetic import Suite
 
 from rlparity.analysis import tables
+from rlparity.analysis.verdicts import NEITHER
 from rlparity.cell import Protocol
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
 from rlparity.reporting.figures import draw as figures
 from rlparity.reporting.pages.suite import report
-from rlparity.reporting.pages.suite.tables import UNDECIDED
 from rlparity.reporting.report_files import TABLES
 from rlparity.reporting.style import PAINT
 
@@ -62,7 +62,10 @@ def test_answer_says_what_matches_what_does_not_and_what_is_open(page: str) -> N
     assert "1 of 3 pairs of implementation and environment is shown to match the reference" in text
     assert "within the margin of 20 %, by the area under the curve: PPO on CartPole-v1." in text
     assert "Significantly worse: DQN on CartPole-v1." in text
-    assert "Not decided: A2C on CartPole-v1 (equivalence would take about 14 seeds per arm)." in text
+    assert (
+        "Not decided: A2C on CartPole-v1 (about 14 seeds per arm would decide if there is no difference)."
+        in text
+    )
     assert "Of 3 published numbers: 3 not comparable." in text
 
 
@@ -121,7 +124,11 @@ def test_twin_is_tables_and_relative_figures(suite: Path, page: str) -> None:
     assert len(pictures) == 7 and all((suite / name).exists() for name in pictures)
     rows = [line for line in text.splitlines() if line.startswith("|")]
     difference = "-4.5 \\[-36.9, 27.9\\]".replace("-", "\N{MINUS SIGN}")
-    assert f"| CartPole-v1 | ppo | area | ≈ **EQUIVALENT** | 7 % | {difference} | 5 / 5 | 3 | 0.040 |" in rows
+    start = "| CartPole-v1 | ppo | ≈ **EQUIVALENT** |"
+    for endpoint in ("area", "final"):
+        dash = "\N{EN DASH}"
+        assert f"{start} {endpoint} | 7 % | {difference} | 5 / 5 | {dash} | 0.040 | {dash} |" in rows
+    assert text.index("| area |") < text.index("### Secondary: final return") < text.index("| final |")
     blocks = re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
     for block in blocks:
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
@@ -137,9 +144,9 @@ def test_terminal_ends_with_verdicts_failures_and_the_page(
     returned = report.render(folder)
     lines = capsys.readouterr().out.rstrip("\n").splitlines()
     assert "\n".join(lines) == returned
-    heads = ["environment", "algorithm", "endpoint", "verdict", "equivalent within"]
+    heads = ["environment", "algorithm", "verdict", "endpoint", "equivalent within"]
     assert re.split("  +", lines[1])[:5] == heads
-    assert lines[2].split()[:6] == ["CartPole-v1", "ppo", "area", "EQUIVALENT", "7", "%"]
+    assert lines[2].split()[:6] == ["CartPole-v1", "ppo", "EQUIVALENT", "area", "7", "%"]
     assert lines[2].index("EQUIVALENT") == lines[1].index("verdict")
     assert lines[-2:] == [
         "failed: scratch ppo on CartPole-v1, seed 1: loss became NaN",
@@ -152,15 +159,22 @@ def test_a_reason_goes_with_its_verdict(tmp_path: Path) -> None:
     folder = fake_report(tmp_path / "reasons", algorithms=("random", "a2c", "ppo"), seeds=2)
     verdicts = pd.read_csv(folder / "verdicts.csv")
     verdicts["verdict"] = "INCONCLUSIVE"
-    verdicts["reason"] = verdicts.algorithm.map({"a2c": UNDECIDED, "ppo": "fewer than 5 seeds"})
+    verdicts["reason"] = verdicts.algorithm.map({"a2c": NEITHER, "ppo": "fewer than 5 seeds"})
     verdicts.to_csv(folder / "verdicts.csv", index=False)
     summary = report.render(folder).splitlines()
     assert summary[1].endswith("why")
     assert sum(line.endswith("fewer than 5 seeds") for line in summary) == 2
-    assert not any(UNDECIDED in line for line in summary)
+    assert not any(NEITHER in line for line in summary)
     text = (folder / "README.md").read_text()
     assert "None of 2 pairs of implementation and environment is shown to match" in text
     assert "Not decided, fewer than 5 seeds: PPO on CartPole-v1." in text
+    looks = "fewer than 5 seeds: looks WORSE; 6 seeds would decide"
+    verdicts["reason"] = verdicts.algorithm.map({"a2c": NEITHER, "ppo": looks})
+    verdicts.to_csv(folder / "verdicts.csv", index=False)
+    report.render(folder)
+    text = (folder / "README.md").read_text()
+    assert f"Not decided: PPO on CartPole-v1 ({looks})." in text
+    assert f"? **INCONCLUSIVE** ({looks}) | area |" in text
 
 
 def test_a_report_leaves_out_records_of_cells_that_are_not_in_its_plan(tmp_path: Path) -> None:

@@ -347,5 +347,5 @@ def test_a_cell_is_trained_by_the_code_of_its_fingerprint(tmp_path: Path) -> Non
     done = subprocess.run(
         [sys.executable, "-m", "rlparity", "cell", "--cell", str(file)], capture_output=True, text=True
     )
-    assert done.returncode == 2 and "has changed since it was planned" in done.stderr
+    assert done.returncode == 4 and "has changed since it was planned" in done.stderr
     assert done.stderr.count("\n") == 1 and not list(file.parent.glob("*.parquet"))

@@ -56,6 +56,19 @@ def test_a_record_is_stale_if_neither_it_nor_a_voucher_has_the_fingerprint_of_no
     assert stale.count(report) == 0
 
 
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "null", '{"vouched": 3}', "[" * 100_000], ids=lambda text: text[:9]
+)
+def test_a_damaged_record_is_stale_and_hides_no_other(text: str, report: Path) -> None:
+    record(report, planned("sb3", "ppo"), fingerprint=OTHER)
+    (file,) = (report / "records").glob("*/scratch/ppo/*/run.json")
+    file.write_text(text)
+    assert stale.count(report) == 2
+    for plan in ("[]", "null", '{"cells": 3}', "[" * 100_000):
+        (report / "plan.json").write_text(plan)
+        assert stale.count(report) == 0
+
+
 def test_a_setting_that_changed_in_the_plan_makes_the_record_stale(report: Path) -> None:
     plan = json.loads((report / "plan.json").read_text())
     plan["cells"][2]["hyperparameters"] = {"gamma": 0.5}

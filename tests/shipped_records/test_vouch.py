@@ -308,11 +308,11 @@ def test_the_command(checkout: Path) -> None:
     assert entry["git"] == {"commit": head, "dirty": False}  # reports may change, sources may not
     (checkout / "tiny.yaml").write_text(json.dumps(RAW) + "\n")
     refused = command()
-    assert refused.returncode == 2 and refused.stderr.count("\n") == 1 and "uncommitted" in refused.stderr
+    assert refused.returncode == 4 and refused.stderr.count("\n") == 1 and "uncommitted" in refused.stderr
     (checkout / "tiny.yaml").write_text(json.dumps(RAW))
     (checkout / "src").mkdir(exist_ok=True)
     (checkout / "src" / "new.py").touch()  # a module that the commit lacks
     refused = command()
-    assert refused.returncode == 2 and "uncommitted" in refused.stderr
+    assert refused.returncode == 4 and "uncommitted" in refused.stderr
     refused = command("--share", "0")
-    assert refused.returncode == 2 and refused.stderr.count("\n") == 1 and "--share 0" in refused.stderr
+    assert refused.returncode == 4 and refused.stderr.count("\n") == 1 and "--share 0" in refused.stderr

@@ -13,6 +13,7 @@ from rlparity.__main__ import main
 from rlparity.cell import Cell
 from rlparity.environments import metadata
 from rlparity.errors import UserError
+from rlparity.shipped_records import references
 from rlparity.suites import devices, hyperparameters, memory_needs, suite, yaml_reader
 from rlparity.suites.costs import forecast, speeds
 from rlparity.suites.costs.speeds import Speeds
@@ -32,7 +33,7 @@ def test_every_suite_has_a_plan(name: str, tmp_path: Path, capsys: pytest.Captur
     if "kind" not in raw:
         rows = [line.split()[0] for line in printed.splitlines()[1:9]]
         assert rows == ["cells", "jobs", "steps", "core-hours", "GPU-hours", "memory", "storage", "planning"]
-        asked = suite.load(suite.find(name), elsewhere=True)
+        asked = references.settled(suite.load(suite.find(name), elsewhere=True), tmp_path, tmp_path)
         assert f"{len(asked.cells):,}, 0 of them trained" in printed
 
 

@@ -82,7 +82,9 @@ def test_the_report_says_so_in_a_sentence_and_counts_it_apart(worse: Folder) -> 
     text = (worse.path / "README.md").read_text()
     assert "1 of 2 pairs of implementation and environment is shown to match the reference" in text
     assert "Significantly worse: PPO-HALF than PPO on CartPole-v1." in text
-    assert [row[1] for row in verdicts(worse).rows][2:] == ["ppo-half"] * 2 + ["ppo-half against our ppo"] * 2
+    for role, endpoint in (("primary", "area"), ("secondary", "final")):
+        rows = [(row[1], row[3]) for row in verdicts(worse, role).rows]
+        assert rows == [(name, endpoint) for name in ("ppo", "ppo-half", "ppo-half against our ppo")]
     assert list(primary(worse, plain=True).reference) == ["scratch/ppo"]
     curves = (worse.path / "figures" / "curves-CartPole-v1.svg").read_text()
     assert "plain configuration, from scratch" in curves

@@ -181,6 +181,42 @@ def test_whole_blocks_that_are_trained_or_shipped_stay_whole(file: Path) -> None
     assert len(load(file).cells) == 10
 
 
+@pytest.mark.parametrize(
+    "split", ["null", "0", "-3", "2.5", "true", "[1]", '"auto"', "[" * 100_000], ids=lambda text: text[:6]
+)
+def test_a_report_that_names_no_split_counts_as_none(split: str, file: Path) -> None:
+    plan = file.parent / "reports" / "made-up" / "plan.json"
+    plan.parent.mkdir()
+    plan.write_text(f'{{"split": {split}}}')
+    assert len(load(file).cells) == 10
+
+
+@pytest.mark.parametrize("content", [b"", b"x", b"\xff", b"0", b"-2", b"2.5", b"9" * 5000], ids=repr)
+def test_a_damaged_note_of_the_split_counts_as_none(content: bytes, file: Path) -> None:
+    note = file.parent / "results" / "made-up" / splits.NOTE
+    note.parent.mkdir(parents=True)
+    note.write_bytes(content)
+    assert len(load(file).cells) == 10
+    splits.keep(load(file), file.parent / "results")
+    assert note.read_text() == "10" and [path.name for path in note.parent.iterdir()] == [splits.NOTE]
+
+
+def test_a_suite_on_a_gpu_stays_whole_whatever_split_its_cells_on_cpus_had(file: Path) -> None:
+    splits.keep(load(file), file.parent / "results")
+    assert len(load(file).cells) == 10
+    on_gpu = load(file, narrow={"device": "cuda"})
+    assert len(on_gpu.cells) == 1
+    splits.keep(on_gpu, file.parent / "results")
+    assert len(load(file, 1).cells) == 10
+    assert len(load(file, narrow={"device": "cuda", "split": 5}).cells) == 5  # asked for by name
+
+
+def test_more_cores_than_cells_take_no_memory(tmp_path: Path) -> None:
+    known, (block,) = Speeds(rates(tmp_path)), resolve(**ONE_ARM).cells
+    many = splits.outcomes([block], 10**30, known)
+    assert many == splits.outcomes([block], 10, known)
+
+
 def test_a_part_of_a_suite_is_divided_as_the_whole_is(file: Path) -> None:
     several = {**BASE, **ONE_ARM, "algorithms": ["ppo", "a2c", "dqn"]}
     file.write_text(yaml.safe_dump(several))
@@ -207,9 +243,11 @@ def test_the_plan_says_which_split_is_done_first(file: Path, capsys: pytest.Capt
     assert again["split"].split(";")[0].strip() == found.split(";")[0]  # of the same blocks
     assert again["jobs"].strip() == "10 of 1 seed"
     assert "split" not in plan(file, capsys, "--cores", "1", "--device", "cuda")
-    with pytest.raises(SystemExit):
-        main(["plan", str(file), "--cores", "many"])
-    assert main(["plan", str(file), "--cores", "0"]) == 2
+    spaced = file.rename(file.with_name("made up.yaml"))
+    assert plan(spaced, capsys, "--cores", "10")["split"].endswith(f"run '{spaced}' --config split=10")
+    spaced.rename(file)
+    assert main(["plan", str(file), "--cores", "many"]) == 4
+    assert main(["plan", str(file), "--cores", "0"]) == 4
     assert "plan: --cores 0; at least 1" in capsys.readouterr().err
 
 

@@ -301,6 +301,27 @@ def test_memory_is_counted_over_all_seeds_of_a_block() -> None:
     assert memory_needs.memory_bytes(replace(cell, budget=5000), info) == 5000 * 3 * transition
 
 
+def test_a_gpu_takes_the_whole_replay_memory_whatever_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ring is allocated at the first step: the system gives RAM page by page, CUDA gives all of it."""
+    cells = {cell.implementation: cell for cell in resolve(algorithms=["dqn"]).cells if 0 in cell.seeds}
+    info, size, seeds = resolve().environments["CartPole-v1"].info, 100_000, len(cells["scratch"].seeds)
+    ours, theirs = (replace(cells[name], device="cuda", budget=5000) for name in ("scratch", "sb3"))
+    on_cpu = replace(ours, device="cpu")
+    assert memory_needs.memory_bytes(ours, info) == size * seeds * 52
+    assert memory_needs.memory_bytes(on_cpu, info) == 5000 * seeds * 52
+    assert memory_needs.memory_bytes(theirs, info) == 5000 * 52  # in RAM on any device
+    assert memory_needs.needed_mib(ours, info) == memory_needs.PROCESS_MIB  # the RAM of the process
+    whole = replace(ours, checkpoint_every=100)
+    assert memory_needs.checkpoint_bytes(whole, info) == memory_needs.memory_bytes(on_cpu, info)
+    monkeypatch.setattr(memory_needs, "gpu_bytes", lambda: 2 * size * 52 - 1)
+    for changes in ({}, {"memory_mapped": True}):  # which is of images
+        own = replace(ours, hyperparameters={**ours.hyperparameters, **changes})
+        (line,) = memory_needs.bad_memory(replace(own, seeds=(0, 1)), info)
+        assert line.endswith("the GPU has 0.0; 99,999 would fit")
+        assert not memory_needs.bad_memory(replace(own, seeds=(0,)), info)
+    assert not memory_needs.bad_memory(replace(ours, seeds=(0, 1), device="cpu"), info)
+
+
 def test_humanoid_with_ten_seeds_and_a_million_transitions_needs_28_gb(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from monitor_logs import monitor
+from resolved import BASE
 from small import cell
 
 from rlparity.cell import Cell
@@ -24,16 +26,6 @@ from rlparity.validation import request
 
 pytestmark = pytest.mark.usefixtures("in_checkout")
 ROOT = Path(__file__).parents[2]
-BASE: dict[str, Any] = {
-    "name": "made-up",
-    "title": "Made up",
-    "environments": ["CartPole-v1"],
-    "algorithms": ["random", "ppo", "dqn-double"],
-    "implementations": ["scratch", "sb3"],
-    "seeds": ["0-1", "2-4"],
-    "budgets": {"default": 4096},
-    "evaluation": {"points": 4},
-}
 THEIRS = {"against": "ppo", "command": "python learn.py {seed}"}
 
 
@@ -127,7 +119,7 @@ def test_plans_and_records_of_others_do_not_know_of_candidates() -> None:
         ({"against": "ppo", "command": "x", "logs": "y"}, "has command and logs"),
         ({"against": "ppo", "command": "x"}, "candidates.theirs.command: 'x' has no {seed}"),
         ({"against": "ppo", "entry": "nowhere"}, "'nowhere' is not MODULE:FACTORY"),
-        ({"against": "ppo", "entry": "nowhere:make"}, "there is no module nowhere in"),
+        ({"against": "ppo", "entry": "nowhere:make"}, "there is no module nowhere ("),
         ({"against": "ppo", "entry": "no/where.py:make"}, "there is no file no/where.py below"),
         ({"against": "ppo", "logs": "nowhere/*"}, "candidates.theirs.logs: nowhere/*: no such file"),
         ({"against": "ppo", "logs": "x", "folder": "/no/where"}, "there is no folder /no/where"),
@@ -135,6 +127,10 @@ def test_plans_and_records_of_others_do_not_know_of_candidates() -> None:
         ({**THEIRS, "returns": {"tags": "x"}}, "returns: unknown key 'tags'"),
         ({**THEIRS, "returns": {"columns": {"step": "x"}}}, "returns.columns: unknown key 'step'"),
         ({**THEIRS, "time_limit_s": 0}, "time_limit_s"),
+        ({**THEIRS, "settings": {"lr": 1}}, "candidates.theirs.settings: unknown setting 'lr'"),
+        ({**THEIRS, "settings": {"gamma": "x"}}, "candidates.theirs.settings.gamma: expected float, got 'x'"),
+        ({**THEIRS, "settings": ["gamma"]}, "candidates.theirs.settings: expected object, got ['gamma']"),
+        ({**THEIRS, "departures": "none"}, "candidates.theirs.departures: expected array, got 'none'"),
     ],
 )
 def test_what_cannot_work_is_told_before_anything_runs(candidate: dict[str, Any], line: str) -> None:
@@ -225,6 +221,66 @@ def test_where_it_lies_and_how_long_it_may_take_do_not_matter(tmp_path: Path) ->
     assert fingerprint.of(
         replace(other, candidate={**other.candidate, "command": "x {seed}"})
     ) != fingerprint.of(other)
+
+
+@pytest.mark.parametrize("kind", ["command", "logs", "entry"])
+def test_a_program_depends_on_no_package_of_this_interpreter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    (tmp_path / "learn.py").write_text("")
+    values = {"command": "python learn.py {seed}", "entry": "learn:make", "logs": "learn.py"}
+    made = brought(tmp_path, **{kind: values[kind]})
+    before, parts = fingerprint.of(made), fingerprint.parts(made)
+    monkeypatch.setattr(fingerprint, "version", lambda package: "99")
+    assert (fingerprint.of(made) == before) == (kind != "entry") == (parts["versions"] == {})
+    roots = " ".join(fingerprint.own_hashes(made))
+    assert ("rlparity.training.evaluation" in roots) == (kind == "entry")
+
+
+def test_lock_settings_and_data_files_make_its_records_stale(tmp_path: Path) -> None:
+    for name in (
+        "learn.py",
+        "requirements.txt",
+        "settings.yaml",
+        "data/a.csv",
+        "data/deep/b.csv",
+        "other.txt",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1")
+    command = "/opt/theirs/bin/python learn.py --config=settings.yaml {seed}"
+    made = brought(tmp_path, command=command, files=["requirements.txt", "data"])
+    used = ["data/a.csv", "data/deep/b.csv", "learn.py", "requirements.txt", "settings.yaml"]
+    assert list(candidate_files.digests(made)) == used and candidate_files.has_lock(made)
+    assert not candidate_files.has_lock(brought(tmp_path, command=command, files=["data/*.csv"]))
+    seen = {fingerprint.of(made)}
+    for name in used:
+        (tmp_path / name).write_text("2")
+        seen.add(fingerprint.of(made))
+    assert len(seen) == 1 + len(used)
+    assert fingerprint.of(replace(made, candidate={**made.candidate, "keep_logs": True})) in seen
+
+
+def test_modules_of_this_interpreter_are_not_those_of_another(tmp_path: Path) -> None:
+    for python, found in (("python", True), (sys.executable, True), ("/opt/theirs/bin/python", False)):
+        made = brought(tmp_path, command=f"{python} -m stable_baselines3.ppo {{seed}}")
+        assert bool(candidate_files.digests(made)) == found
+
+
+@pytest.mark.parametrize(("pattern", "line"), [("absent.txt", "no such file below"), ("\0", "is no path")])
+def test_files_that_are_not_there_are_refused(tmp_path: Path, pattern: str, line: str) -> None:
+    assert line in (candidate_files.bad_files([pattern], tmp_path) or "") or pattern == "\0"
+    theirs = {"against": "ppo", "command": "x {seed}", "folder": str(tmp_path), "files": [pattern]}
+    with pytest.raises(UserError, match=r"candidates\.theirs\.files"):
+        resolve(theirs=theirs)
+
+
+def test_logs_that_state_other_settings_are_read_again(tmp_path: Path) -> None:
+    monitor(tmp_path / "monitor.csv", [(10, 10, 1)])
+    made = brought(tmp_path, logs="monitor.csv")
+    before = fingerprint.of(made)
+    (tmp_path / "config.json").write_text('{"gamma": 0.9}')
+    assert fingerprint.of(made) != before and "config.json" in candidate_files.digests(made)
 
 
 def test_logs_that_change_are_read_again(tmp_path: Path) -> None:

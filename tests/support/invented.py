@@ -21,7 +21,7 @@ from rlparity.reporting.report_files import BY_METRIC, TABLES
 from rlparity.reporting.report_folder import slug
 
 TITLES = {"random": "Random agent", "reinforce": "REINFORCE", "a2c": "A2C", "ppo": "PPO", "dqn": "DQN"}
-VERDICTS = {"ppo": ("EQUIVALENT", 0.07, 3), "a2c": ("INCONCLUSIVE", 0.41, 14), "dqn": ("WORSE", 0.63, 21)}
+VERDICTS = {"ppo": ("EQUIVALENT", 0.07, ""), "a2c": ("INCONCLUSIVE", 0.41, "14"), "dqn": ("WORSE", 0.63, "")}
 KEYS = ["implementation", "algorithm", "environment"]
 Metrics = Mapping[str, tuple[Metric, ...]]  # environment -> what is measured; none: the return
 

@@ -13,10 +13,7 @@ NARROW = settings(max_examples=150, deadline=None, suppress_health_check=list(He
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """What a command prints to stderr; it must fail."""
     capsys.readouterr()
-    try:
-        status = main(list(arguments))
-    except SystemExit as ended:  # argparse
-        status = int(ended.code or 0)
+    status = main(list(arguments))
     printed = capsys.readouterr().err
     assert status not in (0, None)
     assert printed.strip() and "Traceback" not in printed

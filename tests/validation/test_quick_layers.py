@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def command(tiny: Path, seeding: str) -> list[Check]:
         ("random.seed(seed)", ""),
         ("", "the same seed gives the same run"),
         ("random.seed(7)", "another seed gives another run"),
-        ("raise SystemExit('no luck')", "runs and logs comparable returns"),
+        ("if seed: raise SystemExit('no luck')", "runs and logs comparable returns"),
         ("budget //= 4", "runs and logs comparable returns"),
     ],
 )
@@ -54,6 +55,26 @@ def test_contract_of_a_command(tiny: Path, seeding: str, failed: str) -> None:
     checks = command(tiny, seeding)
     assert [check.name for check in checks if not check.passed] == ([failed] if failed else [])
     assert all("\n" not in check.detail for check in checks)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("raise ValueError('no luck')", "ended with status 1: ValueError: no luck; wrote nothing"),
+        (
+            "import nowhere_at_all",
+            "ModuleNotFoundError: No module named 'nowhere_at_all' ({python} looked in ",
+        ),
+        ("pass", "wrote nothing"),
+    ],
+)
+def test_a_command_whose_first_run_fails_has_no_contract(tiny: Path, code: str, reason: str) -> None:
+    (tiny.parent / "learn.py").write_text(code)
+    made = theirs(tiny, command=f"{sys.executable} learn.py {{seed}}", folder=str(tiny.parent))
+    with pytest.raises(NotRun) as raised:
+        contract_command.check(made)
+    assert reason.format(python=sys.executable) in str(raised.value)
+    assert ("--folder names the folder" in str(raised.value)) == ("nowhere" in code)
 
 
 def test_a_command_that_cannot_be_started_has_no_contract(tiny: Path) -> None:
@@ -72,7 +93,8 @@ def test_time_limit_of_the_contract_of_a_command(
         limits.append(limit_s)
 
     monkeypatch.setattr(process_group, "run", run)
-    contract_command.check(theirs(tiny, command="python learn.py {seed}", **given))
+    with pytest.raises(NotRun, match="wrote nothing"):
+        contract_command.check(theirs(tiny, command="python learn.py {seed}", **given))
     assert limits == [limit] * 3
 
 
@@ -123,8 +145,8 @@ def test_a_crash_in_another_process_is_a_failed_check(tiny: Path, tmp_path: Path
 @pytest.mark.whole
 def test_the_time_limit_reaches_the_contract(tiny: Path) -> None:
     made = theirs(tiny, entry="misbehaving.py:Hangs", folder=str(EXAMPLES), time_limit_s=0.5)
-    (check,) = quick_layers.check_entry_point("contract", made)
-    assert not check.passed and "nothing happened for 0.5 s (time_limit_s)" in check.detail
+    with pytest.raises(NotRun, match=r"nothing happened for 0.5 s \(time_limit_s\)"):
+        quick_layers.check_entry_point("contract", made)
 
 
 @pytest.mark.parametrize(
@@ -142,9 +164,9 @@ def test_time_limits_of_layers(
 
     monkeypatch.setattr(process_group, "run", run)
     (check,) = quick_layers.check_entry_point(
-        "contract", theirs(tiny, entry="examples/tiny_ppo.py:TinyPPO", **given)
+        "parity", theirs(tiny, entry="examples/tiny_ppo.py:TinyPPO", **given)
     )
-    assert limits == [(inner, outer)] and (check.layer, check.passed) == ("contract", False)
+    assert limits == [(inner, outer)] and (check.layer, check.passed) == ("parity", False)
     assert check.detail == "its process was stopped"
 
 
@@ -153,8 +175,10 @@ def test_a_process_without_a_result_has_failed_one_that_never_ran_has_not(
 ) -> None:
     made = theirs(tiny, entry="examples/tiny_ppo.py:TinyPPO")
     monkeypatch.setattr(process_group, "run", lambda *_: None)
-    (check,) = quick_layers.check_entry_point("contract", made)
+    (check,) = quick_layers.check_entry_point("parity", made)
     assert not check.passed and check.detail == "its process ended without a result"
+    with pytest.raises(NotRun, match="its process ended without a result"):
+        quick_layers.check_entry_point("contract", made)
 
     def run(*_: Any) -> None:
         raise process_group.Stopped("could not be started: python: Cannot allocate memory")

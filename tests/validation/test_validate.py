@@ -14,7 +14,7 @@ from rlparity.__main__ import main as command_line
 from rlparity.cli import pipeline
 from rlparity.reporting.pages import validation
 from rlparity.validation import junit, request, validate
-from rlparity.validation.checks import Check
+from rlparity.validation.checks import Check, not_looked_at
 from rlparity.validation.validate import Findings
 
 pytestmark = pytest.mark.usefixtures("in_checkout")
@@ -31,7 +31,9 @@ BROKEN, DIFFERS = Check("contract", "save and load", False, "lost"), Check("pari
         (["EQUIVALENT", "WORSE"], [], {}, 1, 1),
         (["INCONCLUSIVE", "EQUIVALENT"], [], {}, 2, 2),
         (["WORSE"], [], {}, 1, 1),
-        ([], [], {"statistics": "no reference"}, 2, 2),
+        ([], [], {"statistics": "no reference"}, 3, 3),
+        (["EQUIVALENT, lower"], [], {}, 0, 0),
+        (["EQUIVALENT, higher", "INCONCLUSIVE"], [], {}, 0, 0),
         (["EQUIVALENT"], [BROKEN], {}, 1, 1),
         (["EQUIVALENT"], [DIFFERS], {}, 0, 1),
         (["INCONCLUSIVE"], [DIFFERS], {}, 2, 1),
@@ -54,6 +56,27 @@ def test_a_line_for_each_layer(tiny: Path) -> None:
     assert validate.line("statistics", found) == line
     assert validate.line("lockstep", found) == "lockstep: not run: no"
     assert validate.conclusion(found, False).endswith("does not match its reference (status 1)")
+
+
+def test_what_was_not_looked_at_is_named_everywhere(tiny: Path, tmp_path: Path) -> None:
+    """In the line, in validation.csv and so on the page, and in JUnit XML."""
+    default = Check("parity", "ppo, default (float32)", True, "within 108 updates: parameters 0e+00")
+    unseen = [not_looked_at("parity", name, "no prepare") for name in ("advantages", "gamma", "target KL")]
+    found = findings(tiny, checks=[default, default, *unseen])
+    line = "parity: pass, 2 of 2: within 108 updates: parameters 0e+00"
+    assert validate.line("parity", found) == f"{line} (advantages, gamma, target KL not looked at)"
+    wrong = default._replace(passed=False, detail="first difference")
+    assert validate.line("parity", findings(tiny, checks=[wrong] * 5 + unseen[:1])) == (
+        "parity: FAIL, 5 of 5: "
+        + "; ".join(["ppo, default (float32): first difference"] * 3)
+        + "; and 2 more (advantages not looked at)"
+    )
+    validate.record(found, True, tmp_path)
+    rows = validation.layers(tmp_path).rows
+    assert [row[2] for row in rows] == ["pass"] * 2 + ["not looked at"] * 3
+    junit.write(found, True, tmp_path / "x.xml")
+    (parity,) = ET.parse(tmp_path / "x.xml").getroot()
+    assert (parity.get("tests"), parity.get("skipped"), parity.get("failures")) == ("5", "3", "0")
 
 
 def test_a_difference_in_parity_is_a_note_where_the_verdict_is_good(tiny: Path) -> None:
@@ -102,6 +125,18 @@ def test_the_page_of_what_could_not_be_run(tiny: Path, tmp_path: Path) -> None:
 
 # --- from end to end
 
+FAILS_LATER = """
+import random, sys
+seed, budget = int(sys.argv[1]), int(sys.argv[2])
+if seed > 1:
+    sys.exit("no luck")
+random.seed(seed)
+with open("monitor.csv", "w") as file:
+    file.write('#{"env_id": "CartPole-v1"}\\nr,l,t\\n')
+    for t in range(budget // 25):
+        file.write(f"{random.randint(15, 35)},25,{t}\\n")
+"""
+
 
 def main(tiny: Path, tmp_path: Path, *options: str) -> int:
     folders = ["--results", str(tmp_path / "results"), "--reports", str(tmp_path / "reports")]
@@ -141,6 +176,7 @@ def test_finished_logs_from_end_to_end(
     assert lines[0].startswith("contract: pass, 2 of 2") and "parity: not run" in lines[1]
     assert f"statistics: {word} by training_auc in CartPole-v1" in lines[-3]
     assert lines[-1].endswith(f"(status {status})")
+    assert "settings: old on CartPole-v1: the settings that ran are not known" in lines[-4]
     page = (tmp_path / "reports" / "validate-old" / "index.html").read_text()
     assert "Layers of validation" in page and "sums of the lengths of episodes" in page
     assert ET.parse(xml).getroot().find("testsuite[@name='statistics']") is not None
@@ -154,13 +190,14 @@ def test_finished_logs_from_end_to_end(
         (("--command", "python learn.py"), "has no {seed}"),
         (("--command", "x {seed}", "--returns", "tags=1"), "unknown key 'tags'"),
         (("--command", "x {seed}", "--suite", "pop"), "unknown suite 'pop'"),
+        (("--command", "pyhton learn.py {seed}"), "there is no program 'pyhton' in "),
     ],
 )
-def test_what_cannot_be_run_at_all_is_status_3(
+def test_a_mistake_in_the_words_is_status_4(
     tiny: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], line: str
 ) -> None:
     xml = tmp_path / "ci" / "junit.xml"
-    assert main(tiny, tmp_path, *options, "--junit", str(xml)) == 3
+    assert main(tiny, tmp_path, *options, "--junit", str(xml)) == 4
     assert line in capsys.readouterr().err
     (one,) = ET.parse(xml).getroot()
     assert [one.get(name) for name in ("tests", "failures", "errors", "skipped")] == ["1", "0", "1", "0"]
@@ -175,10 +212,13 @@ def test_where_nothing_ran_nothing_is_written(
     if there:
         report.mkdir(parents=True)
         (report / "index.html").write_text("<h1>earlier</h1>")
-    assert main(tiny, tmp_path, "--command", "/nowhere {seed}") == 3
+    (tmp_path / "nowhere").write_text("no program")
+    assert main(tiny, tmp_path, "--command", "./nowhere {seed}") == 3
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("contract: not run: could not be started: /nowhere: No such file")
-    assert lines[-1].endswith("could not be checked (status 3)") and "report:" not in "".join(lines)
+    assert lines[0].startswith("contract: not run: could not be started: ")
+    assert lines[-1].endswith("Permission denied; wrote nothing (status 3)") and "report:" not in "".join(
+        lines
+    )
     assert sorted(tmp_path.glob("reports/**/*.*")) == [report / "index.html"] * there
     assert not there or (report / "index.html").read_text() == "<h1>earlier</h1>"
 
@@ -192,8 +232,52 @@ def test_an_earlier_file_for_ci_is_removed_first(
     monkeypatch.setattr(validate, "run", run)
     xml = tmp_path / "junit.xml"
     xml.write_text("green")
-    assert main(tiny, tmp_path, "--command", "x {seed}", "--junit", str(xml)) == 2
+    assert main(tiny, tmp_path, "--command", "x {seed}", "--junit", str(xml)) == 5
     assert not xml.exists()
+
+
+@pytest.mark.parametrize(
+    ("places", "words", "checks", "status"),
+    [
+        (["CartPole-v1"], [], [BROKEN], 3),
+        (["CartPole-v1"], ["INCONCLUSIVE"], [], 3),
+        ([], ["INCONCLUSIVE"], [BROKEN], 1),
+    ],
+)
+def test_without_a_finished_seed_nothing_is_judged(
+    tiny: Path, tmp_path: Path, places: list[str], words: list[str], checks: list[Check], status: int
+) -> None:
+    found = findings(tiny, words, checks)
+    found.unfinished = dict.fromkeys(places, "was stopped at the time limit of 1 s")
+    assert found.status() == status
+    line = validate.conclusion(found, False)
+    if places:
+        reason = "no seed finished in CartPole-v1: was stopped at the time limit of 1 s"
+        assert line.endswith(f"could not be judged: {reason} (status 3)")
+        said = validate.line("statistics", found)
+        assert said.startswith("statistics: could not be judged in CartPole-v1, no seed") and "by" not in said
+        junit.write(found, False, tmp_path / "junit.xml")
+        suite = ET.parse(tmp_path / "junit.xml").getroot().find("testsuite[@name='statistics']")
+        assert (
+            suite is not None and suite.get("errors") == "1" and reason[:10] in ET.tostring(suite, "unicode")
+        )
+    else:
+        assert line.endswith("does not match its reference (status 1)")
+
+
+@pytest.mark.whole
+def test_seeds_that_all_fail_are_not_judged(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Though the contract, of seeds 0 and 1, passes."""
+    monkeypatch.setattr(pipeline, "draw", lambda chosen, rest: None)
+    ship(request.plan(question(tiny)), tmp_path / "reports")
+    (tmp_path / "learn.py").write_text(FAILS_LATER)
+    options = ("--command", "python learn.py {seed} {budget}", "--returns", "n_envs=1", "--seeds", "2-3")
+    assert main(tiny, tmp_path, *options) == 3
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("contract: pass, 3 of 3") and "could not be judged in CartPole-v1" in lines[-3]
+    assert "ended with status 1: no luck" in lines[-1] and "does not match" not in lines[-1]
 
 
 def test_without_references_nothing_is_decided(
@@ -201,7 +285,7 @@ def test_without_references_nothing_is_decided(
 ) -> None:
     write_logs(tmp_path / "runs")
     (tmp_path / "reports").mkdir()
-    assert main(tiny, tmp_path, "--logs", "runs/seed-{seed}", "--returns", "n_envs=1") == 2
+    assert main(tiny, tmp_path, "--logs", "runs/seed-{seed}", "--returns", "n_envs=1") == 3
     output = capsys.readouterr().out
     refused = "sb3/ppo in CartPole-v1, seeds 0, 1, 2, 3, 4, 5: no record is shipped"
     assert f"statistics: not run: no reference: {refused}" in output

@@ -14,7 +14,7 @@ from rlparity.environments import atari_ids
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
 from rlparity.runs import pending, regrouping
-from rlparity.shipped_records import references
+from rlparity.shipped_records import pool, references
 from rlparity.suites import memory_needs
 from rlparity.suites import suite as suites
 from rlparity.suites.costs import cost, splits
@@ -57,6 +57,7 @@ try:
     suite = splits.load(
         Path(workflow.configfiles[0]), overrides, elsewhere, Path("reports"), Path("results"), cores
     )
+    suite = pool.widened(suite, Path("reports"))
     if on_cluster and suite.device == "auto":
         raise UserError(
             "device: auto means this machine's; for a cluster set cpu or cuda in the suite, or --config device=cuda"
@@ -68,6 +69,7 @@ try:
         copied = references.fill(suite, Path("results"), Path("reports"))
         if copied:
             say(f"suite {suite.name}: {copied} cells taken from shipped records")
+        pool.take_floor(suite, Path("results"), Path("reports"))
         waiting = pending.update(suite.cells, Path("results"))
         taken = regrouping.ready(waiting, Path("results"))
         estimate = cost.describe(suite.cells, waiting, Path("reports"), taken)

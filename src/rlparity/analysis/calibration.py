@@ -20,6 +20,8 @@ import pandas as pd
 import scipy.stats
 
 from rlparity.analysis import plans, statistics, tables
+from rlparity.analysis.decisions import families
+from rlparity.analysis.decisions.families import PRIMARY, SECONDARY
 from rlparity.analysis.scores import ENDPOINTS, Floor, Quantity, Scores, mean
 from rlparity.analysis.verdicts import ALPHA, decide, tested
 from rlparity.errors import UserError
@@ -124,8 +126,10 @@ def _report(pool: Pool, x: np.ndarray, y: np.ndarray) -> dict[str, tuple[str, fl
     """Verdict and unadjusted p of each endpoint, in a report that has these two rows."""
     scores, floor, margin = pool.scores, pool.floor, pool.margin
     rows = [tested(scores[end][x], scores[end][y], floor[end], margin) for end in ENDPOINTS]
-    for row, p in zip(rows, statistics.holm([row["p_difference"] for row in rows]), strict=True):
-        row |= {"p_holm": p, "implementation": "drawn", "reference": "reference", "failed_seeds": ""}
+    for row, role in zip(rows, (PRIMARY, SECONDARY), strict=True):
+        row |= {"role": role, "implementation": "drawn", "reference": "reference", "failed_seeds": ""}
+    for row, found in zip(rows, families.adjusted(rows), strict=True):
+        row |= found
     return {end: (decide(row)[0], row["p_difference"]) for end, row in zip(ENDPOINTS, rows, strict=True)}
 
 

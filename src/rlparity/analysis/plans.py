@@ -1,7 +1,7 @@
 """plan.json, the resolved suite, as the stages after training read it.
 
 A plan of an older version has no metrics and no margins of environments, gives a reference by the name of its
-configuration alone, and declares nothing deterministic.
+configuration alone, declares nothing deterministic, and names no primary endpoint and no family of tests.
 """
 
 from __future__ import annotations
@@ -48,6 +48,16 @@ def margin(plan: Plan, environment: str, metric: Metric) -> float:
     """Largest difference that counts as equivalent, as a fraction of the distance from floor to reference."""
     own = plan["environments"][environment].get("margins", {})
     return float(own.get(metric.name, plan["margin"]))
+
+
+def primary(plan: Plan) -> str:
+    """The endpoint of evaluations that decides: auc or final."""
+    return str(plan.get("primary", "auc"))
+
+
+def family(plan: Plan) -> str:
+    """What the tests of verdicts are adjusted over: see `families`."""
+    return str(plan.get("family", "report"))
 
 
 def reference(plan: Plan, algorithm: str) -> Arm | None:

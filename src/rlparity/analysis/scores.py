@@ -13,7 +13,7 @@ from rlparity.analysis.plans import Plan
 from rlparity.arms import Arm
 from rlparity.metrics import Metric
 
-ENDPOINTS = ("auc", "final")  # the primary one first
+ENDPOINTS = ("auc", "final")  # the primary one first, unless the suite names the other
 TRAINING = ("training_auc", "training_final")  # the same of returns in training, where a candidate logs them
 Floor = statistics.Array | float  # scores of an arm that has learned nothing, (k,), or a constant
 KEYS = ["environment", "implementation", "algorithm", "metric", "endpoint", "terms"]
@@ -85,12 +85,15 @@ class Scores:
         return self._arms.get((environment, *arm, metric.name, endpoint, terms), self._none)
 
     def quantities(self, pair: Pair, plan: Plan) -> Iterator[Quantity]:
-        """What a pair is judged by: endpoints of each metric, of a logged candidate on its own terms."""
-        terms = pair.judged.implementation
+        """What a pair is judged by: endpoints of each metric, of a logged candidate on its own terms.
+
+        The primary endpoint of each metric comes first.
+        """
+        terms, ends = pair.judged.implementation, sorted(ENDPOINTS, key=plans.primary(plan).__ne__)
         for metric in plans.metrics(plan, pair.environment):
-            own = (Quantity(pair.environment, metric, name, terms) for name in (*ENDPOINTS, *TRAINING))
+            own = (Quantity(pair.environment, metric, name, terms) for name in (*ends, *TRAINING))
             logged = [quantity for quantity in own if not self._arm(quantity, pair.judged).empty]
-            yield from logged or (Quantity(pair.environment, metric, name) for name in ENDPOINTS)
+            yield from logged or (Quantity(pair.environment, metric, name) for name in ends)
 
     def implementations(self, environment: str, algorithm: str) -> list[str]:
         """Implementations that have scores of a configuration in an environment, by name."""

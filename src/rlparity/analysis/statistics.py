@@ -178,46 +178,83 @@ def holm(p: Sequence[float] | Array) -> Array:
     return adjusted
 
 
-def tost_power(n: int, margin: float, sd_x: float, sd_y: float, alpha: float = 0.05) -> float:
-    """Power of the equivalence test with n seeds in each arm, if the true difference is 0.
+def tost_power(
+    n: int, margin: float, sd_x: float, sd_y: float, alpha: float = 0.05, difference: float = 0.0
+) -> float:
+    """Power of the equivalence test with n seeds in each arm, for a true difference.
 
-    The estimated difference is normal with standard error s, and its estimated variance is s^2 w / df, w
-    chi-square with Welch's df. Given w, the test succeeds with probability
-    2 Phi(margin / s - t sqrt(w / df)) - 1; this is integrated over the quantiles of w: Owen's exact power of
-    two one-sided tests (Phillips 1990), with Satterthwaite's degrees of freedom.
+    The estimated difference d is normal with standard error s, and its estimated variance is s^2 w / df, w
+    chi-square with Welch's df. Given w, the test succeeds where |d| < h = margin - t s sqrt(w / df), with
+    probability Phi((h - difference) / s) + Phi((h + difference) / s) - 1; this is integrated over the
+    quantiles of w: Owen's exact power of two one-sided tests (Phillips 1990), with Satterthwaite's degrees
+    of freedom.
     """
+    if sd_x == sd_y == 0:
+        return float(margin > abs(difference))
+    return power_of_equivalence(*welch_error(n, sd_x, sd_y), margin, alpha, difference)
+
+
+def welch_error(n: int, sd_x: float, sd_y: float) -> tuple[float, float]:
+    """Standard error of a difference of means of n seeds each, and Satterthwaite's degrees of freedom."""
     a, b = sd_x**2, sd_y**2
-    if a + b == 0:
-        return float(margin > 0)
-    df = (n - 1) * (a + b) ** 2 / (a**2 + b**2)
-    return power_of_equivalence(np.sqrt((a + b) / n), df, margin, alpha)
+    return math.sqrt((a + b) / n), (n - 1) * (a + b) ** 2 / (a**2 + b**2)
 
 
-def power_of_equivalence(se: float, df: float, margin: float, alpha: float = 0.05) -> float:
+def power_of_equivalence(
+    se: float, df: float, margin: float, alpha: float = 0.05, difference: float = 0.0
+) -> float:
     """As `tost_power`, from the standard error of the difference and its degrees of freedom."""
     t = scipy.stats.t.ppf(1 - alpha, df)
     widest = scipy.stats.chi2.cdf(df * (margin / (se * t)) ** 2, df)  # beyond this quantile it never succeeds
 
     def succeeds(quantile: Array) -> Array:
-        w = scipy.stats.chi2.ppf(quantile, df)
-        return 2 * scipy.stats.norm.cdf(margin / se - t * np.sqrt(w / df)) - 1
+        half = margin / se - t * np.sqrt(scipy.stats.chi2.ppf(quantile, df) / df)
+        ends = scipy.stats.norm.cdf([half - difference / se, half + difference / se])
+        return ends.sum(0) - 1
 
     return float(scipy.integrate.fixed_quad(succeeds, 0, widest, n=50)[0])
 
 
+def power_of_difference(n: int, difference: float, sd_x: float, sd_y: float, alpha: float = 0.05) -> float:
+    """Power of Welch's two-sided test with n seeds in each arm, for a true difference; as `tost_power`."""
+    if sd_x == sd_y == 0:
+        return float(difference != 0)
+    se, df = welch_error(n, sd_x, sd_y)
+    t = scipy.stats.t.ppf(1 - alpha / 2, df)
+
+    def succeeds(quantile: Array) -> Array:
+        least = t * np.sqrt(scipy.stats.chi2.ppf(quantile, df) / df)
+        return scipy.stats.norm.sf([least - difference / se, least + difference / se]).sum(0)
+
+    return float(scipy.integrate.fixed_quad(succeeds, 0, 1, n=50)[0])
+
+
 def seeds_needed(
-    margin: float, sd_x: float, sd_y: float, power: float = 0.8, alpha: float = 0.05, limit: int = 1000
+    margin: float,
+    sd_x: float,
+    sd_y: float,
+    power: float = 0.8,
+    alpha: float = 0.05,
+    limit: int = 1000,
+    difference: float = 0.0,
 ) -> int | None:
-    """Fewest seeds per arm (at least 2) that show equivalence with this power if the true difference is 0.
+    """Fewest seeds per arm (at least 2) that show equivalence with this power, for a true difference.
 
     None above `limit`, and where the margin or a spread is not known.
     """
-    if not np.isfinite([margin, sd_x, sd_y]).all() or tost_power(limit, margin, sd_x, sd_y, alpha) < power:
+    if not np.isfinite([margin, sd_x, sd_y]).all():
+        return None
+    return fewest_seeds(lambda n: tost_power(n, margin, sd_x, sd_y, alpha, difference), power, limit)
+
+
+def fewest_seeds(power_at: Callable[[int], float], power: float = 0.8, limit: int = 1000) -> int | None:
+    """The least n of at least 2 with `power_at(n) >= power`, which does not fall with n; None above limit."""
+    if power_at(limit) < power:
         return None
     low, high = 1, limit  # the power at `low` is too small or unknown, at `high` it suffices
     while high - low > 1:
         middle = (low + high) // 2
-        if tost_power(middle, margin, sd_x, sd_y, alpha) < power:
+        if power_at(middle) < power:
             low = middle
         else:
             high = middle

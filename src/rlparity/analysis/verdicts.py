@@ -4,14 +4,17 @@ A configuration that differs from another of the suite only in how it computes, 
 judged against that one too, both of the same implementation.
 
 In this order: EQUIVALENT if two one-sided tests at 5 % place the difference within the margin; else WORSE
-or BETTER if its Holm-adjusted p over all rows of the report, both endpoints, is below 0.05; else
-INCONCLUSIVE. Before that, INCONCLUSIVE where there is nothing to judge by: an arm or the floor is missing,
-an arm has fewer than five seeds, or the reference did not learn (is not more than three standard errors
-better than the floor, the random agent of most metrics).
+or BETTER if its Holm-adjusted p over its family of tests (see `families`) is below 0.05; else INCONCLUSIVE.
+EQUIVALENT is held to 5 % for each row, not for all rows of a report together. Before that, INCONCLUSIVE
+where there is nothing to judge by: an arm or the floor is missing, an arm has fewer than five seeds, or the
+reference did not learn (is not more than three standard errors better than the floor, the random agent of
+most metrics).
 
 A difference is exact only where both arms are declared deterministic. Other arms whose seeds all have the
 same value are at a bound of what can be measured: they get NO VERDICT at this endpoint and do not count in
 Holm's family; the other endpoint, `auc` in most cases, decides.
+
+With fewer than five seeds the reason says what the numbers look like, and how many seeds would decide.
 
 A failed seed has no score. Leaving it out flatters the arm that lost it, so no verdict may rest on that: if
 a seed of the implementation failed, EQUIVALENT and BETTER are withheld, if one of the reference failed,
@@ -20,20 +23,27 @@ EQUIVALENT and WORSE; the row is then INCONCLUSIVE, and names the seeds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from rlparity.analysis import plans, scores, statistics, tables
+from rlparity.analysis.decisions import families, seeds_to_decide
+from rlparity.analysis.decisions.families import NO_SPREAD, PRIMARY, SECONDARY
 from rlparity.analysis.plans import Plan
+from rlparity.analysis.schemas import TABLES
 from rlparity.analysis.scores import Floor, Pair, Quantity, Scores
 from rlparity.metrics import RETURN
 
 FEWEST = 5  # seeds per arm below which nothing is decided, unless it is deterministic
+TOO_FEW = f"fewer than {FEWEST} seeds"  # a reason, or the beginning of one
+NEITHER = "neither equivalence nor a difference is shown"  # the reason of an ordinary INCONCLUSIVE
 ALPHA = 0.05
 NO_VERDICT = "NO VERDICT"
+NOTHING_FINISHED = "no finished seed"  # the beginning of a reason
 NOTHING_LEARNED = "reference did not learn"  # the beginning of a reason
 AT_THE_CEILING = "all at the ceiling"  # the beginning of a reason
 UNDECIDED = "INCONCLUSIVE"
@@ -50,45 +60,74 @@ def verdicts(table: pd.DataFrame, plan: Plan, equal: pd.DataFrame | None = None)
     rated = [
         (pair, quantity) for pair in scores.pairs(plan, arms) for quantity in arms.quantities(pair, plan)
     ]
-    rows = [_row(arms, plan, *one) for one in rated]
-    for row, p in zip(rows, statistics.holm([row["p_difference"] for row in rows]), strict=True):
-        row["p_holm"] = p
+    rows = [_row(arms, plan, *one) | {"role": role} for one, role in zip(rated, _roles(rated), strict=True)]
+    family, with_more = plans.family(plan), [row | {"reason": row["otherwise"]} for row in rows]
+    found = zip(families.adjusted(rows, family), families.adjusted(with_more, family), strict=True)
+    for row, (now, later) in zip(rows, found, strict=True):
+        row |= now
         row["verdict"], row["reason"] = decide(row)
+        row["seeds_needed"], looks = _needed(row, later["family_size"])
+        row["reason"] += looks
     made = [in_units(row, quantity.metric.better) for row, (_, quantity) in zip(rows, rated, strict=True)]
-    return tables.frame("verdicts", made)
+    return tables.frame("verdicts", [{name: row[name] for name in TABLES["verdicts"]} for row in made])
+
+
+def _roles(rated: Sequence[tuple[Pair, Quantity]]) -> Iterator[str]:
+    """The first endpoint of each pair and metric is the primary one."""
+    seen = set[tuple[Pair, str]]()
+    for pair, quantity in rated:
+        key = pair, quantity.metric.name
+        yield SECONDARY if key in seen else PRIMARY
+        seen.add(key)
 
 
 def _row(arms: Scores, plan: Plan, pair: Pair, quantity: Quantity) -> dict[str, Any]:
+    """The numbers of a row; `otherwise` is the reason against a verdict if two seeds were enough."""
     lost = {
         pair.judged.implementation: arms.failed(quantity, pair.judged),
         in_short(pair.judged.implementation, str(pair.reference)): arms.failed(quantity, pair.reference),
     }
     declared = (plans.deterministic(plan, pair.judged), plans.deterministic(plan, pair.reference))
-    margin = plans.margin(plan, pair.environment, quantity.metric)
     x, y, floor = arms.compared(pair, quantity)
-    numbers = compare(x, y, floor, margin, declared, str(quantity.metric.floor))
-    failed = "; ".join(f"{who} {seeds}" for who, seeds in lost.items() if seeds)
-    return {**pair.keys(quantity), **numbers, "failed_seeds": failed}
+    terms = (x, y, floor, plans.margin(plan, pair.environment, quantity.metric), declared)
+    row = tested(*terms, str(quantity.metric.floor))
+    row["otherwise"] = tested(*terms, str(quantity.metric.floor), fewest=2)["reason"]
+    row["sds"] = tuple(_sd(arm, fixed) for arm, fixed in zip((x, y), declared, strict=True))
+    row["failed_seeds"] = "; ".join(f"{who} {seeds}" for who, seeds in lost.items() if seeds)
+    return {**pair.keys(quantity), **row}
 
 
-def compare(
-    x: statistics.Array,
-    y: statistics.Array,
-    floor: Floor,
-    margin: float,
-    deterministic: tuple[bool, bool] = STOCHASTIC,
-    floor_name: str = RANDOM,
-) -> dict[str, Any]:
-    """The numbers of one row, from the scores of implementation (n,) and reference (m,), larger ones better.
+def _sd(arm: statistics.Array, fixed: bool) -> float:
+    """Spread over seeds; NaN where it is not known."""
+    if len(arm) > 1:
+        return float(arm.std(ddof=1))
+    return 0.0 if fixed and len(arm) else math.nan
 
-    `deterministic` has the declarations of these two. `margin` and `smallest_margin` are fractions of the
-    distance |mean(reference) - mean(floor)|.
+
+def _needed(row: Mapping[str, Any], tests: int) -> tuple[str, str]:
+    """Column `seeds_needed`, and with fewer seeds than the minimum what the row looks like, for its reason.
+
+    `tests` is the size of the family with this row in it.
     """
-    row = tested(x, y, floor, margin, deterministic, floor_name)
-    distance, sds = row["distance"], [float(arm.std(ddof=1)) if len(arm) > 1 else np.nan for arm in (x, y)]
-    known = np.isfinite([distance, row["p_equivalence"], *sds]).all()
-    needed = statistics.seeds_needed(margin * distance, sds[0], sds[1]) if known else 0
-    return row | {"seeds_needed": ">1000" if needed is None else str(needed or "")}
+    margin, sds, difference = row["margin"] * row["distance"], row["sds"], row["difference"]
+    equivalence = seeds_to_decide.for_equivalence(margin, sds, FEWEST)
+    if row["verdict"] != UNDECIDED:
+        return "", ""
+    if row["reason"] == NEITHER:
+        seeds = zip((row["seeds_implementation"], row["seeds_reference"]), sds, strict=True)
+        fewest = min((n for n, sd in seeds if sd > 0), default=0)
+        return ("" if equivalence.isdigit() and int(equivalence) <= fewest else equivalence), ""
+    if row["reason"] != TOO_FEW or row["otherwise"] or not tests:
+        return "", ""
+    word, _ = decide({**row, "reason": "", "p_holm": row["p_difference"]})
+    if word == UNDECIDED:
+        return equivalence, ""
+    needed = (
+        seeds_to_decide.for_equivalence(margin, sds, FEWEST, difference)
+        if word == "EQUIVALENT"
+        else seeds_to_decide.for_difference(difference, sds, FEWEST, ALPHA / tests)
+    )
+    return needed, f": looks {word}; {needed} seeds would decide"
 
 
 def tested(
@@ -98,18 +137,24 @@ def tested(
     margin: float,
     deterministic: tuple[bool, bool] = STOCHASTIC,
     floor_name: str = RANDOM,
+    fewest: int = FEWEST,
 ) -> dict[str, Any]:
-    """The part of `compare` that decides: means, intervals, p values, and the reason against a verdict."""
+    """What decides a row: means, intervals, p values, and the reason against a verdict, if there is one.
+
+    From the scores of implementation (n,) and reference (m,), larger ones better. `deterministic` has the
+    declarations of these two. `margin` and `smallest_margin` are fractions of the distance
+    |mean(reference) - mean(floor)|. Below `fewest` seeds nothing is decided.
+    """
     fixed = (deterministic[0] and _constant(x), deterministic[1] and _constant(y))
     welch = statistics.welch(x, y, fixed)
     (low, high), (ci95_low, ci95_high) = welch.interval(1 - 2 * ALPHA), welch.interval(0.95)
     means = [float(arm.mean()) if len(arm) else np.nan for arm in (x, y)] + [scores.mean(floor)]
     distance = abs(means[1] - means[2])
-    reason = _obstacle(x, y, floor, floor_name, fixed)
+    reason = _obstacle(x, y, floor, floor_name, fixed, fewest)
     if not reason and fixed != deterministic:
         reason = "an arm is declared deterministic, and its seeds differ"
     if not reason and welch.se == 0 and not welch.exact and abs(welch.difference) <= margin * distance:
-        reason = "no arm has a spread over seeds, and they differ by less than the margin"
+        reason = NO_SPREAD
     return {
         "difference": welch.difference,
         "ci90_low": low,
@@ -135,16 +180,23 @@ def _constant(arm: statistics.Array) -> bool:
 
 
 def _obstacle(
-    x: statistics.Array, y: statistics.Array, floor: Floor, floor_name: str, fixed: tuple[bool, bool]
+    x: statistics.Array,
+    y: statistics.Array,
+    floor: Floor,
+    floor_name: str,
+    fixed: tuple[bool, bool],
+    fewest: int,
 ) -> str:
     """The reason against any verdict, or none; `fixed` marks the arms that are deterministic."""
     given = np.ndim(floor) == 0  # a constant has no spread
     if not len(y):
         return "no finished run of the reference"
+    if not len(x):
+        return f"{NOTHING_FINISHED}: could not be judged"
     if not np.size(floor):
         return f"no {floor_name} agent in the suite"
-    if any(len(arm) < FEWEST and not exact for arm, exact in zip((x, y), fixed, strict=True)):
-        return f"fewer than {FEWEST} seeds"
+    if any(len(arm) < fewest and not exact for arm, exact in zip((x, y), fixed, strict=True)):
+        return TOO_FEW
     if np.size(floor) < 2 and not given:
         return f"fewer than 2 seeds of the {floor_name} agent"
     above = statistics.welch(y, np.atleast_1d(floor), (fixed[1], given))
@@ -163,13 +215,13 @@ def in_short(implementation: str, reference: str) -> str:
 def decide(row: Mapping[str, Any]) -> tuple[str, str]:
     """Verdict and reason, from a row that has all its numbers, and in `reason` any reason against one."""
     if reason := row["reason"]:
-        words = {NOTHING_LEARNED: DID_NOT_LEARN, AT_THE_CEILING: NO_VERDICT}
+        words = {NOTHING_LEARNED: DID_NOT_LEARN, AT_THE_CEILING: NO_VERDICT, NOTHING_FINISHED: NO_VERDICT}
         return next((word for start, word in words.items() if reason.startswith(start)), UNDECIDED), reason
     reference = in_short(row["implementation"], row["reference"])
     if row["p_equivalence"] < ALPHA:
         word, rests_on = "EQUIVALENT", {row["implementation"], reference}
     elif row["p_holm"] >= ALPHA:
-        return UNDECIDED, "neither equivalence nor a difference is shown"
+        return UNDECIDED, NEITHER
     elif row["difference"] < 0:
         word, rests_on = "WORSE", {reference}
     else:

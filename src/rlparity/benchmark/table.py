@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -42,6 +43,8 @@ COLUMNS = (
     "critic_share",
     "rates",
 )
+WHOLE = ("seeds", "threads", "rounds", "budget")  # numbers that every row has
+NUMBERS = (*RATIOS, "reference_steps_per_second", "peak_memory_mib", "core")  # others may be missing, or 0
 MEDIANS = ("gflops", "machine_gflops", "compile_s", "critic_share")
 NAMED = ("torch", "stable-baselines3", "sb3-contrib", "gymnasium", "mujoco", "ale-py", "numpy")  # versions
 Measured = Mapping[str, Any]  # of one run: `steps_per_second`, `peak_memory_mib` and what else is known
@@ -119,6 +122,25 @@ def save(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     writer.writeheader()
     writer.writerows(kept[key] for key in sorted(kept, key=lambda key: (*key[:4], int(key[4]), *key[5:])))
     write_bytes(path, text.getvalue().encode())
+
+
+def check(row: Mapping[str, Any]) -> None:
+    """Raise ValueError or TypeError for a row of a file that is not one of this table."""
+    if set(row) - set(COLUMNS) or not set(KEY) <= set(row):
+        raise ValueError(f"its columns are {', '.join(map(str, row))}")
+    if not (all(int(row[name]) > 0 for name in WHOLE) and 0 < float(row["steps_per_second"]) < math.inf):
+        raise ValueError(f"a speed or one of {', '.join(WHOLE)} is not above 0")
+    for name in (*NUMBERS, *MEDIANS):
+        if row.get(name) and not 0 <= float(row[name]) < math.inf:
+            raise ValueError(f"{name} is {row[name]!r}, which is no size")
+    for name, kind in (("configuration", dict), ("rates", list)):
+        if row.get(name) and not isinstance(json.loads(row[name]), kind):
+            raise ValueError(f"{name} is {row[name]!r}, expected JSON of a {kind.__name__}")
+    for name, value in row.items():
+        if not (value or "").isprintable():
+            raise ValueError(f"{name} has characters that cannot be printed")
+    if not all(row[name] for name in KEY):
+        raise ValueError(f"one of {', '.join(KEY)} is missing")
 
 
 def _is_reference(row: Mapping[str, Any]) -> bool:

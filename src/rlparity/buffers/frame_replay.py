@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from rlparity.buffers.replay import Replay
-from rlparity.errors import UserError
+from rlparity.errors import StorageError
 from rlparity.transitions import Step
 
 STACK = 4  # frames of an observation, newest last
@@ -186,7 +186,7 @@ def _mapped(shape: Sequence[int]) -> Tensor:
                 file.truncate(size)
             content = mmap.mmap(file.fileno(), size)
     except OSError as error:
-        raise UserError(
+        raise StorageError(
             f"{folder}: no room for {size / 2**30:,.1f} GiB of memory-mapped replay ({error.strerror}); "
             "let TMPDIR name a folder with more, or lower buffer_size"
         ) from None

@@ -6,15 +6,13 @@ those of our own agents and of the reference. docs/guide/validate.md is the guid
 
 from __future__ import annotations
 
-import time
 import traceback
 from typing import Any
-
-from torch import Tensor
 
 from rlparity import registry
 from rlparity.candidates import environments
 from rlparity.candidates.environments import BudgetSpent, Ended, Misbehaved, TrainingEnvironments
+from rlparity.candidates.examination import Answers, Examiner
 from rlparity.candidates.importing import bad_signature, load
 from rlparity.candidates.policy import Policy, ambient_randomness, candidate_code
 from rlparity.candidates.protocol import Candidate, Factory
@@ -23,7 +21,6 @@ from rlparity.cell import Cell
 from rlparity.provenance import source_code
 from rlparity.seeding import Streams
 from rlparity.suites import hyperparameters as settings
-from rlparity.training.evaluation import Evaluator
 from rlparity.training.recorder import OnEpisodes, Recorder, ignore
 
 TIME_LIMIT_S = 600.0  # without a step, an action or an end; default of `candidate["time_limit_s"]`
@@ -69,35 +66,41 @@ def need_methods(made: Any) -> None:
 def run(
     cell: Cell,
     on_episodes: OnEpisodes = ignore,
-    evaluate: bool = True,
+    evaluate: bool | Answers = True,
     recorder: Recorder | None = None,
+    stated: list[Any] | None = None,
 ) -> Recorder:
     """Train the one seed of a cell whose `candidate["entry"]` names a factory.
 
-    The other arguments are those of `training.run.run`. If the candidate breaks its contract, the seed fails
-    with the reason. Raises UserError if there is no such factory.
+    The other arguments are those of `training.run.run`; with `Answers`, another process evaluates and records
+    evaluations. The candidate's attribute `answer`, if it has one, is added to `stated`. If the candidate
+    breaks its contract, the seed fails with the reason. Raises UserError if there is no such factory.
     """
-    return train(cell, load(cell.candidate["entry"]), on_episodes, evaluate, recorder)
+    return train(cell, load(cell.candidate["entry"]), on_episodes, evaluate, recorder, stated)
 
 
 def train(
     cell: Cell,
     factory: Factory,
     on_episodes: OnEpisodes = ignore,
-    evaluate: bool = True,
+    evaluate: bool | Answers = True,
     recorder: Recorder | None = None,
+    stated: list[Any] | None = None,
 ) -> Recorder:
     """As `run`, with the factory itself."""
     assert len(cell.seeds) == 1, "candidates are trained seed by seed"
     recorder = recorder or Recorder(cell)
+    examiner = Examiner(cell, recorder) if evaluate is True else evaluate or None
     with TimeLimit(cell.candidate.get("time_limit_s", TIME_LIMIT_S)) as limit:
-        session = Session(cell, recorder, on_episodes, evaluate, limit)
+        session = Session(cell, recorder, on_episodes, examiner, limit)
         recorder.start()
         try:
             session.train(factory)
         finally:
             session.close()
         recorder.finish()
+        if stated is not None and session.answer is not None:
+            stated.append(session.answer)
     return recorder
 
 
@@ -105,13 +108,19 @@ class Session:
     """The training of one seed of a candidate."""
 
     def __init__(
-        self, cell: Cell, recorder: Recorder, on_episodes: OnEpisodes, evaluate: bool, limit: TimeLimit
+        self,
+        cell: Cell,
+        recorder: Recorder,
+        on_episodes: OnEpisodes,
+        examiner: Examiner | Answers | None,
+        limit: TimeLimit,
     ):
         self._cell, self._recorder, self._limit = cell, recorder, limit
         self._random = Streams(cell)
-        self._evaluator = Evaluator(cell, self._random) if evaluate else None
+        self._examiner = examiner
         self._point = 0  # the next of the protocol's evaluations
         self._policy: Policy | None = None
+        self.answer: Any = None  # the candidate's, about its settings
         self._environments = TrainingEnvironments(cell, recorder, on_episodes, self._before_step, limit.renew)
 
     def train(self, factory: Factory) -> None:
@@ -121,6 +130,8 @@ class Session:
             made = build(cell, factory)
             self._policy = Policy(made, cell.environment, self._limit.renew)
             self._learn(made)
+            with candidate_code("reading answer"):
+                self.answer = getattr(made, "answer", None)
             if environments.env_step < cell.budget:
                 raise Misbehaved(
                     f"it ended training after {environments.env_step:,} of {cell.budget:,} steps"
@@ -131,6 +142,8 @@ class Session:
             if error.__cause__ is not None:
                 traceback.print_exception(error.__cause__)
             self._recorder.fail(0, environments.env_step, str(error))
+        finally:
+            self._recorder.env_step = environments.env_step
 
     def _learn(self, made: Candidate) -> None:
         environments = self._environments
@@ -153,25 +166,17 @@ class Session:
             self._point += 1
 
     def _evaluate(self, point: int, env_step: int) -> None:
-        if self._evaluator is None:
+        if self._examiner is None:
             return
         assert self._policy is not None
-        started = time.perf_counter()
         with ambient_randomness(self._random.integers(f"evaluation|ambient|{point}")[0]):
-            outcomes = self._evaluator(self._policy, _unchanged, point)
-        self._recorder.evaluation_time_s += time.perf_counter() - started
-        self._recorder.evaluated(env_step, outcomes, {})
+            self._examiner(self._policy, point, env_step)
 
     def close(self) -> None:
         """Close all environments."""
-        if self._evaluator is not None:
-            self._evaluator.close()
+        if self._examiner is not None:
+            self._examiner.close()
         self._environments.close()
-
-
-def _unchanged(obs: Tensor) -> Tensor:
-    """Observations as they are: a candidate normalises them itself."""
-    return obs
 
 
 def check_returns(made: Candidate, recorded: list[float]) -> None:

@@ -41,6 +41,10 @@ class Misbehaved(Ended):
     """A candidate broke its contract; the message is one line."""
 
 
+class Hung(Misbehaved):
+    """Nothing happened for the whole of the time limit."""
+
+
 def make(environment: str) -> gym.Env:
     """Make one sub-environment. Observations of Atari games are (4, 84, 84) bytes, the newest frame last;
     those of MinAtar (channels, 10, 10) booleans."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from rlparity.candidates import settings
 from rlparity.candidates.command import expected, record
 from rlparity.cell import Cell
 from rlparity.log_readers import convert as logs
 from rlparity.log_readers import seeds
 from rlparity.log_readers.series import Reading, Refused
+from rlparity.log_readers.settings import read as stated_in
 from rlparity.training.recorder import Recorder
 
 
@@ -22,10 +24,12 @@ def run(cell: Cell, folder: Path, recorder: Recorder) -> tuple[str, ...]:
     seed, base = cell.seeds[0], Path(cell.candidate.get("folder", ".")).resolve()
     reading = Reading.of(cell.candidate.get("returns", {}))
     recorder.finish()
+    settings.keep(cell, folder)
     try:
         found = seeds.of(cell.candidate, cell.environment, base)
         if seed not in found.files:
             raise Refused(f"{cell.candidate['logs']}: no run of seed {seed}")
+        settings.keep(cell, folder, stated_in(found.files[seed], cell.environment))
         logged = logs.read(found.files[seed], reading, expected(cell, reading), cell.evaluation.modes, seed)
     except Refused as refused:
         recorder.failed[seed] = str(refused)
@@ -33,3 +37,8 @@ def run(cell: Cell, folder: Path, recorder: Recorder) -> tuple[str, ...]:
     record(recorder, logged)
     root = os.path.commonpath([file.parent for file in found.files[seed]])
     return (*found.notes, *(note.replace(f"{root}/", "") for note in logged.notes))
+
+
+def versions(cell: Cell) -> dict[str, str]:
+    """Nothing: logs do not contain the versions of what wrote them."""
+    return {}

@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from rlparity.errors import UserError, unknown
-from rlparity.provenance import source_code
+from rlparity.provenance import candidate_files, source_code
 
 
 def load(entry: str) -> Callable[..., Any]:
@@ -49,8 +49,8 @@ def _import(name: str, where: str) -> ModuleType:
         raise
     except ModuleNotFoundError as error:
         if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
-            searched = f"looked in {Path.cwd()} and on Python's path"
-            raise UserError(f"{where}: there is no module {name!r} ({searched})") from None
+            hint = candidate_files.missing_module(sys.executable, Path.cwd())
+            raise UserError(f"{where}: there is no module {name!r}{hint}") from None
         raise UserError(f"{where}: importing {name} failed: {one_line(error)}") from None
     except (Exception, SystemExit) as error:
         raise UserError(f"{where}: importing {name} failed: {one_line(error)}") from None
@@ -92,4 +92,6 @@ def one_line(error: BaseException) -> str:
     ]
     text = str(error).strip().splitlines()
     place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {text[0] if text else 'no message'}{place}"
+    missing = isinstance(error, ModuleNotFoundError)
+    hint = candidate_files.missing_module(sys.executable, None) if missing else ""
+    return f"{type(error).__name__}: {text[0] if text else 'no message'}{place}{hint}"

@@ -17,11 +17,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from rlparity.cell import Cell
+from rlparity.errors import StorageError
 from rlparity.runs.parent_death import end_with_parent
 
+RAW = "raw"  # folder of raw logs that are kept
 LOG_MIB = 64  # of output, after which a program is stopped
 POLL_S, GRACE_S = 0.1, 5.0
 UNSTARTED = "could not be started"  # the reason begins so if no program ran
+REASONS = (UNSTARTED, "crashed by", "ended with", "printed more", "was stopped")  # beginnings of all reasons
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # 1: cells run in parallel
 
 
@@ -30,13 +34,32 @@ class Stopped(Exception):
 
 
 @contextmanager
-def folder() -> Iterator[Path]:
-    """An empty folder outside of the results, removed at the end."""
+def folder(keep: Path | None = None) -> Iterator[Path]:
+    """An empty folder outside of the results, removed at the end; with `keep`, copied there before."""
     path = Path(tempfile.mkdtemp(prefix="rlparity-")).resolve()
     try:
         yield path
+        if keep is not None:
+            _copy(path, keep)
     finally:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def kept(cell: Cell, records: Path) -> Path | None:
+    """Where the raw logs of a cell go, beside its records; None if they are not kept."""
+    return records / RAW if cell.candidate.get("keep_logs") else None
+
+
+def _copy(path: Path, to: Path) -> None:
+    """Copy a folder in place of an earlier one, links as links. Raises StorageError if there is no room."""
+    shutil.rmtree(to, ignore_errors=True)
+    try:
+        shutil.copytree(path, to, symlinks=True)
+    except shutil.Error as error:  # of some files
+        reasons = "; ".join(str(each[2]) for each in error.args[0][:3])
+        raise StorageError(f"{to}: raw logs cannot be kept ({reasons})") from None
+    except OSError as error:
+        raise StorageError(f"{to}: raw logs cannot be kept ({error.strerror})") from None
 
 
 def environment(base: Path) -> dict[str, str]:
@@ -55,18 +78,20 @@ def run(
     limit_s: float,
     variables: Mapping[str, str],
     heartbeat: Path | None,
+    links: Sequence[int] = (),
 ) -> None:
     """Run a program in the folder `where` to its end, with its output in `log`; end all that it started.
 
-    The limit counts from the start, or from the last change of the file `heartbeat`. Raises Stopped if the
-    program fails, takes too long or prints too much.
+    The limit counts from the start, or from the last change of the file `heartbeat`. `links` are open file
+    descriptors that the program is given under the same numbers. Raises Stopped if the program fails, takes
+    too long or prints too much.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as out, _sigterm_raises():
         try:
             process = subprocess.Popen(
                 command, cwd=where, env=variables, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                start_new_session=True, preexec_fn=partial(end_with_parent, signal.SIGKILL),
+                start_new_session=True, pass_fds=links, preexec_fn=partial(end_with_parent, signal.SIGKILL),
             )  # fmt: skip
         except OSError as error:
             raise Stopped(f"{UNSTARTED}: {command[0]}: {error.strerror}") from None

@@ -12,9 +12,10 @@ import numpy as np
 class Candidate(Protocol):
     """An untrained learner, made by a `Factory`.
 
-    Optional besides: `episode_returns`, the returns of its training episodes as it counted them; `save(path)`
-    and `load(path)`; for update parity `update(batch, draws)`, `load_reference(state)` and
-    `reference_state()`, see `rlparity.validation.parity.candidates`.
+    Optional besides: `answer`, what it made of the hyper-parameters, see `rlparity.candidates.settings`;
+    `episode_returns`, the returns of its training episodes as it counted them; `save(path)` and `load(path)`;
+    for parity `prepare(rollout)`, `update(batch, draws)`, `load_reference(state)` and `reference_state()`,
+    see `rlparity.validation.parity.candidates`.
     """
 
     def train(self, make_env: Callable[[int], gym.Env], seed: int, budget: int) -> None:

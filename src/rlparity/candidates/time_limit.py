@@ -7,13 +7,13 @@ import threading
 from types import FrameType
 from typing import Any, Self
 
-from rlparity.candidates.environments import Misbehaved
+from rlparity.candidates.environments import Hung
 
 REPEAT_S = 1.0  # until the exception is raised anew, if the code has caught it
 
 
 class TimeLimit:
-    """Raises `Misbehaved` in the main thread once `seconds` have passed since the last `renew()`.
+    """Raises `Hung` in the main thread once `seconds` have passed since the last `renew()`.
 
     It interrupts code that waits, sleeps or runs Python, but not a single call of a library that does not
     return. There is no limit in other threads, or on systems without SIGALRM.
@@ -43,6 +43,4 @@ class TimeLimit:
             signal.setitimer(signal.ITIMER_REAL, self._seconds, REPEAT_S)
 
     def _expired(self, number: int, frame: FrameType | None) -> None:
-        raise Misbehaved(
-            f"nothing happened for {self._seconds:g} s (time_limit_s), neither a step nor an end"
-        )
+        raise Hung(f"nothing happened for {self._seconds:g} s (time_limit_s), neither a step nor an end")

@@ -9,7 +9,7 @@ from pathlib import Path
 from rlparity import registry
 from rlparity.arms import PEERS
 from rlparity.cli.base import Add, add_reports, add_results, numbers
-from rlparity.errors import UserError, unknown
+from rlparity.errors import Status, UserError, unknown
 from rlparity.runs.parent_death import end_with_parent
 
 TITLE = "one algorithm"
@@ -136,7 +136,7 @@ def train(chosen: argparse.Namespace, rest: list[str]) -> int:
         run = run_cell(cell, folder)
         print(f"{folder}: {run['status']}, {run['steps_per_second']:,.0f} steps/s")
         failed += run["status"] != "done"
-    return 1 if failed else 0
+    return Status.NOT_JUDGED if failed else Status.DONE
 
 
 def play_cell(chosen: argparse.Namespace, rest: list[str]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rlparity.cli.base import Add, add_reports, add_results, numbers, print_now
-from rlparity.errors import UserError, unknown
+from rlparity.errors import Status, UserError, unknown
 from rlparity.runs.parent_death import end_with_parent
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def add_commands(add: Add) -> None:
         "gpu",
         run_gpu,
         "Test, measure and train on a GPU within some minutes, results in one archive.",
-        about="Blocks with stated limits: the next call does what was not done. Exit status 1 until all are. "
+        about="Blocks with stated limits: the next call does what was not done. Exit status 2 until all are. "
         "With --take, bring the results of such an archive into these folders.",
     )
     command.add_argument(
@@ -67,7 +67,7 @@ def run_gpu(chosen: argparse.Namespace, rest: list[str]) -> int:
     if chosen.take is not None:
         _take(chosen, rest)
         return 0
-    return 0 if _run(chosen, time.monotonic()) else 1
+    return Status.DONE if _run(chosen, time.monotonic()) else Status.UNDECIDED
 
 
 def _run(chosen: argparse.Namespace, started: float) -> bool:
@@ -81,10 +81,12 @@ def _run(chosen: argparse.Namespace, started: float) -> bool:
     sizes = numbers("gpu", "--seeds", chosen.seeds, "seeds")
     if chosen.device == "cuda" and devices.resolve("auto") != "cuda":
         raise UserError("gpu: PyTorch finds no CUDA device here; --device cpu tries the script")
-    suite.check_writable(chosen.results)
+    work, path = chosen.results / WORK, chosen.archive or chosen.results / ARCHIVE
+    suite.check_writable(chosen.results, path.parent)
+    if path.is_dir():
+        raise UserError(f"gpu: --archive {path}; a file, not a folder")
     plan = blocks.plan(blocks.Options(chosen.device, sizes, chosen.budget, suite.find(chosen.suite)))
     asked = _chosen(chosen.only, plan.blocks)
-    work, path = chosen.results / WORK, chosen.archive or chosen.results / ARCHIVE
     with script.alone(work):
         made = script.Script(
             work, print_now, lambda ran: archive.write(work, path, {**plan.about, "blocks": ran})

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from rlparity.cli.base import Add, add_reports, add_results, print_now
-from rlparity.errors import UserError
+from rlparity.errors import Status, UserError
 from rlparity.runs.parent_death import end_with_parent
 
 TITLE = "stages, called by the pipeline in this order"
@@ -42,7 +42,7 @@ def add_commands(add: Add) -> None:
     )
     index = add("index", index_reports, "Write the page that lists all suites.")
     check = add(
-        "check", check_seeds, "List the seeds that failed.", "SUITE", about="Exit status 1 if there are any."
+        "check", check_seeds, "List the seeds that failed.", "SUITE", about="Exit status 3 if there are any."
     )
     for command in (live, collecting, films, analysing, drawing, reporting, index, check):
         add_results(command)
@@ -79,11 +79,11 @@ def confirm(chosen: argparse.Namespace, rest: list[str]) -> None:
 
 def collect(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity.analysis import live_checks, tables
-    from rlparity.shipped_records import live_check, references
+    from rlparity.shipped_records import live_check, pool, references
     from rlparity.suites import suite
 
     loaded = suite.load(suite.find(chosen.suite), chosen.narrow, elsewhere=True)
-    settled = references.settled(loaded, chosen.results, chosen.reports)
+    settled = references.settled(pool.widened(loaded, chosen.reports), chosen.results, chosen.reports)
     tables.collect(list(settled.cells), chosen.results, chosen.reports, settled.plan())
     gathered = live_check.gather(references.checked(settled), chosen.results)
     live_checks.keep(gathered, chosen.results / settled.name / "tables")
@@ -135,4 +135,4 @@ def check_seeds(chosen: argparse.Namespace, rest: list[str]) -> int:
     failed = pending.failed_seeds(chosen.results / chosen.suite / "tables" / "plan.json", chosen.results)
     for line in failed:
         print(f"rlparity: {line}", file=sys.stderr)
-    return 1 if failed else 0
+    return Status.NOT_JUDGED if failed else Status.DONE

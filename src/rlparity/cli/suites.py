@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlparity.cli import pipeline
 from rlparity.cli.base import Add, add_reports, add_results, print_now
-from rlparity.errors import UserError
+from rlparity.errors import Status, UserError
 from rlparity.runs.parent_death import end_with_parent
 
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ def run_suite(chosen: argparse.Namespace, rest: list[str]) -> int:
     command = [sys.executable, "-m", "snakemake", *rest, "--configfile", str(path)]
     with subprocess.Popen(command, cwd=hyperparameters.root()) as process:
         try:
-            return process.wait()
+            ended = process.wait()
+            return ended if ended >= 0 else 128 - ended  # by a signal
         except KeyboardInterrupt:
             process.wait()
             raise
@@ -128,7 +129,7 @@ def _limits_jobs(arguments: list[str], root: Path) -> bool:
 
 def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity.runs import pending, regrouping
-    from rlparity.shipped_records import references
+    from rlparity.shipped_records import pool, references
     from rlparity.suites import suite, yaml_reader
     from rlparity.suites.costs import forecast, splits
 
@@ -144,12 +145,17 @@ def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
     if cores < 1:
         raise UserError(f"plan: --cores {cores}; at least 1")
     loaded = splits.load(path, _narrow(chosen), True, chosen.reports, chosen.results, cores)
-    settled = references.settled(loaded, chosen.results, chosen.reports, print_now)
+    loaded = pool.widened(loaded, chosen.reports)
+    settled = references.settled(loaded, chosen.results, chosen.reports, _note)
     waiting = [cell for cell in settled.cells if not pending.up_to_date(cell, chosen.results / cell.folder)]
     waiting = [cell for cell in waiting if not settled.restored(cell)] + references.checked(settled)
     taken = {cell.folder for cell in regrouping.ready(waiting, chosen.results)}
     waiting = [cell for cell in waiting if cell.folder not in taken]
     print("\n".join(forecast.lines(settled, waiting, chosen.reports, cores, chosen.suite)))
+
+
+def _note(line: str) -> None:
+    print(f"rlparity: {line}", file=sys.stderr)
 
 
 def _narrow(chosen: argparse.Namespace) -> dict[str, Any]:
@@ -159,11 +165,13 @@ def _narrow(chosen: argparse.Namespace) -> dict[str, Any]:
 
 def _load(chosen: argparse.Namespace) -> Suite:
     """The suite as the pipeline trains it on this machine or another."""
+    from rlparity.shipped_records import pool
     from rlparity.suites import suite
     from rlparity.suites.costs import splits
 
     path, cores = suite.find(chosen.suite), len(os.sched_getaffinity(0))
-    return splits.load(path, _narrow(chosen), True, chosen.reports, chosen.results, cores)
+    loaded = splits.load(path, _narrow(chosen), True, chosen.reports, chosen.results, cores)
+    return pool.widened(loaded, chosen.reports)
 
 
 def restore_records(chosen: argparse.Namespace, rest: list[str]) -> None:
@@ -180,7 +188,7 @@ def report_interim(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity.runs import interim
     from rlparity.shipped_records import references
 
-    loaded = references.settled(_load(chosen), chosen.results, chosen.reports, print_now)
+    loaded = references.settled(_load(chosen), chosen.results, chosen.reports, _note)
     references.fill(loaded, chosen.results, chosen.reports)
     found = interim.gather(loaded, chosen.results)
     plan = {**loaded.plan(), "interim": bool(found.places) or len(found.cells) < len(loaded.cells)}
@@ -216,7 +224,7 @@ def vouch_records(chosen: argparse.Namespace, rest: list[str]) -> int:
         valid = by_commit.vouch(loaded, cells, chosen.reports, print_now, cache)
     else:
         valid = vouch.vouch(loaded, cells, chosen.reports, chosen.share, chosen.jobs, print_now)
-    return 0 if valid else 1
+    return Status.DONE if valid else Status.DIFFERS
 
 
 def diff_reports(chosen: argparse.Namespace, rest: list[str]) -> None:

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rlparity.cli import pipeline
+from rlparity.cli import pipeline, settings
 from rlparity.cli.base import Add, add_reports, add_results, print_now
-from rlparity.errors import UserError
+from rlparity.errors import Status, UserError, unknown
 from rlparity.runs.parent_death import end_with_parent
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ TITLE = "validation"
 def add_commands(add: Add) -> None:
     """Declare the commands of this module, and two that layers of validation call for themselves."""
     _add_validate(add)
+    settings.add_command(add)
     _add_parity(add)
     lockstep = add(
         "lockstep", run_lockstep, "Compare trainings with the reference's, step by step.", "[ALGORITHM ...]"
@@ -49,6 +50,9 @@ def add_commands(add: Add) -> None:
     )
     attempt.add_argument("--into", type=Path, required=True, metavar="FOLDER", help="where rows are written")
     attempt.add_argument("--heartbeat", type=Path, required=True, metavar="FILE")
+    attempt.add_argument(
+        "--link", type=int, required=True, metavar="N", help="file descriptor of the evaluator"
+    )
 
 
 def _add_validate(add: Add) -> None:
@@ -56,8 +60,9 @@ def _add_validate(add: Add) -> None:
         "validate",
         validate_candidate,
         "Compare your own implementation with a reference.",
-        about="Layers: contract, update parity, statistics. Exit status: 3 if the contract could not be run, "
-        "1 if it fails or the verdict is WORSE, 0 if the verdict is EQUIVALENT or BETTER, else 2.",
+        about="Layers: contract, update parity, statistics. Exit status: 0 if the verdict is "
+        "EQUIVALENT or BETTER, 1 if the contract fails or the verdict is WORSE, 2 if neither is shown, 3 if "
+        "nothing could be judged.",
     )
     candidate = validate.add_mutually_exclusive_group(required=True)
     candidate.add_argument("entry", nargs="?", metavar="MODULE:FACTORY", help="a Python entry point")
@@ -80,6 +85,14 @@ def _add_validate(add: Add) -> None:
     validate.add_argument(
         "--time-limit", type=float, metavar="SECONDS", help="of one seed; without progress, of an entry point"
     )
+    files = validate.add_argument("--files", nargs="+", action="extend", default=[], metavar="PATH")
+    files.help = "what its records depend on besides its code, below --folder: lock file, settings, data"
+    validate.add_argument("--keep-logs", action="store_true", help="keep what each seed wrote, in raw/")
+    validate.add_argument(
+        "--settings", type=Path, metavar="FILE", help="YAML of the settings that it runs with, if known"
+    )
+    departure = validate.add_argument("--departure", action="append", default=[], metavar="TEXT")
+    departure.help = "in what else it differs from the reference; may be given several times"
     references = validate.add_argument("--references", choices=["shipped", "train"], default="shipped")
     references.help = "take the reference's records from a report, or train it; default: shipped"
     validate.add_argument("--strict", action="store_true", help="fail if update parity differs, too")
@@ -106,6 +119,8 @@ def _add_parity(add: Add) -> None:
 def _add_sensitivity(add: Add) -> None:
     command = add("sensitivity", plant_bugs, "Plant bugs, and measure which layers find them.", "[SUITE]")
     command.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time; default: 1")
+    ways = command.add_argument("--ways", nargs="+", default=None, metavar="WAY")
+    ways.help = "try only these ways to bring an implementation: entry, entry-update, command, logs"
     command.add_argument("--page", action="store_true", help="only write the page, from finished trials")
     command.add_argument("--judge", action="store_true", help=argparse.SUPPRESS)  # how it calls itself
     for inner, kind in (("--trial", str), ("--into", Path), ("--limit", int), ("--case", Path)):
@@ -129,22 +144,21 @@ def validate_candidate(chosen: argparse.Namespace, rest: list[str]) -> int:
 
 def _validate(chosen: argparse.Namespace, rest: list[str]) -> int:
     from rlparity.analysis import tables
+    from rlparity.reporting import candidate_settings
     from rlparity.suites import suite
     from rlparity.validation import junit, request, statistics, validate
 
-    try:
-        question = request.from_options(vars(chosen), suite.find(chosen.suite))
-        suite.check_writable(chosen.results, chosen.reports)
-        found = validate.run(question, chosen.results, chosen.reports, max(chosen.jobs, 1), print_now)
-    except UserError as error:
-        error.status = validate.NOT_RUN
-        raise
+    question = request.from_options(vars(chosen), suite.find(chosen.suite))
+    suite.check_writable(chosen.results, chosen.reports)
+    found = validate.run(question, chosen.results, chosen.reports, max(chosen.jobs, 1), print_now)
     report = chosen.reports / found.plan.name
     if found.cells:
         tables.collect(found.cells, chosen.results, chosen.reports, found.plan.plan())
         chosen.suite, chosen.summary = found.plan.name, None
         pipeline.analyse(chosen, rest)
         found.verdicts = statistics.verdicts(report, question.candidate_name)
+        for text in candidate_settings.lines(report):
+            print_now(f"settings: {text}")
     print_now(validate.line("statistics", found))
     if found.ran:
         validate.record(found, chosen.strict, report)
@@ -177,7 +191,7 @@ def compare_updates(chosen: argparse.Namespace, rest: list[str]) -> int:
     folder = chosen.reports / "parity"
     passed = parity_table.make(chosen.algorithm, chosen.dtype, folder, print_now)
     print(parity_page.render(folder))
-    return 0 if passed else 1
+    return Status.DONE if passed else Status.DIFFERS
 
 
 def run_lockstep(chosen: argparse.Namespace, rest: list[str]) -> int:
@@ -194,7 +208,7 @@ def run_lockstep(chosen: argparse.Namespace, rest: list[str]) -> int:
 
     print(lockstep_page.render(folder))
     pipeline.index_reports(chosen, rest)
-    return 0 if well else 1
+    return Status.DONE if well else Status.DIFFERS
 
 
 def calibrate_verdicts(chosen: argparse.Namespace, rest: list[str]) -> None:
@@ -218,7 +232,13 @@ def plant_bugs(chosen: argparse.Namespace, rest: list[str]) -> None:
         raise UserError("sensitivity: name a suite, and at least 1 for --jobs")
     elif chosen.page:
         from rlparity.reporting.pages import sensitivity as sensitivity_page
+        from rlparity.suites import suite
+        from rlparity.validation.sensitivity import plan as sensitivity_plan
+        from rlparity.validation.sensitivity import run as sensitivity
 
+        with contextlib.suppress(UserError):  # the suite's file may be elsewhere
+            plan = sensitivity_plan.load(suite.find(chosen.suite))
+            sensitivity.Runner(plan, chosen.results, chosen.reports).write_candidates()
         print(sensitivity_page.render(chosen.results / chosen.suite, chosen.reports / chosen.suite))
     else:
         from rlparity.suites import suite
@@ -226,8 +246,11 @@ def plant_bugs(chosen: argparse.Namespace, rest: list[str]) -> None:
         from rlparity.validation.sensitivity import run as sensitivity
 
         plan = sensitivity_plan.load(suite.find(chosen.suite))
+        for way in chosen.ways or ():
+            if way not in plan.ways:
+                raise unknown("way", way, plan.ways, f"suite {plan.name!r}")
         suite.check_writable(chosen.results, chosen.reports)
-        sensitivity.Runner(plan, chosen.results, chosen.reports).run(chosen.jobs, print_now)
+        sensitivity.Runner(plan, chosen.results, chosen.reports).run(chosen.jobs, print_now, chosen.ways)
 
 
 def look_at_layer(chosen: argparse.Namespace, rest: list[str]) -> None:
@@ -241,4 +264,4 @@ def train_candidate(chosen: argparse.Namespace, rest: list[str]) -> None:
     end_with_parent()
     from rlparity.candidates import isolated
 
-    isolated.train(chosen.into, chosen.heartbeat)
+    isolated.train(chosen.into, chosen.heartbeat, chosen.link)

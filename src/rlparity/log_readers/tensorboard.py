@@ -17,6 +17,7 @@ from rlparity.log_readers.series import (
     Series,
     refuse_running_means,
 )
+from rlparity.log_readers.setting_names import literal
 
 LENGTHS = {"charts/episodic_return": "charts/episodic_length", "eval/mean_reward": "eval/mean_ep_length"}
 
@@ -63,11 +64,32 @@ def _load(folder: Path) -> Any:
 
 def _environment(events: Any) -> str | None:
     """`env_id` in CleanRL's table of hyper-parameters; None without one."""
+    named = _table(events).get("env_id")
+    return None if named is None else str(named)
+
+
+def hyperparameters(folder: Path) -> dict[str, Any]:
+    """CleanRL's table of hyper-parameters in the event files of a folder; empty without one, or if they
+    cannot be read. Texts that are numbers, truth values or None are converted."""
+    from tensorboard.backend.event_processing import event_accumulator
+
+    few = {event_accumulator.SCALARS: 1, event_accumulator.TENSORS: 10}  # of each tag; a text has one
+    events = event_accumulator.EventAccumulator(str(folder), size_guidance=few)
+    try:
+        events.Reload()
+    except Exception:  # a damaged file raises many kinds; the reader of returns names it
+        return {}
+    return {name: literal(text) for name, text in _table(events).items()}
+
+
+def _table(events: Any) -> dict[str, str]:
+    """The rows `|name|value|` of texts whose tag begins with `hyperparameters`."""
+    found: dict[str, str] = {}
     for tag in events.Tags()["tensors"]:
         if tag.startswith("hyperparameters"):
             text = b"".join(events.Tensors(tag)[0].tensor_proto.string_val).decode(errors="replace")
-            for line in text.splitlines():
-                cells = [cell.strip() for cell in line.strip("|").split("|")]
-                if len(cells) == 2 and cells[0] == "env_id":
-                    return cells[1]
-    return None
+            rows = (
+                [cell.strip() for cell in line.strip().strip("|").split("|")] for line in text.splitlines()
+            )
+            found |= {row[0]: row[1] for row in rows if len(row) == 2}
+    return {name: value for name, value in found.items() if name not in ("param", "-")}

@@ -18,7 +18,7 @@ from rlparity.agents import base as agents
 from rlparity.cell import EPSILON, Cell
 from rlparity.environments import base as environments
 from rlparity.environments import normalization
-from rlparity.errors import UserError
+from rlparity.errors import UserError, not_written
 from rlparity.playback import gif, rendering
 from rlparity.playback.rendering import Renderer
 from rlparity.runs import saved_policies
@@ -164,4 +164,4 @@ def _write(path: Path, content: bytes) -> None:
     try:
         path.write_bytes(content)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
+        raise not_written(error, f"{path}: cannot be written ({error.strerror})") from None

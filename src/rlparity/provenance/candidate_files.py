@@ -7,16 +7,24 @@ import hashlib
 import importlib.util
 import os
 import shlex
+import shutil
 import string
+import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from rlparity.cell import Cell
 from rlparity.errors import UserError, unknown
 
 INSTALLED = set(sysconfig.get_paths().values())  # folders that contain modules of many projects
-PLACEHOLDERS = ("environment", "seed", "wide_seed", "budget", "n_envs", "output")
+LOCKS = ("*.lock", "*lock*.toml", "*lock*.y*ml", "*requirements*.txt", "environment*.y*ml", "Pipfile.lock")
+PLACEHOLDERS = (
+    *("environment", "algorithm", "seed", "wide_seed", "budget", "n_envs"),
+    *("output", "settings", "answer"),
+)
 
 
 def digests(cell: Cell) -> dict[str, str]:
@@ -38,8 +46,23 @@ def bad_entry(entry: str, base: Path) -> str | None:
     if place.endswith(".py"):
         return None if (base / place).is_file() else f"{entry!r}: there is no file {place} below {base}"
     if not _modules(place, base) and _root(place.split(".")[0]) is None:
-        return f"{entry!r}: there is no module {place} in {base} or on Python's path"
+        return f"{entry!r}: there is no module {place}{missing_module(sys.executable, base)}"
     return None
+
+
+def missing_module(interpreter: str, base: Path | None) -> str:
+    """What to add to the message of a missing module: who looked for it where, and what to do."""
+    places = f" in {base} and on its path" if base else ""
+    return f" ({interpreter} looked{places}; --folder names the folder with modules of your own)"
+
+
+def need_program(candidate: Mapping[str, Any]) -> None:
+    """Raise UserError if the program of a command is neither in the candidate's folder nor on the PATH."""
+    word, base = shlex.split(candidate["command"])[0], Path(candidate.get("folder", ".")).resolve()
+    if "{" not in word and not (base / word).exists() and shutil.which(word) is None:
+        beside = Path(sys.executable).parent / word  # this Python comes first on the program's PATH
+        if not beside.exists():
+            raise UserError(f"--command: there is no program {word!r} in {base} or on the PATH")
 
 
 def bad_command(text: str) -> str | None:
@@ -65,21 +88,64 @@ def bad_command(text: str) -> str | None:
 
 
 def _files(cell: Cell, base: Path) -> set[Path]:
+    own = {path for pattern in cell.candidate.get("files", ()) for path in named(pattern, base)}
+    return own | _found(cell, base)
+
+
+def named(pattern: str, base: Path) -> list[Path]:
+    """The files that a candidate's `files` names by a path or pattern below `base`, or by a path elsewhere.
+
+    Of a folder all files count, without hidden ones and what Python compiled.
+    """
+    places = [Path(pattern)] if os.path.isabs(pattern) else sorted(base.glob(pattern))
+    inside = [file for place in places for file in (place.rglob("*") if place.is_dir() else [place])]
+    hidden = ("__pycache__", ".")
+    return [
+        file.resolve()
+        for file in inside
+        if file.is_file() and not any(part.startswith(hidden) for part in file.parts[len(base.parts) :])
+    ]
+
+
+def bad_files(patterns: Iterable[str], base: Path) -> str | None:
+    """Why `files` of a candidate names nothing; None if each pattern has a file."""
+    for pattern in patterns:
+        try:
+            found = named(pattern, base)
+        except (OSError, ValueError, NotImplementedError) as error:
+            return f"{pattern!r} is no path or pattern ({error})"
+        if not found:
+            return f"{pattern!r}: no such file below {base}"
+    return None
+
+
+def has_lock(cell: Cell) -> bool:
+    """Whether a file of a program states the versions of its packages, by its name."""
+    return any(fnmatch(Path(name).name, lock) for name in digests(cell) for lock in LOCKS)
+
+
+def _found(cell: Cell, base: Path) -> set[Path]:
+    """The files that a candidate's code is found in."""
     candidate, kind = cell.candidate, cell.kind
     if kind == "logs":
-        from rlparity.log_readers import seeds
+        from rlparity.log_readers import seeds, settings
 
         try:
-            return set(seeds.of(candidate, cell.environment, base).files.get(cell.seeds[0], ()))
+            logs = seeds.of(candidate, cell.environment, base).files.get(cell.seeds[0], ())
+            return {*logs, *settings.beside(logs, cell.environment)}
         except UserError:
             return set()
     if kind == "entry":
         place = candidate["entry"].rpartition(":")[0]
         return _imported([base / place] if place.endswith(".py") else _modules(place, base), base)
     words = shlex.split(candidate["command"])
-    starts = [base / word for word in words if os.path.isfile(base / word)]  # a word may be too long for one
+    given = [text for word in words for text in (word, word.partition("=")[2]) if text]
+    starts = [base / text for text in given if os.path.isfile(base / text)]  # a word may be too long for one
     if "-m" in words[:-1]:
-        starts += _modules(words[words.index("-m") + 1], base)
+        name = words[words.index("-m") + 1]
+        found = _modules(name, base)
+        ours = not os.path.dirname(words[0]) or base / words[0] == Path(sys.executable)
+        starts += found if ours else [file for file in found if file.is_relative_to(base)]
     return _imported(starts, base)
 
 

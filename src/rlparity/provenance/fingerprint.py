@@ -31,22 +31,27 @@ STAGES = {
 }
 KERNEL = "rlparity.nn.kernel"
 PAGES = ("report", "sensitivity")  # stages that fill templates
-PLACES = {"folder", "time_limit_s"}  # of a candidate: where it lies and how long it may take
+# Keys of a candidate that leave its records as they are: its place, its time, and what is said about it.
+PLACES = {"folder", "time_limit_s", "keep_logs", "settings", "departures"}
 
 
 def parts(cell: Cell) -> dict[str, Any]:
     """All that a cell's records depend on: {"sources": hashes, "reference", "versions", "cell"}, and of a
-    candidate {"files": {path: hash}}."""
-    info = metadata.probe(cell.environment)
+    candidate {"files": {path: hash}}.
+
+    A program and finished logs depend on their own files, and on what reads logs here: not on the packages of
+    this interpreter.
+    """
+    info, elsewhere = metadata.probe(cell.environment), cell.kind in ("command", "logs")
     hashes = [source_hash(cell)]
-    if info.module is not None and source_code.path(info.module) is not None:
+    if not elsewhere and info.module is not None and source_code.path(info.module) is not None:
         hashes.append(definitions.whole_module(info.module))
-    packages = ["torch", "numpy", "gymnasium"]
+    packages = [] if elsewhere else ["torch", "numpy", "gymnasium"]
     packages += ["numba"] if computed_by_kernel(cell) else []
     reference = registry.REFERENCES[cell.agent] if cell.implementation == registry.REFERENCE else None
     if reference is not None:
         packages += sorted({"stable_baselines3", reference.split(":")[0]})
-    packages += [info.simulator] if info.simulator is not None else []
+    packages += [info.simulator] if info.simulator is not None and not elsewhere else []
     files = {"files": candidate_files.digests(cell)} if cell.candidate else {}
     return {
         "sources": hashes,
@@ -86,12 +91,14 @@ def of(cell: Cell) -> str:
 
 def roots(cell: Cell) -> tuple[str, ...]:
     """The definitions where the search for a cell's sources begins, see `definitions.roots`."""
+    if cell.kind in ("command", "logs"):
+        return (f"{registry.trainer(cell)}:run",)
     family = registry.family(cell.environment)
     reference = tuple(f"{family.reference}:{name}" for name in ("make", "raw", "present"))
     if cell.candidate:
         learner: tuple[str, ...] = (f"{registry.trainer(cell)}:run", *reference)
-        if cell.kind == "entry":  # trained in a process of its own, which no import leads to
-            learner += ("rlparity.candidates.isolated:train", "rlparity.candidates.entry_point:run")
+        # of its own process, which no import leads to
+        learner += ("rlparity.candidates.isolated:train", "rlparity.candidates.entry_point:run")
     elif cell.implementation == registry.REFERENCE:
         module = registry.trainer(cell)
         small = registry.is_small(metadata.probe(cell.environment).image or ())
@@ -208,11 +215,16 @@ def _edited(now: Mapping[str, str], before: Mapping[str, str]) -> list[str]:
 
 def besides_sources(cell: Cell, now: Mapping[str, Any], run: Mapping[str, Any]) -> list[str]:
     """As `differences`, of the cell's own data and the versions of packages that compute alone."""
-    blank = json.loads(Cell("", "", "", "", "", (), 0).to_json())  # fields newer than the records: defaults
-    found = _changed(json.loads(cell.to_json()), {**blank, **run.get("cell", {})})
+    found = other_settings(cell, run)
     versions = {_plain(name): str(value).split("+")[0] for name, value in run.get("versions", {}).items()}
     found += _changed(now.get("files", {}), run.get("files", {}))
     return found + _changed(now["versions"], {name: versions.get(_plain(name)) for name in now["versions"]})
+
+
+def other_settings(cell: Cell, run: Mapping[str, Any]) -> list[str]:
+    """As `differences`, of the cell's own data alone."""
+    blank = json.loads(Cell("", "", "", "", "", (), 0).to_json())  # fields newer than the records: defaults
+    return _changed(json.loads(cell.to_json()), {**blank, **run.get("cell", {})})
 
 
 def _changed(now: Mapping[str, Any], then: Mapping[str, Any], prefix: str = "") -> list[str]:

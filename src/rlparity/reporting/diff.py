@@ -159,7 +159,12 @@ def _by_arm(folder: Folder) -> dict[str, tuple[Values, list[str]]]:
     for run in folder.runs:
         cell = run["cell"]
         name = f"{cell['environment']} {cell['implementation']} {cell['algorithm']}"
-        own = {key: cell.get(key) for key in ("budget", "n_envs", "normalize", "evaluation")}
+        keys = (
+            ("budget", "evaluation")
+            if cell.get("candidate")
+            else ("budget", "n_envs", "normalize", "evaluation")
+        )
+        own = {key: cell.get(key) for key in keys}
         arms.setdefault(name, (own | run.get("config", {}), list(run.get("departures", []))))
     return arms
 
@@ -168,8 +173,9 @@ def _origins(old: Folder, new: Folder) -> list[str]:
     def origin(folder: Folder) -> Values:
         seen: dict[str, list[str]] = {"commit": commits(folder)}
         for run in folder.runs:
+            brought = f"{run['cell']['implementation']}: " if run["cell"].get("candidate") else ""
             facts = {
-                **run.get("versions", {}),
+                **{f"{brought}{name}": value for name, value in run.get("versions", {}).items()},
                 **{f"hardware, {k}": v for k, v in run.get("hardware", {}).items()},
             }
             for name, value in facts.items():

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from rlparity.analysis import schemas
+from rlparity.analysis.decisions.families import PRIMARY, SECONDARY
 from rlparity.errors import UserError, unknown
 from rlparity.metrics import RETURN
 
@@ -41,13 +42,17 @@ def read_plan(folder: Path) -> dict[str, Any]:
 
 
 def read_table(folder: Path, name: str) -> pd.DataFrame:
-    """A table of `TABLES`; empty where the suite made none. Rows without a metric are returns.
+    """A table of `TABLES`; empty where the suite made none. Rows without a metric are returns; of verdicts
+    without a role, the first of each pair and metric is the primary one.
 
     Raises UserError where the file is not that table.
     """
     table = _read_csv(folder / f"{name}.csv", name)
     if name in BY_METRIC and "metric" not in table:
         table.insert(table.columns.get_loc("environment") + 1, "metric", RETURN.name)
+    if name == "verdicts" and "role" not in table:
+        later = table.duplicated(["environment", "metric", "algorithm", "implementation", "reference"])
+        table["role"] = later.map({False: PRIMARY, True: SECONDARY})
     return table
 
 

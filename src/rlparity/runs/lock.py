@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from rlparity.errors import UserError
+from rlparity.errors import StorageError, UserError
 
 BEAT_S = 15.0  # between two touches of a claim
 EXPIRES_S = 180.0  # network file systems may show a touch a minute late
@@ -86,7 +86,7 @@ def held(folder: Path, wait: Callable[[str], None] | None = None) -> Iterator[Lo
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / ".lock").open("w")
     except OSError as error:
-        raise UserError(f"{folder}: cannot be written ({error.strerror})") from None
+        raise StorageError(f"{folder}: cannot be written ({error.strerror})") from None
     reported = ""
     with file:
         while True:
@@ -179,7 +179,7 @@ def _claim(folder: Path) -> Path:
             json.dump(holder, file)
     except OSError as error:
         path.unlink(missing_ok=True)
-        raise UserError(f"{folder}: cannot be written ({error.strerror})") from None
+        raise StorageError(f"{folder}: cannot be written ({error.strerror})") from None
     return path
 
 

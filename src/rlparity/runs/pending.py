@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rlparity.cell import Cell
-from rlparity.errors import UserError
+from rlparity.errors import StorageError, UserError
 
 CELL_FILE = "cell.json"
 WRITTEN = "written"  # key of `cell.json`: when it was written
@@ -28,7 +28,7 @@ def update(cells: Iterable[Cell], results: Path) -> list[Cell]:
     try:
         return [cell for cell in cells if not _update(cell, results / cell.folder)]
     except OSError as error:
-        raise UserError(f"{results}: cannot be written to: {error.strerror}") from None
+        raise StorageError(f"{results}: cannot be written to: {error.strerror}") from None
 
 
 def up_to_date(cell: Cell, folder: Path) -> bool:

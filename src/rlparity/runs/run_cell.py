@@ -17,7 +17,7 @@ import torch
 from rlparity import records, registry
 from rlparity.agents import base as agents
 from rlparity.cell import Cell
-from rlparity.errors import UserError
+from rlparity.errors import StorageError, UserError
 from rlparity.provenance import candidate_files, fingerprint, host
 from rlparity.runs import lock, malloc, pending, regrouping, saved_policies
 from rlparity.runs.progress import Display
@@ -25,6 +25,7 @@ from rlparity.training import checkpoint_files
 from rlparity.training.checkpointing import Checkpointer, resumes_exactly
 from rlparity.training.recorder import Recorder
 
+SETTINGS = "settings.json"  # what is known of a candidate's settings, written by what trains it
 ELSEWHERE = {
     "cpu": "unknown: the logs do not contain it",
     "gpu": None,
@@ -77,7 +78,7 @@ def run_cell(
             records.write_bytes(folder / "run.json", json.dumps(run, indent=1, sort_keys=True).encode())
         except OSError as error:
             reason = error.strerror or error
-            raise UserError(
+            raise StorageError(
                 f"{folder}: the records cannot be written ({reason}); run again to finish"
             ) from None
         checkpoint_files.clear(folder / "checkpoint")
@@ -91,7 +92,7 @@ def _regrouped(cell: Cell, folder: Path, blocks: Sequence[regrouping.Found]) -> 
         regrouping.write(cell, folder, blocks)
         checkpoint_files.clear(folder / "checkpoint")
     except OSError as error:
-        raise UserError(
+        raise StorageError(
             f"{folder}: the records cannot be written ({error.strerror or error}); run again to finish"
         ) from None
     run: dict[str, Any] = json.loads((folder / "run.json").read_text(encoding="utf-8"))
@@ -122,6 +123,8 @@ def _train(cell: Cell, folder: Path, checkpointer: Checkpointer) -> tuple[Record
         notes: tuple[str, ...] = import_module(registry.CANDIDATES[cell.kind]).run(cell, folder, recorder)
         if cell.kind != "logs" and not candidate_files.digests(cell):
             notes += ("no file of its code is known: this record stays valid whatever changes in it",)
+        if cell.kind == "command" and not candidate_files.has_lock(cell):
+            notes += ("no lock file among its `files`: this record stays valid whatever its packages become",)
         for line in (*recorder.failed.values(), *notes):
             print(f"{cell.implementation} seed {cell.seeds[0]}: {line}", file=sys.stderr)
         return recorder, notes
@@ -142,14 +145,15 @@ def _train(cell: Cell, folder: Path, checkpointer: Checkpointer) -> tuple[Record
 def describe(cell: Cell, folder: Path, recorder: Recorder, notes: tuple[str, ...] = ()) -> dict[str, Any]:
     """The content of run.json; `notes`, of a candidate, are assumptions and repairs."""
     hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in regrouping.HASHED}
+    settings = _settings(folder) if cell.candidate else {}
     steps = min(recorder.env_step or cell.budget, cell.budget) * len(cell.seeds)
     return {
         "status": "failed" if recorder.failed else "done",
         "failed_seeds": {str(seed): reason for seed, reason in recorder.failed.items()},
         "cell": json.loads(cell.to_json()),
-        "config": configuration(cell),
-        "departures": _departures(cell),
-        "versions": host.versions(),
+        "config": settings.get("ran", {}) if cell.candidate else configuration(cell),
+        "departures": (settings.get("departures") or []) if cell.candidate else _departures(cell),
+        "versions": _versions(cell),
         "hardware": ELSEWHERE if cell.kind == "logs" else host.hardware(),
         "fingerprint": cell.fingerprint,
         "training_time_s": recorder.training_time_s,
@@ -160,12 +164,26 @@ def describe(cell: Cell, folder: Path, recorder: Recorder, notes: tuple[str, ...
         "hashes": hashes,
         "policies": saved_policies.describe(cell, folder / "checkpoint"),
         **({"notes": list(notes), "files": candidate_files.digests(cell)} if cell.candidate else {}),
+        **({"settings": settings} if cell.candidate else {}),
     }
 
 
+def _versions(cell: Cell) -> dict[str, str]:
+    """Versions of what trained a cell, which may be another interpreter's."""
+    if not cell.candidate:
+        return host.versions()
+    found: dict[str, str] = import_module(registry.trainer(cell)).versions(cell)
+    return found
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    """What is known of a candidate's settings; empty if what trained it has left nothing."""
+    file = folder / SETTINGS
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return found
+
+
 def _departures(cell: Cell) -> list[str]:
-    if cell.candidate:
-        return []
     departures: list[str] = import_module(registry.trainer(cell)).departures(cell)
     return departures
 

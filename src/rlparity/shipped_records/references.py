@@ -84,7 +84,7 @@ def _missing(cell: Cell, suite: Suite, catalogue: Sequence[Shipped], results: Pa
     """Why there is no valid record of a cell; None if there is one."""
     if pending.up_to_date(cell, results / cell.folder) or valid(cell, catalogue) is not None:
         return None
-    _, reason = restore.choose(cell, _of_cell(cell, catalogue), suite.parts(cell))
+    _, reason = restore.choose(cell, _of_cell(cell, catalogue), suite.parts(cell), others=True)
     return reason or NONE_SHIPPED
 
 

@@ -14,10 +14,15 @@ from typing import Any, NamedTuple
 
 from rlparity import records
 from rlparity.cell import Cell
-from rlparity.errors import UserError
+from rlparity.errors import StorageError
 from rlparity.provenance import fingerprint, host
 from rlparity.runs import pending, regrouping
 from rlparity.suites.suite import Suite
+
+SHAPE = (  # of run.json
+    *((name, dict) for name in ("cell", "hashes", "versions", "hardware", "definitions", "files")),
+    ("vouched", list),
+)
 
 
 class Shipped(NamedTuple):
@@ -25,10 +30,15 @@ class Shipped(NamedTuple):
 
     folder: Path
     run: Mapping[str, Any]  # run.json
+    report: str = ""  # the suite whose report it is in
 
     @property
     def who(self) -> tuple[Any, ...]:
         return who(self.run.get("cell", {}))
+
+    def is_of(self, suite: str) -> bool:
+        """Whether it was trained for this suite, or is in its report."""
+        return suite in (self.report, self.run.get("cell", {}).get("suite"))
 
     def damaged(self) -> str | None:
         """The name of a file that is not the one whose hash run.json has."""
@@ -86,47 +96,60 @@ def _unmark(suite: Suite, files: Sequence[str]) -> None:
 
 
 def shipped(reports: Path, suite: str = "") -> list[Shipped]:
-    """All finished records that the reports carry, those of the report of `suite` first."""
+    """All finished records that the reports carry, those of the report of `suite` first.
+
+    A file that is no run.json is left out.
+    """
     found = []
     own = reports / suite
     paths = reports.glob("*/records/**/run.json")
     for path in sorted(paths, key=lambda path: (own not in path.parents, path)):
         try:
             run = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
+        except (OSError, ValueError, RecursionError):
             continue
-        if isinstance(run, dict) and run.get("status") != "unfinished":
-            found.append(Shipped(path.parent, run))
+        if _is_record(run) and run.get("status") != "unfinished":
+            found.append(Shipped(path.parent, run, path.relative_to(reports).parts[0]))
     return found
 
 
+def _is_record(run: Any) -> bool:
+    """Whether JSON has the shape of a run.json, as far as a record is chosen by it."""
+    if not isinstance(run, dict) or not all(isinstance(run.get(key, kind()), kind) for key, kind in SHAPE):
+        return False
+    seeds = run.get("cell", {}).get("seeds", [])
+    whole = isinstance(seeds, list) and all(type(seed) is int for seed in seeds)
+    return whole and all(isinstance(entry, dict) for entry in run.get("vouched", ()))
+
+
 def fill(
-    cell: Cell, catalogue: Iterable[Shipped], parts: Mapping[str, Any], folder: Path
+    cell: Cell, catalogue: Iterable[Shipped], parts: Mapping[str, Any], folder: Path, others: bool = False
 ) -> tuple[list[Shipped], str | None]:
     """Write the records of a cell from its own shipped record, else from those of other blocks.
 
-    Returns what they are from. If that is nothing, there is a reason where a record of the
-    same name is stale.
+    Returns what they are from. If that is nothing, there is a reason where a record of the same name is
+    stale. `others`: as of `choose`.
     """
-    source, reason = choose(cell, catalogue, parts)
+    source, reason = choose(cell, catalogue, parts, others)
     if source is not None:
         take(source, folder)
         return [source], None
-    blocks = regrouping.sources(cell, catalogue)
+    blocks = regrouping.sources(cell, ((one.folder, one.run) for one in catalogue))
     if blocks:
         try:
             regrouping.write(cell, folder, blocks)
         except OSError as error:
-            raise UserError(f"{folder}: cannot be restored: {error.strerror}") from None
+            raise StorageError(f"{folder}: cannot be restored: {error.strerror}") from None
     return [Shipped(*block) for block in blocks], reason
 
 
 def choose(
-    cell: Cell, catalogue: Iterable[Shipped], parts: Mapping[str, Any]
+    cell: Cell, catalogue: Iterable[Shipped], parts: Mapping[str, Any], others: bool = False
 ) -> tuple[Shipped | None, str | None]:
     """The record that a cell may take over, else why those of the same name may not; neither if none is.
 
-    One that its own fingerprint made comes before one that was vouched for.
+    A record of another suite with other settings is not stale, but another cell's: it is a reason only with
+    `others`. One that its own fingerprint made comes before one that was vouched for.
     """
     mine = who(json.loads(cell.to_json()))
     reasons: list[list[str]] = []
@@ -136,7 +159,9 @@ def choose(
             if damaged is None:
                 return candidate, None
             reasons.append([f"{candidate.folder / damaged} is not the file whose hash run.json has"])
-        elif candidate.who == mine:
+        elif candidate.who == mine and (
+            others or candidate.is_of(cell.suite) or not fingerprint.other_settings(cell, candidate.run)
+        ):
             reasons.append(fingerprint.differences(cell, parts, candidate.run))
     shortest = min(reasons, key=len, default=[])
     return None, "; ".join(shortest) or None
@@ -153,7 +178,7 @@ def take(source: Shipped, folder: Path) -> None:
         for name in pending.OUTPUTS:  # run.json is the last of them
             (temporary / name).replace(folder / name)
     except OSError as error:
-        raise UserError(f"{folder}: cannot be restored: {error.strerror}") from None
+        raise StorageError(f"{folder}: cannot be restored: {error.strerror}") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -14,13 +14,15 @@ from rlparity.provenance import fingerprint
 def count(report: Path) -> int:
     """How many records beside the plan.json of a report its cells do not accept, fingerprinted anew.
 
-    Not counted are unfinished records, records of candidates, and cells whose environment is not installed.
+    A run.json that cannot be read counts. Not counted are unfinished records, records of candidates, and
+    cells whose environment is not installed.
     """
     try:
         plan = json.loads((report / "plan.json").read_text(encoding="utf-8"))
-        return sum(_stale(report, json.dumps(cell)) for cell in plan.get("cells", []))
-    except (OSError, ValueError):
+        cells = list(plan.get("cells", []))
+    except (OSError, ValueError, RecursionError, AttributeError, TypeError):
         return 0  # not a report; rendering it names the file
+    return sum(_stale(report, json.dumps(cell)) for cell in cells)
 
 
 def counts(reports: Path) -> dict[str, int]:
@@ -36,9 +38,12 @@ def _stale(report: Path, text: str) -> bool:
     file = report / "records" / Path(*cell.folder.parts[1:]) / "run.json"
     if cell.candidate or not file.is_file():
         return False
-    run = json.loads(file.read_text(encoding="utf-8"))
     try:
         cell = replace(cell, fingerprint=fingerprint.of(cell))
     except UserError:
         return False
-    return isinstance(run, dict) and run.get("status") != "unfinished" and not cell.accepts(run)
+    try:
+        run = json.loads(file.read_text(encoding="utf-8"))
+        return run.get("status") != "unfinished" and not cell.accepts(run)
+    except (OSError, ValueError, RecursionError, AttributeError, TypeError):
+        return True

@@ -11,6 +11,7 @@ from rlparity.cell import KINDS
 from rlparity.errors import UserError, unknown
 from rlparity.provenance import candidate_files
 from rlparity.registry import IMPLEMENTATIONS
+from rlparity.suites import value_checks
 from rlparity.suites.environments import Block
 from rlparity.suites.hyperparameters import Library
 
@@ -81,6 +82,8 @@ def _problems(
         found.append(f".against: {against!r} has no reference to be judged against")
     elif not any(against in algorithms for _, algorithms in places):
         found.append(f".against: {against!r} is not among the suite's algorithms")
+    else:
+        found += value_checks.bad_settings(values.get("settings", {}), known[against].agent, ".settings")
     ids = [place for place, _ in places]
     found += [
         str(unknown("value", each, ids, ".environments"))
@@ -93,6 +96,8 @@ def _problems(
         return [*found, f": needs one of {', '.join(KINDS)}, has {given}"]
     if not base.is_dir():
         return [*found, f".folder: there is no folder {base}"]
+    if problem := candidate_files.bad_files(values.get("files", ()), base):
+        found.append(f".files: {problem}")
     if problem := _bad_source(kinds[0], values, base):
         found.append(f".{kinds[0]}: {problem}")
     return found

@@ -7,6 +7,7 @@ from typing import Any
 
 from rlparity import registry
 from rlparity.cell import Cell
+from rlparity.environments.metadata import EnvironmentInfo
 from rlparity.errors import unknown
 from rlparity.registry import IMPLEMENTATIONS
 from rlparity.suites import hyperparameters, value_checks, yaml_reader
@@ -71,23 +72,29 @@ def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
+def bad_spaces(environment: str, info: EnvironmentInfo, algorithm: Algorithm) -> list[str]:
+    """Why a configuration has no use for the actions or observations of an environment."""
+    found = []
+    known = registry.AGENTS[algorithm.agent].actions
+    if info.actions not in known:
+        found.append(
+            f"algorithm {algorithm.name!r} cannot act in {environment!r}: its actions are "
+            f"{info.actions}, agent {algorithm.agent!r} knows {', '.join(known)}"
+        )
+    if info.image and not registry.AGENTS[algorithm.agent].images:
+        seeing = ", ".join(name for name, entry in registry.AGENTS.items() if entry.images)
+        found.append(
+            f"algorithm {algorithm.name!r} cannot learn from the images of {environment!r}; agents that "
+            f"can: {seeing}"
+        )
+    return found
+
+
 def bad_choice(
     raw: Mapping[str, Any], environment: Environment, algorithm: Algorithm, chosen: Settings
 ) -> list[str]:
     """Why a configuration cannot be trained in an environment."""
-    found = []
-    known = registry.AGENTS[algorithm.agent].actions
-    if environment.info.actions not in known:
-        found.append(
-            f"algorithm {algorithm.name!r} cannot act in {environment.id!r}: its actions are "
-            f"{environment.info.actions}, agent {algorithm.agent!r} knows {', '.join(known)}"
-        )
-    if environment.info.image and not registry.AGENTS[algorithm.agent].images:
-        seeing = ", ".join(name for name, entry in registry.AGENTS.items() if entry.images)
-        found.append(
-            f"algorithm {algorithm.name!r} cannot learn from the images of {environment.id!r}; agents that "
-            f"can: {seeing}"
-        )
+    found = bad_spaces(environment.id, environment.info, algorithm)
     if environment.budget(algorithm) is None:
         found.append(
             f"budgets: nothing for {algorithm.name!r} in {environment.id!r}; name it, or add 'default'"

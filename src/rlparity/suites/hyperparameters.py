@@ -15,9 +15,10 @@ from typing import Any
 
 from rlparity import arms
 from rlparity.arms import Arm
+from rlparity.environments import metadata
 from rlparity.errors import UserError, unknown
 from rlparity.provenance import source_code
-from rlparity.registry import AGENTS, IMPLEMENTATIONS
+from rlparity.registry import AGENTS, IMPLEMENTATIONS, is_small
 from rlparity.suites import yaml_reader
 
 RESOURCES = Path("workflow", "resources", "hyperparameters.yaml")
@@ -172,6 +173,27 @@ OURS = {
 def config(agent: str) -> dict[str, source_code.Field]:
     """The hyper-parameters of an agent, by name."""
     return source_code.fields(AGENTS[agent].module, AGENTS[agent].settings)
+
+
+def resolved(
+    agent: str, values: Mapping[str, Any], environment: str, n_envs: int = 1, normalize: bool = False
+) -> dict[str, Any]:
+    """All settings of a reference, with `values` in place of defaults: what a program should be given.
+
+    Named as Stable-Baselines3's arguments are; besides `n_envs`, `normalize` (running statistics of
+    observations and rewards), the schedules, and what tells variants of an algorithm apart (`double_q`,
+    `loss`, ...), at the value by which the reference computes. What has no effect in `environment` is left
+    out.
+    """
+    info = metadata.probe(environment)
+    idle = {*MEANS, "priority_exponent", "priority_correction"}
+    idle |= {"net_arch", "activation"} if info.image else set()
+    idle |= {"cnn"} if info.image is None or is_small(info.image) else set()
+    idle |= {"log_std_init"} if info.actions == "discrete" else set()
+    defaults = {name: each.default for name, each in config(agent).items()}
+    found = {name: value for name, value in {**defaults, **values}.items() if name not in idle}
+    found = {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
+    return {**found, "n_envs": n_envs, "normalize": normalize}
 
 
 def plain(algorithm: Algorithm, others: Mapping[str, Algorithm]) -> str | None:

@@ -30,15 +30,25 @@ def value(cell: Cell, name: str) -> Any:
 
 
 def memory_bytes(cell: Cell, info: EnvironmentInfo) -> int:
-    """Size of a replay memory in RAM at the end of the budget, 0 without one."""
+    """Size of a replay memory at the end of the budget, 0 without one.
+
+    RAM is taken as it is written, the memory of a GPU whole at the first step: all of `buffer_size`.
+    """
     size = value(cell, "buffer_size")
     if not isinstance(size, int) or cell.kind == "logs":
         return 0
-    return min(size, cell.budget) * len(cell.seeds) * _transition_bytes(cell, info)
+    held = size if on_gpu(cell, info) else min(size, cell.budget)
+    return held * len(cell.seeds) * _transition_bytes(cell, info)
+
+
+def on_gpu(cell: Cell, info: EnvironmentInfo) -> bool:
+    """Whether a replay memory is the GPU's: that of our own agents on CUDA, but for frames in a file."""
+    mapped = info.frame_bytes is not None and value(cell, "memory_mapped")
+    return cell.device == "cuda" and cell.implementation == OURS and not mapped
 
 
 def _transition_bytes(cell: Cell, info: EnvironmentInfo) -> int:
-    """RAM for one transition: two observations, an action and three numbers.
+    """Bytes of one transition: two observations, an action and three numbers.
 
     Our observations are float32 or bytes, those of references as the environment gives them. Of a stack of
     frames ours keeps the newest frame, unless that is on the disk, its age, and a share of the frames at the
@@ -63,18 +73,19 @@ def checkpoint_bytes(cell: Cell, info: EnvironmentInfo) -> int:
 
     0 where no checkpoints are written.
     """
-    whole = replace(cell, hyperparameters={**cell.hyperparameters, "memory_mapped": False})
+    whole = replace(cell, device="cpu", hyperparameters={**cell.hyperparameters, "memory_mapped": False})
     return memory_bytes(whole, info) if cell.checkpoint_every else 0
 
 
 def needed_mib(cell: Cell, info: EnvironmentInfo) -> int:
-    """Memory that the process of a cell needs, MiB."""
+    """RAM that the process of a cell needs, MiB."""
     images = 0
     if info.image is not None and cell.kind != "logs":
         small = is_small(info.image)
         seed_mib = (SEED_OF_SMALL_MIB if small else SEED_OF_IMAGES_MIB) + _rollout_bytes(cell, info) // 2**20
         images = (0 if small else IMAGES_MIB) + len(cell.seeds) * seed_mib
-    return PROCESS_MIB + images + memory_bytes(cell, info) // 2**20
+    replay = 0 if on_gpu(cell, info) else memory_bytes(cell, info)
+    return PROCESS_MIB + images + replay // 2**20
 
 
 def _rollout_bytes(cell: Cell, info: EnvironmentInfo) -> int:
@@ -98,10 +109,9 @@ def gpu_bytes() -> int:
     return torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else 0
 
 
-def _largest(cell: Cell) -> tuple[int, str]:
+def _largest(cell: Cell, info: EnvironmentInfo) -> tuple[int, str]:
     """The bytes that a cell's replay memory can have, and whether they are the GPU's or the machine's."""
-    on_gpu = cell.device == "cuda" and cell.implementation == OURS and not value(cell, "memory_mapped")
-    if on_gpu and (found := gpu_bytes()):
+    if on_gpu(cell, info) and (found := gpu_bytes()):
         return found, "GPU"
     return machine_bytes(), "machine"
 
@@ -111,7 +121,7 @@ def bad_memory(cell: Cell, info: EnvironmentInfo) -> list[str]:
     needed = memory_bytes(cell, info)
     if not needed or cell.kind:
         return []
-    there, whose = _largest(cell)
+    there, whose = _largest(cell, info)
     if needed <= there:
         return []
     most = there // (len(cell.seeds) * _transition_bytes(cell, info))

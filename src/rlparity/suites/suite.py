@@ -12,7 +12,7 @@ from typing import Any
 
 from rlparity.arms import OURS, Arm
 from rlparity.cell import Cell, path_name
-from rlparity.errors import UserError, unknown
+from rlparity.errors import StorageError, UserError, unknown
 from rlparity.metrics import RETURN
 from rlparity.provenance import fingerprint
 from rlparity.registry import IMPLEMENTATIONS
@@ -37,6 +37,8 @@ class Suite:
     title: str
     description: str
     margin: float
+    primary: str  # endpoint that decides: auc or final
+    family: str  # of tests that Holm's correction runs over: report, or row
     references: str
     films: bool
     time_limit: float  # hours of one attempt at a cell; 0: none
@@ -59,6 +61,8 @@ class Suite:
             "title": self.title,
             "description": " ".join(filter(None, (self.description, narrowing.describe(self.narrowed)))),
             "margin": self.margin,
+            "primary": self.primary,
+            "family": self.family,
             "references": self.references,
             "films": self.films,
             "deterministic": [str(arm) for arm in self.deterministic],
@@ -211,6 +215,8 @@ def resolve(
         title=raw["title"],
         description=raw.get("description", ""),
         margin=raw.get("margin", MARGIN),
+        primary=raw.get("primary", "auc"),
+        family=raw.get("family", "report"),
         references=references,
         live_check=references == "shipped" and raw.get("live_check", True),
         films=raw.get("films", False),
@@ -252,7 +258,7 @@ def check_writable(*folders: Path) -> None:
         while not place.exists():
             place = place.parent
         if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-            raise UserError(f"{folder}: cannot be written to; make it a folder that you may write to")
+            raise StorageError(f"{folder}: cannot be written to; make it a folder that you may write to")
 
 
 def _refuse(heading: str, found: Sequence[str]) -> None:

@@ -52,6 +52,23 @@ def bad_hyperparameters(values: Mapping[str, Any], agent: str, where: str) -> li
     return found
 
 
+def bad_settings(values: Mapping[str, Any], agent: str, where: str) -> list[str]:
+    """As `bad_hyperparameters`, for what a program is said to have run with: `n_envs` and `normalize` too."""
+    fields = hyperparameters.config(agent)
+    kinds = {"n_envs": int, "normalize": bool}
+    unknown_names = [name for name in values if name not in fields and name not in kinds]
+    found = [
+        f"{unknown('setting', name, {*fields, *kinds}, where)}; others can be named as departures"
+        for name in unknown_names
+    ]
+    for name, kind in kinds.items():
+        if name in values and (type(values[name]) is not kind or (kind is int and values[name] < 1)):
+            wanted = "a whole number from 1" if kind is int else "true or false"
+            found.append(f"{where}.{name}: expected {wanted}, got {values[name]!r}")
+    inside = {name: value for name, value in values.items() if name in fields}
+    return [*found, *bad_hyperparameters(inside, agent, where)]
+
+
 def out_of_range(name: str, value: Any) -> str | None:
     """The range that a hyper-parameter must lie in, if it does not; the names are the same for all agents."""
     if name == "net_arch":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from rlparity import registry
@@ -27,21 +27,45 @@ class Check(NamedTuple):
     passed: bool
     detail: str  # the evidence, one line: numbers, the first tensor that differs, ...
     seconds: float = 0.0
+    looked: bool = True  # False: it was not looked at, and `detail` is the reason
+    ran: bool = True  # False: the candidate's code ended by an error or a hang, which says nothing of it
 
     def __str__(self) -> str:
         verdict = "pass" if self.passed else "FAIL"
+        verdict = verdict if self.looked else "not looked at"
         return f"{verdict} {self.layer}: {self.name}" + (f" ({self.detail})" if self.detail else "")
 
 
-def timed(layer: str, name: str, run: Callable[[], Answer]) -> Check:
-    """Run a check and time it. A check that raises has failed; the exception is its evidence."""
+def timed(layer: str, name: str, run: Callable[[], Answer], may_decline: bool = False) -> Check:
+    """Run a check and time it. A check that raises has failed; the exception is its evidence.
+
+    With `may_decline`, a candidate that raises NotImplementedError does not offer what was asked for, and was
+    not looked at.
+    """
     started = time.perf_counter()
     try:
         passed, detail = run()
     except Exception as error:
-        text = str(error).strip().splitlines()
-        passed, detail = False, f"{type(error).__name__}: {text[0] if text else 'no message'}"
+        if may_decline and isinstance(error, NotImplementedError):
+            return not_looked_at(layer, name, f"declined: {_first_line(error)}")
+        passed, detail = False, f"{type(error).__name__}: {_first_line(error)}"
     return Check(layer, name, passed, detail, time.perf_counter() - started)
+
+
+def not_looked_at(layer: str, name: str, reason: str) -> Check:
+    """What a layer did not look at, and why; it neither passes nor fails."""
+    return Check(layer, name, True, reason, looked=False)
+
+
+def unseen(checks: Sequence[Check]) -> str:
+    """What was not looked at, in one clause; empty if there is nothing."""
+    names = [check.name for check in checks if not check.looked]
+    return f"{', '.join(names)} not looked at" if names else ""
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return text[0] if text else "no message"
 
 
 def duplicates(records: Mapping[int, object]) -> str:

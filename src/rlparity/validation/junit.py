@@ -16,11 +16,15 @@ UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]
 
 def write(found: Findings, strict: bool, file: Path) -> None:
     """Write the file. Failed contract checks and WORSE are failures, and with `strict` parity differences;
-    without it these are output of their case. What is undecided or was not run is skipped."""
+    without it these are output of their case. What is undecided, not looked at or was not run is skipped."""
     root = ET.Element("testsuites", name=_clean(found.plan.title))
     for layer in LAYERS:
         checks = [check for check in found.checks if check.layer == layer]
-        if checks or layer in found.left_out or (layer == "statistics" and found.verdicts):
+        if (
+            checks
+            or layer in found.left_out
+            or (layer == "statistics" and (found.verdicts or found.unfinished))
+        ):
             _suite(root, layer, checks, found, strict)
     _save(root, file)
 
@@ -54,11 +58,14 @@ def _suite(root: ET.Element, layer: str, checks: Sequence[Check], found: Finding
     for check in checks:
         case = _case(suite, layer, check.name, check.seconds)
         tag = "system-out" if check.passed or (layer == "parity" and not strict) else "failure"
+        tag = tag if check.looked else "skipped"
         _add_outcome(case, tag, check.detail)
     for verdict in found.verdicts if layer == "statistics" else ():
         case = _case(suite, layer, f"{verdict.endpoint} in {verdict.environment}", 0.0)
         kinds = {"WORSE": "failure", "INCONCLUSIVE": "skipped"}
         _add_outcome(case, kinds.get(verdict.word, "system-out"), verdict.detail)
+    for place, reason in found.unfinished.items() if layer == "statistics" else ():
+        _add_outcome(_case(suite, layer, f"seeds in {place}", 0.0), "error", f"no seed finished: {reason}")
     if layer in found.left_out:
         case = _case(suite, layer, layer, 0.0)
         _add_outcome(case, "error" if layer == "contract" else "skipped", found.left_out[layer])

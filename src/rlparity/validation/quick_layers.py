@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from rlparity.candidates import entry_point as candidate
 from rlparity.candidates import process_group
@@ -25,8 +26,11 @@ LAYER_LIMIT_S, LIMIT_FACTOR = 600.0, 10  # a layer may take the first, or this m
 
 
 def check_entry_point(layer: str, cell: Cell) -> list[Check]:
-    """Run contract or parity of a Python candidate in a separate process: if that crashes or hangs, the only
-    check has failed. Raises NotRun."""
+    """Run contract or parity of a Python candidate in a separate process.
+
+    Raises NotRun if the contract's first training raises, hangs or crashes. If parity crashes or hangs, its
+    only check has failed.
+    """
     if layer == "parity" and metadata.probe(cell.environment).image is not None:
         raise NotRun(f"updates are compared with vectors, and {cell.environment} shows images")
     base = Path(cell.candidate.get("folder", ".")).resolve()
@@ -55,12 +59,15 @@ def check_entry_point(layer: str, cell: Cell) -> list[Check]:
             return [_broken(layer, "ended without a result", started)]
     if "error" in result:
         raise NotRun(result["error"])
-    return [Check(*values) for values in result["checks"]]
+    checks = [Check(*values) for values in result["checks"]]
+    if broken := [check for check in checks if not check.ran]:
+        raise NotRun(broken[0].detail)
+    return checks
 
 
 def _broken(layer: str, problem: str, started: float) -> Check:
-    if problem.startswith(process_group.UNSTARTED):
-        raise NotRun(problem)
+    if layer == "contract" or problem.startswith(process_group.UNSTARTED):
+        raise NotRun(f"its process {problem}")
     return Check(layer, "comes to an end", False, f"its process {problem}", time.perf_counter() - started)
 
 
@@ -84,20 +91,25 @@ def write_checks(
 
 
 def check_parity(factory: Factory, environment: str, algorithm: str) -> list[Check]:
-    """Compare a candidate's updates in the case that fits a named configuration and an environment. Returns
-    no checks if it offers no update. Raises UserError if it cannot be built there and so offers none."""
-    from rlparity.validation.contract import check as contract
-    from rlparity.validation.parity import candidates, cases
-    from rlparity.validation.parity import compare as parity
+    """Compare a candidate's updates, and what it makes of a rollout, in the cases that fit a named
+    configuration and an environment; what cannot be looked at is named by a check of its own.
 
-    agent, case = cases.for_candidate(algorithm, metadata.probe(environment).actions)
+    Returns no checks if it offers neither. Raises UserError if it cannot be built there and so offers none.
+    """
+    from rlparity.validation.contract import check as contract
+    from rlparity.validation.parity import candidate_cases, candidates
+    from rlparity.validation.parity import candidate_checks as parity
+
+    compared = candidate_cases.of(algorithm, metadata.probe(environment).actions)
     cell = contract.brief_cell(environment, algorithm, {}, TIME_LIMIT_S)
+    made: Any
     try:
-        offered = candidates.offered(candidate.build(cell, factory))
+        made = candidate.build(cell, factory)
     except Misbehaved as problem:
-        if not (offered := candidates.offered(factory)):  # a class has its methods without being built
+        made = factory  # a class has its methods without being built
+        if not (candidates.offered(made) or candidates.offers_prepare(made)):
             raise UserError(str(problem)) from None
-    return parity.check_candidate(factory, agent, (case,)) if offered else []
+    return parity.check(factory, compared, candidates.offered(made), candidates.offers_prepare(made))
 
 
 def check_logs(cells: list[Cell]) -> list[Check]:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from rlparity.cell import KINDS, Cell
+from rlparity.environments import metadata
 from rlparity.errors import UserError, unknown
 from rlparity.registry import REFERENCE
-from rlparity.suites import hyperparameters, suite, yaml_reader
+from rlparity.suites import checks, hyperparameters, suite, value_checks, yaml_reader
 from rlparity.suites.suite import FLOOR, Suite
 
 NOT_TEXT = ("columns", "deterministic", "iteration_steps", "n_envs")  # keys of `returns` without text values
@@ -48,8 +49,16 @@ def from_options(options: Mapping[str, Any], file: Path) -> Request:
     given = {kind: options[kind], "folder": options["folder"]}
     if options["time_limit"] is not None:
         given["time_limit_s"] = options["time_limit"]
+    if options["files"]:
+        given["files"] = options["files"]
+    if options["keep_logs"]:
+        given["keep_logs"] = True
     if options["returns"]:
         given["returns"] = returns(options["returns"])
+    if options["settings"] is not None:
+        given["settings"] = settings(options["settings"])
+    if options["departure"]:
+        given["departures"] = list(options["departure"])
     return Request(
         candidate=given,
         against=configuration(options["against"]),
@@ -59,6 +68,16 @@ def from_options(options: Mapping[str, Any], file: Path) -> Request:
         seeds=options["seeds"],
         references=options["references"],
     )
+
+
+def settings(file: Path) -> dict[str, Any]:
+    """Read the settings that a candidate is declared to run with, YAML or JSON. Raises UserError if the file
+    is no mapping of names to values."""
+    found = yaml_reader.read(file)
+    if not isinstance(found, dict):
+        shown = yaml_reader.short(repr(found))
+        raise UserError(f"--settings {file}: expected a mapping of settings to values, got {shown}")
+    return found
 
 
 def returns(pairs: Sequence[str]) -> dict[str, Any]:
@@ -91,19 +110,43 @@ def name_of(kind: str, text: str) -> str:
     return re.sub(r"[^a-z0-9_-]+", "-", text.lower()).strip("-_") or "candidate"
 
 
-def configuration(text: str) -> str:
+def configuration(text: str, where: str = "--against") -> str:
     """The named configuration in `sb3/ppo` or `ppo`; UserError if it is unknown or has no reference."""
     implementation, _, name = text.rpartition("/")
     if implementation not in ("", REFERENCE):
         raise UserError(
-            f"--against {text!r}: only references of {REFERENCE} are known, such as {REFERENCE}/ppo"
+            f"{where} {text!r}: only references of {REFERENCE} are known, such as {REFERENCE}/ppo"
         )
     known = {
         name for name, each in hyperparameters.library().algorithms.items() if each.reference is not None
     }
     if name not in known:
-        raise unknown("configuration", name, known, "--against")
+        raise unknown("configuration", name, known, where)
     return name
+
+
+def reference_settings(against: str, environment: str, file: str | None) -> tuple[dict[str, Any], str]:
+    """All settings of a reference in an environment, and their source; with those that a suite replaces if
+    `file` names one. Raises UserError."""
+    name, library = configuration(against, "REFERENCE"), hyperparameters.library()
+    algorithm = library.algorithms[name]
+    chosen = library.lookup(environment, algorithm.agent)
+    replaced: Mapping[str, Any] = {}
+    if file is not None:
+        raw = yaml_reader.read(suite.find(file))
+        tables = raw.get("hyperparameters") if isinstance(raw, dict) else None
+        replaced = tables.get(name) or {} if isinstance(tables, dict) else {}
+    source = chosen.source + (f"; replaced by suite {file}: {', '.join(replaced)}" if replaced else "")
+    values = {**chosen.hyperparameters, **algorithm.options_for(environment), **replaced}
+    found = checks.bad_spaces(environment, metadata.probe(environment), algorithm)
+    found += value_checks.bad_hyperparameters(replaced, algorithm.agent, f"{file}: hyperparameters.{name}")
+    if found:
+        raise UserError(found[0])
+    own = hyperparameters.for_reference(values, algorithm.agent)
+    return (
+        hyperparameters.resolved(algorithm.agent, own, environment, chosen.n_envs, chosen.normalize),
+        source,
+    )
 
 
 def plan(request: Request) -> Suite:

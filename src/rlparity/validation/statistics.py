@@ -38,7 +38,7 @@ class References(NamedTuple):
 
     cells: list[Cell]  # of the reference, restored or still to be trained
     waiting: list[Cell]  # those still to be trained
-    refused: list[str]  # a line for each reason why records are stale
+    refused: list[str]  # a line for each reason why records may not be taken
 
 
 def references(plan: Suite, results: Path, reports: Path) -> References:
@@ -70,9 +70,9 @@ def _restore(cell: Cell, catalogue: Sequence[Shipped], plan: Suite, results: Pat
     """Restore the record of a cell; returns why there is none, or None."""
     if pending.up_to_date(cell, results / cell.folder):
         return None
-    taken, reason = restore.fill(cell, catalogue, plan.parts(cell), results / cell.folder)
+    taken, reason = restore.fill(cell, catalogue, plan.parts(cell), results / cell.folder, others=True)
     if not taken:
-        return f"the shipped record is stale, {reason}" if reason else "no record is shipped"
+        return f"no shipped record fits, {reason}" if reason else "no record is shipped"
     return None
 
 
@@ -157,6 +157,19 @@ def notes(cells: Sequence[Cell], results: Path) -> list[str]:
     return [f"{_seeds(seeds)}: {note}" for note, seeds in found.items()]
 
 
+def unfinished(cells: Sequence[Cell], results: Path) -> dict[str, str]:
+    """The environments in which no seed of these cells finished, with the first reason."""
+    reasons: dict[str, list[str]] = {}
+    done = set()
+    for cell in cells:
+        run = json.loads((results / cell.folder / "run.json").read_text(encoding="utf-8"))
+        if run["status"] == "failed":
+            reasons.setdefault(cell.environment, []).extend(run["failed_seeds"].values())
+        else:
+            done.add(cell.environment)
+    return {place: found[0] for place, found in reasons.items() if place not in done}
+
+
 class Verdict(NamedTuple):
     """A row of `verdicts.csv` about the candidate."""
 
@@ -165,6 +178,11 @@ class Verdict(NamedTuple):
     word: str  # EQUIVALENT, WORSE, BETTER or INCONCLUSIVE
     primary: bool  # whether it decides; the others can only be WORSE against it
     detail: str
+
+    @property
+    def good(self) -> bool:
+        """Whether it is EQUIVALENT, also when lower or higher, or BETTER."""
+        return self.word.partition(",")[0] in GOOD
 
 
 def verdicts(report: Path, implementation: str) -> list[Verdict]:

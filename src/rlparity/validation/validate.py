@@ -11,17 +11,25 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rlparity.cell import Cell
-from rlparity.errors import UserError
+from rlparity.errors import Status, UserError
+from rlparity.provenance import candidate_files
 from rlparity.records import write_bytes
 from rlparity.registry import REFERENCE
 from rlparity.suites.suite import Suite
 from rlparity.validation import quick_layers, request, statistics
-from rlparity.validation.checks import Check, NotRun
+from rlparity.validation.checks import Check, NotRun, unseen
 from rlparity.validation.contract.candidates import command
 from rlparity.validation.request import KIND_NAMES, Request
-from rlparity.validation.statistics import GOOD, Say, Verdict
+from rlparity.validation.statistics import Say, Verdict
 
-PASSED, FAILED, UNDECIDED, NOT_RUN = 0, 1, 2, 3  # exit statuses
+NOT_LOOKED_AT = "not looked at"  # in place of a check's result
+SHOWN = 3  # failed checks of a layer in its line; validation.csv has all
+WORDS = {
+    Status.DONE: "matches its reference",
+    Status.DIFFERS: "does not match its reference",
+    Status.UNDECIDED: "is not shown to match its reference, nor to differ",
+    Status.NOT_JUDGED: "could not be judged",
+}
 
 
 @dataclass
@@ -33,30 +41,46 @@ class Findings:
     left_out: dict[str, str] = field(default_factory=dict)  # layer -> why it was not run
     cells: list[Cell] = field(default_factory=list)  # with records for the statistics; none without
     verdicts: list[Verdict] = field(default_factory=list)
+    unfinished: dict[str, str] = field(default_factory=dict)  # environment where no seed finished -> why
 
     @property
     def ran(self) -> bool:
         """Whether anything of the candidate was run or read; if not, there is nothing to report."""
         return "contract" not in self.left_out
 
-    def status(self, strict: bool = False) -> int:
-        """3 if the contract could not be run; 1 if it fails or a verdict is WORSE; 0 if all primary verdicts
-        are EQUIVALENT or BETTER; else 2. A parity difference fails with `strict` only."""
+    @property
+    def obstacle(self) -> str:
+        """Why something could not be judged; empty if all was."""
         if not self.ran:
-            return NOT_RUN
+            return f"contract: {self.left_out['contract']}"
+        found = [f"no seed finished in {place}: {reason}" for place, reason in self.unfinished.items()]
+        return "; ".join(found) or self.left_out.get("statistics", "")
+
+    def status(self, strict: bool = False) -> Status:
+        """NOT_JUDGED if the contract could not be run, or no seed finished; DIFFERS if the contract fails or
+        a verdict is WORSE; NOT_JUDGED if there are no statistics, or no seed finished in one environment;
+        DONE if all primary verdicts are EQUIVALENT or BETTER; else UNDECIDED. A parity difference fails with
+        `strict` only."""
+        places = {cell.environment for cell in self.plan.cells if cell.candidate}
+        if not self.ran or (places and self.unfinished.keys() >= places):
+            return Status.NOT_JUDGED
         failing = ("contract", "parity") if strict else ("contract",)
         if any(check.layer in failing and not check.passed for check in self.checks):
-            return FAILED
+            return Status.DIFFERS
         if any(verdict.word == "WORSE" for verdict in self.verdicts):
-            return FAILED
-        primary = [verdict.word in GOOD for verdict in self.verdicts if verdict.primary]
-        return PASSED if primary and all(primary) else UNDECIDED
+            return Status.DIFFERS
+        if self.obstacle:
+            return Status.NOT_JUDGED
+        primary = [verdict.good for verdict in self.verdicts if verdict.primary]
+        return Status.DONE if primary and all(primary) else Status.UNDECIDED
 
 
 def run(requested: Request, results: Path, reports: Path, jobs: int, say: Say) -> Findings:
     """Run contract and parity, then train what the statistics need. Raises UserError if the request is
     invalid."""
     plan = request.plan(requested)
+    if requested.kind == "command":
+        candidate_files.need_program(requested.candidate)
     if requested.seeds and requested.kind == "logs":
         say(f"note: {plan.description}")  # names the seeds that have none
     found = Findings(plan)
@@ -101,7 +125,7 @@ def _collect(layer: str, running: Future[list[Check]], found: Findings) -> None:
         return
     found.checks += checks
     if not checks:
-        found.left_out[layer] = "the candidate offers no update"
+        found.left_out[layer] = "the candidate offers neither update nor prepare"
 
 
 def _train(
@@ -125,6 +149,7 @@ def _train(
     if broken := statistics.train(waiting, results, jobs, say):
         found.left_out["statistics"] = broken[0]
         return
+    found.unfinished = statistics.unfinished(mine, results)
     for note in statistics.notes(mine, results):
         say(f"note: {note}")
     found.cells = [*floor, *references.cells, *mine]
@@ -138,16 +163,25 @@ def line(layer: str, found: Findings) -> str:
     if layer == "statistics":
         shown = [one for one in found.verdicts if one.primary]
         shown += [one for one in found.verdicts if one.word == "WORSE" and not one.primary]
-        words = [f"{one.word} by {one.endpoint} in {one.environment}" for one in shown]
+        words = [
+            f"could not be judged in {place}, no seed finished: {reason}"
+            for place, reason in found.unfinished.items()
+        ]
+        shown = [one for one in shown if one.environment not in found.unfinished]
+        words += [f"{one.word} by {one.endpoint} in {one.environment}" for one in shown]
         detail = found.verdicts[0].detail.partition(": ")[2] if len(found.verdicts) else ""
         return f"{layer}: {', '.join(words)}" + (f" ({detail})" if detail else "")
     checks = [check for check in found.checks if check.layer == layer]
-    failed = [check for check in checks if not check.passed]
+    looked = [check for check in checks if check.looked]
+    failed = [check for check in looked if not check.passed]
+    note = f" ({left})" if (left := unseen(checks)) else ""
     if failed:
-        problems = "; ".join(f"{check.name}: {check.detail}" for check in failed)
-        return f"{layer}: FAIL, {len(failed)} of {len(checks)}: {problems}"
-    detail = f": {checks[0].detail}" if len(checks) == 1 and checks[0].detail else ""
-    return f"{layer}: pass, {len(checks)} of {len(checks)}{detail}"
+        problems = "; ".join(f"{check.name}: {check.detail}" for check in failed[:SHOWN])
+        more = f"; and {len(failed) - SHOWN} more" if len(failed) > SHOWN else ""
+        return f"{layer}: FAIL, {len(failed)} of {len(looked)}: {problems}{more}{note}"
+    alone = looked and looked[0].detail and (len(looked) == 1 or layer == "parity")
+    detail = f": {looked[0].detail}" if alone else ""
+    return f"{layer}: pass, {len(looked)} of {len(looked)}{detail}{note}"
 
 
 def record(found: Findings, strict: bool, report: Path) -> None:
@@ -162,24 +196,21 @@ def record(found: Findings, strict: bool, report: Path) -> None:
 def _rows(found: Findings, strict: bool) -> Iterator[tuple[str, str, str, str, str]]:
     for check in found.checks:
         wrong = "differs" if check.layer == "parity" and not strict else "FAIL"
-        result = "pass" if check.passed else wrong
+        result = ("pass" if check.passed else wrong) if check.looked else NOT_LOOKED_AT
         yield check.layer, check.name, result, check.detail, f"{check.seconds:.1f}"
     for verdict in found.verdicts:
         name = f"{verdict.endpoint} in {verdict.environment}"
         yield "statistics", name, verdict.word, verdict.detail.partition(": ")[2], ""
+    for place, reason in found.unfinished.items():
+        yield "statistics", f"seeds in {place}", "could not be judged", f"no seed finished: {reason}", ""
     for layer, reason in found.left_out.items():
         yield layer, layer, "not run", reason, ""
 
 
 def conclusion(found: Findings, strict: bool) -> str:
     """The last line: the conclusion and the exit status."""
-    words = {
-        PASSED: "matches its reference",
-        FAILED: "does not match its reference",
-        UNDECIDED: "is not shown to match its reference, nor to differ",
-        NOT_RUN: "could not be checked",
-    }
     status = found.status(strict)
+    reason = f": {found.obstacle}" if status == Status.NOT_JUDGED and found.obstacle else ""
     parity = any(check.layer == "parity" and not check.passed for check in found.checks)
-    noted = "; its update differs, see parity" if parity and status == PASSED else ""
-    return f"{found.plan.title}: {words[status]}{noted} (status {status})"
+    noted = "; its update differs, see parity" if parity and status == Status.DONE else ""
+    return f"{found.plan.title}: {WORDS[status]}{reason}{noted} (status {status})"

@@ -120,7 +120,7 @@ def test_a_difference_is_shown_or_not():
     assert judged(OURS, value=60.0, seeds=10, spread=np.nan)[0] == "NOT REPLICATED"
     wide = 100 + 10 * (OURS - 100)
     word, reason, _ = judged(wide, value=120.0, seeds=10, spread=np.nan)
-    assert word == "UNDECIDED" and reason.endswith("would replicate it if the expectations are the same")
+    assert word == "UNDECIDED" and reason.endswith("would decide if the expectations are the same")
 
 
 def test_where_seeds_are_not_stated_only_the_number_is_compared():
@@ -145,7 +145,7 @@ def test_no_number_of_seeds_overcomes_one_published_seed():
     """With s = 20 and one published seed the error stays above 20, and the margin is 20."""
     word, reason, found = judged(100 + 20 * (OURS - 100) / np.std(OURS, ddof=1))
     assert (word, found["seeds_needed"]) == ("UNDECIDED", "none")
-    assert reason == "no number of our seeds up to 1,000 would replicate it"
+    assert reason == "no number of our seeds up to 1,000 would decide"
     many = judged(100 + 30 * (OURS - 100) / np.std(OURS, ddof=1), seeds=50, spread=np.nan)[2]
     assert 5 < int(many["seeds_needed"]) < 100
 

@@ -17,8 +17,8 @@ from rlparity.agents import base as agents
 from rlparity.candidates import importing
 from rlparity.errors import UserError
 from rlparity.suites import hyperparameters
-from rlparity.validation import quick_layers
-from rlparity.validation.parity import cases
+from rlparity.validation import paired_models, quick_layers
+from rlparity.validation.parity import candidate_cases, candidate_checks, cases, environments
 from rlparity.validation.parity import compare as parity
 from rlparity.validation.parity.recording.rollouts import COLUMNS
 
@@ -180,24 +180,38 @@ def test_every_configuration_with_a_reference_has_a_case():
     found = {}
     for name, each in hyperparameters.library().algorithms.items():
         for actions in registry.AGENTS[each.agent].actions if each.reference else ():
-            agent, case = found[name, actions] = cases.for_candidate(name, actions)
-            (made,) = cases.of(agent, case)
-            assert made.continuous == (actions == "continuous") and not made.amplified
-            assert made.options.get("n_steps") == each.options.get("n_steps", made.options.get("n_steps"))
-    assert found["dqn-nstep", "discrete"] == ("dqn", "three-step returns")
-    assert found["ppo-bfloat16", "continuous"] == ("ppo", "default, continuous")
+            compared = candidate_cases.of(name, actions)
+            found[name, actions] = str(compared[0].case)
+            assert compared[0].topic == candidate_cases.UPDATE
+            for names in ([one.topic for one in compared], [str(one.case) for one in compared]):
+                assert len(set(names)) == len(names)
+            for made in (one.case for one in compared):
+                assert made.algorithm == each.agent and not made.amplified and not made.own
+                assert made.continuous == (actions == "continuous")
+                assert made.options.get("n_steps") == each.options.get("n_steps", made.options.get("n_steps"))
+    assert found["dqn-nstep", "discrete"] == "dqn, three-step returns"
+    assert found["ppo-bfloat16", "continuous"] == "ppo, default, continuous"
     with pytest.raises(UserError, match="parity: unknown configuration 'reinforce'; choose from a2c"):
-        cases.for_candidate("reinforce", "discrete")
+        candidate_cases.of("reinforce", "discrete")
+
+
+@pytest.mark.parametrize("actions", ["discrete", "continuous"])
+def test_options_of_ppo_are_compared_one_by_one(actions: str):
+    topics = {one.topic: one.case for one in candidate_cases.of("ppo", actions)}
+    assert list(topics) == ["update", "entropy bonus", "clipped values", "target KL", "linear schedules"]
+    plain = topics.pop("update").options
+    changed = {topic: set(case.options.items()) - set(plain.items()) for topic, case in topics.items()}
+    assert {name for name, _ in changed["target KL"]} == {"target_kl", "learning_rate"}
+    assert all(changed.values())
 
 
 class OurTRPO:
     """Our agent as a correct candidate."""
 
     def __init__(self, observation_space: gym.Space, action_space: gym.Space, hp: Mapping[str, Any]):
-        continuous = isinstance(action_space, gym.spaces.Box)
-        _, name = cases.for_candidate("trpo", "continuous" if continuous else "discrete")
-        (case,) = cases.of("trpo", name)
-        self.pair = case.pair(torch.float32, seed=1)
+        envs = environments.short_episodes(isinstance(action_space, gym.spaces.Box), hp["n_envs"])
+        options = {name: value for name, value in hp.items() if name not in ("n_envs", "normalize")}
+        self.pair = paired_models.make("trpo", envs, options, torch.float32, cases.BUDGET, seed=1)
 
     def load_reference(self, state: Mapping[str, Tensor]) -> None:
         for name, mine in self.pair.ours().items():
@@ -210,26 +224,31 @@ class OurTRPO:
         columns = {ours: batch[sampled] for sampled, ours in COLUMNS.values()}
         columns |= {"obs": batch["observations"], "action": batch["actions"]}
         made: Any = agents.module("trpo").Batch
+        self.pair.agent.env_steps = round((1 - draws["progress_remaining"]) * cases.BUDGET)
         self.pair.agent.update(
             made(**{name: columns[name][None] for name in made._fields}), draws["permutations"][:, None]
         )
 
 
 @pytest.mark.parametrize(
-    ("environment", "case"),
+    ("actions", "case"),
     [
-        ("CartPole-v1", "trpo, strong damping, gae_lambda (float32)"),
-        ("Pendulum-v1", "trpo, continuous, two steps of conjugate gradient (float32)"),
+        ("discrete", "trpo, strong damping, gae_lambda (float32)"),
+        ("continuous", "trpo, continuous, two steps of conjugate gradient (float32)"),
     ],
 )
-def test_a_correct_trpo_passes(environment: str, case: str):
-    (check,) = quick_layers.check_parity(OurTRPO, environment, "trpo")
-    assert check.passed and check.name == case, check
+def test_a_correct_trpo_passes(actions: str, case: str):
+    compared = candidate_cases.of("trpo", actions)
+    plain, schedule, other = candidate_checks.check(OurTRPO, compared, True, False, updates=(30,))
+    assert plain.passed and plain.name == case, plain
+    assert schedule.passed and schedule.name == "trpo, schedule (float32)", schedule
+    assert not other.looked and other.name == "advantages, gamma, lambda, time limits"
 
 
 def test_a_named_configuration_is_compared_by_its_agents_case():
-    (check,) = quick_layers.check_parity(OtherDQN, "CartPole-v1", "dqn-nstep")
+    check, other = quick_layers.check_parity(OtherDQN, "CartPole-v1", "dqn-nstep")
     assert check.passed and check.name == "dqn, three-step returns (float32)"
+    assert not other.looked and other.name == "replay memory"
     with pytest.raises(UserError, match="'dqn' cannot act in 'Pendulum-v1'"):
         quick_layers.check_parity(OtherDQN, "Pendulum-v1", "dqn")
 
@@ -252,12 +271,12 @@ class OnlyCartPoleUpdates(OnlyCartPole):
 
 def test_whether_an_update_is_offered_shows_where_a_candidate_learns():
     assert quick_layers.check_parity(OnlyCartPole, "CartPole-v1", "dqn") == []
-    (check,) = quick_layers.check_parity(OnlyCartPoleUpdates, "CartPole-v1", "dqn")
+    check, *_ = quick_layers.check_parity(OnlyCartPoleUpdates, "CartPole-v1", "dqn")
     assert not check.passed and check.detail == "ValueError: only CartPole"
 
 
 def test_what_is_not_built_shows_its_update_as_a_class_or_not_at_all():
     with pytest.raises(UserError, match=r"the factory raised ValueError: only CartPole \("):
         quick_layers.check_parity(lambda *spaces: OnlyCartPoleUpdates(*spaces), "Acrobot-v1", "dqn")
-    (check,) = quick_layers.check_parity(OnlyCartPoleUpdates, "Acrobot-v1", "dqn")
+    check, *_ = quick_layers.check_parity(OnlyCartPoleUpdates, "Acrobot-v1", "dqn")
     assert not check.passed and check.detail == "ValueError: only CartPole"

@@ -53,7 +53,10 @@ TABLES = {
     """),
     "verdicts": PLACE
     | METRIC
-    | columns("endpoint str auc or final")
+    | columns("""
+        endpoint str auc or final
+        role str? primary, the endpoint that decides, or secondary
+    """)
     | PAIR
     | columns("""
         verdict str EQUIVALENT, WORSE, BETTER, INCONCLUSIVE, its note in brackets, or NO VERDICT
@@ -65,11 +68,12 @@ TABLES = {
         margin float largest difference that counts as equivalent, as a fraction of distance
         smallest_margin float smallest margin at which equivalence would hold, as a fraction of distance
         p_difference float p of Welch's test of no difference; exact if no arm has a spread
-        p_holm float the same, adjusted after Holm over all rows of this table that have one
+        p_holm float the same, adjusted after Holm over its family; missing where nothing can be decided
+        family_size int? tests in the family, of rows of the same role; 0 where p_holm is missing
         p_equivalence float larger p of the two one-sided tests at the margin
         seeds_implementation int seeds of the implementation that have a score
         seeds_reference int seeds of the reference that have a score
-        seeds_needed str seeds per arm that show equivalence at 80 % power if the true difference is 0
+        seeds_needed str seeds per arm that would decide at 80 % power, 5 or more; empty where decided
         reason str? why the verdict is inconclusive, or why there is none
         failed_seeds str? seeds without a score, by implementation
         distance float? |mean of the reference - mean of the floor|, in the metric's unit
@@ -112,7 +116,7 @@ TABLES = {
         ci90_high float? upper end
         p_difference float? two-sided p of equal expectations; missing where theirs has no known error
         p_holm float? p_difference adjusted over the comparable rows
-        seeds_needed str? seeds of ours that replicate at 80 % power if the expectations are the same
+        seeds_needed str? seeds of ours that would decide at 80 % power if the expectations are the same
         reason str? why it is undecided, or what the verdict is about
     """),
     "human_normalised": ARM

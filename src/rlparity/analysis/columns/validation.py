@@ -82,4 +82,19 @@ TABLES = {
         source str where the mutation was seen, or own
         hides str where it cannot be seen
     """),
+    "candidates": columns("""
+        bug str id of the mutation, as in docs/method/mutations.md
+        way str entry, entry-update, command or logs: how our mutated agent was brought to `rlparity validate`
+        layer str contract, parity or statistics; that of logs takes in whether they can be read
+        caught bool whether the layer alarmed; missing where it was not run
+        seconds float processor time, imports and programs included; missing where it was not run
+        kind str bug, refactoring or harmless
+        agent str named configuration
+        environment str Gymnasium id
+        status str done or not run
+        evidence str the first check that failed, or what the layer reports
+        reason str why it was not run
+        title str what the mutated code does
+    """)
+    | ORIGIN,
 }

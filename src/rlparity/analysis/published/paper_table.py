@@ -204,9 +204,9 @@ def decide(row: Mapping[str, Any]) -> tuple[str, str]:
         return ("UNDECIDED", f"{word} but for failed seeds ({failed})") if failed else (word, remark)
     needed = row["seeds_needed"]
     if needed == "none":
-        told = f"no number of our seeds up to {comparison.MOST:,} would replicate it"
+        told = f"no number of our seeds up to {comparison.MOST:,} would decide"
     elif int(needed) > row["seeds"]:
-        told = f"{needed} seeds of ours would replicate it if the expectations are the same"
+        told = f"{needed} seeds of ours would decide if the expectations are the same"
     else:
         told = "neither is shown"
     return "UNDECIDED", "; ".join(filter(None, [remark, told]))

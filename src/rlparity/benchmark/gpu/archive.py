@@ -7,31 +7,32 @@ In the archive: `gpu.json`, what was run; `logs/<block>.log`, the end of what it
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
+import shutil
 import tarfile
 import tempfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import rlparity
 from rlparity.benchmark import plan, table
 from rlparity.benchmark.gpu import blocks
-from rlparity.errors import UserError
+from rlparity.errors import UserError, not_written
 from rlparity.provenance import host
 from rlparity.records import write_bytes
 from rlparity.runs import pending
 from rlparity.shipped_records import restore
-from rlparity.suites import suite
+from rlparity.suites.costs import splits
 
 FORMAT = 1
 MANIFEST = "gpu.json"
 LOG_BYTES = 2**16  # of the end of each log
-LARGEST = 2**30  # bytes of all files
+LARGEST, MOST = 2**30, 100_000  # bytes of all files, and their number
 SHIPPED = ("episodes.parquet", "evaluations.parquet", "run.json")  # of a cell
 
 
@@ -81,17 +82,19 @@ def take(path: Path, asked: Path, results: Path, reports: Path) -> Taken:
     """
     with _unpacked(path) as folder:
         manifest = _manifest(path, folder)
-        loaded = suite.load(asked, {"device": manifest["device"]}, elsewhere=True)
+        loaded = splits.load(asked, {"device": manifest["device"]}, True, reports, results)
         if loaded.name != manifest["suite"]:
             raise UserError(f"{path}: has records of the suite {manifest['suite']!r}; name it with --suite")
-        rows = [row for file in sorted((folder / "throughput").glob("*.csv")) for row in _rows(path, file)]
-        commit = _commit(manifest)
-        rows = [{**row, "commit": row["commit"] or commit} for row in rows]
+        rows = list[dict[str, Any]]()
+        for file in sorted((folder / "throughput").glob("*.csv")):
+            commit = _commit(manifest, file.stem)
+            rows += [{**row, "commit": row["commit"] or commit} for row in _rows(path, file)]
         lines = [*manifest["about"], f"{len(rows)} rows of {blocks.TABLE.name}"]
         if rows:
             table.save(reports / blocks.TABLE, rows)
         about = {name: manifest.get(name) for name in ("rlparity", "device", "facts", "blocks")}
         write_bytes(reports / "benchmark" / MANIFEST, (json.dumps(about, indent=1) + "\n").encode())
+        splits.keep(loaded, results)
         restored = restore.restore(loaded, results, folder).replace(f"{folder}/", "")
         return Taken(manifest["device"], len(rows), [*lines, *restored.splitlines()])
 
@@ -99,25 +102,56 @@ def take(path: Path, asked: Path, results: Path, reports: Path) -> Taken:
 @contextmanager
 def _unpacked(path: Path) -> Iterator[Path]:
     """A folder with the files of the archive; nothing is written outside of it."""
-    if not hasattr(tarfile, "data_filter"):
-        raise UserError("gpu: --take unpacks files of others safely with Python 3.11.4 or newer")
     with tempfile.TemporaryDirectory() as folder:
         try:
-            with tarfile.open(path, "r:gz") as archive:
-                if any(total > LARGEST for total in accumulate(member.size for member in archive)):
-                    raise UserError(f"{path}: unpacked it has more than {LARGEST // 2**20:,} MiB; not taken")
-                archive.extractall(folder, filter="data")
+            with gzip.open(path) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
+                for member in _checked(path, archive):
+                    _extract(archive, member, Path(folder, member.name))
+                _read_to_the_end(stream)
         except FileNotFoundError:
             raise UserError(f"{path}: no such file") from None
-        except tarfile.FilterError as error:
-            raise UserError(f"{path}: not taken: {error}") from None
         except OSError as error:
             if error.errno is not None:
-                raise UserError(f"{path}: cannot be unpacked ({error.strerror})") from None
-            raise UserError(f"{path}: not an archive of rlparity gpu ({_line(error)})") from None
-        except (tarfile.TarError, EOFError, zlib.error) as error:
-            raise UserError(f"{path}: not an archive of rlparity gpu ({_line(error)})") from None
+                raise not_written(error, f"{path}: cannot be unpacked ({error.strerror})") from None
+            raise _no_archive(path, error) from None
+        except (tarfile.TarError, EOFError, zlib.error, ValueError, OverflowError) as error:
+            raise _no_archive(path, error) from None
         yield Path(folder)
+
+
+def _checked(path: Path, archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """The members, which are files with plain names, few and not large: a stranger may have packed them.
+
+    Raises UserError for others.
+    """
+    total = 0
+    for number, member in enumerate(archive, start=1):
+        name, parts = member.name, set(member.name.split("/"))
+        if not member.isreg() or member.size < 0 or {"", ".", ".."} & parts or not name.isprintable():
+            raise UserError(f"{path}: not taken: {name!r:.100} is not a file with a plain name")
+        total += member.size
+        if total > LARGEST or number > MOST:
+            limit = f"{MOST:,} files or {LARGEST // 2**20:,} MiB"
+            raise UserError(f"{path}: unpacked it has more than {limit}; not taken")
+        yield member
+
+
+def _read_to_the_end(stream: gzip.GzipFile) -> None:
+    """Behind the last member is the checksum, which nobody else reads. Raises an error if it does not fit."""
+    if any(len(part) and stream.tell() > 2 * LARGEST for part in iter(lambda: stream.read(2**20), b"")):
+        raise EOFError("there is too much behind the last file")
+
+
+def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, into: Path) -> None:
+    into.parent.mkdir(parents=True, exist_ok=True)
+    content = archive.extractfile(member)
+    assert content is not None  # it is a file
+    with content, into.open("wb") as file:
+        shutil.copyfileobj(content, file)
+
+
+def _no_archive(path: Path, error: Exception, where: str = "") -> UserError:
+    return UserError(f"{path}: not an archive of rlparity gpu ({where}{_line(error)})")
 
 
 def _manifest(path: Path, folder: Path) -> dict[str, Any]:
@@ -125,13 +159,14 @@ def _manifest(path: Path, folder: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         if found["format"] != FORMAT:
-            advice = f"take it with rlparity {found.get('rlparity')}, which wrote it"
-            raise UserError(f"{path}: an archive of format {found['format']!r}, expected {FORMAT}; {advice}")
+            advice = f"take it with rlparity {found.get('rlparity')!s:.20}, which wrote it"
+            its = f"{found['format']!r:.20}"
+            raise UserError(f"{path}: an archive of format {its}, expected {FORMAT}; {advice}")
         if not (isinstance(found["blocks"], dict) and found["device"] in ("cpu", "cuda")):
             raise ValueError("its blocks or its device are not known")
         return {**found, "about": _described(found), "suite": str(found["suite"])}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: not an archive of rlparity gpu ({MANIFEST}: {_line(error)})") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _no_archive(path, error, f"{MANIFEST}: ") from None
 
 
 def _rows(path: Path, file: Path) -> list[dict[str, Any]]:
@@ -140,21 +175,18 @@ def _rows(path: Path, file: Path) -> list[dict[str, Any]]:
         with file.open(encoding="utf-8", newline="") as opened:
             rows = list(csv.DictReader(opened, strict=True))
         for row in rows:
-            if set(row) - set(table.COLUMNS) or not set(table.KEY) <= set(row):
-                raise ValueError(f"its columns are {', '.join(map(str, row))}")
-            if not (int(row["seeds"]) > 0 and float(row["steps_per_second"]) > 0):
-                raise ValueError("a number of seeds or a speed is not above 0")
-    except (OSError, ValueError, TypeError, csv.Error) as error:
+            table.check(row)
+    except (OSError, ValueError, TypeError, RecursionError, csv.Error) as error:
         raise UserError(f"{path}: throughput/{file.name} is no table of speeds ({_line(error)})") from None
     blank = {**dict.fromkeys(table.COLUMNS, ""), "settings": plan.TUNED}
     return [{**blank, **row} for row in rows]
 
 
-def _commit(manifest: Mapping[str, Any]) -> str:
+def _commit(manifest: Mapping[str, Any], block: str) -> str:
     """The commit of rows that were measured where there was no checkout of git: that of this one if it has
-    no changes and the same sources, else unknown."""
-    here = host.git()
-    same = manifest.get("sources") == blocks.sources() and here["dirty"] is False
+    no changes and the sources that the block ran, else unknown."""
+    here, order = host.git(), manifest["blocks"].get(block, {}).get("order")
+    same = isinstance(order, dict) and order.get("sources") == blocks.sources() and here["dirty"] is False
     return (here["commit"] or "") if same else ""
 
 
@@ -165,7 +197,10 @@ def _described(manifest: Mapping[str, Any]) -> list[str]:
     where = f"{gpu['name']}, {gpu['memory_bytes'] / 2**30:.0f} GiB" if gpu else manifest["device"]
     speeds = ", ".join(f"{name} {rate:g} TFLOP/s" for name, rate in sorted(rates.items()))
     outcomes = ", ".join(f"{name} {one['outcome']}" for name, one in ran.items())
-    return [": ".join(filter(None, [where, speeds])), f"blocks: {outcomes or 'none'}"]
+    lines = [": ".join(filter(None, [where, speeds])), f"blocks: {outcomes or 'none'}"]
+    if not all(line.isprintable() for line in lines):
+        raise ValueError("a name has characters that cannot be printed")
+    return lines
 
 
 def _line(error: Exception) -> str:

@@ -20,7 +20,7 @@ from rlparity.arms import OURS
 from rlparity.cell import Cell, path_name
 from rlparity.provenance import source_code
 from rlparity.runs import pending
-from rlparity.suites import hyperparameters, suite
+from rlparity.suites import hyperparameters, splitting, suite
 from rlparity.suites.suite import Suite
 
 MINUTES = 9
@@ -127,14 +127,14 @@ def _cells(loaded: Suite, options: Options) -> list[Block]:
     for environment in loaded.environments:
         cells = [cell for cell in loaded.cells if cell.environment == environment]
         order = {"fingerprints": [cell.fingerprint for cell in cells]}
-        command = partial(_train, cells, options)
+        command = partial(_train, cells, options, 1 if loaded.split == splitting.AUTO else loaded.split)
         found.append(Block(f"cells-{path_name(environment)}", CELLS_S, order, command, takes_spare=True))
     return found
 
 
-def _train(cells: Sequence[Cell], options: Options, work: Path) -> Command | None:
-    """Snakemake on the cells that are still to be trained. The script keeps others from the folder, and a
-    lock of Snakemake's own would outlive a kill."""
+def _train(cells: Sequence[Cell], options: Options, split: int | str, work: Path) -> Command | None:
+    """Snakemake on the cells that are still to be trained, whose blocks are divided as in `cells` whatever
+    the cores. The script keeps others from the folder, and a lock of Snakemake's own would outlive a kill."""
     results = work.resolve() / RESULTS
     left = [cell for cell in cells if not pending.up_to_date(cell, results / cell.folder)]
     if not left:
@@ -142,7 +142,8 @@ def _train(cells: Sequence[Cell], options: Options, work: Path) -> Command | Non
     root, cores = hyperparameters.root(), len(os.sched_getaffinity(0))
     command = [sys.executable, "-m", "snakemake", *(str(RESULTS / cell.folder / "run.json") for cell in left)]
     command += ["--snakefile", str(root / "Snakefile"), "--configfile", str(options.suite.resolve())]
-    command += ["--directory", str(work.resolve()), "--nolock", "--config", f"device={options.device}"]
+    command += ["--directory", str(work.resolve()), "--nolock"]
+    command += ["--config", f"device={options.device}", f"split={split}"]
     return [*command, "--cores", str(cores), "--resources", f"gpu={at_once(cores, _gpu_bytes(work))}"]
 
 

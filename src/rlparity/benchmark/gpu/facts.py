@@ -15,6 +15,7 @@ from rlparity.records import write_bytes
 
 SIZES = {"cuda": 8192, "cpu": 512}  # rows and columns of the product's matrices
 BEST_OF, SMALL = 5, 1000  # products, and small operations in a row
+SMI_S = 5  # less than the block's limit, so that a driver that hangs does not take the other facts along
 SMI = ("name", "driver_version", "memory.total", "clocks.sm", "clocks.max.sm", "clocks.mem", "power.limit")
 
 
@@ -54,7 +55,7 @@ def _nvidia_smi() -> dict[str, str] | None:
         return None
     command = ["nvidia-smi", "--id=0", f"--query-gpu={','.join(SMI)}", "--format=csv,noheader"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=SMI_S)
     except (OSError, subprocess.SubprocessError):
         return None
     return dict(zip(SMI, map(str.strip, done.stdout.split(",")), strict=False))

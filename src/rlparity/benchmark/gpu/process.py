@@ -45,10 +45,12 @@ def run(
     except subprocess.TimeoutExpired:
         pass
     finally:
-        if stopped:
-            _ask(process, grace)
-        _signal(process, signal.SIGKILL)
-        process.wait()
+        try:
+            if stopped:
+                _ask(process, grace)
+        finally:  # also where Ctrl-C is pressed again
+            _signal(process, signal.SIGKILL)
+            process.wait()
     return Ended(process.returncode, stopped)
 
 

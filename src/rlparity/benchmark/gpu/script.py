@@ -20,7 +20,7 @@ from typing import Any
 
 from rlparity.benchmark.gpu import process
 from rlparity.benchmark.gpu.blocks import Block
-from rlparity.errors import UserError
+from rlparity.errors import StorageError, UserError
 from rlparity.provenance import source_code
 from rlparity.records import write_bytes
 from rlparity.suites import hyperparameters
@@ -97,9 +97,9 @@ class Script:
         return self._blocks.get(block.name, {}).get("outcome")
 
     def _forget_another_order(self, block: Block) -> None:
-        """Remove what the block left if it was run by another order."""
-        if block.name in self._blocks and self._blocks[block.name]["order"] != dict(block.order):
-            del self._blocks[block.name]
+        """Remove what the block left if it was run by another order, or by one that is not known."""
+        if self._blocks.get(block.name, {}).get("order") != dict(block.order):
+            self._blocks.pop(block.name, None)
             shutil.rmtree(self.work / block.name, ignore_errors=True)
 
     def _note(self, block: Block, outcome: str, seconds: float, limit_s: float) -> None:
@@ -133,12 +133,14 @@ def alone(work: Path) -> Iterator[None]:
         work.mkdir(parents=True, exist_ok=True)
         file = (work / ".lock").open("w")
     except OSError as error:
-        raise UserError(f"{work}: cannot be written to ({error.strerror})") from None
+        raise StorageError(f"{work}: cannot be written to ({error.strerror})") from None
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise UserError(f"{work}: another rlparity gpu is running there; wait for its end") from None
+        except OSError as error:
+            raise UserError(f"{work}: cannot be locked ({error.strerror}); choose other --results") from None
         yield
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from rlparity.reporting.style import INK, MUTED, Look
+from rlparity.reporting.style import CARD, INK, MUTED, Look
 
 
 def curve(axes: Axes, look: Look, seeds: pd.DataFrame, rows: pd.DataFrame) -> None:
@@ -68,11 +68,16 @@ def scale(verdict: pd.Series) -> float:
     return float(end / verdict.smallest_margin) if known else math.nan
 
 
-def difference(axes: Axes, y: int, row: pd.Series, reach: float) -> None:
-    """A row of `verdicts` in row `y`: the difference with its intervals in per cent of `scale`, cut at
-    `reach`, and the verdict beside the panel."""
+def difference(axes: Axes, y: int, row: pd.Series, reach: float, secondary: bool = False) -> None:
+    """A row of `verdicts` in row `y`: the difference with its intervals in per cent of `scale`, and the
+    verdict beside the panel.
+
+    Arrows mark intervals that end beyond `reach`; a difference beyond it has no dot, but an arrow and its
+    number. Those of secondary endpoints are grey and hollow.
+    """
+    colour = MUTED if secondary else INK
     word = str(row.verdict).partition(" (")[0].lower()
-    axes.annotate(word, (1.02, y), xycoords=("axes fraction", "data"), va="center", fontsize=9, color=INK)
+    axes.annotate(word, (1.02, y), xycoords=("axes fraction", "data"), va="center", fontsize=9, color=colour)
     exact = row.difference == 0 and row.ci90_low == row.ci90_high
     unit = 1.0 if exact else scale(row)
     if not math.isfinite(unit):
@@ -81,9 +86,23 @@ def difference(axes: Axes, y: int, row: pd.Series, reach: float) -> None:
     middle, low, high, wide_low, wide_high = (
         100 * row[name] / unit for name in ("difference", "ci90_low", "ci90_high", "ci95_low", "ci95_high")
     )
-    axes.plot([wide_low, wide_high], [y, y], color=INK, linewidth=0.9)
-    axes.plot([low, high], [y, y], color=INK, linewidth=4.5, alpha=0.35, solid_capstyle="butt")
-    axes.plot([np.clip(middle, -reach, reach)], [y], color=INK, marker="o", markersize=4.6)
-    for end, beyond, marker in ((-reach, wide_low < -reach, "<"), (reach, wide_high > reach, ">")):
-        if beyond:
-            axes.plot([end], [y], color=INK, marker=marker, markersize=5, clip_on=False)
+    axes.plot([wide_low, wide_high], [y, y], color=colour, linewidth=0.9)
+    axes.plot([low, high], [y, y], color=colour, linewidth=4.5, alpha=0.35, solid_capstyle="butt")
+    inside = abs(middle) <= reach
+    if inside:
+        face = CARD if secondary else colour
+        axes.plot([middle], [y], color=colour, marker="o", markersize=4.6, markerfacecolor=face)
+    for side, marker, wide in ((-1, "<", wide_low), (1, ">", wide_high)):
+        outside = not inside and side * middle > 0
+        if side * wide > reach or outside:
+            axes.plot([side * reach], [y], color=colour, marker=marker, markersize=5, clip_on=False)
+        if outside:
+            style: dict[str, Any] = {"color": colour, "fontsize": 8, "va": "center"}
+            style |= {"ha": "right" if side > 0 else "left", "textcoords": "offset points"}
+            style["bbox"] = {"facecolor": CARD, "edgecolor": "none", "pad": 0.8}
+            axes.annotate(_whole(middle), (side * reach, y), xytext=(-7 * side, 0), **style)
+
+
+def _whole(value: float) -> str:
+    """A number of per cent without places."""
+    return f"{value:,.0f} %".replace("-", "\N{MINUS SIGN}")

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator, NullLocator
 
+from rlparity.analysis.decisions.families import SECONDARY
 from rlparity.arms import Arm
 from rlparity.metrics import Metric
 from rlparity.reporting.figures import marks
@@ -34,12 +35,14 @@ def verdicts(folder: Folder) -> Panels | None:
     panels = folder.measured("verdicts")
     if not panels:
         return None
-    tables = [folder.here("verdicts", one) for one in panels]
+    tables = [folder.here("verdicts", one).sort_values("role", kind="stable") for one in panels]
     names = [[_judged(folder, row) for row in rows.itertuples(index=False)] for rows in tables]
     depth = max(map(len, names))
     left = 16 + 5.7 * max(len(name) for part in names for name in part)
     size = (max(350, left + 240), 66 + max(20 * depth, 40))
-    figure = Panels("Differences to the reference", len(panels), 3, size, (left, 80, 36, 26), _verdict_key())
+    figure = Panels(
+        "Differences to the reference", len(panels), 3, size, (left, 80, 36, 26), _verdict_key(tables)
+    )
     for axes, measured, rows, named in zip(figure.axes, panels, tables, names, strict=True):
         name_rows(axes, named)
         axes.set_ylim(depth - 0.4, -0.6)
@@ -48,7 +51,7 @@ def verdicts(folder: Folder) -> Panels | None:
         axes.axvspan(-margin, margin, color=MUTED, alpha=0.13, linewidth=0, zorder=0)
         axes.axvline(0, color=MUTED, linewidth=0.8)
         for y, (_, row) in enumerate(rows.iterrows()):
-            marks.difference(axes, y, row, reach)
+            marks.difference(axes, y, row, reach, row.role == SECONDARY)
         axes.set_xlim(-1.07 * reach, 1.07 * reach)
         axes.set_title(measured.name)
         axes.set_xlabel(_distance(measured.metric))
@@ -62,9 +65,12 @@ def _distance(metric: Metric) -> str:
     return f"difference, % of reference \N{MINUS SIGN} {floor}{lower}"
 
 
-def _verdict_key() -> list[Line2D]:
+def _verdict_key(tables: list[pd.DataFrame]) -> list[Line2D]:
+    secondary = any((rows.role == SECONDARY).any() for rows in tables)
+    style: dict[str, Any] = {"color": MUTED, "marker": "o", "markersize": 5, "markerfacecolor": CARD}
     return [
         Line2D([], [], color=INK, marker="o", markersize=5, linewidth=3, label="difference, 90 % interval"),
+        *[Line2D([], [], label="of a secondary endpoint", linewidth=3, **style)] * secondary,
         Line2D([], [], color=INK, linewidth=0.9, label="95 % interval"),
         Line2D([], [], color=MUTED, alpha=0.25, linewidth=8, label="margin"),
     ]

@@ -21,7 +21,7 @@ from rlparity.reporting.formatting import join, label
 from rlparity.reporting.style import MUTED, OWN_COLOUR, REFERENCE_COLOUR, SPARE
 
 SETTING = ["environment", "device", "threads", "hardware"]
-COLOURS, MARKERS = (OWN_COLOUR, *SPARE, REFERENCE_COLOUR), "os^D"  # of algorithms: 20 pairs, all different
+COLOURS, MARKERS = (OWN_COLOUR, *SPARE, REFERENCE_COLOUR), "os^DvP<>"  # of algorithms: 40 different pairs
 DASHED, DOTTED = (0, (4, 1.6)), (0, (1.2, 1.8))
 PEER_DASHES = (((0, (1, 1.2)), "2.4 2.4"), ((0, (6, 1.4, 1, 1.4)), "9 2.5 2 2.5"), ((0, (3, 3)), "5 5"))
 

@@ -118,6 +118,7 @@ def templates() -> Environment:
     )
     environment.filters["md"] = _markdown
     environment.filters["code"] = _code
+    environment.filters["unbroken"] = _unbroken
     return environment
 
 
@@ -131,6 +132,14 @@ def _code(value: object) -> Markup:
     parts = CODE.split(str(value))
     marked = (Markup("<code>{}</code>").format(part.strip("`")) for part in parts[1::2])
     return Markup("").join(part for pair in zip_longest(parts[::2], marked, fillvalue="") for part in pair)
+
+
+def _unbroken(value: object) -> str:
+    """The text of a cell of numbers, in which lines end only before brackets and between several numbers."""
+    parts = re.split(r"(\[[^]]*\])", str(value))
+    parts[::2] = [re.sub(r"(?<!,) (?![(±]|$)", "\N{NO-BREAK SPACE}", part) for part in parts[::2]]
+    parts[1::2] = [part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts[1::2]]
+    return "".join(parts)
 
 
 def _markdown(value: object) -> str:

@@ -189,7 +189,9 @@ def provenance(folder: Folder) -> dict[str, Any]:
     hardware: list[str] = []
     cells = []
     for run in folder.runs:
-        for package, version in sorted(run.get("versions", {}).items()):
+        brought = f"{run['cell']['implementation']}: " if run["cell"].get("candidate") else ""
+        for name, version in sorted(run.get("versions", {}).items()):
+            package = f"{brought}{name}"
             if str(version) not in versions.setdefault(package, []):
                 versions[package].append(str(version))
         machine = run.get("hardware") or {}

@@ -17,14 +17,16 @@ from matplotlib.ticker import LogLocator, NullLocator
 from rlparity.analysis import tables
 from rlparity.analysis.schemas import TABLES
 from rlparity.errors import UserError
+from rlparity.records import write_bytes
 from rlparity.reporting.figures.panels import Panels, styled
 from rlparity.reporting.formatting import NONE
-from rlparity.reporting.pages import sensitivity_tables
+from rlparity.reporting.pages import sensitivity_tables, sensitivity_ways
 from rlparity.reporting.pages.elements import KeyEntry
 from rlparity.reporting.pages.simple_page import Section, SimplePage, picture
 from rlparity.reporting.style import INK, OWN_COLOUR, PAINT, REFERENCE_COLOUR, SPARE
 
 SHADES = (OWN_COLOUR, REFERENCE_COLOUR, SPARE[0], SPARE[1])  # of layers, in turn
+MADE = "made.json"  # suite, versions, hardware and commit of the committed trials
 CAPTION = (
     "Planted bugs that each layer by itself has caught within the time on the axis, imports and training "
     "included; the axis is logarithmic."
@@ -34,14 +36,24 @@ CAPTION = (
 def render(results: Path, report: Path) -> str:
     """Write the tables and the page of `results/trials.json` below `report`; returns the page's answer.
 
+    Where there are none but the report has its tables, these stay, and only `results/candidates.json` is new.
     Raises UserError where there are no outcomes.
     """
-    content = _read(results / "trials.json")
-    trials = tables.frame(
-        "trials", [{key: row[key] for key in TABLES["trials"]} for row in content["trials"]]
-    )
-    mutated = trials[trials.bug != ""]
+    if (results / "candidates.json").is_file():
+        _write_candidates(_read(results / "candidates.json"), report)
+    if not (results / "trials.json").is_file() and (report / MADE).is_file():
+        content = _read(report / MADE)
+        trials = tables.read(report / "trials.csv")
+        texts = [key for key, column in TABLES["trials"].items() if column.dtype == "str"]
+        trials[texts] = trials[texts].fillna("")
+    else:
+        content = _read(results / "trials.json")
+        trials = tables.frame(
+            "trials", [{key: row[key] for key in TABLES["trials"]} for row in content.pop("trials")]
+        )
     report.mkdir(parents=True, exist_ok=True)
+    write_bytes(report / MADE, json.dumps(content, indent=1).encode())
+    mutated = trials[trials.bug != ""]
     tables.write_csv(report, "trials", trials)
     tables.write_csv(report, "matrix", tables.frame("matrix", mutated[list(TABLES["matrix"])]))
     layers = list(content["suite"]["layers"])
@@ -51,6 +63,19 @@ def render(results: Path, report: Path) -> str:
         _seconds(mutated, layers).write(figure)
     page = _page(content, trials, mutated, layers, report).render(report)
     return f"{_answer(mutated)}\nreport: {page}"
+
+
+def _write_candidates(content: Mapping[str, Any], report: Path) -> None:
+    """Write candidates.csv from the outcomes of the ways to bring an implementation."""
+    made = content["hardware"]
+    origin = {
+        "hardware": f"{made['cpu']}, {made['cores']} cores",
+        "versions": ", ".join(f"{name} {number}" for name, number in sorted(content["versions"].items())),
+        "commit": str(content["git"]["commit"] or ""),
+    }
+    keys = [key for key in TABLES["candidates"] if key not in origin]
+    rows = [{key: row[key] for key in keys} | origin for row in content["trials"] if row["bug"]]
+    tables.write_csv(report, "candidates", tables.frame("candidates", rows))
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -87,6 +112,7 @@ def _page(
         ],
         sections=[
             Section("Layers", tables=[sensitivity_tables.by_layer(mutated, layers)]),
+            *sensitivity_ways.sections(mutated, report),
             Section(
                 "Time until bugs are caught",
                 pictures=[picture(report, "seconds", "Bugs caught over time", CAPTION, key)],

@@ -8,10 +8,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import Any, NamedTuple
 
 from rlparity.arms import OURS
 from rlparity.cell import Cell
+from rlparity.records import write_bytes
 from rlparity.suites import splitting
 from rlparity.suites import suite as suites
 from rlparity.suites.costs import cost
@@ -47,6 +49,8 @@ def load(
     loaded = suites.load(path, narrow, elsewhere)
     if loaded.split != AUTO:
         return loaded
+    if any(cell.device != "cpu" for cell in loaded.cells):
+        return loaded
     n = _kept(loaded, reports, results)
     if n is None:
         kept = {key: narrow[key] for key in ("device", "references") if key in narrow}
@@ -55,26 +59,34 @@ def load(
 
 
 def keep(suite: Suite, results: Path) -> None:
-    """Note in `results` which split a suite has."""
-    text = "1" if suite.split == AUTO else str(suite.split)
+    """Note in `results` which split a suite has. With `auto` on a GPU, that of its cells on CPUs stays."""
+    if suite.split == AUTO and any(cell.device != "cpu" for cell in suite.cells):
+        return
+    text = b"1" if suite.split == AUTO else str(suite.split).encode()
     file = results / suite.name / NOTE
-    if not file.is_file() or file.read_text(encoding="utf-8") != text:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
+    if not file.is_file() or file.read_bytes() != text:
+        write_bytes(file, text)
 
 
 def _kept(suite: Suite, reports: Path, results: Path | None) -> int | None:
     """The split of what is trained in `results`, else of what `reports` ship; None if there is neither."""
     if results is not None:
         with suppress(OSError, ValueError):
-            return max(int((results / suite.name / NOTE).read_text(encoding="utf-8")), 1)
+            return _split(int((results / suite.name / NOTE).read_text(encoding="utf-8")))
         ours = (results / suite.name).glob(f"*/{OURS}/*/seeds-*/*")
         if any(file.name in ("run.json", "checkpoint") for file in ours):
             return 1
-    with suppress(OSError, ValueError, AttributeError):
+    with suppress(OSError, ValueError, AttributeError, RecursionError):
         plan = json.loads((reports / suite.name / "plan.json").read_text(encoding="utf-8"))
-        return int(plan.get("split", 1))
+        return _split(plan.get("split", 1))
     return None
+
+
+def _split(value: Any) -> int:
+    """A split that a file names. Raises ValueError where it is none."""
+    if value == AUTO or splitting.problem(value, NOTE):
+        raise ValueError(f"{value!r} is no split")
+    return int(value)
 
 
 def chosen(suite: Suite, cores: int, rates: Speeds) -> int:
@@ -125,7 +137,7 @@ def _numbers(largest: int, blocks: int, cores: int) -> list[int]:
 
 
 def _outcome(n: int, cells: Sequence[Cell], cores: int, rates: Speeds) -> Outcome:
-    ends = [0.0] * cores
+    ends = [0.0] * max(min(cores, len(cells)), 1)
     for seconds in sorted((cost.seconds(cell, rates) for cell in cells), reverse=True):
         heapq.heappushpop(ends, ends[0] + seconds)
     return Outcome(n, len(cells), max(ends))
@@ -144,7 +156,7 @@ def describe(suite: Suite, waiting: Collection[Cell], cores: int, rates: Speeds,
     found = outcomes(cells, cores, rates)
     first, now = quickest(found).n, suite.split if isinstance(suite.split, int) else 1
     hours = ", ".join(f"{one.n}: {one.seconds / 3600:,.2f}" for one in found)
-    advice = "as it is here" if first == now else f"rlparity run {words} --config split={first}"
+    advice = "as it is here" if first == now else f"rlparity run {quote(words)} --config split={first}"
     on = f"{cores:,} core{'s' * (cores > 1)}"
     yield f"hours on {on} by cells per block: {hours}; done first: {first}, {advice}"
 

@@ -63,7 +63,7 @@ def check(
     trace = traced_training.train(cell, made)
     name = "trains for the whole budget"
     if trace.reason is not None:
-        return [Check(LAYER, name, False, trace.reason, time.perf_counter() - started)]
+        return [Check(LAYER, name, False, trace.reason, time.perf_counter() - started, ran=not trace.broke)]
     episodes = sum(len(env.starts) for env in trace.stepped)
     detail = f"{cell.budget:,} steps of {len(trace.stepped)} sub-environments, {episodes} episodes"
     first = Check(LAYER, name, True, detail, time.perf_counter() - started)

@@ -1,4 +1,4 @@
-"""Update parity of a candidate's own `update(batch, draws)`.
+"""Parity of a candidate's own `update(batch, draws)` and `prepare(rollout)`.
 
 A candidate (see `rlparity.candidates`) whose updates are to be compared has three more methods:
 
@@ -29,6 +29,20 @@ included, in the precision that is compared: float32 or float64.
 
 Losses that `update` returns are compared where SB3 has them: policy_loss, value_loss, entropy_loss, loss
 (means over the call's gradient steps), critic_loss, actor_loss, ent_coef_loss.
+
+`prepare(rollout)`, of A2C, PPO and TRPO, makes advantages and value targets of a rollout of T steps in N
+sub-environments, as in training; it needs none of the methods above. `rollout` holds tensors:
+- rewards (T, N); values (T, N), V of the observation that each step started from;
+- terminated (T, N), 1 where the task ended in that step; truncated (T, N), 1 where a time limit cut the
+  episode off, else 0; never both;
+- final_values (T, N), V of the observation that a time limit cut off, and 0 elsewhere;
+- last_values (N,), V of the observation after the last step: of a new episode if one has begun.
+It returns a mapping with advantages (T, N), before any normalisation, and returns (T, N), the targets of V.
+The candidate is built anew for each rollout, with its n_steps, n_envs, gamma and gae_lambda.
+
+What a candidate does not offer it declines by raising NotImplementedError, from the factory or from a method:
+an option in `hyperparameters` that it does not know, such as a `target_kl` that is not None. A case that is
+declined is named; the plain one cannot be declined.
 """
 
 from __future__ import annotations
@@ -42,9 +56,9 @@ import torch
 from torch import Tensor
 
 from rlparity.candidates import entry_point
+from rlparity.candidates.importing import bad_signature
 from rlparity.candidates.protocol import Factory
 from rlparity.cell import Cell
-from rlparity.validation.paired_models import PairedModels
 from rlparity.validation.parity.cases import BUDGET, Case
 from rlparity.validation.parity.recording.inputs import Recording
 from rlparity.validation.parity.recording.trace import Trace
@@ -56,18 +70,27 @@ class IncompleteState(Exception):
     """`reference_state()` lacks parameters."""
 
 
-def build(factory: Factory, case: Case, pair: PairedModels) -> Any:
-    """Build an untrained candidate with the hyper-parameters of a case."""
-    cell = Cell("parity", "parity", "candidate", case.algorithm, case.algorithm, (0,), BUDGET, case.n_envs)
-    options = entry_point.hyperparameters(
-        replace(cell, normalize=case.normalize, hyperparameters=case.options)
-    )
-    return factory(pair.model.observation_space, pair.model.action_space, options)
+def build(
+    factory: Factory, case: Case, options: Mapping[str, Any] | None = None, n_envs: int | None = None
+) -> Any:
+    """Build an untrained candidate with the hyper-parameters of a case; `options` and `n_envs` replace the
+    case's."""
+    cell = Cell("parity", "parity", "candidate", case.algorithm, case.algorithm, (0,), BUDGET)
+    cell = replace(cell, n_envs=n_envs or case.n_envs, normalize=case.normalize)
+    envs = case.environments()
+    given = entry_point.hyperparameters(replace(cell, hyperparameters={**case.options, **(options or {})}))
+    return factory(envs.observation_space, envs.action_space, given)
 
 
 def offered(made: Any) -> bool:
     """Whether a candidate has all methods of update parity."""
     return all(callable(getattr(made, name, None)) for name in METHODS)
+
+
+def offers_prepare(made: Any) -> bool:
+    """Whether a candidate, or its class, has a method `prepare` of one argument."""
+    method = getattr(made, "prepare", None)
+    return callable(method) and bad_signature(method, 2 if isinstance(made, type) else 1) is None
 
 
 def call_ends(recording: Recording, updates: Sequence[int]) -> list[int]:

@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
 from rlparity.errors import unknown
-from rlparity.suites import hyperparameters
 from rlparity.validation import paired_models
 from rlparity.validation.counterparts import ON_POLICY
 from rlparity.validation.paired_models import PairedModels
@@ -45,10 +44,14 @@ class Case:
     def __str__(self) -> str:
         return f"{self.algorithm}, {self.name}"
 
+    def environments(self) -> DummyVecEnv:
+        """Make new environments, without normalisation."""
+        make = environments.short_episodes if self.algorithm in ON_POLICY else environments.constant
+        return make(self.continuous, self.n_envs, self.images)
+
     def pair(self, dtype: torch.dtype, seed: int = 0) -> PairedModels:
         """Make both learners in new environments; `seed` is that of SB3's weights and actions."""
-        make = environments.short_episodes if self.algorithm in ON_POLICY else environments.constant
-        envs: VecEnv = make(self.continuous, self.n_envs, self.images)
+        envs: VecEnv = self.environments()
         if self.normalize:
             envs = VecNormalize(envs, gamma=self.options.get("gamma", 0.99))
         return paired_models.make(self.algorithm, envs, self.options, dtype, BUDGET, seed, self.own)
@@ -180,16 +183,6 @@ def _sac() -> Iterator[Case]:
 
 CASES: tuple[Case, ...] = tuple(_cases())
 ALGORITHMS = tuple(dict.fromkeys(case.algorithm for case in CASES))
-CANDIDATE_CASES = {  # (named configuration or agent, actions) -> case of a candidate, if not "default"
-    ("a2c", "continuous"): "default, continuous",
-    ("ppo", "continuous"): "default, continuous",
-    (
-        "trpo",
-        "discrete",
-    ): "strong damping, gae_lambda",  # not `amplified`, as a candidate's tolerance is fixed
-    ("trpo", "continuous"): "continuous, two steps of conjugate gradient",
-    ("dqn-nstep", "discrete"): "three-step returns",
-}
 
 
 def of(algorithm: str, name: str | None = None) -> list[Case]:
@@ -202,18 +195,3 @@ def of(algorithm: str, name: str | None = None) -> list[Case]:
     if not (named := [case for case in found if case.name == name]):
         raise unknown("configuration", name, [case.name for case in found], f"parity of {algorithm}")
     return named
-
-
-def for_candidate(configuration: str, actions: str) -> tuple[str, str]:
-    """(algorithm, name of the case) for a candidate that implements a named configuration, where actions are
-    "discrete" or "continuous". UserError if the configuration has no reference."""
-    known = {
-        name: each
-        for name, each in hyperparameters.library().algorithms.items()
-        if each.reference is not None
-    }
-    if configuration not in known:
-        raise unknown("configuration", configuration, known, "parity")
-    agent = known[configuration].agent
-    plain = CANDIDATE_CASES.get((agent, actions), "default")
-    return agent, CANDIDATE_CASES.get((configuration, actions), plain)

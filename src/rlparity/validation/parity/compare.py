@@ -101,19 +101,28 @@ def check_candidate(
     if it has no such method."""
     found = []
     for case in [case for name in cases for case in parity_cases.of(algorithm, name)]:
-        pair = case.pair(getattr(torch, dtype))
         with suppress(Exception):  # a factory that fails does so again in the check
-            if not candidates.offered(candidates.build(factory, case, pair)):
+            if not candidates.offered(candidates.build(factory, case)):
                 return []
-        run = partial(_compare_candidate, factory, case, pair, dtype, updates)
-        found.append(timed("parity", f"{case} ({dtype})", run))
+        found.append(check_candidate_case(factory, case, dtype, updates))
     return found
 
 
-def _compare_candidate(
-    factory: Factory, case: Case, pair: PairedModels, dtype: str, updates: Sequence[int]
-) -> Answer:
-    made = candidates.build(factory, case, pair)
+def check_candidate_case(
+    factory: Factory,
+    case: Case,
+    dtype: str = "float32",
+    updates: Sequence[int] = UPDATES,
+    may_decline: bool = False,
+) -> Check:
+    """As `check_candidate` in one case, which need not be one of `cases.CASES`. With `may_decline`, a
+    candidate that raises NotImplementedError does not offer it, see `checks.timed`."""
+    run = partial(_compare_candidate, factory, case, dtype, updates)
+    return timed("parity", f"{case} ({dtype})", run, may_decline)
+
+
+def _compare_candidate(factory: Factory, case: Case, dtype: str, updates: Sequence[int]) -> Answer:
+    made, pair = candidates.build(factory, case), case.pair(getattr(torch, dtype))
     recording = record(case, pair, max(updates))
     points = candidates.call_ends(recording, updates)
     trace, reference = candidates.replay(made, recording), candidates.condensed(recording)

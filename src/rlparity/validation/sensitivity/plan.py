@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +18,15 @@ SCHEMA = "sensitivity.schema.yaml"
 BASELINE = ""  # in place of a mutation's id: the unchanged code
 
 
+LOGGED_SEEDS = 5
+WAYS = {  # in which a user brings an implementation -> the layers that are run in each, see `ways.trial`
+    "entry": ("contract",),
+    "entry-update": ("parity",),
+    "command": ("contract",),
+    "logs": ("statistics",),
+}
+
+
 class Trial(NamedTuple):
     """One layer run on an agent in an environment, with or without a mutation."""
 
@@ -25,11 +34,13 @@ class Trial(NamedTuple):
     agent: str  # named configuration
     environment: str
     layer: str
+    way: str = ""  # of WAYS; empty: our agent itself, not brought as a candidate
 
     @property
     def file(self) -> Path:
         """The file of its outcome, below the folder of trials."""
-        name = "-".join(_slug(part) for part in (self.agent, self.environment, self.layer))
+        parts = filter(None, (self.way, self.agent, self.environment, self.layer))
+        name = "-".join(_slug(part) for part in parts)
         return Path(_slug(self.mutation) or "baseline", f"{name}.json")
 
     @property
@@ -55,6 +66,7 @@ class Statistics:
     looks: int  # interim tests of a training, the last test included
     margin: float
     references: Mapping[str, str]  # environment -> suite whose report contains records
+    logged_seeds: int  # of finished logs, see `ways`
     until: Mapping[str, float]  # named configuration -> share of the budget at the last test; absent: 1
 
 
@@ -69,12 +81,16 @@ class Plan:
     mutations: tuple[Mutation, ...]
     time_limits: Mapping[str, int]  # layer -> seconds of processor time
     statistics: Statistics | None
+    ways: tuple[str, ...] = ()  # of WAYS: besides, our agents are brought as a user brings a candidate
 
-    def trials(self) -> list[Trial]:
-        """All trials, each once: layer by layer, the baselines of a layer before its mutations."""
+    def trials(self, ways: Sequence[str] = ("",)) -> list[Trial]:
+        """The trials of these ways, each once: layer by layer, the baselines of a layer before its mutations.
+        The way "" is our agents themselves, with the layers of the suite."""
         found: dict[Trial, None] = {}
-        for layer in self.layers:
-            pairs = [(mutation.id, *pair, layer) for mutation in self.mutations for pair in mutation.pairs]
+        for layer, way in ((layer, each) for each in ways for layer in WAYS.get(each, self.layers)):
+            pairs = [
+                (mutation.id, *pair, layer, way) for mutation in self.mutations for pair in mutation.pairs
+            ]
             mutated = [Trial(*pair) for pair in pairs]
             found |= dict.fromkeys([*(trial.baseline for trial in mutated), *mutated])
         return list(found)
@@ -86,6 +102,8 @@ def load(path: Path) -> Plan:
     found = list(yaml_reader.problems(raw, hyperparameters.root() / hyperparameters.SCHEMAS / SCHEMA))
     if not found and "statistics" in raw["layers"] and "statistics" not in raw:
         found = ["top level: missing key 'statistics', which the layer of that name needs"]
+    if not found and "ways" in raw and "statistics" not in raw:
+        found = ["top level: missing key 'statistics', which `ways` need"]
     known = {mutation.id: mutation for mutation in corpus.CORPUS}
     if not found and raw["mutations"] != "all":
         unknown = [f"mutations: unknown id {id!r}" for id in raw["mutations"] if id not in known]
@@ -105,5 +123,8 @@ def _plan(raw: Mapping[str, Any], known: Mapping[str, Mutation]) -> Plan:
         layers=tuple(raw["layers"]),
         mutations=tuple(known[id] for id in chosen),
         time_limits=raw["time_limits"],
-        statistics=Statistics(**{"until": {}, **statistics}) if statistics else None,
+        statistics=Statistics(**{"until": {}, "logged_seeds": LOGGED_SEEDS, **statistics})
+        if statistics
+        else None,
+        ways=tuple(raw.get("ways", ())),
     )

@@ -70,7 +70,7 @@ def attempt(trial: Trial, file: Path, limit: int, case: Path | None, judge: Judg
         subprocess.Popen(command, stdout=log, stderr=log, env=environment) as process,
     ):
         try:
-            if case is not None:
+            if case is not None and not trial.way:
                 return _follow(process, folder, limit, case, judge)
             process.wait(BUSY * limit)
             return read(file) or _broken(process.returncode, folder, limit)

@@ -30,6 +30,28 @@ from rlparity.validation.sensitivity.process import Judge, TooBusy, attempt, rea
 from rlparity.validation.sensitivity.trial import Outcome, not_run
 
 OUTCOMES = "trials.json"  # all outcomes of a suite, from which the page is rendered
+CANDIDATES = "candidates.json"  # all outcomes of the ways in which a user brings an implementation
+UNFINISHED = "not tried yet"
+SOURCES_OF_WAYS = {  # what an outcome depends on besides the agent; not the whole corpus, see `planting`
+    "entry": ("rlparity.validation.sensitivity.ways.own_agent", registry.LAYERS["contract"]),
+    "entry-update": (
+        "rlparity.validation.sensitivity.ways.own_agent",
+        "rlparity.validation.parity.candidate_checks",
+    ),
+    "command": (
+        "rlparity.validation.sensitivity.ways.trial:_command",
+        "rlparity.validation.sensitivity.ways.program:_write",
+        "rlparity.training.run",
+    ),
+    "logs": (
+        "rlparity.validation.sensitivity.ways.trial:_logs",
+        "rlparity.validation.sensitivity.ways.program:_write",
+        "rlparity.training.run",
+        "rlparity.log_readers.convert",
+        "rlparity.analysis.logged_returns",
+        "rlparity.analysis.verdicts",
+    ),
+}
 STATISTICS_MODULES = (
     "rlparity.training.loop",
     "rlparity.validation.sensitivity.training",
@@ -46,18 +68,34 @@ class Runner:
         self._judge, self._lock = Judge(), Lock()
         self._cases: dict[tuple[str, str], Path | str] = {}
 
-    def run(self, jobs: int, say: Say) -> dict[Trial, Outcome]:
-        """Run all trials, `jobs` at a time, and write OUTCOMES; `say` receives a line as each trial ends."""
-        trials, outcomes = self._plan.trials(), dict[Trial, Outcome]()
+    def run(self, jobs: int, say: Say, ways: Sequence[str] | None = None) -> dict[Trial, Outcome]:
+        """Run all trials, or those of these ways, `jobs` at a time; `say` receives a line as each ends.
+
+        Writes OUTCOMES of our agents themselves, and CANDIDATES of the ways, whose other trials were not run.
+        """
+        trials = self._plan.trials(("", *self._plan.ways) if ways is None else ways)
+        outcomes = dict[Trial, Outcome]()
+        order = groupby(trials, lambda trial: (trial.way, trial.layer, trial.mutation == BASELINE))
         try:
-            for _, group in groupby(trials, lambda trial: (trial.layer, trial.mutation == BASELINE)):
+            for _, group in order:
                 for trial, outcome in self._outcomes(list(group), outcomes, jobs):
                     outcomes[trial] = outcome
                     say(f"{len(outcomes)}/{len(trials)}  {describe(trial, outcome)}")
         finally:
             self._judge.close()
-        self._write([(trial, outcomes[trial]) for trial in trials])
+            self.write_candidates()
+        if ways is None:
+            self._write(OUTCOMES, [(trial, outcomes[trial]) for trial in self._plan.trials()])
         return outcomes
+
+    def write_candidates(self) -> None:
+        """Write CANDIDATES from the trials of all ways that are finished; the others were not run. Nothing is
+        written if none is finished."""
+        trials = self._plan.trials(self._plan.ways)
+        saved = {trial: read(self.folder / "trials" / trial.file) for trial in trials}
+        if any(outcome is not None for outcome in saved.values()):
+            whole = [(trial, dict(saved[trial] or not_run(UNFINISHED))) for trial in trials]
+            self._write(CANDIDATES, whole)
 
     def _outcomes(
         self, trials: Sequence[Trial], so_far: Mapping[Trial, Outcome], jobs: int
@@ -79,7 +117,9 @@ class Runner:
     def _outcome(self, trial: Trial) -> Outcome:
         """The saved outcome if its hash is current, else a new one."""
         case: Path | None = None
-        if trial.layer == "statistics":
+        if trial.way:
+            case = self._of_ways()
+        elif trial.layer == "statistics":
             found = self._case(trial.agent, trial.environment)
             if isinstance(found, str):
                 return not_run(found)
@@ -114,10 +154,23 @@ class Runner:
         _, obstacle = self._judge(file)
         return obstacle or file
 
+    def _of_ways(self) -> Path:
+        """The file of what trials of ways need: where references are, and how many seeds are trained."""
+        assert self._plan.statistics is not None
+        given = self._plan.statistics
+        content = {"seeds": given.logged_seeds, "references": given.references}
+        content["reports"] = str(self._reports)
+        file = self.folder / "cases" / "ways.json"
+        with self._lock:
+            write_bytes(file, json.dumps(content, indent=1).encode())
+        return file
+
     def _key(self, trial: Trial, case: Path | None) -> str:
         """Hash of everything that the outcome depends on."""
         agent = hyperparameters.library().algorithms[trial.agent].agent
-        layer = STATISTICS_MODULES if case else (registry.LAYERS[trial.layer],)
+        layer: tuple[str, ...] = STATISTICS_MODULES if case else (registry.LAYERS[trial.layer],)
+        if trial.way:
+            layer = SOURCES_OF_WAYS[trial.way]
         family = registry.family(trial.environment).module
         places = (*layer, registry.AGENTS[agent].module, family, *registry.PARTS.values())
         return fingerprint.text_hash(
@@ -125,12 +178,12 @@ class Runner:
                 "sources": definitions.digest(places),
                 "mutation": "" if trial.mutation == BASELINE else planting(trial.mutation),
                 "settings": hyperparameters.library().lookup(trial.environment, agent).hyperparameters,
-                "case": case and read(case),
+                "case": case and _content(case, trial),
                 "versions": tables.versions(),
             }
         )
 
-    def _write(self, outcomes: Sequence[tuple[Trial, Outcome]]) -> None:
+    def _write(self, name: str, outcomes: Sequence[tuple[Trial, Outcome]]) -> None:
         names = ("name", "title", "description", "layers")
         content = {
             "suite": {name: getattr(self._plan, name) for name in names},
@@ -139,7 +192,13 @@ class Runner:
             "git": host.git(),
             "trials": [{**columns(trial), **outcome} for trial, outcome in outcomes],
         }
-        write_bytes(self.folder / OUTCOMES, json.dumps(content, indent=1).encode())
+        write_bytes(self.folder / name, json.dumps(content, indent=1).encode())
+
+
+def _content(case: Path, trial: Trial) -> Any:
+    """The content of a case; of a way, that on which only finished logs depend."""
+    content = read(case)
+    return content if not trial.way else trial.way == "logs" and [content["seeds"], content["references"]]
 
 
 def columns(trial: Trial) -> dict[str, str]:
@@ -149,6 +208,7 @@ def columns(trial: Trial) -> dict[str, str]:
         "agent": trial.agent,
         "environment": trial.environment,
         "layer": trial.layer,
+        "way": trial.way,
     }
     names = ("kind", "title", "source", "hides")
     if trial.mutation == BASELINE:
@@ -171,7 +231,8 @@ def describe(trial: Trial, outcome: Mapping[str, Any]) -> str:
     words = {True: "caught", False: "silent", None: "undecided"}
     word = words[outcome["caught"]] if outcome["status"] == "done" else f"not run, {outcome['reason']}"
     time = "" if outcome["seconds"] is None else f" ({outcome['seconds']:.0f} s)"
-    return f"{trial.mutation or 'baseline'} {trial.agent} {trial.environment} {trial.layer}: {word}{time}"
+    layer = f"{trial.way} {trial.layer}".strip()
+    return f"{trial.mutation or 'baseline'} {trial.agent} {trial.environment} {layer}: {word}{time}"
 
 
 def planting(id: str) -> str:

@@ -57,29 +57,36 @@ def main(fields: Sequence[str], into: Path, limit: int, case: Path | None) -> No
     trial = Trial(*fields)
     torch.set_num_threads(1)
     malloc.keep_freed_memory()
+    if trial.way:
+        from rlparity.validation.sensitivity.ways import trial as ways
+
+        content = json.loads(case.read_text(encoding="utf-8")) if case is not None else {}
+        outcome = _judged(lambda: ways.checks(trial, content), ways.processor_time)
+        write_bytes(into, json.dumps(outcome, indent=1).encode())
+        return
     with nullcontext() if trial.mutation == BASELINE else planted(corpus.find(trial.mutation)):
         if case is not None:
             sensitivity_training.learn(case, into.with_suffix(""))
             return
-        outcome = _run_layer(trial)
+        outcome = _judged(_layer(trial), time.process_time)
     write_bytes(into, json.dumps(outcome, indent=1).encode())
 
 
-def _run_layer(trial: Trial) -> Outcome:
-    """Run a layer other than statistics; an exception is an alarm."""
+def _judged(run: Callable[[], list[Check]], clock: Callable[[], float]) -> Outcome:
+    """Run a layer other than our own agents' statistics; an exception is an alarm."""
     try:
-        checks = _layer(trial)()
+        checks = run()
     except UserError as error:
         return not_run(str(error))
     except Exception as error:
         text = (str(error).strip() or "no message").splitlines()[0]
-        return done(True, time.process_time(), f"it raised {type(error).__name__}: {text}")
+        return done(True, clock(), f"it raised {type(error).__name__}: {text}")
     failed = [check for check in checks if not check.passed]
     evidence = f"{len(checks)} checks pass"
     if failed:
         first, more = failed[0], f" and {len(failed) - 1} more" * (len(failed) > 1)
         evidence = f"{first.name}{more}: {first.detail}"
-    return done(bool(failed), time.process_time(), evidence)
+    return done(bool(failed), clock(), evidence)
 
 
 def _layer(trial: Trial) -> Callable[[], list[Check]]:

@@ -53,10 +53,13 @@ def margins(folder: Folder) -> str:
 
 
 def _undecided(folder: Folder, rows: pd.DataFrame, note: str) -> str:
-    """Those without a verdict for the same reason; without one, how many seeds would do."""
+    """Those without a verdict for the same reason; without one, how many seeds would decide."""
     needed = [] if note else list(dict.fromkeys(whole(value) for value in rows.seeds_needed.dropna()))
-    tail = f" (equivalence would take about {join(needed)} seeds per arm)" if needed else ""
-    return f"Not decided{', ' + note if note else ''}: {_pairs(folder, rows)}{tail}."
+    if needed:
+        note = f": about {join(needed)} seeds per arm would decide if there is no difference"
+    if ":" not in note:
+        return f"Not decided{', ' + note if note else ''}: {_pairs(folder, rows)}."
+    return f"Not decided: {_pairs(folder, rows)} ({note.removeprefix(': ')})."
 
 
 def _against_plain(folder: Folder) -> list[str]:

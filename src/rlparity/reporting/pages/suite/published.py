@@ -58,6 +58,11 @@ class Published:
     groups: Sequence[Group]
     sources: Table
 
+    @property
+    def wide(self) -> list[int]:
+        """Columns of running text in the table of those with a verdict."""
+        return [place for place, name in enumerate(self.judged.head) if name in ("remark", "source")]
+
 
 def section(folder: Folder) -> Published:
     """The section from the table `paper`, in the order of the plan, quotations last."""

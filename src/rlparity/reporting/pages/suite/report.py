@@ -11,8 +11,10 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
+from rlparity.analysis.decisions.families import PRIMARY, SECONDARY
 from rlparity.errors import UserError
-from rlparity.reporting.formatting import NONE, bind, join
+from rlparity.reporting import candidate_settings
+from rlparity.reporting.formatting import NONE, bind, endpoint_title, join
 from rlparity.reporting.pages import validation
 from rlparity.reporting.pages.elements import Badge, Table, templates, write
 from rlparity.reporting.pages.provenance import (
@@ -106,6 +108,13 @@ def _view(folder: Folder, stale: int) -> dict[str, Any]:
         "layers_meaning": validation.MEANING,
         "notes": tables.notes(folder),
         "verdicts": tables.verdicts(folder),
+        "ran": [one.sentence(table=True) for one in candidate_settings.of(folder)],
+        "ran_otherwise": tables.ran(folder),
+        "secondary": tables.verdicts(folder, SECONDARY),
+        "decides": join(endpoint_title(end, folder.quantity) for end in _endpoints(folder, PRIMARY)),
+        "second": join(endpoint_title(end, folder.quantity) for end in _endpoints(folder, SECONDARY)),
+        "family": tables.family(folder),
+        "second_family": tables.family(folder, SECONDARY),
         "plain": bind(text.plain_verdicts) if len(tables.primary(folder, plain=True)) else "",
         "definitions": [(term, bind(meaning)) for term, meaning in (*text.definitions, *_floors(folder))],
         "pictures": pictures(folder),
@@ -121,6 +130,11 @@ def _view(folder: Folder, stale: int) -> dict[str, Any]:
         "settings": {name: tables.settings(folder, name) for name in plan["environments"]},
         "provenance": provenance(folder),
     }
+
+
+def _endpoints(folder: Folder, role: str) -> list[str]:
+    """The endpoints of verdicts of a role."""
+    return list(dict.fromkeys(tables.of_role(folder, role).endpoint))
 
 
 def _heading(folder: Folder) -> str:
@@ -146,13 +160,11 @@ def _terminal(folder: Folder, view: Mapping[str, Any], page: Path) -> str:
         if table.rows
         else f"{view['title']}: no verdicts"
     ]
-    if table.rows:
-        notes = ["".join(cell.note for cell in row if isinstance(cell, Badge)) for row in table.rows]
-        rows = [[cell.word if isinstance(cell, Badge) else cell for cell in row] for row in table.rows]
-        why = ["why"] if any(notes) else []
-        rows = [row + [note] * len(why) for row, note in zip(rows, notes, strict=True)]
-        lines.append(Table([*table.head, *why], rows, numeric=table.numeric).text())
+    lines += [_aligned(table)] if table.rows else []
+    if view["secondary"].rows:
+        lines += [f"secondary, by the {view['second']}:", _aligned(view["secondary"])]
     lines += against_papers(folder)
+    lines += [f"settings: {one.sentence()}" for one in candidate_settings.of(folder)]
     lines += [f"failed: {text}" for text in view["failed"]]
     if view["missing"]:
         lines.append(f"no record yet: {join(view['missing'], 4)}")
@@ -162,6 +174,15 @@ def _terminal(folder: Folder, view: Mapping[str, Any], page: Path) -> str:
     if view["stale"]:
         lines.append(f"stale: {view['stale']} {view['train_again']} trains them again.")
     return "\n".join([*lines, f"report: {page}"])
+
+
+def _aligned(table: Table) -> str:
+    """A table of verdicts for the terminal, their notes in a column of their own."""
+    notes = ["".join(cell.note for cell in row if isinstance(cell, Badge)) for row in table.rows]
+    rows = [[cell.word if isinstance(cell, Badge) else cell for cell in row] for row in table.rows]
+    why = ["why"] if any(notes) else []
+    rows = [row + [note] * len(why) for row, note in zip(rows, notes, strict=True)]
+    return Table([*table.head, *why], rows, numeric=table.numeric).text()
 
 
 def _headline(folder: Folder, stale: int) -> dict[str, Any]:

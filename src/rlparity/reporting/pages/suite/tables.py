@@ -7,8 +7,13 @@ from typing import Any
 
 import pandas as pd
 
+from rlparity.analysis import plans
+from rlparity.analysis.decisions import families
+from rlparity.analysis.decisions.families import PRIMARY
+from rlparity.analysis.verdicts import NEITHER
 from rlparity.arms import Arm
 from rlparity.metrics import RETURN
+from rlparity.reporting import candidate_settings
 from rlparity.reporting.formatting import (
     NONE,
     SHORT,
@@ -26,21 +31,50 @@ from rlparity.reporting.formatting import (
 from rlparity.reporting.pages.elements import Badge, Table
 from rlparity.reporting.report_folder import Folder, Measurement, by_reference
 
-UNDECIDED = "neither equivalence nor a difference is shown"  # the reason of an ordinary INCONCLUSIVE
 
+def verdicts(folder: Folder, role: str = PRIMARY) -> Table:
+    """A row per environment, metric, algorithm and endpoint of a role: the headline, or secondary endpoints.
 
-def verdicts(folder: Folder) -> Table:
-    """The headline: a row per environment, metric, algorithm and endpoint."""
-    head = [*_where(folder), "algorithm", "endpoint", "verdict", "equivalent within", "difference [95 % CI]"]
-    head += ["seeds", "seeds needed", "p (Holm)"]
+    The verdict is in the third column, so that a phone shows it.
+    """
+    place, *metric = _where(folder)
+    head = [place, "algorithm", "verdict", *metric, "endpoint", "equivalent within", "difference [95 % CI]"]
+    head += ["seeds", "seeds needed", "p (Holm)", "family"]
     rows = []
-    for row in folder.ordered("verdicts").itertuples(index=False):
-        cells = [*_where(folder, row), folder.called(row), SHORT.get(row.endpoint, row.endpoint)]
-        cells += [badge(row._asdict()), percent(row.smallest_margin)]
+    for row in of_role(folder, role).itertuples(index=False):
+        place, *metric = _where(folder, row)
+        cells = [place, folder.called(row), badge(row._asdict()), *metric]
+        cells += [SHORT.get(row.endpoint, row.endpoint), percent(row.smallest_margin)]
         cells += [interval(row.difference, row.ci95_low, row.ci95_high)]
         cells += [f"{whole(row.seeds_implementation)} / {whole(row.seeds_reference)}"]
-        rows.append([*cells, whole(row.seeds_needed), p_value(row.p_holm)])
-    return Table(head, rows, "verdicts.csv", _last(head, 5))
+        rows.append([*cells, whole(row.seeds_needed), p_value(row.p_holm), whole(_size(row) or None)])
+    return Table(head, rows, "verdicts.csv", _last(head, 6))
+
+
+def family(folder: Folder, role: str = PRIMARY) -> str:
+    """What Holm's correction runs over, in a sentence; empty where there is no row of that role."""
+    rows = of_role(folder, role)
+    if rows.empty:
+        return ""
+    if plans.family(folder.plan) == families.ROW:
+        return "The p value of each row is not adjusted: the suite declares every row a family of its own."
+    size, out = max(map(_size, rows.itertuples())), sum(not _size(row) for row in rows.itertuples())
+    text = f"Holm's correction runs over a family of {whole(size)} of these {len(rows)} rows"
+    if len(rows) == 1:
+        text = f"Holm's correction runs over a family of {whole(size)}, this row" if size else ""
+    return f"{text}{f'; {out} cannot be decided and do not count' * bool(out and size)}." if text else ""
+
+
+def _size(row: Any) -> int:
+    """The size of a row's family, 0 if it is in none; not known of older versions."""
+    size = getattr(row, "family_size", 0)
+    return 0 if pd.isna(size) else int(size)
+
+
+def of_role(folder: Folder, role: str) -> pd.DataFrame:
+    """The verdicts by primary, or by secondary, endpoints."""
+    rows = folder.ordered("verdicts")
+    return rows[rows.role == role]
 
 
 def _where(folder: Folder, row: Any = None) -> list[Any]:
@@ -61,7 +95,7 @@ def _last(head: Sequence[str], count: int) -> frozenset[int]:
 def badge(row: Mapping[str, Any]) -> Badge:
     """The verdict of a row with its reason, unless that is only that the spread is too large."""
     verdict, reason = Badge(row["verdict"]), row.get("reason")
-    if verdict.note or not isinstance(reason, str) or reason == UNDECIDED:
+    if verdict.note or not isinstance(reason, str) or reason == NEITHER:
         return verdict
     return Badge(f"{row['verdict']} ({reason})")
 
@@ -154,19 +188,27 @@ def cost(folder: Folder) -> Table:
 def settings(folder: Folder, environment: str) -> list[dict[str, Any]]:
     """Per algorithm: the hyper-parameters of all implementations side by side, source, departures."""
     blocks = []
+    brought = {one.arm: one for one in candidate_settings.of(folder) if one.environment == environment}
     about = folder.plan["environments"][environment]
     for name in about.get("algorithms") or folder.plan["algorithms"]:
         agent = folder.plan["algorithms"].get(name, {}).get("agent", name)
         chosen = about.get("settings", {}).get(agent, {})
         columns: dict[str, dict[str, Any]] = {}
-        departures: dict[str, list[str]] = {}
+        departures: dict[str, dict[str, Any]] = {}
         for run in folder.runs:
             who, cell = run["cell"]["implementation"], run["cell"]
             if cell["environment"] != environment or (who, cell["algorithm"]) not in folder.sharing(name):
                 continue
+            if (one := brought.get((who, cell["algorithm"]))) is not None:
+                names = [*one.reference, *one.values]
+                columns.setdefault(who, {"budget": cell.get("budget")} | {n: one.shown(n) for n in names})
+                empty = candidate_settings.UNKNOWN if one.departures is None else "none declared"
+                departures.setdefault(label(who), {"points": one.departures or [], "empty": empty})
+                continue
             own = {key: cell.get(key) for key in ("budget", "n_envs", "normalize")}
             columns.setdefault(who, own | run.get("config", {}))
-            departures.setdefault(label(who), list(run.get("departures", [])))
+            points = list(run.get("departures", []))
+            departures.setdefault(label(who), {"points": points, "empty": "none declared"})
         if not columns:
             columns["suite"] = dict(chosen.get("hyperparameters", {}))
         keys = list(dict.fromkeys(key for values in columns.values() for key in values))
@@ -175,6 +217,14 @@ def settings(folder: Folder, environment: str) -> list[dict[str, Any]]:
         block = {"name": name, "title": folder.title(name), "table": table, "departures": departures}
         blocks.append(block | {key: str(chosen.get(key) or "") for key in ("source", "differs")})
     return blocks
+
+
+def ran(folder: Folder) -> Table:
+    """The settings of candidates that differ from their references'."""
+    head = ["environment", "implementation", "setting", "reference", "ran with", "known from"]
+    found = candidate_settings.of(folder)
+    rows = [[one.environment, one.name, *unlike] for one in found for unlike in one.differences]
+    return Table(head, rows)
 
 
 def notes(folder: Folder) -> list[str]:
@@ -194,7 +244,6 @@ def primary(folder: Folder, plain: bool = False) -> pd.DataFrame:
     """The verdicts on the primary endpoint of each pair and metric: the area, or the mean of logged training
     returns. Those against the references, or, `plain`, those against plain configurations.
     """
-    pair = ["environment", "metric", "algorithm", "implementation"]
-    rows = folder.ordered("verdicts")
+    rows = of_role(folder, PRIMARY)
     wanted = pd.Series([by_reference(row) != plain for row in rows.itertuples()], rows.index, dtype=bool)
-    return rows[wanted].drop_duplicates(pair)
+    return rows[wanted]

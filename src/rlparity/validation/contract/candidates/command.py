@@ -23,7 +23,8 @@ def check(cell: Cell, jobs: int = 2) -> list[Check]:
     """Run the command of a cell with a small budget, twice with one seed and once with another.
 
     It must exit with status 0, log comparable returns up to its budget, log the same returns for the same
-    seed and others for another seed. Raises NotRun if it cannot be started.
+    seed and others for another seed. Raises NotRun if the first run cannot be started, fails, is stopped, or
+    leaves no returns.
     """
     brief = replace(cell, budget=budget(cell), evaluation=replace(cell.evaluation, points=2))
     started = time.perf_counter()
@@ -33,7 +34,7 @@ def check(cell: Cell, jobs: int = 2) -> list[Check]:
         recorders = list(pool.map(_run, cells, places))
     name, seconds = "runs and logs comparable returns", time.perf_counter() - started
     failed = [reason for recorder in recorders for reason in recorder.failed.values()]
-    if failed and failed[0].startswith(process_group.UNSTARTED):
+    if recorders[0].failed and failed[0].startswith((*process_group.REASONS, command.WROTE)):
         raise NotRun(failed[0])
     if failed:
         return [Check("contract", name, False, failed[0], seconds)]

@@ -12,7 +12,7 @@ import gymnasium as gym
 import numpy as np
 
 from rlparity.candidates import entry_point
-from rlparity.candidates.environments import Ended
+from rlparity.candidates.environments import Ended, Hung
 from rlparity.candidates.protocol import Candidate, Factory
 from rlparity.cell import Cell
 from rlparity.training.recorder import OnEpisodes, Recorder, ignore
@@ -41,6 +41,7 @@ class Trace:
     order: list[tuple[TracedEnvironment, int]] = field(default_factory=list)  # all steps, by time
     evaluated: list[np.ndarray] = field(default_factory=list)  # observations passed to `act` in evaluations
     candidate: Candidate | None = None
+    broke: bool = False  # the candidate's code raised, or hung
 
     @property
     def stepped(self) -> list[TracedEnvironment]:
@@ -117,7 +118,8 @@ class TracedCandidate:
             return TracingWrapper(make_env(i), self._trace.environments[-1], self._trace)
 
         try:
-            self._candidate.train(make_traced, seed, budget)
+            with self._noting():
+                self._candidate.train(make_traced, seed, budget)
         finally:
             self.__dict__.pop("episode_returns", None)
             if hasattr(self._candidate, "episode_returns"):  # it may be another list after training
@@ -126,7 +128,16 @@ class TracedCandidate:
     def act(self, obs: np.ndarray, deterministic: bool) -> np.ndarray:
         """Choose actions in an evaluation and record its observations."""
         self._trace.evaluated.append(obs.copy())
-        return self._candidate.act(obs, deterministic)
+        with self._noting():
+            return self._candidate.act(obs, deterministic)
+
+    @contextlib.contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except (Exception, SystemExit, Hung):
+            self._trace.broke = True
+            raise
 
 
 class Enough(Ended):
@@ -138,8 +149,10 @@ def train(cell: Cell, factory: Factory, evaluate: bool = False, steps: int | Non
     trace = Trace(Recorder(cell))
 
     def traced_factory(obs: gym.Space, actions: gym.Space, hyperparameters: Mapping[str, Any]) -> Candidate:
+        trace.broke = True  # until it is made
         trace.candidate = factory(obs, actions, hyperparameters)
         entry_point.need_methods(trace.candidate)
+        trace.broke = False
         return TracedCandidate(trace.candidate, trace)
 
     def stop(env_step: int, episodes: Iterable[Episode]) -> None:

@@ -1,0 +1,1 @@
+"""Parity of what a candidate makes of a rollout: advantages and value targets."""
