@@ -15,6 +15,7 @@ RETURNS = {  # lowest and highest, from the rewards and time limits in Gymnasium
     "Pendulum-v1": (-200 * (math.pi**2 + 0.1 * 8**2 + 0.001 * 2**2), 0.0),  # angle, speed, torque
     "InvertedPendulum-v5": (0.0, 1000.0),  # 1 in each of at most 1,000 healthy steps
 }
+REWARDED = (0.0, math.inf)  # the games of MinAtar have no negative rewards
 GAMES = {"Pong": (-21.0, 21.0)}  # whole games: the first side with 21 points wins
 
 
@@ -23,6 +24,8 @@ def values(environment: str, metric: Metric | str) -> tuple[float, float]:
     the rules do not bound it."""
     if (metric if isinstance(metric, str) else metric.name) != RETURN.name:
         return ANYTHING
+    if environment.startswith("MinAtar/"):
+        return REWARDED
     atari = game(environment)
     return GAMES.get(atari.name, ANYTHING) if atari else RETURNS.get(environment, ANYTHING)
 

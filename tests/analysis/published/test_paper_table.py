@@ -278,6 +278,19 @@ def test_environments_are_matched_without_namespace_and_version():
     assert [paper_table.base(name) for name in names] == ["LunarLander", "Grid", "Alien", "Pong"]
 
 
+def test_games_of_minatar_are_none_of_ataris():
+    assert (
+        paper_table.base("MinAtar/Breakout-v1")
+        == paper_table.base("MinAtar/Breakout-v0")
+        == "MinAtar/Breakout"
+    )
+    published = {
+        paper_table.base(name) for name in ("BreakoutNoFrameskip-v4", "Breakout", "ALE/Breakout-v5@nature")
+    }
+    assert published == {"Breakout"}
+    assert attainable.values("MinAtar/Breakout-v1", Metric("return", "return")) == (0.0, np.inf)
+
+
 PONG = ZOO | {
     "environment": "PongNoFrameskip-v4",
     "value": 20.0,

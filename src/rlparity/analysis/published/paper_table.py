@@ -99,9 +99,11 @@ def best(curves: pd.DataFrame | None, environment: str, arm: Arm, metric: Metric
 def base(environment: str) -> str:
     """An environment id without namespace, version and preset.
 
-    "ALE/Pong-v5@nature" becomes "Pong", and so does Gym's "PongNoFrameskip-v4".
+    "ALE/Pong-v5@nature" becomes "Pong", and so does Gym's "PongNoFrameskip-v4". The namespace MinAtar stays:
+    its games are named as those of Atari.
     """
-    return re.sub(r"((NoFrameskip|Deterministic)?-v\d+)(@\w+)?$", "", re.split(r"[/:]", environment)[-1])
+    name = environment if environment.startswith("MinAtar/") else re.split(r"[/:]", environment)[-1]
+    return re.sub(r"((NoFrameskip|Deterministic)?-v\d+)(@\w+)?$", "", name)
 
 
 def steps_there(row: Mapping[str, Any], environment: str) -> float:
