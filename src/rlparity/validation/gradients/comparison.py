@@ -62,7 +62,8 @@ class Comparison:
         self._quiet = quiet
         budget = n_steps * self.spec.n_envs
         cell = Cell("gradients", "made up", "scratch", agent, agent, SEEDS[: self.spec.n_seeds], budget)
-        self.agent: Any = agents.build(agent, spec, dict(hyperparameters), Streams(cell), budget)
+        made: Any = agents.build(agent, spec, dict(hyperparameters), Streams(cell), budget)
+        self.agent = made
         for network in {id(x): x for x in vars(self.agent).values() if isinstance(x, Network)}.values():
             _shake(network)
         if dtype == torch.float64:

@@ -26,8 +26,8 @@ class Record(NamedTuple):
 
 def steps(spec: EnvSpec, n: int, broken: tuple[int, int] | None = None, quiet: int = 0) -> list[Step]:
     """n steps in float64. Episodes terminate, are cut by a time limit, or both at once, at other times in
-    every sub-environment. With `broken` (seed index, step) that seed's rewards are NaN from that step on. No episode ends
-    in the first `quiet` steps."""
+    every sub-environment, but not in the first `quiet` steps. With `broken` (seed index, step) that seed's
+    rewards are NaN from that step on."""
     rng = torch.Generator().manual_seed(0)
     shape = (spec.n_seeds, spec.n_envs)
 
