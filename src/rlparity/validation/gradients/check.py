@@ -20,6 +20,7 @@ from rlparity.suites import hyperparameters
 from rlparity.validation.checks import Answer
 from rlparity.validation.gradients.comparison import NAIVE, SEEDS, Comparison
 from rlparity.validation.gradients.learner import key
+from rlparity.validation.plain_environments import is_atari
 
 SMALL: dict[str, Any] = {  # hyper-parameters of a short training of small networks
     "net_arch": (6, 5),
@@ -62,8 +63,17 @@ OTHER: dict[str, Any] = {  # other branches: of schedules, of clipping, of funct
     "sub_sampling_factor": 2,
 }
 ONE_BY_ONE: dict[str, Any] = {**SMALL, "learning_rate": 1e-3, "gradient_steps": 1}
+OF_IMAGES: dict[str, Any] = {
+    "learning_rate": 1e-4,
+    "learning_starts": 8,
+    "batch_size": 4,
+    "train_freq": 2,
+    "n_steps": 3,
+    "buffer_size": 40,
+}
+IMAGE = (4, 84, 84)
 SWAPPED = {"tanh": "relu", "relu": "tanh"}
-STEPS = {"small": 48, "other": 40, "single": 24}  # of two sub-environments
+STEPS = {"small": 48, "other": 40, "single": 24, "images": 10}  # of two sub-environments
 LONG = 540  # steps without an end; memory is first laid out for 512
 DRAWS = 2000  # actions, or transitions, drawn with evenly spread uniform numbers
 
@@ -96,6 +106,7 @@ def checks(algorithm: str, environment: str, changes: Mapping[str, Any]) -> dict
         "updates from long episodes match the naive version": _long_episodes,
         "actions are drawn with the naive version's probabilities": _acts,
         "transitions are drawn by their priorities": _priorities,
+        "gradients from images match the naive version's": _images,
     }
     asked = Asked(algorithm, environment, changes)
     return {name: partial(check, asked) for name, check in found.items()}
@@ -136,6 +147,16 @@ def _in_single_precision(asked: Asked) -> Answer | None:
         if agent in NAIVE
         else None
     )
+
+
+def _images(asked: Asked) -> Answer | None:
+    """Learning from stacks of frames: networks, memory of frames, values of successors."""
+    agent, values = settings(asked, {**ONE_BY_ONE, **OF_IMAGES})
+    if not is_atari(asked.environment) or agent not in NAIVE:
+        return None
+    spec = EnvSpec(2, N_ENVS, IMAGE, 3)
+    values["precision"] = "float32"
+    return Comparison(agent, values, spec, STEPS["images"], torch.float32).run()
 
 
 def _long_episodes(asked: Asked) -> Answer | None:

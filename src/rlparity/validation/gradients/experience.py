@@ -11,6 +11,7 @@ from rlparity.environments.base import EnvSpec
 from rlparity.transitions import Step
 
 ENDS = 0.15, 0.12  # chance that a step terminates the episode, and that it is its last for a time limit
+IMAGES = 5  # axes of observations (S, N, C, H, W)
 
 
 class Record(NamedTuple):
@@ -48,6 +49,8 @@ def steps(spec: EnvSpec, n: int, broken: tuple[int, int] | None = None, quiet: i
         action = actions(spec, rng)
         found.append(Step(obs, action, reward, 1 - terminated.double(), last.double(), successor))
         restart = observe()
+        if obs.dim() == IMAGES:  # a lost life ends an episode and goes on with the same frames
+            last = last & (torch.rand(shape, generator=rng) < 0.5)
         spread = last.view(*shape, *[1] * len(spec.obs_shape))
         obs = torch.where(spread, restart, successor)
     return found
@@ -55,7 +58,7 @@ def steps(spec: EnvSpec, n: int, broken: tuple[int, int] | None = None, quiet: i
 
 def following(obs: Tensor, drawn: Tensor) -> Tensor:
     """What follows `obs`: of a stack of images, its newest ones and one more."""
-    return torch.cat([obs[:, :, 1:], drawn[:, :, -1:]], 2) if obs.dim() == 5 else drawn
+    return torch.cat([obs[:, :, 1:], drawn[:, :, -1:]], 2) if obs.dim() == IMAGES else drawn
 
 
 def actions(spec: EnvSpec, rng: torch.Generator) -> Tensor:
