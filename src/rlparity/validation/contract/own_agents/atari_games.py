@@ -20,7 +20,8 @@ from rlparity.environments.atari_presets import FRAME_SKIP, SIZE, STACK, parse
 from rlparity.validation.checks import Answer
 
 LIVES = "ALE/Breakout-v5"  # five lives, lost within some 250 random steps
-STEPS, FEW = 330, 40  # of that game, and of the one that is asked for
+POINTS = "ALE/SpaceInvaders-v5"  # rewards of 5 to 30
+STEPS, SOME, FEW = 330, 100, 40  # of the first game, of the second, and of the one that is asked for
 SEEDS = [[7], [2**63 + 5]]
 FIRE = ale_py.Action.FIRE
 
@@ -91,21 +92,24 @@ def _small(screen: np.ndarray) -> np.ndarray:
 
 
 def emulated(environment: str) -> Answer:
-    """Steps and recorded episodes of Breakout under the preset of an environment, and steps of its own game,
-    are those of the plain loop."""
-    lives = f"{LIVES}@{environment.partition('@')[2]}"
-    passed, detail = _played(lives, STEPS)
-    if not passed or lives == environment:
-        return passed, detail
-    passed, other = _played(environment, FEW)
-    return passed, f"{detail}; {other}" if passed else other
+    """Steps and recorded episodes are those of the plain loop: of an environment's own game, of Breakout and
+    of Space Invaders under its preset."""
+    preset = environment.partition("@")[2]
+    games = {f"{LIVES}@{preset}": STEPS, f"{POINTS}@{preset}": SOME}
+    details = []
+    for game, steps in {environment: FEW, **games}.items():
+        passed, detail = _played(game, steps)
+        if not passed:
+            return False, detail
+        details.append(detail)
+    return True, "; ".join(details)
 
 
 def _played(environment: str, steps: int) -> Answer:
     env = base.make(environment, SEEDS)
     games = [PlainGame(environment, row[0]) for row in SEEDS]
     stacks = [env.obs[s, 0].numpy().copy() for s in range(len(SEEDS))]
-    rng, counts = np.random.default_rng(1), {"lives": 0, "games": 0}
+    rng, counts = np.random.default_rng(1), {"lives": 0, "games": 0, "points": 0}
     totals = [(0.0, 0)] * len(SEEDS)
     try:
         for s, game in enumerate(games):
@@ -136,10 +140,11 @@ def _played(environment: str, steps: int) -> Answer:
                     return False, f"{where}: the next action does not see what followed"
                 counts["lives"] += true.life_lost
                 counts["games"] += true.over
+                counts["points"] += int(true.raw)
                 stacks[s] = after
     finally:
         env.close()
-    lost = f"{counts['lives']} lives lost, {counts['games']} games ended"
+    lost = f"{counts['points']} points, {counts['lives']} lives lost, {counts['games']} games ended"
     return True, f"{steps} steps of {len(SEEDS)} games of {environment}, {lost}"
 
 
