@@ -10,7 +10,7 @@ import small  # noqa: F401  (one thread)
 import torch
 from torch import Tensor
 
-from rlparity.agents.policy_gradient import actor_critic, reinforce
+from rlparity.agents.policy_gradient import actor_critic, reinforce, trpo
 from rlparity.agents.value_based import dqn
 from rlparity.buffers import prioritized, trajectories
 from rlparity.nn import optimizers, q_networks
@@ -23,6 +23,7 @@ pytestmark = pytest.mark.probes
 
 Around = Callable[..., Any]
 NAMED, OTHER = "updates match a naive version of the algorithm", "other settings"
+EXACT = "all trajectories"
 LONG, SINGLE = "long episodes", "single precision"
 ACTS, DRAWN = "actions are drawn", "transitions are drawn"
 
@@ -32,11 +33,23 @@ def answers(algorithm: str) -> dict[str, tuple[bool, str]]:
     return {name: answer for name, answer in found.items() if answer is not None}
 
 
-@pytest.mark.parametrize("algorithm", ["reinforce-value", "reinforce-baseline", "actor-critic", "dqn-2013"])
+@pytest.mark.parametrize("algorithm", ["actor-critic", "npg", "dqn-2013"])
 def test_agents_match_their_naive_versions(algorithm: str) -> None:
     found = answers(algorithm)
     assert {name: detail for name, (passed, detail) in found.items() if not passed} == {}
-    assert len(found) == (3 if algorithm == "dqn-2013" else 5)
+    assert len(found) == {"dqn-2013": 3, "npg": 4}.get(algorithm, 6)
+
+
+@pytest.mark.parametrize("algorithm", ["reinforce-togo", "reinforce-value", "a2c", "ppo", "trpo"])
+def test_mean_gradients_are_policy_gradients(algorithm: str) -> None:
+    (run,) = [run for name, run in check.checks(algorithm, "CartPole-v1", {}).items() if EXACT in name]
+    assert (run() or (False, ""))[0]
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "trpo"])
+def test_gaussian_policies_match(algorithm: str) -> None:
+    (run,) = [run for name, run in check.checks(algorithm, "Pendulum-v1", {}).items() if OTHER in name]
+    assert (run() or (False, ""))[0]
 
 
 def test_every_agent_without_a_reference_has_a_naive_version() -> None:
@@ -53,7 +66,19 @@ def slower(to_go: Around, reward: Tensor, gamma: float) -> Any:
     return to_go(reward, gamma * gamma)
 
 
-def not_detached(loss: Around, log_prob: Tensor, advantage: Tensor, n: int) -> Any:
+def late(gae: Around, reward: Tensor, value: Tensor, *others: Any) -> Any:
+    return gae(reward, value, *others) * (1 + 0.1 * reward.sign())
+
+
+def half_of_last(weights: Around, reward: Tensor, *others: Any) -> Any:
+    return weights(torch.cat([reward[:-1], reward[-1:] / 2]), *others)
+
+
+def shorter(solve: Around, product: Any, b: Tensor, most: int, due: Tensor) -> Any:
+    return solve(product, b, most - 1, due)
+
+
+def one_more(loss: Around, log_prob: Tensor, advantage: Tensor, n: int) -> Any:
     return loss(log_prob, advantage, n + 1)
 
 
@@ -83,7 +108,10 @@ PLANTED: list[tuple[Any, str, Around, str, str]] = [
     (q_networks, "dueling", no_mean, "dqn-dueling", NAMED),
     (targets, "rewards_to_go", slower, "reinforce-discounted", NAMED),
     (targets, "rewards_to_go", slower, "actor-critic", SINGLE),
-    (reinforce, "policy_loss", not_detached, "reinforce", OTHER),
+    (targets, "gae", late, "a2c", EXACT),
+    (reinforce, "weights", half_of_last, "reinforce-togo", EXACT),
+    (trpo, "conjugate_gradient", shorter, "npg", NAMED),
+    (reinforce, "policy_loss", one_more, "reinforce", OTHER),
     (targets, "td_target", own_choice, "dqn-double", NAMED),
     (optimizers.Optimizer, "_due", all_due, "reinforce-togo", NAMED),
     (prioritized.Priorities, "weights", uncorrected, "dqn-prioritized", OTHER),

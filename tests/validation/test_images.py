@@ -50,7 +50,7 @@ def test_a_picture_of_another_kind_is_found(monkeypatch: pytest.MonkeyPatch) -> 
     assert "pixels of next_obs are not the emulator's" in atari_games.emulated("ALE/Breakout-v5@nature")[1]
 
 
-@pytest.mark.parametrize("algorithm", ["dqn", "dqn-nstep", "qrdqn"])
+@pytest.mark.parametrize("algorithm", ["dqn-nstep", "qrdqn"])
 def test_frames_kept_once_are_whole_stacks(algorithm: str) -> None:
     assert answer(frame_arena.rebuilt(algorithm, PONG))[0]
 

@@ -269,7 +269,7 @@ def test_every_algorithm_with_a_reference_has_cases():
 
 
 def test_every_named_configuration_enters_as_itself() -> None:
-    """With its own options, but for the two that SB3 cannot be made to do; `validation.gradients` has those."""
+    """With its own options, but for two that SB3 cannot be made to do; `validation.gradients` has those."""
     missing = []
     for name, named in hyperparameters.library().algorithms.items():
         if named.agent not in ALGORITHMS:

@@ -52,12 +52,12 @@ class DuelingQNetwork(QNetwork):
     def __init__(self, *arguments: Any, **keywords: Any):
         super().__init__(*arguments, **keywords)
         del self.q_net
-        n_actions = int(self.action_space.n)  # type: ignore[attr-defined]
+        n_actions = int(self.action_space.n)
         sizes = self.features_dim, self.net_arch, self.activation_fn
         self.value = nn.Sequential(*create_mlp(sizes[0], 1, *sizes[1:]))
         self.advantage = nn.Sequential(*create_mlp(sizes[0], n_actions, *sizes[1:]))
 
-    def forward(self, obs: Tensor) -> Tensor:
+    def forward(self, obs: Any) -> Tensor:
         """V(s) + A(s, a) - mean A(s, .)."""
         features = self.extract_features(obs, self.features_extractor)
         value: Tensor = self.value(features)
@@ -74,8 +74,8 @@ def dueling() -> Iterator[None]:
 
 @contextmanager
 def of_2013(pair: PairedModels) -> Iterator[None]:
-    """SB3's DQN with the squared error and a target network that is the online one after every update. Mnih et
-    al. 2013, Algorithm 1."""
+    """SB3's DQN with the squared error and a target network that becomes the online one with every
+    update. Mnih et al. 2013, Algorithm 1."""
     model = pair.model
 
     def follow(*_: Any) -> None:

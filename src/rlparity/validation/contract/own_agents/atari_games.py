@@ -44,7 +44,8 @@ class PlainGame:
         self._ale = ale_py.ALEInterface()
         self._ale.setInt("random_seed", atari.emulator_seed(seed))
         self._ale.setFloat("repeat_action_probability", self.preset.repeat_action_probability)
-        self._ale.loadROM(roms.get_rom_path(gym.spec(game).kwargs["game"]))
+        rom: Any = roms.get_rom_path(gym.spec(game).kwargs["game"])
+        self._ale.loadROM(rom)
         whole = self.preset.full_action_space
         self._fitting: list[Any] = []  # states of the emulator
         self._actions = self._ale.getLegalActionSet() if whole else self._ale.getMinimalActionSet()
