@@ -15,12 +15,13 @@ from torch import Tensor
 from rlparity.agents import base as agents
 from rlparity.buffers import replay
 from rlparity.environments.base import EnvSpec
+from rlparity.registry import NATURE
 from rlparity.suites import hyperparameters
 from rlparity.transitions import Step
 from rlparity.validation.checks import Answer
 from rlparity.validation.contract.own_agents.comparison import close
 
-SPEC = EnvSpec(2, 3, (4, 5, 5), 3)  # seeds, sub-environments, stacks of small frames
+SPEC = EnvSpec(2, 3, (4, NATURE, NATURE), 3)  # seeds, sub-environments, stacks of frames
 STEPS, ROWS, EVERY, RESUMED = 70, 9, 6, 31
 LIFE, OVER, CUT, SAME, BLACK = 0.15, 0.12, 0.08, 0.25, 0.1  # chances in a step
 
@@ -54,13 +55,17 @@ def arena(n: int) -> tuple[list[Step], list[np.ndarray]]:
 
 def _frame(rng: np.random.Generator) -> np.ndarray:
     black = rng.random() < BLACK
-    return np.zeros(SPEC.obs_shape[1:], np.uint8) if black else rng.integers(256, size=(5, 5), dtype=np.uint8)
+    return (
+        np.zeros(SPEC.obs_shape[1:], np.uint8)
+        if black
+        else rng.integers(256, size=SPEC.obs_shape[1:], dtype=np.uint8)
+    )
 
 
 def _start(rng: np.random.Generator) -> np.ndarray:
     """An empty stack with one frame."""
-    first = rng.integers(1, 256, size=(5, 5), dtype=np.uint8)
-    return np.concatenate([np.zeros((3, 5, 5), np.uint8), first[None]])
+    first = rng.integers(1, 256, size=SPEC.obs_shape[1:], dtype=np.uint8)
+    return np.concatenate([np.zeros((SPEC.obs_shape[0] - 1, *first.shape), np.uint8), first[None]])
 
 
 def rebuilt(algorithm: str, environment: str) -> Answer | None:
