@@ -64,7 +64,7 @@ try:
         )
     say = (lambda line: print(line, file=sys.stderr)) if workflow.is_main_process else (lambda line: None)
     suite = references.settled(suite, Path("results"), Path("reports"), say)
-    live = references.checked(suite)
+    live = references.checked(suite, Path("results"))
     if workflow.is_main_process:
         copied = references.fill(suite, Path("results"), Path("reports"))
         if copied:

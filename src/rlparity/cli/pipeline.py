@@ -85,7 +85,7 @@ def collect(chosen: argparse.Namespace, rest: list[str]) -> None:
     loaded = suite.load(suite.find(chosen.suite), chosen.narrow, elsewhere=True)
     settled = references.settled(pool.widened(loaded, chosen.reports), chosen.results, chosen.reports)
     tables.collect(list(settled.cells), chosen.results, chosen.reports, settled.plan())
-    gathered = live_check.gather(references.checked(settled), chosen.results)
+    gathered = live_check.gather(references.checked(settled, chosen.results), chosen.results)
     live_checks.keep(gathered, chosen.results / settled.name / "tables")
 
 

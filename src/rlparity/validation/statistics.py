@@ -15,15 +15,14 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import redirect_stderr
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from rlparity.cell import Cell
-from rlparity.provenance import fingerprint
 from rlparity.registry import REFERENCE
 from rlparity.runs import pending
 from rlparity.runs.run_cell import run_cell
+from rlparity.shipped_records import references as shipped_references
 from rlparity.shipped_records import restore
 from rlparity.shipped_records.restore import Shipped
 from rlparity.suites.suite import FLOOR, Suite
@@ -47,9 +46,8 @@ def references(plan: Suite, results: Path, reports: Path) -> References:
     theirs = [cell for cell in plan.cells if cell.implementation == REFERENCE]
     for template in {cell.environment: cell for cell in theirs}.values():
         seeds = {seed for cell in plan.cells if _arm(cell) == _arm(template) for seed in cell.seeds}
-        shipped = {tuple(one.run["cell"]["seeds"]) for one in catalogue if one.who[:3] == _arm(template)}
-        candidates = sorted(seeds | {block[0] for block in shipped if len(block) == 1})
-        cells = {seed: _cell_of(template, seed, plan) for seed in candidates}
+        candidates = sorted(seeds | shipped_references.shipped_seeds(template, catalogue))
+        cells = {seed: shipped_references.of_seed(template, seed, plan) for seed in candidates}
         reasons = {seed: _restore(cell, catalogue, plan, results) for seed, cell in cells.items()}
         stale = {seed: reason for seed, reason in reasons.items() if reason is not None and seed in seeds}
         trained = stale if plan.references == "train" else {}
@@ -59,11 +57,6 @@ def references(plan: Suite, results: Path, reports: Path) -> References:
             lost = [seed for seed, other in stale.items() if other == reason]
             found.refused.append(f"{_name(template)}, {_seeds(lost)}: {reason}")
     return found
-
-
-def _cell_of(template: Cell, seed: int, plan: Suite) -> Cell:
-    cell = replace(template, seeds=(seed,))
-    return replace(cell, fingerprint=fingerprint.text_hash(plan.parts(cell)))
 
 
 def _restore(cell: Cell, catalogue: Sequence[Shipped], plan: Suite, results: Path) -> str | None:
