@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import shutil
@@ -16,6 +17,7 @@ from validating import SUITE, ship
 
 from rlparity import records
 from rlparity.analysis import live_checks
+from rlparity.analysis import tables as analysis_tables
 from rlparity.cell import Cell
 from rlparity.provenance import host
 from rlparity.reporting.pages.suite import report
@@ -281,6 +283,35 @@ def test_outcomes_of_a_live_check(
     assert not (folder / "live_checks.csv").exists()
 
 
+@pytest.mark.parametrize(("seeds", "status"), [(1, "done"), (8, "failed")])
+def test_what_cannot_be_judged_is_neither_inside_nor_outside(tmp_path: Path, seeds: int, status: str) -> None:
+    """One shipped seed has no range; a seed that failed has no score."""
+    made = Suite(seeds=8)
+    folder = finish(made, tmp_path)
+    tables = tmp_path / "results" / made.name / "tables"
+    cell = next(cell for cell in made.cells if cell.implementation == "sb3" and cell.algorithm == "ppo")
+    evaluations = records.pq.read_table(tmp_path / "results" / cell.folder / "evaluations.parquet")
+    scores = analysis_tables.read(folder / "scores.csv")
+    runs = analysis_tables.read(tables / "runs.parquet")
+    runs.loc[runs.implementation == "sb3", "status"] = status
+    checks = [checks_of(cell, difference="a row")]
+    plan = json.loads((tables / "plan.json").read_text())
+    found = live_checks.judged(checks, evaluations.to_pandas(), runs, scores[scores.seed < seeds], plan)
+    assert found.outcome.tolist() == ["not judged"]
+
+
+def test_a_gpu_promises_no_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = Cell("s", "CartPole-v1", "sb3", "ppo", "ppo", (0,), 1000, device="cuda")
+    machine = {"hardware": {"cpu": "A", "instructions": "AVX2"}}
+    monkeypatch.setattr(live_check, "check_code", lambda cell: None)
+    monkeypatch.setattr(live_check.pending, "up_to_date", lambda cell, folder: True)
+    monkeypatch.setattr(live_check.pending, "finished", lambda folder: machine)
+    then = left(tmp_path / "then", [(9, 9.0)], [(0, 9.0)])
+    now = left(tmp_path / "now", [(9, 9.0)], [(0, 9.5)])
+    assert not live_check.check(cell, then, now)["same_machine"]
+    assert live_check.check(dataclasses.replace(cell, device="cpu"), then, now)["same_machine"]
+
+
 def test_the_page_is_headlined_where_a_reference_is_not_confirmed(tmp_path: Path) -> None:
     folder = fake_report(tmp_path / "invented")
     row = {
@@ -296,7 +327,11 @@ def test_the_page_is_headlined_where_a_reference_is_not_confirmed(tmp_path: Path
 
     confirmed, headline = page("inside"), "references not confirmed here"
     assert headline not in confirmed and "a score within their range" in confirmed
-    for outcome, words in (("outside", "outside [300, 500]"), ("other rows", "has other rows: a row")):
+    for outcome, words in (
+        ("outside", "outside [300, 500]"),
+        ("other rows", "has other rows: a row"),
+        ("not judged", "could not be judged by its score: it has no score"),
+    ):
         text = page(outcome)
         assert text.count(f"({headline})") >= 2 and words in text
         assert "--config references=train" in text

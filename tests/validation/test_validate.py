@@ -13,7 +13,7 @@ from validating import findings, question, ship, write_logs
 from rlparity.__main__ import main as command_line
 from rlparity.cli import pipeline
 from rlparity.reporting.pages import validation
-from rlparity.validation import junit, request, validate
+from rlparity.validation import junit, request, statistics, validate
 from rlparity.validation.checks import Check, not_looked_at
 from rlparity.validation.validate import Findings
 
@@ -77,6 +77,39 @@ def test_what_was_not_looked_at_is_named_everywhere(tiny: Path, tmp_path: Path) 
     junit.write(found, True, tmp_path / "x.xml")
     (parity,) = ET.parse(tmp_path / "x.xml").getroot()
     assert (parity.get("tests"), parity.get("skipped"), parity.get("failures")) == ("5", "3", "0")
+
+
+def test_a_layer_that_looked_at_nothing_has_not_passed(tiny: Path) -> None:
+    unseen = [not_looked_at("parity", name, "declined") for name in ("advantages", "gamma")]
+    line = validate.line("parity", findings(tiny, checks=unseen))
+    assert line == "parity: nothing was looked at (advantages, gamma not looked at)"
+
+
+def test_a_primary_row_of_every_metric_decides(tiny: Path, tmp_path: Path) -> None:
+    """Two metrics: the second is undecided, so the candidate is not shown to match."""
+    columns = (
+        "environment,metric,endpoint,role,implementation,reference,verdict,reason,smallest_margin,margin,"
+        "mean_implementation,mean_reference,seeds_implementation,seeds_reference,failed_seeds"
+    )
+    numbers = "theirs,sb3/ppo,{},,0.1,0.2,1,1,6,6,"
+    rows = [
+        "CartPole-v1,return,auc,primary," + numbers.format("EQUIVALENT"),
+        "CartPole-v1,return,final,secondary," + numbers.format("INCONCLUSIVE"),
+        "CartPole-v1,error,auc,primary," + numbers.format("INCONCLUSIVE"),
+    ]
+    (tmp_path / "verdicts.csv").write_text("\n".join([columns, *rows]) + "\n")
+    found = findings(tiny)
+    found.verdicts = statistics.verdicts(tmp_path, "theirs")
+    assert [(one.endpoint, one.primary) for one in found.verdicts] == [
+        ("auc", True), ("auc of error", True), ("final", False),
+    ]  # fmt: skip
+    assert found.status() == 2
+
+
+def test_junit_skips_what_is_undecided_in_any_words(tiny: Path, tmp_path: Path) -> None:
+    junit.write(findings(tiny, ["NO VERDICT", "EQUIVALENT, lower"]), False, tmp_path / "x.xml")
+    (suite,) = ET.parse(tmp_path / "x.xml").getroot()
+    assert [case[0].tag for case in suite] == ["skipped", "system-out"]
 
 
 def test_a_difference_in_parity_is_a_note_where_the_verdict_is_good(tiny: Path) -> None:

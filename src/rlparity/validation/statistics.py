@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rlparity.cell import Cell
+from rlparity.metrics import RETURN
 from rlparity.registry import REFERENCE
 from rlparity.runs import pending
 from rlparity.runs.run_cell import run_cell
@@ -30,6 +31,7 @@ from rlparity.validation.checks import Say
 
 LAYER = "statistics"
 GOOD = ("EQUIVALENT", "BETTER")
+PRIMARY = "primary"  # role of a row that decides, one for each metric of an environment
 
 
 class References(NamedTuple):
@@ -182,14 +184,22 @@ def verdicts(report: Path, implementation: str) -> list[Verdict]:
     """The verdicts on an implementation, primary endpoints first."""
     with (report / "verdicts.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["implementation"] == implementation]
-    found, seen = [], set[str]()
-    for row in rows:
-        here = row["environment"]
-        found.append(
-            Verdict(here, row["endpoint"], row["verdict"].split(" (")[0], here not in seen, _detail(row))
+    found = [
+        Verdict(
+            row["environment"],
+            _endpoint(row),
+            row["verdict"].split(" (")[0],
+            row["role"] == PRIMARY,
+            _detail(row),
         )
-        seen.add(here)
+        for row in rows
+    ]
     return sorted(found, key=lambda verdict: not verdict.primary)
+
+
+def _endpoint(row: dict[str, str]) -> str:
+    """The endpoint, with the metric where that is not the return."""
+    return row["endpoint"] + (f" of {row['metric']}" if row["metric"] != RETURN.name else "")
 
 
 def _detail(row: dict[str, str]) -> str:

@@ -169,7 +169,7 @@ def line(layer: str, found: Findings) -> str:
         ]
         shown = [one for one in shown if one.environment not in found.unfinished]
         words += [f"{one.word} by {one.endpoint} in {one.environment}" for one in shown]
-        detail = found.verdicts[0].detail.partition(": ")[2] if len(found.verdicts) else ""
+        detail = shown[0].detail.partition(": ")[2] if shown else ""
         return f"{layer}: {', '.join(words)}" + (f" ({detail})" if detail else "")
     checks = [check for check in found.checks if check.layer == layer]
     looked = [check for check in checks if check.looked]
@@ -179,7 +179,9 @@ def line(layer: str, found: Findings) -> str:
         problems = "; ".join(f"{check.name}: {check.detail}" for check in failed[:SHOWN])
         more = f"; and {len(failed) - SHOWN} more" if len(failed) > SHOWN else ""
         return f"{layer}: FAIL, {len(failed)} of {len(looked)}: {problems}{more}{note}"
-    alone = looked and looked[0].detail and (len(looked) == 1 or layer == "parity")
+    if not looked:
+        return f"{layer}: nothing was looked at{note}"
+    alone = looked[0].detail and (len(looked) == 1 or layer == "parity")
     detail = f": {looked[0].detail}" if alone else ""
     return f"{layer}: pass, {len(looked)} of {len(looked)}{detail}{note}"
 
