@@ -144,6 +144,26 @@ def test_a_seed_that_was_trained_here_is_no_live_check(loaded: suites.Suite, tmp
     assert suites.arm_folder(first) == PPO and first.seeds == (1,)
 
 
+def test_copies_are_trained_where_the_command_line_asks_for_it(loaded: suites.Suite, tmp_path: Path) -> None:
+    """As the report advises where references are not confirmed; else copies would pass for trained."""
+    shutil.copytree(tmp_path / "reports", tmp_path / "all")
+    theirs = [cell for cell in loaded.cells if suites.arm_folder(cell) == PPO]
+    train(theirs[0], tmp_path)
+    results = tmp_path / "results"
+    references.fill(settle(loaded, tmp_path)[0], results, tmp_path / "reports")
+    assert loaded.path is not None
+    asked = suites.load(loaded.path, {"references": "train", "algorithms": ["ppo"]})
+    pending.update(asked.cells, results)
+    assert references.renewed(loaded, results) == []
+    assert [cell.seeds[0] for cell in references.renewed(asked, results)] == [1, 2, 3, 4, 5]
+
+    def is_waiting(cell: Cell) -> bool:
+        folder = results / cell.folder
+        return (folder / "cell.json").stat().st_mtime_ns > (folder / "run.json").stat().st_mtime_ns
+
+    assert [is_waiting(cell) for cell in theirs] == [False] + [True] * 5
+
+
 def test_copied_records_are_no_longer_marked_as_incomplete(
     loaded: suites.Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from rlparity.environments import atari_ids
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
 from rlparity.runs import pending, regrouping
-from rlparity.shipped_records import pool, references
+from rlparity.shipped_records import live_check, pool, references
 from rlparity.suites import memory_needs
 from rlparity.suites import suite as suites
 from rlparity.suites.costs import cost, splits
@@ -71,7 +71,9 @@ try:
             say(f"suite {suite.name}: {copied} cells taken from shipped records")
         pool.take_floor(suite, Path("results"), Path("reports"))
         waiting = pending.update(suite.cells, Path("results"))
+        waiting += references.renewed(suite, Path("results"))
         taken = regrouping.ready(waiting, Path("results"))
+        waiting += live_check.waiting(live, Path("results"))
         estimate = cost.describe(suite.cells, waiting, Path("reports"), taken)
         say(f"suite {suite.name}: {estimate}")
 except UserError as error:

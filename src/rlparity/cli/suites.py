@@ -194,6 +194,7 @@ def report_interim(chosen: argparse.Namespace, rest: list[str]) -> None:
     found = interim.gather(loaded, chosen.results)
     plan = {**loaded.plan(), "interim": bool(found.places) or len(found.cells) < len(loaded.cells)}
     tables.collect(found.cells, chosen.results, chosen.reports, plan, found.places)
+    pipeline.keep_live_checks(loaded, chosen.results)
     print("\n".join(found.lines))
     chosen.suite, chosen.summary = loaded.name, None
     filming = [pipeline.make_films] if loaded.films else []

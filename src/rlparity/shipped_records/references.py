@@ -18,7 +18,7 @@ from rlparity.provenance import fingerprint
 from rlparity.runs import pending
 from rlparity.shipped_records import restore
 from rlparity.shipped_records.restore import Shipped
-from rlparity.suites.suite import Suite, arm_folder
+from rlparity.suites.suite import Suite, arm_folder, of_reference
 
 TRAINED = 5  # seeds of a reference without valid records; below five seeds nothing is decided
 NONE_SHIPPED = "no record of it is shipped"
@@ -91,6 +91,23 @@ def fill(suite: Suite, results: Path, reports: Path) -> int:
         restore.take(source, results / cell.folder)
     restore.unmark(suite, [results / cell.folder for cell in waiting])
     return len(waiting)
+
+
+def renewed(suite: Suite, results: Path) -> list[Cell]:
+    """The references whose records in `results` are copies, where `--config references=train` asks to train
+    them: their `cell.json` is made newer. Without `--config`, copies of `rlparity restore` count as trained.
+    """
+    if suite.narrowed.get("references") != "train":
+        return []
+    theirs = [cell for cell in suite.cells if of_reference(cell)]
+    copies = [
+        cell
+        for cell in theirs
+        if pending.up_to_date(cell, results / cell.folder) and not trained_here(cell, results)
+    ]
+    for cell in copies:
+        pending.renew(cell, results / cell.folder)
+    return copies
 
 
 def checked(suite: Suite, results: Path) -> list[Cell]:

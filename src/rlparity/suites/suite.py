@@ -118,8 +118,7 @@ class Suite:
 
     def restored(self, cell: Cell) -> bool:
         """Whether a cell is of a reference, and not trained: its records are taken from the reports."""
-        of_reference = cell.implementation in IMPLEMENTATIONS and cell.implementation != OURS
-        return self.references == "shipped" and of_reference and arm_folder(cell) not in self.unshipped
+        return self.references == "shipped" and of_reference(cell) and arm_folder(cell) not in self.unshipped
 
     @property
     def floors(self) -> list[str]:
@@ -140,6 +139,11 @@ class Suite:
     def parts(self, cell: Cell) -> dict[str, Any]:
         """Everything that the cell's fingerprint is a hash of."""
         return fingerprint.parts(cell)
+
+
+def of_reference(cell: Cell) -> bool:
+    """Whether a cell is neither ours nor a candidate's."""
+    return cell.implementation in IMPLEMENTATIONS and cell.implementation != OURS
 
 
 def arm_folder(cell: Cell) -> str:
