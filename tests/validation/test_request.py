@@ -36,6 +36,8 @@ def test_returns_are_described_by_keys() -> None:
     found = request.returns(["tag=charts/x", "columns.env_step=step", "n_envs=4", "deterministic=false"])
     expected = {"tag": "charts/x", "columns": {"env_step": "step"}, "n_envs": 4, "deterministic": False}
     assert found == expected
+    with pytest.raises(UserError, match="columns is 3 already"):
+        request.returns(["columns=3", "columns.env_step=step"])
     with pytest.raises(UserError, match="write KEY=VALUE"):
         request.returns(["tag"])
 

@@ -91,7 +91,9 @@ def returns(pairs: Sequence[str]) -> dict[str, Any]:
         if inner:
             if outer != "columns":
                 raise UserError(f"--returns {pair}: only columns has keys of its own, columns.env_step=...")
-            found.setdefault(outer, {})[inner] = text
+            if not isinstance(found.setdefault(outer, {}), dict):
+                raise UserError(f"--returns {pair}: columns is {found[outer]!r} already")
+            found[outer][inner] = text
         else:
             found[outer] = yaml_reader.parse(text, f"--returns {outer}") if outer in NOT_TEXT else text
     return found

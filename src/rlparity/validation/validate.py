@@ -105,9 +105,7 @@ def _run_quick_layers(requested: Request, mine: Sequence[Cell], found: Findings,
         found.left_out["parity"] = f"no update function in {KIND_NAMES[requested.kind]}"
         layers["contract"] = lambda: command.check(first, jobs)
     if requested.kind == "logs":
-        places = list(dict.fromkeys(cell.environment for cell in mine))
-        parts = [[cell for cell in mine if cell.environment == place] for place in places]
-        layers["contract"] = lambda: [check for cells in parts for check in quick_layers.check_logs(cells)]
+        layers["contract"] = lambda: quick_layers.check_logs(mine)
     with ThreadPoolExecutor(max(1, min(jobs, len(layers)))) as pool:
         started = time.monotonic()
         for layer, running in {name: pool.submit(run) for name, run in layers.items()}.items():
