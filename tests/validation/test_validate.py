@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from invented import fake_report
 from validating import findings, question, ship, write_logs
 
 from rlparity.__main__ import main as command_line
 from rlparity.cli import pipeline
 from rlparity.reporting.pages import validation
+from rlparity.reporting.pages.suite.report import render_index
 from rlparity.validation import junit, request, statistics, validate
 from rlparity.validation.checks import Check, not_looked_at
 from rlparity.validation.validate import Findings
@@ -154,6 +156,18 @@ def test_the_page_of_what_could_not_be_run(tiny: Path, tmp_path: Path) -> None:
     ]
     page = validation.render(tmp_path, found.plan.title)
     assert "there is no module x" in page.read_text()
+
+
+def test_a_verdict_of_an_earlier_validation_is_not_shown_for_this_one(tiny: Path, tmp_path: Path) -> None:
+    folder = fake_report(tmp_path / "invented")
+    render_index(tmp_path)
+    assert "EQUIVALENT" in (tmp_path / "index.html").read_text()
+    found = findings(tiny, statistics="no reference")
+    validate.record(found, False, folder)
+    validation.render(folder, found.plan.title)
+    render_index(tmp_path)
+    text = (tmp_path / "index.html").read_text()
+    assert found.plan.title in text and "EQUIVALENT" not in text and not (folder / "verdicts.csv").exists()
 
 
 # --- from end to end
