@@ -25,7 +25,7 @@ def _sentence(folder: Folder, row: dict[str, Any]) -> str:
         return f"{name}, trained here on the same kind of machine, has other rows: {row['difference']}."
     return (
         f"{name}, trained here on another or an unknown kind of machine, has an area under the curve of "
-        f"{number(row['value'])}, outside {_interval(row)}, where one more seed lies with 99.9 % probability."
+        f"{number(row['value'])}, outside {_interval(row)}, the 99.9 % prediction interval of one more seed."
     )
 
 
