@@ -86,7 +86,7 @@ def difference(axes: Axes, y: int, row: pd.Series, reach: float, secondary: bool
     exact = row.difference == 0 and row.ci90_low == row.ci90_high
     unit = 1.0 if exact else scale(row)
     if not (math.isfinite(unit) and math.isfinite(row.difference)):
-        axes.annotate("no difference known", (0, y), ha="center", va="center", fontsize=8, color=MUTED)
+        axes.annotate("no interval", (0, y), ha="center", va="center", fontsize=8, color=MUTED)
         return
     middle, low, high, wide_low, wide_high = (
         100 * row[name] / unit for name in ("difference", "ci90_low", "ci90_high", "ci95_low", "ci95_high")
