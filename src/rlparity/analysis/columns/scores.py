@@ -81,9 +81,9 @@ TABLES = {
     | columns("""
         verdict str EQUIVALENT, WORSE, BETTER, INCONCLUSIVE, its note in brackets, or NO VERDICT
         difference float mean of the implementation minus mean of the reference, in the metric's unit
-        ci90_low float lower end of Welch's 90 % interval of the difference, in the metric's unit
+        ci90_low float lower end of Welch's 90 % interval of the difference; missing where none is shown
         ci90_high float its upper end
-        ci95_low float lower end of Welch's 95 % interval of the difference, in the metric's unit
+        ci95_low float lower end of Welch's 95 % interval of the difference; missing where none is shown
         ci95_high float its upper end
         margin float largest difference that counts as equivalent, as a fraction of distance
         smallest_margin float smallest margin at which equivalence would hold, as a fraction of distance
@@ -108,7 +108,7 @@ TABLES = {
         published float published value, in the metric's unit
         published_spread float its spread, of the kind in spread_kind
         ours float mean final value over the seeds
-        ci_low float lower end of Student's 95 % interval of ours, at most as far as the metric can reach
+        ci_low float lower end of the 95 % interval of ours; missing where none is shown
         ci_high float its upper end
         verdict str REPLICATED, NOT REPLICATED, UNDECIDED or NOT COMPARABLE
         differs_in str what makes it not comparable

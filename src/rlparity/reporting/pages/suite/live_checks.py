@@ -27,8 +27,8 @@ def _sentence(folder: Folder, row: dict[str, Any]) -> str:
     if row["outcome"] == NOT_JUDGED:
         return f"{name}, {where}, has other rows, and could not be judged by its score: {_lacks(row)}."
     return (
-        f"{name}, {where}, has an area under the curve of "
-        f"{number(row['value'])}, outside {_interval(row)}, where one more seed lies with 99.9 % probability."
+        f"{name}, {where}, has an area under the curve of {number(row['value'])}, outside {_interval(row)}, "
+        "the 99.9 % prediction interval of one more seed."
     )
 
 
