@@ -39,6 +39,9 @@ def add_commands(add: Add) -> None:
         about="Two disjoint draws of one reference's seeds are compared: every difference is an error.",
     )
     calibrate.add_argument("suite", nargs="?", default="pool", metavar="SUITE", help="default: pool")
+    calibrate.add_argument(
+        "--quick", action="store_true", help="only check the analysis itself, within a minute; writes nothing"
+    )
     add_reports(calibrate)
     layer = add("layer", look_at_layer, "Run one layer on a Python candidate.", internal=True)
     layer.add_argument("--request", type=json.loads, required=True, metavar="JSON")
@@ -121,6 +124,9 @@ def _add_sensitivity(add: Add) -> None:
     command.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time; default: 1")
     ways = command.add_argument("--ways", nargs="+", default=None, metavar="WAY")
     ways.help = "try only these ways to bring an implementation: entry, entry-update, command, logs"
+    command.add_argument(
+        "--analysis", action="store_true", help="only the mutations of the analysis: minutes, no training"
+    )
     command.add_argument("--page", action="store_true", help="only write the page, from finished trials")
     command.add_argument("--judge", action="store_true", help=argparse.SUPPRESS)  # how it calls itself
     for inner, kind in (("--trial", str), ("--into", Path), ("--limit", int), ("--case", Path)):
@@ -211,11 +217,19 @@ def run_lockstep(chosen: argparse.Namespace, rest: list[str]) -> int:
     return Status.DONE if well else Status.DIFFERS
 
 
-def calibrate_verdicts(chosen: argparse.Namespace, rest: list[str]) -> None:
+def calibrate_verdicts(chosen: argparse.Namespace, rest: list[str]) -> int:
+    if chosen.quick:
+        from rlparity.analysis.checks import run
+
+        found = run.check(print_now)
+        failed = sum(not check.passed for check in found)
+        print_now(f"{len(found) - failed} of {len(found)} checks of the analysis pass")
+        return Status.DIFFERS if failed else Status.DONE
     from rlparity.reporting.pages import calibration
 
     print(calibration.render(chosen.reports / chosen.suite, chosen.reports / "calibration"))
     pipeline.index_reports(chosen, rest)
+    return Status.DONE
 
 
 def plant_bugs(chosen: argparse.Namespace, rest: list[str]) -> None:
@@ -242,6 +256,7 @@ def plant_bugs(chosen: argparse.Namespace, rest: list[str]) -> None:
         print(sensitivity_page.render(chosen.results / chosen.suite, chosen.reports / chosen.suite))
     else:
         from rlparity.suites import suite
+        from rlparity.validation.sensitivity import analysis
         from rlparity.validation.sensitivity import plan as sensitivity_plan
         from rlparity.validation.sensitivity import run as sensitivity
 
@@ -250,7 +265,11 @@ def plant_bugs(chosen: argparse.Namespace, rest: list[str]) -> None:
             if way not in plan.ways:
                 raise unknown("way", way, plan.ways, f"suite {plan.name!r}")
         suite.check_writable(chosen.results, chosen.reports)
-        sensitivity.Runner(plan, chosen.results, chosen.reports).run(chosen.jobs, print_now, chosen.ways)
+        if not chosen.analysis:
+            sensitivity.Runner(plan, chosen.results, chosen.reports).run(chosen.jobs, print_now, chosen.ways)
+        if chosen.analysis or (plan.analysis and chosen.ways is None):
+            limit = plan.time_limits.get(analysis.LAYER, analysis.LIMIT_S)
+            analysis.run(chosen.results / plan.name, limit, print_now)
 
 
 def look_at_layer(chosen: argparse.Namespace, rest: list[str]) -> None:

@@ -46,12 +46,12 @@ def _rate(what: str, wrong: int, trials: int, share: float) -> None:
 def false_differences() -> None:
     """Of pairs that do not differ, at most 5 % are called WORSE or BETTER, and by either sign alike."""
     for n, m in ((5, 5), (6, 20)):
-        found = pipeline(250, n, m, 0.0, 0.001, family="row")
+        found = pipeline(160, n, m, 0.0, 0.001, family="row")
         words = Counter(found["verdict"])
         _rate("false differences", words["WORSE"] + words["BETTER"], len(found), 0.055)
         _rate("p below 5 %", int((found.p_difference < 0.05).sum()), len(found), 0.055)
-        true("p is spread evenly", at_least(0.5, 250) <= (found.p_difference > 0.5).sum() <= at_most(0.52, 250))
-        same("verdicts", len(found), 250)
+        true("p is spread evenly", at_least(0.5, 160) <= (found.p_difference > 0.5).sum() <= at_most(0.52, 160))
+        same("verdicts", len(found), 160)
 
 
 @CHECKS
@@ -68,26 +68,26 @@ def families() -> None:
 @CHECKS
 def coverage_of_differences() -> None:
     """90 and 95 % intervals of a difference hold the truth as often as they say."""
-    found = pipeline(300, 7, 9, 12.0, 0.02, family="row")
+    found = pipeline(200, 7, 9, 12.0, 0.02, family="row")
     for level in (90, 95):
         held = int(((found[f"ci{level}_low"] <= 12.0) & (12.0 <= found[f"ci{level}_high"])).sum())
-        inside(f"{level} % intervals that hold", held, at_least(level / 100 - 0.01, 300), at_most(level / 100 + 0.02, 300))
+        inside(f"{level} % intervals that hold", held, at_least(level / 100 - 0.01, 200), at_most(level / 100 + 0.02, 200))
 
 
 @CHECKS
 def equivalence_at_the_margin() -> None:
     """At most 5 % of pairs that differ by the margin are called EQUIVALENT, and those that do not as planned."""
     n, margin = 12, 0.025
-    found = pipeline(300, n, n, margin * DISTANCE, margin, family="row")
-    _rate("EQUIVALENT at the margin", int((found["verdict"] == "EQUIVALENT").sum()), 300, 0.055)
-    found = pipeline(300, n, n, 0.0, margin, family="row")
+    found = pipeline(150, n, n, margin * DISTANCE, margin, family="row")
+    _rate("EQUIVALENT at the margin", int((found["verdict"] == "EQUIVALENT").sum()), 150, 0.055)
+    found = pipeline(150, n, n, 0.0, margin, family="row")
     planned = statistics.tost_power(n, margin * DISTANCE, SD, 2 * SD)
     equal = int((found["verdict"] == "EQUIVALENT").sum())
-    inside("EQUIVALENT where nothing differs", equal, at_least(planned - 0.02, 300), at_most(planned + 0.02, 300))
-    found = pipeline(300, n, n, 20.0, 0.001, family="row")
+    inside("EQUIVALENT where nothing differs", equal, at_least(planned - 0.02, 150), at_most(planned + 0.02, 150))
+    found = pipeline(150, n, n, 20.0, 0.001, family="row")
     planned = statistics.power_of_difference(n, 20.0, SD, 2 * SD)
     better = int((found["verdict"] == "BETTER").sum())
-    inside("BETTER where ours are", better, at_least(planned - 0.02, 300), at_most(planned + 0.02, 300))
+    inside("BETTER where ours are", better, at_least(planned - 0.02, 150), at_most(planned + 0.02, 150))
 
 
 @CHECKS

@@ -11,7 +11,7 @@ from rlparity.analysis.checks.check import Group, near, same, true
 from rlparity.analysis.checks.made_up import FLOOR, PLACE, plan, rows, scores
 
 CHECKS = Group()
-PAIRS = 60
+PAIRS = 36
 SEED = 7
 Numbers = np.ndarray
 Given = tuple[Numbers, Numbers, Numbers]  # ours, reference, floor

@@ -42,8 +42,10 @@ def bodies(drawn: bool = True) -> list[Body]:
     return [body for module in (*BY_HAND, *(DRAWN if drawn else ())) for body in module.CHECKS]
 
 
-def check(say: Callable[[str], None] | None = None, drawn: bool = True) -> list[Check]:
-    """Run the checks; `say` receives a line as each ends."""
+def check(
+    say: Callable[[str], None] | None = None, drawn: bool = True, until_failure: bool = False
+) -> list[Check]:
+    """Run the checks, or those up to the first that fails; `say` receives a line as each ends."""
     found = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of means of nothing, which is what some checks ask for
@@ -51,4 +53,6 @@ def check(say: Callable[[str], None] | None = None, drawn: bool = True) -> list[
             found.append(run(body))
             if say:
                 say(str(found[-1]))
+            if until_failure and not found[-1].passed:
+                break
     return found
