@@ -5,6 +5,7 @@ Only elementary functions are used, so that nothing is shared with the code that
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -51,7 +52,7 @@ def over_spreads(df: float, power: Callable[[float], float]) -> float:
 
     spread = 12 / math.sqrt(2 * df)
     ends = [max(1e-9, 1 - spread), max(0.02, 1 - spread / 4), 1.0, 1 + spread / 4, 1 + spread]
-    return sum(integral(weighted, low, high) for low, high in zip(ends, ends[1:], strict=False))
+    return sum(integral(weighted, low, high) for low, high in itertools.pairwise(ends))
 
 
 def power_of_equivalence(se: float, df: float, margin: float, shift: float = 0.0) -> float:
@@ -73,7 +74,7 @@ def power_of_equivalence(se: float, df: float, margin: float, shift: float = 0.0
             float(low),
             float(high),
         )
-        for low, high in zip(parts, parts[1:], strict=False)
+        for low, high in itertools.pairwise(parts)
     )
 
 

@@ -50,7 +50,9 @@ def false_differences() -> None:
         words = Counter(found["verdict"])
         _rate("false differences", words["WORSE"] + words["BETTER"], len(found), 0.055)
         _rate("p below 5 %", int((found.p_difference < 0.05).sum()), len(found), 0.055)
-        true("p is spread evenly", at_least(0.5, 160) <= (found.p_difference > 0.5).sum() <= at_most(0.52, 160))
+        true(
+            "p is spread evenly", at_least(0.5, 160) <= (found.p_difference > 0.5).sum() <= at_most(0.52, 160)
+        )
         same("verdicts", len(found), 160)
 
 
@@ -70,20 +72,27 @@ def coverage_of_differences() -> None:
     """90 and 95 % intervals of a difference hold the truth as often as they say."""
     found = pipeline(200, 7, 9, 12.0, 0.02, family="row")
     for level in (90, 95):
-        held = int(((found[f"ci{level}_low"] <= 12.0) & (12.0 <= found[f"ci{level}_high"])).sum())
-        inside(f"{level} % intervals that hold", held, at_least(level / 100 - 0.01, 200), at_most(level / 100 + 0.02, 200))
+        held = int(((found[f"ci{level}_low"] <= 12.0) & (found[f"ci{level}_high"] >= 12.0)).sum())
+        inside(
+            f"{level} % intervals that hold",
+            held,
+            at_least(level / 100 - 0.01, 200),
+            at_most(level / 100 + 0.02, 200),
+        )
 
 
 @CHECKS
 def equivalence_at_the_margin() -> None:
-    """At most 5 % of pairs that differ by the margin are called EQUIVALENT, and those that do not as planned."""
+    """At most 5 % of pairs that differ by the margin are called EQUIVALENT; others as planned."""
     n, margin = 12, 0.025
     found = pipeline(150, n, n, margin * DISTANCE, margin, family="row")
     _rate("EQUIVALENT at the margin", int((found["verdict"] == "EQUIVALENT").sum()), 150, 0.055)
     found = pipeline(150, n, n, 0.0, margin, family="row")
     planned = statistics.tost_power(n, margin * DISTANCE, SD, 2 * SD)
     equal = int((found["verdict"] == "EQUIVALENT").sum())
-    inside("EQUIVALENT where nothing differs", equal, at_least(planned - 0.02, 150), at_most(planned + 0.02, 150))
+    inside(
+        "EQUIVALENT where nothing differs", equal, at_least(planned - 0.02, 150), at_most(planned + 0.02, 150)
+    )
     found = pipeline(150, n, n, 20.0, 0.001, family="row")
     planned = statistics.power_of_difference(n, 20.0, SD, 2 * SD)
     better = int((found["verdict"] == "BETTER").sum())
@@ -97,12 +106,14 @@ def coverage_of_summaries() -> None:
     table = [
         line
         for k in range(draws)
-        for line in scores({("scratch", "ppo"): list(map(float, rng.normal(5, 2, 20)))}, environment=f"Made{k}-v0")
+        for line in scores(
+            {("scratch", "ppo"): list(map(float, rng.normal(5, 2, 20)))}, environment=f"Made{k}-v0"
+        )
     ]
     found = summarize.summary(tables.frame("scores", table))
     for name in statistics.STATISTICS:
         mine = found[found.statistic == name]
-        held = int(((mine.ci_low <= 5) & (5 <= mine.ci_high)).sum())
+        held = int(((mine.ci_low <= 5) & (mine.ci_high >= 5)).sum())
         inside(f"intervals of the {name} that hold", held, at_least(0.9, draws), draws)
         inside(f"mean width of the {name}'s", float((mine.ci_high - mine.ci_low).mean()), 1.2, 3.2)
 
@@ -114,11 +125,15 @@ def improvement_of_equals() -> None:
     table = []
     places = [f"Made{k}-v0" for k in range(60)]
     for place in places:
-        arms = {("scratch", "ppo"): rng.normal(0, 1, 12), ("sb3", "ppo"): rng.normal(0, 1, 12), FLOOR: rng.normal(-9, 1, 5)}
+        arms = {
+            ("scratch", "ppo"): rng.normal(0, 1, 12),
+            ("sb3", "ppo"): rng.normal(0, 1, 12),
+            FLOOR: rng.normal(-9, 1, 5),
+        }
         table += scores({arm: list(map(float, x)) for arm, x in arms.items()}, environment=place)
     found = summarize.improvement(tables.frame("scores", table), plan("ppo", environments=places))
     inside("mean", float(found["probability"].mean()), 0.42, 0.58)
-    held = int(((found.ci_low <= 0.5) & (0.5 <= found.ci_high)).sum())
+    held = int(((found.ci_low <= 0.5) & (found.ci_high >= 0.5)).sum())
     inside("intervals that hold a half", held, at_least(0.9, 60), 60)
 
 
@@ -135,7 +150,9 @@ def interim_looks(agents: int = 60) -> None:
     class Drawn(Case):
         def __init__(self) -> None:
             content = {"looks": [(k, steps[k]) for k in range(1, 5)], "margin": 0.2}
-            super().__init__({**content, "cell": {"evaluation": {"points": 4}}, "reference": [], "random": []})
+            super().__init__(
+                {**content, "cell": {"evaluation": {"points": 4}}, "reference": [], "random": []}
+            )
             arms = {"reference": curves(), "random": curves(-1000.0)}
             self._scores = lambda name, *at: arms[name].scores(*at)  # type: ignore[assignment]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rlparity.analysis.checks.check import Group, near, same, true
 from rlparity.analysis.checks.made_up import FLOOR, PLACE, plan, rows, scores
@@ -13,9 +14,18 @@ from rlparity.analysis.checks.made_up import FLOOR, PLACE, plan, rows, scores
 CHECKS = Group()
 PAIRS = 36
 SEED = 7
-Numbers = np.ndarray
+Numbers = NDArray[np.float64]
 Given = tuple[Numbers, Numbers, Numbers]  # ours, reference, floor
-KEPT = ("verdict", "margin", "smallest_margin", "p_difference", "p_holm", "p_equivalence", "seeds_needed", "reason")
+KEPT = (
+    "verdict",
+    "margin",
+    "smallest_margin",
+    "p_difference",
+    "p_holm",
+    "p_equivalence",
+    "seeds_needed",
+    "reason",
+)
 SCALED = ("difference", "ci90_low", "ci90_high", "ci95_low", "ci95_high", "distance")
 MEANS = ("mean_implementation", "mean_reference", "mean_random")
 SWAPPED = {"WORSE": "BETTER", "BETTER": "WORSE"}
@@ -33,6 +43,11 @@ def drawn() -> Iterator[Given]:
             rng.normal(100, rng.choice([2.0, 12.0]), m),
             rng.normal(floor, 3.0, 6),
         )
+
+
+def each(change: Callable[[Numbers], Numbers]) -> Callable[[Given], Given]:
+    """The same change of all three."""
+    return lambda given: (change(given[0]), change(given[1]), change(given[2]))
 
 
 def _places() -> list[str]:
@@ -54,7 +69,9 @@ def judged(change: Callable[[Given], Given], better: int = 1, **more: Any) -> li
     return [line for line in rows(table, about) if line["endpoint"] == "auc"]
 
 
-def _compare(what: str, factor: float, shift: float, found: list[dict[str, Any]], plain: list[dict[str, Any]]) -> None:
+def _compare(
+    what: str, factor: float, shift: float, found: list[dict[str, Any]], plain: list[dict[str, Any]]
+) -> None:
     for a, b in zip(found, plain, strict=True):
         for key in KEPT:
             if isinstance(b[key], str):
@@ -76,30 +93,44 @@ def every_verdict() -> None:
 def order_of_seeds() -> None:
     """The order of seeds changes nothing."""
     rng = np.random.default_rng(1)
-    _compare("permuted seeds", 1, 0, judged(lambda given: tuple(map(rng.permutation, given))), judged(lambda given: given))  # type: ignore[arg-type,return-value]
+    _compare(
+        "permuted seeds",
+        1,
+        0,
+        judged(each(rng.permutation)),
+        judged(lambda given: given),
+    )
 
 
 @CHECKS
 def units() -> None:
     """A constant added to all returns, or a factor, changes no verdict, p or margin."""
     plain = judged(lambda given: given)
-    _compare("shifted returns", 1, 1000, judged(lambda given: tuple(x + 1000 for x in given)), plain)  # type: ignore[arg-type,return-value]
-    _compare("scaled returns", 0.01, 0, judged(lambda given: tuple(x * 0.01 for x in given)), plain)  # type: ignore[arg-type,return-value]
+    _compare("shifted returns", 1, 1000, judged(each(lambda x: x + 1000)), plain)
+    _compare("scaled returns", 0.01, 0, judged(each(lambda x: x * 0.01)), plain)
 
 
 @CHECKS
 def mirror() -> None:
     """Where lower is better, mirrored returns have the same verdicts, and mirrored numbers."""
-    found, plain = judged(lambda given: tuple(-x for x in given), better=-1), judged(lambda given: given)  # type: ignore[arg-type,return-value]
+    found, plain = judged(each(lambda x: -x), better=-1), judged(lambda given: given)
     for a, b in zip(found, plain, strict=True):
         for key in KEPT:
             if isinstance(b[key], str):
                 same(f"{key} of mirrored returns", a[key], b[key])
             else:
                 near(f"{key} of mirrored returns", a[key], b[key], 1e-7)
-        near("mirrored numbers", [a[key] for key in ("difference", *MEANS)], [-b[key] for key in ("difference", *MEANS)])
+        near(
+            "mirrored numbers",
+            [a[key] for key in ("difference", *MEANS)],
+            [-b[key] for key in ("difference", *MEANS)],
+        )
         for level in ("ci90", "ci95"):
-            near("mirrored ends", [a[f"{level}_low"], a[f"{level}_high"]], [-b[f"{level}_high"], -b[f"{level}_low"]])
+            near(
+                "mirrored ends",
+                [a[f"{level}_low"], a[f"{level}_high"]],
+                [-b[f"{level}_high"], -b[f"{level}_low"]],
+            )
 
 
 @CHECKS
@@ -109,23 +140,36 @@ def swapped_arms() -> None:
     turned = 0
     for a, b in zip(found, plain, strict=True):
         near("p", a["p_difference"], b["p_difference"])
-        near("difference", [a["difference"], a["ci90_low"], a["ci95_high"]], [-b["difference"], -b["ci90_high"], -b["ci95_low"]])
+        near(
+            "difference",
+            [a["difference"], a["ci90_low"], a["ci95_high"]],
+            [-b["difference"], -b["ci90_high"], -b["ci95_low"]],
+        )
         if {a["verdict"], b["verdict"]} <= SWAPPED.keys():
             same("verdict", a["verdict"], SWAPPED[b["verdict"]])
             turned += 1
-        true("a difference is none the other way round", b["p_difference"] < 0.05 or a["verdict"] not in SWAPPED)
+        true(
+            "a difference is none the other way round",
+            b["p_difference"] < 0.05 or a["verdict"] not in SWAPPED,
+        )
     true(f"{turned} pairs are turned round", turned > 5)
 
 
 @CHECKS
 def more_seeds() -> None:
     """More seeds of the same values narrow intervals, and leave the means."""
-    found, plain = judged(lambda given: (np.tile(given[0], 3), np.tile(given[1], 3), given[2])), judged(lambda given: given)
+    found, plain = (
+        judged(lambda given: (np.tile(given[0], 3), np.tile(given[1], 3), given[2])),
+        judged(lambda given: given),
+    )
     for a, b in zip(found, plain, strict=True):
         near("difference", a["difference"], b["difference"])
         for low, high in (("ci90_low", "ci90_high"), ("ci95_low", "ci95_high")):
             true("the interval is narrower", a[high] - a[low] < 0.65 * (b[high] - b[low]))
-        true("the 90 % interval lies in the 95 % one", b["ci95_low"] < b["ci90_low"] < b["ci90_high"] < b["ci95_high"])
+        true(
+            "the 90 % interval lies in the 95 % one",
+            b["ci95_low"] < b["ci90_low"] < b["ci90_high"] < b["ci95_high"],
+        )
 
 
 @CHECKS
@@ -135,7 +179,9 @@ def wider_margin() -> None:
     for a, b in zip(plain, wide, strict=True):
         true("EQUIVALENT stays", a["verdict"] != "EQUIVALENT" or b["verdict"] == "EQUIVALENT")
         true("no new difference", b["verdict"] not in SWAPPED or b["verdict"] == a["verdict"])
-        true("equivalence by the smallest margin", (b["smallest_margin"] < 0.4) == (b["p_equivalence"] < 0.05))
+        true(
+            "equivalence by the smallest margin", (b["smallest_margin"] < 0.4) == (b["p_equivalence"] < 0.05)
+        )
         near("smallest margin", a["smallest_margin"], b["smallest_margin"])
 
 
@@ -150,8 +196,16 @@ def the_same_arm() -> None:
 @CHECKS
 def bystanders() -> None:
     """Arms that cannot decide anything change no other verdict."""
-    arms = {("scratch", "ppo"): [61.0, 58.0, 60.0, 59.0, 90.0], ("sb3", "ppo"): [100.0, 99.0, 101.0, 98.0, 80.0]}
-    more = {("scratch", "dqn"): [5.0, 1.0, 2.0, 8.0, 1.0], ("sb3", "dqn"): [0.0, 1.0, 2.0, -1.0, -2.0], ("scratch", "a2c"): [5.0, 7.0], ("sb3", "a2c"): [50.0, 70.0]}
+    arms = {
+        ("scratch", "ppo"): [61.0, 58.0, 60.0, 59.0, 90.0],
+        ("sb3", "ppo"): [100.0, 99.0, 101.0, 98.0, 80.0],
+    }
+    more = {
+        ("scratch", "dqn"): [5.0, 1.0, 2.0, 8.0, 1.0],
+        ("sb3", "dqn"): [0.0, 1.0, 2.0, -1.0, -2.0],
+        ("scratch", "a2c"): [5.0, 7.0],
+        ("sb3", "a2c"): [50.0, 70.0],
+    }
     floor = {FLOOR: [0.0, 1.0, -1.0, 0.5, 0.0]}
     alone = rows(scores(arms | floor), plan("ppo"))[0]
     among = rows(scores(arms | floor | more), plan("ppo", "dqn", "a2c"))[0]

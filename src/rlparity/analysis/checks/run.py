@@ -8,15 +8,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 
-from rlparity.analysis.checks import (
-    drawn_seeds,
+from rlparity.analysis.checks import drawn_seeds, relations
+from rlparity.analysis.checks.by_hand import (
     estimators,
+    families,
     logged,
     looks,
     published,
+    published_errors,
     published_files,
     records_to_tables,
-    relations,
     report_tables,
     tests_of_means,
     verdict_rules,
@@ -27,10 +28,12 @@ BY_HAND = (
     estimators,
     tests_of_means,
     verdict_rules,
+    families,
     report_tables,
     records_to_tables,
     logged,
     looks,
+    published_errors,
     published,
     published_files,
 )

@@ -31,7 +31,9 @@ OUTCOMES = "analysis.json"  # of all mutations, from which the page is rendered
 FIELDS = ("kind", "title", "source", "hides")
 
 
-def run(results: Path, limit: int, say: Say, mutations: Iterable[Mutation] = ANALYSIS) -> list[dict[str, Any]]:
+def run(
+    results: Path, limit: int, say: Say, mutations: Iterable[Mutation] = ANALYSIS
+) -> list[dict[str, Any]]:
     """Run the checks on the unchanged code and on every mutation; returns a row for each mutation.
 
     `limit` is in seconds of processor time. Writes `results/OUTCOMES`. Raises UserError where the checks fail

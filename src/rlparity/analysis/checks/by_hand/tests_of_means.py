@@ -144,12 +144,29 @@ def power() -> None:
         for margin in (2.2 * se, 4.0 * se):
             for shift in (0.0, 0.6 * se):
                 found = statistics.tost_power(n, margin, a, b, difference=shift)
-                near(f"power of equivalence, {n} seeds", found, exact.power_of_equivalence(se, df, margin, shift), 2e-4)
-                true("power does not depend on the sign", abs(statistics.tost_power(n, margin, a, b, difference=-shift) - found) < 1e-9)
+                near(
+                    f"power of equivalence, {n} seeds",
+                    found,
+                    exact.power_of_equivalence(se, df, margin, shift),
+                    2e-4,
+                )
+                true(
+                    "power does not depend on the sign",
+                    abs(statistics.tost_power(n, margin, a, b, difference=-shift) - found) < 1e-9,
+                )
         for shift, alpha in ((0.0, 0.05), (2.0 * se, 0.05), (-3.5 * se, 0.01)):
             found = statistics.power_of_difference(n, shift, a, b, alpha)
-            near(f"power of a difference, {n} seeds", found, exact.power_of_difference(se, df, shift, alpha), 2e-4)
-    near("without a spread", [statistics.tost_power(5, 1.0, 0, 0, difference=d) for d in (0.0, 0.9, 1.0, -2.0)], [1, 1, 0, 0])
+            near(
+                f"power of a difference, {n} seeds",
+                found,
+                exact.power_of_difference(se, df, shift, alpha),
+                2e-4,
+            )
+    near(
+        "without a spread",
+        [statistics.tost_power(5, 1.0, 0, 0, difference=d) for d in (0.0, 0.9, 1.0, -2.0)],
+        [1, 1, 0, 0],
+    )
     near("without a spread", [statistics.power_of_difference(5, d, 0, 0) for d in (0.0, 1.0)], [0, 1])
 
 

@@ -25,7 +25,11 @@ def about(kind: str = "logs", floor: bool = True) -> dict[str, Any]:
     """A plan with a candidate of logs, its reference, and a random agent with a shorter budget."""
     budgets = {THEIRS: BUDGET, SB3: BUDGET} | ({RANDOM: 20} if floor else {})
     cells = [
-        {**dict(zip(NAMES, who, strict=True)), "budget": budget, "evaluation": {"points": POINTS, "modes": []}}
+        {
+            **dict(zip(NAMES, who, strict=True)),
+            "budget": budget,
+            "evaluation": {"points": POINTS, "modes": []},
+        }
         for who, budget in budgets.items()
     ]
     cells[0]["candidate"] = {kind: "x"}
@@ -46,7 +50,13 @@ def scored(
 ) -> pd.DataFrame:
     """The table of scores on the candidate's terms."""
     points = [
-        {**dict(zip(NAMES, who, strict=True)), "metric": "return", "seed": seed, "clock": step, "value": value}
+        {
+            **dict(zip(NAMES, who, strict=True)),
+            "metric": "return",
+            "seed": seed,
+            "clock": step,
+            "value": value,
+        }
         | {"protocol": "sampled" if who == RANDOM else "deterministic", "env_step": step}
         for (who, seed), curve in evaluated.items()
         for step, value in curve[::-1]
@@ -58,14 +68,20 @@ def scored(
         for step, value in curve
     ]
     runs = [
-        {**dict(zip(NAMES, who, strict=True)), "seed": seed, "status": "failed" if (who, seed) in failed else "done"}
+        {
+            **dict(zip(NAMES, who, strict=True)),
+            "seed": seed,
+            "status": "failed" if (who, seed) in failed else "done",
+        }
         for who, seed in dict.fromkeys([*evaluated, *(trained or {})])
     ]
     columns = [*NAMES, "metric", "protocol", "seed", "env_step", "clock", "value"]
     with tempfile.TemporaryDirectory() as name:
         file = Path(name) / "episodes.parquet"
         tables.frame("episodes", ended).to_parquet(file)
-        return logged_returns.score(pd.DataFrame(points, columns=columns), file, pd.DataFrame(runs), about(**plan))
+        return logged_returns.score(
+            pd.DataFrame(points, columns=columns), file, pd.DataFrame(runs), about(**plan)
+        )
 
 
 def _value(found: pd.DataFrame, who: Who, endpoint: str, seed: int = 0) -> float:
@@ -118,10 +134,19 @@ def in_training() -> None:
     curve = [(4, 1.0), (10, 3.0), (11, 10.0), (35, 20.0), (95, 5.0), (100, 9.0)]
     # stretches 1 to 10: 2, 10, (15), 20, then a line from 20 at 4 to 7 at 10
     wanted = [2, 10, 15, 20, *(20 - 13 / 6 * k for k in range(1, 6)), 7]
-    near("stretches", logged_returns.stretches(*map(pd.Series, zip(*curve, strict=True)), 100, 10), wanted)
+    steps, values = (pd.Series(column) for column in zip(*curve, strict=True))
+    near("stretches", logged_returns.stretches(steps, values, 100, 10), wanted)
     near("one episode", logged_returns.stretches(pd.Series([50]), pd.Series([4.0]), 100, 4), [4.0] * 4)
-    near("beyond the budget", logged_returns.stretches(pd.Series([1, 120]), pd.Series([4.0, 8.0]), 100, 2), [4, 8])
-    near("at the ends", logged_returns.stretches(pd.Series([0, 50, 51]), pd.Series([1.0, 3.0, 7.0]), 100, 2), [2, 7])
+    near(
+        "beyond the budget",
+        logged_returns.stretches(pd.Series([1, 120]), pd.Series([4.0, 8.0]), 100, 2),
+        [4, 8],
+    )
+    near(
+        "at the ends",
+        logged_returns.stretches(pd.Series([0, 50, 51]), pd.Series([1.0, 3.0, 7.0]), 100, 2),
+        [2, 7],
+    )
     other = [(step, 2 * value) for step, value in curve]
     found = scored({}, {(THEIRS, 0): curve, (SB3, 0): other, (RANDOM, 0): [(2, 3.0), (20, 7.0)]})
     same("endpoints", set(found.endpoint), {"training_auc", "training_final"})
@@ -135,7 +160,11 @@ def in_training() -> None:
 def failures() -> None:
     """A failed seed has no score; an arm without evaluations only returns in training."""
     found = scored(
-        {(THEIRS, 0): [(0, 4.0), (100, 8.0)], (THEIRS, 1): [(0, 4.0), (100, 8.0)], (SB3, 0): [(0, 1.0), (100, 3.0)]},
+        {
+            (THEIRS, 0): [(0, 4.0), (100, 8.0)],
+            (THEIRS, 1): [(0, 4.0), (100, 8.0)],
+            (SB3, 0): [(0, 1.0), (100, 3.0)],
+        },
         failed=[(THEIRS, 1), (SB3, 0)],
     )
     near("a seed that ended", _value(found, THEIRS, "auc"), 6.0)
@@ -158,7 +187,13 @@ def who_is_logged() -> None:
 def curves() -> None:
     """Curves of returns in training stand at the ends of stretches, of the candidate and its reference."""
     rows_ = [
-        {**dict(zip(NAMES, who, strict=True)), "seed": 0, "env_step": step, "episode_return": value, "episode_length": 1}
+        {
+            **dict(zip(NAMES, who, strict=True)),
+            "seed": 0,
+            "env_step": step,
+            "episode_return": value,
+            "episode_length": 1,
+        }
         for who in (THEIRS, SB3, RANDOM)
         for step, value in ((10, 1.0), (100, 10.0))
     ]
@@ -178,13 +213,25 @@ def judged_on_their_terms() -> None:
     """A candidate of logs is judged by scores on its own terms, others by their own."""
     levels = {THEIRS: 60.0, SB3: 100.0, RANDOM: 0.0}
     own = [
-        {**dict(zip(NAMES, who, strict=True)), "metric": "return", "seed": seed, "endpoint": "auc", "value": level + seed}
+        {
+            **dict(zip(NAMES, who, strict=True)),
+            "metric": "return",
+            "seed": seed,
+            "endpoint": "auc",
+            "value": level + seed,
+        }
         for who, level in levels.items()
         for seed in range(5)
     ]
     equal = tables.frame("scores", own).assign(terms="theirs")
-    usual = tables.frame("scores", [{**one, "value": NAN if one["implementation"] == "theirs" else 1e6} for one in own])
+    usual = tables.frame(
+        "scores", [{**one, "value": NAN if one["implementation"] == "theirs" else 1e6} for one in own]
+    )
     found = verdicts(usual, about(), equal).to_dict("records")
-    same("verdict", [(line["endpoint"], line["verdict"]) for line in found][0], ("auc", "WORSE"))
-    near("means", [found[0]["mean_implementation"], found[0]["mean_reference"], found[0]["mean_random"]], [62, 102, 2])
+    same("verdict", next((line["endpoint"], line["verdict"]) for line in found), ("auc", "WORSE"))
+    near(
+        "means",
+        [found[0]["mean_implementation"], found[0]["mean_reference"], found[0]["mean_random"]],
+        [62, 102, 2],
+    )
     same("without their terms", rows(usual.to_dict("records"), about())[0]["verdict"], "NO VERDICT")

@@ -27,10 +27,19 @@ def _arm(*levels: float) -> list[tuple[float, ...]]:
     return [tuple(level + x for x in SPREAD) for level in levels]
 
 
-def _records(folder: Path, values: Sequence[Sequence[float]], protocol: str = "deterministic", **columns: Any) -> str:
+def _records(
+    folder: Path, values: Sequence[Sequence[float]], protocol: str = "deterministic", **columns: Any
+) -> str:
     rows = [
         {"implementation": "x", "algorithm": "ppo", "environment": PLACE, "seed": seed, "env_step": step}
-        | {"episode": episode, "protocol": protocol, "metric": "return", "value": value + shift, "size": 1, **columns}
+        | {
+            "episode": episode,
+            "protocol": protocol,
+            "metric": "return",
+            "value": value + shift,
+            "size": 1,
+            **columns,
+        }
         for step, at in zip(STEPS, values, strict=False)
         for seed, value in enumerate(at)
         for episode, shift in enumerate((5.0, -5.0))
@@ -88,7 +97,9 @@ def all_looks_together() -> None:
         t = exact.t_quantile(1 - 0.05 / 4 / 2, 8)
         for factor, word in ((1.001, "WORSE"), (0.999, "INCONCLUSIVE")):
             # area at the first look is half of the value there: a standard error of 1
-            found = case.judge(1, Curves(pd.DataFrame([[50 - t * factor + x for x in SPREAD]] * 2, index=STEPS[:2])))
+            found = case.judge(
+                1, Curves(pd.DataFrame([[50 - t * factor + x for x in SPREAD]] * 2, index=STEPS[:2]))
+            )
             same(f"verdict at {factor} of the critical difference", found[0], word)
         for point in (1, 2):
             same("equal at an interim look", case.judge(point, _curves(0, 100, 100, 100))[0], "INCONCLUSIVE")
@@ -106,10 +117,16 @@ def final_at_the_end() -> None:
         same("a fall at the end", (found[0], found[1].split(":")[0]), ("WORSE", "final at step 40"))
         true("no final value before", case.judge(2, _curves(0, 100, 10, 100))[1].startswith("auc at step 30"))
         early = _case(Path(name), points=6)
-        true("none where training ends early", early.judge(3, _curves(0, 100, 110, 10))[1].startswith("auc at"))
+        true(
+            "none where training ends early", early.judge(3, _curves(0, 100, 110, 10))[1].startswith("auc at")
+        )
         same("better and worse", sequential_tests.worst([("BETTER", "a"), ("WORSE", "b")]), ("WORSE", "b"))
         same("better", sequential_tests.worst([("EQUIVALENT", "a"), ("BETTER", "b")]), ("BETTER", "b"))
-        same("neither", sequential_tests.worst([("EQUIVALENT", "a"), ("INCONCLUSIVE", "b")]), ("EQUIVALENT", "a"))
+        same(
+            "neither",
+            sequential_tests.worst([("EQUIVALENT", "a"), ("INCONCLUSIVE", "b")]),
+            ("EQUIVALENT", "a"),
+        )
 
 
 @CHECKS
@@ -122,7 +139,10 @@ def floor_of_looks() -> None:
         error = {"name": "return", "unit": "x", "better": -1, "floor": 200.0}
         case = _case(folder, metric=error, random=[])
         same("no obstacle", case.obstacle(), "")
-        found = [case.judge(2, case.curves(Path(_records(folder / "a", _arm(*levels)), "evaluations.parquet")))[0] for levels in ((90, 190, 190), (0, 10, 10))]
+        found = [
+            case.judge(2, case.curves(Path(_records(folder / "a", _arm(*levels)), "evaluations.parquet")))[0]
+            for levels in ((90, 190, 190), (0, 10, 10))
+        ]
         same("a higher and a lower error", found, ["WORSE", "BETTER"])
 
 
@@ -138,7 +158,9 @@ def _live(value: float, difference: str | None, same_machine: bool) -> dict[str,
     runs = [{**cell, "seed": seed, "status": "done", "budget": 40} for seed in range(5)]
     check = {"cell": {**cell, "seeds": [2]}, "difference": difference, "same_machine": same_machine}
     check |= {"shipped_on": "a", "trained_on": "b"}
-    table = frame("scores", scores({("sb3", "ppo"): [98.0, 99.0, 100.0, 101.0, 102.0], ("scratch", "ppo"): [5.0]}))
+    table = frame(
+        "scores", scores({("sb3", "ppo"): [98.0, 99.0, 100.0, 101.0, 102.0], ("scratch", "ppo"): [5.0]})
+    )
     found = live_checks.judged([check], frame("evaluations", evaluated), pd.DataFrame(runs), table, made)
     return {str(key): one for key, one in found.iloc[0].to_dict().items()}
 
@@ -148,7 +170,16 @@ def live() -> None:
     """A reference trained again has the same rows, or lies inside the 99.9 % prediction interval, or not."""
     half = exact.t_quantile(0.9995, 4) * (2.5 * 1.2) ** 0.5
     found = _live(100 + 0.999 * half, "row 3", False)
-    row("inside", found, outcome="inside", low=100 - half, high=100 + half, seeds=5, seed=2, difference="row 3")
+    row(
+        "inside",
+        found,
+        outcome="inside",
+        low=100 - half,
+        high=100 + half,
+        seeds=5,
+        seed=2,
+        difference="row 3",
+    )
     near("value", found["value"], 100 + 0.999 * half)
     same("above", _live(100 + 1.001 * half, "row 3", False)["outcome"], "outside")
     same("below", _live(100 - 1.001 * half, "row 3", False)["outcome"], "outside")

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from rlparity.analysis import tables
 from rlparity.analysis.checks import distributions as exact
 from rlparity.analysis.checks.check import Group, inside, missing, near, row, same, true
 from rlparity.analysis.checks.made_up import FLOOR, NAN, PLACE, plan, scores
-from rlparity.analysis.published import comparison, paper_table
+from rlparity.analysis.published import paper_table
 
 CHECKS = Group()
 OURS = [98.0, 99.0, 100.0, 101.0, 102.0]  # variance 2.5
@@ -25,7 +23,14 @@ Row = dict[str, Any]
 
 def printed(value: float = 100.0, **more: Any) -> Row:
     """A published row with a budget of 1000 steps."""
-    numbers = {"value": value, "spread": NAN, "low": NAN, "high": NAN, "seeds": NAN, "frames_or_steps": 1000.0}
+    numbers = {
+        "value": value,
+        "spread": NAN,
+        "low": NAN,
+        "high": NAN,
+        "seeds": NAN,
+        "frames_or_steps": 1000.0,
+    }
     return {**SOURCE, **numbers, "preset": NAN, "counted": NAN, **more}
 
 
@@ -42,95 +47,14 @@ def table(
     about = plan("ppo", environments=(environment,), **more)
     who = {"environment": environment, "algorithm": "ppo", "budget": 1000}
     about["cells"] = [
-        {**who, "implementation": name, "evaluation": {"modes": ["deterministic"]}} for name in ("scratch", "sb3")
+        {**who, "implementation": name, "evaluation": {"modes": ["deterministic"]}}
+        for name in ("scratch", "sb3")
     ]
-    frame = tables.frame("scores", scores(arms, "final", environment) + scores({FLOOR: [999.0] * 3}, "auc", environment))
+    frame = tables.frame(
+        "scores", scores(arms, "final", environment) + scores({FLOOR: [999.0] * 3}, "auc", environment)
+    )
     made = paper_table.paper(frame, about, pd.DataFrame(list(known)), curves)
     return [{str(key): value for key, value in line.items()} for line in made.to_dict("records")]
-
-
-@CHECKS
-def spreads() -> None:
-    """A published spread is turned into a standard deviation over seeds by its kind."""
-    cases: list[tuple[Row, float]] = [
-        ({"seeds": 4.0, "spread": 6.0, "spread_kind": "sd"}, 6.0),
-        ({"seeds": 4.0, "spread": 6.0, "spread_kind": "se"}, 12.0),
-        ({"seeds": 5.0, "spread": 6.0, "spread_kind": "ci95"}, 6 * 5**0.5 / exact.t_quantile(0.975, 4)),
-        ({"seeds": 5.0, "low": 10.0, "high": 22.0, "spread_kind": "ci95"}, 6 * 5**0.5 / exact.t_quantile(0.975, 4)),
-        ({"seeds": 5.0, "low": 10.0, "high": 22.0, "spread_kind": "sd"}, 6.0),
-        ({"seeds": 5.0, "spread": 6.0, "spread_kind": "unstated"}, NAN),
-        ({"seeds": 1.0, "spread": 6.0, "spread_kind": "sd"}, NAN),
-        ({"spread": 6.0, "spread_kind": "sd"}, NAN),
-        ({"seeds": 5.0}, NAN),
-    ]
-    for given, sd in cases:
-        found = comparison.theirs(printed(50.0, **given))
-        near(f"sd of {given}", [found.value, found.seeds, found.sd], [50.0, given.get("seeds", NAN), sd], 1e-7)
-
-
-@CHECKS
-def errors() -> None:
-    """The error of the difference has both arms' variances, and Welch's degrees of freedom."""
-    ours = np.array(OURS)
-    cases = [  # theirs -> se^2, degrees of freedom
-        (comparison.Theirs(90.0), 0.5, 4.0),
-        (comparison.Theirs(90.0, 10.0), 0.5 + 0.25, 4.0),
-        (comparison.Theirs(90.0, 1.0), 0.5 + 2.5, 4.0),
-        (comparison.Theirs(90.0, 3.0, 3.0), 3.5, 3.5**2 / (0.5**2 / 4 + 3.0**2 / 2)),
-        (comparison.Theirs(90.0, 3.0, 0.0), 0.5, 4.0),
-    ]
-    for other, variance, df in cases:
-        found = comparison.compare(ours, other)
-        near(f"difference, error, df of {other}", [found.difference, found.se, found.df], [10, variance**0.5, df])
-        for level in (0.9, 0.95):
-            half = exact.t_quantile((1 + level) / 2, df) * variance**0.5
-            near(f"{level:.0%} interval", found.interval(level), (10 - half, 10 + half), 1e-7)
-        near("p", found.p_difference, 2 * exact.t_above(10 / variance**0.5, df), 1e-7)
-
-
-@CHECKS
-def all_at_a_bound() -> None:
-    """Of n equal values at a bound, a share of at least a^(1/n) of all trainings is there."""
-    bounds = (0.0, 500.0)
-    found = comparison.at_a_bound(np.full(5, 500.0), comparison.Theirs(500.0), bounds)
-    assert found is not None
-    near("90 %", found.interval(0.9), ((0.05**0.2 - 1) * 500, 0.0))
-    low = comparison.at_a_bound(np.zeros(8), comparison.Theirs(100.0), bounds)
-    assert low is not None
-    near("95 % at the lower bound", low.interval(0.95), (-100.0, (1 - 0.025 ** (1 / 8)) * 500 - 100))
-    # 0 leaves the interval where (1 - (p / 2)^(1/8)) * 500 = 100
-    near("p", low.p_difference, 2 * 0.8**8, 1e-6)
-    near("p of the same value", found.p_difference, 1.0, 1e-6)
-    both = comparison.at_a_bound(np.full(5, 500.0), comparison.Theirs(480.0, 4.0, 10.0), bounds)
-    assert both is not None
-    half = exact.t_quantile(0.975, 3) * 5
-    near("with their error", both.interval(0.9), (0.025**0.2 * 500 - 480 - half, 20 + half), 1e-7)
-    wanted = next(n for n in range(2, 1000) if (1 - 0.05 ** (1 / n)) * 500 < 50)
-    same("seeds needed", found.seeds_needed(50.0), wanted)
-    same("no number", both.seeds_needed(1.0), None)
-    same("no bound", comparison.at_a_bound(np.full(5, 400.0), comparison.Theirs(500.0), bounds), None)
-    same("unknown bound", comparison.at_a_bound(np.full(5, 0.0), comparison.Theirs(5.0), (0.0, math.inf)), None)
-    known = [comparison.AtABound(5, 500.0, 0.0, comparison.Theirs(value, 3.0)).known for value in (500.0, 480.0)]
-    same("their error is known", known, [True, False])
-
-
-@CHECKS
-def seeds() -> None:
-    """Seeds of ours that would replicate are the fewest with a power of 80 %."""
-    for other, error in (
-        (comparison.Theirs(0.0), lambda n: (2.0 / n**0.5, n - 1.0)),
-        (comparison.Theirs(0.0, 50.0), lambda n: (2.0 * (1 / n + 1 / 50) ** 0.5, n - 1.0)),
-        (
-            comparison.Theirs(0.0, 60.0, 3.0),
-            lambda n: ((4 / n + 0.15) ** 0.5, (4 / n + 0.15) ** 2 / (16 / n**2 / (n - 1) + 0.15**2 / 59)),
-        ),
-    ):
-        n = comparison.seeds_needed(2.0, other, 1.5)
-        true(f"a number for {other}", n is not None)
-        assert n is not None
-        inside(f"power of {n}", exact.power_of_equivalence(*error(n), 1.5), 0.8 - 1e-4, 1)
-        inside(f"power of {n - 1}", exact.power_of_equivalence(*error(n - 1), 1.5), 0, 0.8 + 1e-4)
-    same("too uncertain a number", comparison.seeds_needed(2.0, comparison.Theirs(0.0, 3.0, 9.0), 1.5), None)
 
 
 @CHECKS
@@ -138,11 +62,36 @@ def verdicts() -> None:
     """REPLICATED within the margin, NOT REPLICATED by p beyond it, else UNDECIDED."""
     stated = {"seeds": 5.0, "spread": 2.5**0.5, "spread_kind": "sd"}  # with ours: error 1, 8 degrees
     t = exact.t_quantile(0.95, 8)
-    for value, word in ((100.0, "REPLICATED"), (103.0, "REPLICATED"), (150.0, "NOT REPLICATED"), (60.0, "NOT REPLICATED")):
+    for value, word in (
+        (100.0, "REPLICATED"),
+        (103.0, "REPLICATED"),
+        (150.0, "NOT REPLICATED"),
+        (60.0, "NOT REPLICATED"),
+    ):
         (line,) = table(OURS, printed(value, **stated))
-        row(f"{value}", line, verdict=word, published=value, ours=100.0, difference=100 - value, margin=0.2 * value)
-        row(f"{value}", line, ci90_low=100 - value - t, ci90_high=100 - value + t, seeds=5, implementation="scratch")
-        row(f"{value}", line, p_difference=2 * exact.t_above(abs(100 - value), 8), p_holm=2 * exact.t_above(abs(100 - value), 8))
+        row(
+            f"{value}",
+            line,
+            verdict=word,
+            published=value,
+            ours=100.0,
+            difference=100 - value,
+            margin=0.2 * value,
+        )
+        row(
+            f"{value}",
+            line,
+            ci90_low=100 - value - t,
+            ci90_high=100 - value + t,
+            seeds=5,
+            implementation="scratch",
+        )
+        row(
+            f"{value}",
+            line,
+            p_difference=2 * exact.t_above(abs(100 - value), 8),
+            p_holm=2 * exact.t_above(abs(100 - value), 8),
+        )
     half = exact.t_quantile(0.975, 4) * 0.5**0.5
     row("our interval", line, ci_low=100 - half, ci_high=100 + half)
     precise = {**stated, "spread": 0.0}  # their error is 0: 4 degrees
@@ -210,21 +159,42 @@ def comparable() -> None:
         ({"protocol": NAN}, PLACE, ["evaluation protocol"]),
         ({"metric": "max average return"}, PLACE, ["evaluation protocol"]),
         ({"metric": "final average return"}, PLACE, ["evaluation protocol"]),
-        ({"environment": "Pong", "preset": "nature", "counted": "frames", "frames_or_steps": 4000.0}, game, []),
+        (
+            {"environment": "Pong", "preset": "nature", "counted": "frames", "frames_or_steps": 4000.0},
+            game,
+            [],
+        ),
         ({"environment": "Pong", "preset": "nature", "counted": "steps"}, game, []),
         ({"environment": "Pong", "preset": "machado", "counted": "steps"}, game, ["environment version"]),
         ({"environment": "Pong", "preset": "nature", "counted": "unclear"}, game, ["budget"]),
         ({"environment": "Pong", "preset": "nature", "counted": "frames"}, game, ["budget"]),
     ]
     for change, environment, wanted in cases:
-        same(f"differences of {change}", paper_table.differences(printed(**change), environment, 1000, modes), wanted)
-    same("an agent that never acts so", paper_table.differences(printed(), PLACE, 1000, ["sampled"]), ["evaluation protocol"])
-    bases = {"ALE/Pong-v5@nature": "Pong", "PongNoFrameskip-v4": "Pong", "Hopper-v5": "Hopper", "a:Made-v0": "Made"}
+        same(
+            f"differences of {change}",
+            paper_table.differences(printed(**change), environment, 1000, modes),
+            wanted,
+        )
+    same(
+        "an agent that never acts so",
+        paper_table.differences(printed(), PLACE, 1000, ["sampled"]),
+        ["evaluation protocol"],
+    )
+    bases = {
+        "ALE/Pong-v5@nature": "Pong",
+        "PongNoFrameskip-v4": "Pong",
+        "Hopper-v5": "Hopper",
+        "a:Made-v0": "Made",
+    }
     for name, wanted_base in bases.items():
         same(f"base of {name}", paper_table.base(name), wanted_base)
     (line,) = table(OURS, printed(100.0, environment="Made-v7", seeds=5.0))
     row("another version", line, verdict="NOT COMPARABLE", differs_in="environment version", difference=0.0)
-    (line,) = table([5.0] * 5, printed(10.0, environment="Pong", counted="frames", preset="nature", frames_or_steps=4000.0), environment=game)
+    (line,) = table(
+        [5.0] * 5,
+        printed(10.0, environment="Pong", counted="frames", preset="nature", frames_or_steps=4000.0),
+        environment=game,
+    )
     row("frames", line, published_budget=1000.0, published_frames=4000.0, differs_in="")
 
 
@@ -232,8 +202,16 @@ def comparable() -> None:
 def best_evaluation() -> None:
     """A max average return is the best mean over seeds of a deterministic evaluation, of whole curves."""
     at = {"implementation": "scratch", "algorithm": "ppo", "environment": PLACE, "metric": "return"}
-    points = [("deterministic", 0, 3.0, 5), ("deterministic", 9, 70.0, 5), ("deterministic", 20, 60.0, 5), ("sampled", 9, 99.0, 5)]
-    numbers = [{**at, "protocol": mode, "env_step": step, "mean": mean, "iqm": 500.0, "seeds": n} for mode, step, mean, n in points]
+    points = [
+        ("deterministic", 0, 3.0, 5),
+        ("deterministic", 9, 70.0, 5),
+        ("deterministic", 20, 60.0, 5),
+        ("sampled", 9, 99.0, 5),
+    ]
+    numbers = [
+        {**at, "protocol": mode, "env_step": step, "mean": mean, "iqm": 500.0, "seeds": n}
+        for mode, step, mean, n in points
+    ]
     curves = tables.frame("curves", [*numbers, {**numbers[0], "implementation": "sb3", "mean": 88.0}])
     (line,) = table(OURS, printed(100.0, metric="max average return"), curves=curves)
     row("best", line, ours_same_protocol=70.0, ours=100.0, verdict="NOT COMPARABLE")

@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from rlparity.analysis.checks import distributions as exact
-from rlparity.analysis.checks.check import Group, inside, missing, near, row, same, true
-from rlparity.analysis.checks.made_up import FLOOR, PLACE, plan, rows, scores, verdict
+from rlparity.analysis.checks.check import Group, missing, near, row, same, true
+from rlparity.analysis.checks.made_up import PLACE, plan, rows, scores, verdict
 
 CHECKS = Group()
 NAN = float("nan")
@@ -23,35 +23,80 @@ def at(middle: float, times: float = 1.0) -> list[float]:
 @CHECKS
 def numbers() -> None:
     """A row has Welch's numbers, and the distance of the reference's mean from the floor's."""
-    x, y, z = [110.0, 96.0, 101.0, 104.0, 99.0, 108.0], [90.0, 95.0, 93.0, 101.0, 84.0], [20.0, 22.0, 18.0, 19.0]
+    x, y, z = (
+        [110.0, 96.0, 101.0, 104.0, 99.0, 108.0],
+        [90.0, 95.0, 93.0, 101.0, 84.0],
+        [20.0, 22.0, 18.0, 19.0],
+    )
     wanted, found = exact.welch(x, y), verdict(x, y, z, margin=0.25)
     distance = abs(sum(y) / 5 - sum(z) / 4)
     low, high = wanted.interval(0.9)
-    row("verdict", found, difference=wanted.difference, distance=distance, margin=0.25, ci90_low=low, ci90_high=high)
+    row(
+        "verdict",
+        found,
+        difference=wanted.difference,
+        distance=distance,
+        margin=0.25,
+        ci90_low=low,
+        ci90_high=high,
+    )
     row("verdict", found, ci95_low=wanted.interval(0.95)[0], ci95_high=wanted.interval(0.95)[1])
-    row("verdict", found, p_difference=wanted.p(), p_equivalence=wanted.p_equivalence(0.25 * distance), p_holm=wanted.p())
-    row("verdict", found, smallest_margin=max(-low, high) / distance, seeds_implementation=6, seeds_reference=5)
+    row(
+        "verdict",
+        found,
+        p_difference=wanted.p(),
+        p_equivalence=wanted.p_equivalence(0.25 * distance),
+        p_holm=wanted.p(),
+    )
+    row(
+        "verdict",
+        found,
+        smallest_margin=max(-low, high) / distance,
+        seeds_implementation=6,
+        seeds_reference=5,
+    )
     row("verdict", found, mean_implementation=103.0, mean_reference=92.6, mean_random=19.75)
     row("verdict", found, implementation="scratch", reference="sb3/ppo", algorithm="ppo", environment=PLACE)
-    row("verdict", found, endpoint="auc", role="primary", metric="return", family_size=1, failed_seeds="", reason="")
+    row(
+        "verdict",
+        found,
+        endpoint="auc",
+        role="primary",
+        metric="return",
+        family_size=1,
+        failed_seeds="",
+        reason="",
+    )
 
 
 @CHECKS
 def order() -> None:
     """Equivalence comes before a difference; then WORSE or BETTER by the sign; else neither is shown."""
-    cases: dict[tuple[float, float], str] = {(105, 1): "EQUIVALENT", (95, 1): "EQUIVALENT", (100, 1): "EQUIVALENT"}
+    cases: dict[tuple[float, float], str] = {
+        (105, 1): "EQUIVALENT",
+        (95, 1): "EQUIVALENT",
+        (100, 1): "EQUIVALENT",
+    }
     cases |= {(60, 1): "WORSE", (140, 1): "BETTER", (100, 40): "INCONCLUSIVE", (70, 40): "INCONCLUSIVE"}
     for (middle, times), word in cases.items():
         found = verdict(at(middle, times), at(100, times))
         same(f"verdict on {middle} +- {times} against 100", found["verdict"], word)
         if word != "INCONCLUSIVE":
             same("seeds needed of a verdict", (found["seeds_needed"], found["reason"]), ("", ""))
-    near("a difference of 5 is significant", verdict(at(105), at(100))["p_difference"], 2 * exact.t_above(5, 8), 1e-7)
+    near(
+        "a difference of 5 is significant",
+        verdict(at(105), at(100))["p_difference"],
+        2 * exact.t_above(5, 8),
+        1e-7,
+    )
     found = verdict(at(100, 40), at(100, 40))
     same("reason", found["reason"], "neither equivalence nor a difference is shown")
     n = int(found["seeds_needed"])
     power = [exact.power_of_equivalence(math.sqrt(2 * 4000 / k), 2 * (k - 1), 20) for k in (n - 1, n)]
-    true(f"{n} seeds are the fewest for 80 % power ({power[0]:.3f}, {power[1]:.3f})", power[0] < 0.8 <= power[1])
+    true(
+        f"{n} seeds are the fewest for 80 % power ({power[0]:.3f}, {power[1]:.3f})",
+        power[0] < 0.8 <= power[1],
+    )
 
 
 @CHECKS
@@ -62,8 +107,15 @@ def edges() -> None:
         edge = found["smallest_margin"]
         half = abs(middle - 100) + exact.t_quantile(0.95, 8)
         near("smallest margin", edge, half / 100, 1e-7)
-        same("a margin just above it", verdict(at(middle), at(100.0), margin=edge * 1.0001)["verdict"], "EQUIVALENT")
-        true("a margin just below", verdict(at(middle), at(100.0), margin=edge * 0.9999)["verdict"] != "EQUIVALENT")
+        same(
+            "a margin just above it",
+            verdict(at(middle), at(100.0), margin=edge * 1.0001)["verdict"],
+            "EQUIVALENT",
+        )
+        true(
+            "a margin just below",
+            verdict(at(middle), at(100.0), margin=edge * 0.9999)["verdict"] != "EQUIVALENT",
+        )
     t = exact.t_quantile(0.975, 8)
     for sign, word in ((1, "BETTER"), (-1, "WORSE")):
         for factor, wanted in ((1.0001, word), (0.9999, "INCONCLUSIVE")):
@@ -77,7 +129,11 @@ def reference_that_learned() -> None:
     se = 1.0  # of two arms of variance 2.5
     for above, learned in ((3.001 * se, True), (2.999 * se, False), (-40.0, False)):
         found = verdict(at(500), at(100 + above), at(100))
-        same(f"learned {above} above", found["verdict"], "BETTER" if learned else "INCONCLUSIVE (reference did not learn)")
+        same(
+            f"learned {above} above",
+            found["verdict"],
+            "BETTER" if learned else "INCONCLUSIVE (reference did not learn)",
+        )
         same("in the family", found["family_size"], int(learned))
         if not learned:
             missing("adjusted p", found["p_holm"])
@@ -85,10 +141,16 @@ def reference_that_learned() -> None:
     constant = ERROR | {"better": 1, "floor": 100.0}
     for above, learned in ((3.001 * 0.5**0.5, True), (2.999 * 0.5**0.5, False)):
         found = _of_metric(at(500), at(100 + above), constant)
-        same("learned, constant floor", found["verdict"], "BETTER" if learned else "INCONCLUSIVE (reference did not learn)")
+        same(
+            "learned, constant floor",
+            found["verdict"],
+            "BETTER" if learned else "INCONCLUSIVE (reference did not learn)",
+        )
 
 
-def _of_metric(ours: list[float], reference: list[float], metric: dict[str, Any], **more: Any) -> dict[str, Any]:
+def _of_metric(
+    ours: list[float], reference: list[float], metric: dict[str, Any], **more: Any
+) -> dict[str, Any]:
     about = plan("ppo", **more)
     about["environments"][PLACE]["metrics"] = [metric]
     table = scores({("scratch", "ppo"): ours, ("sb3", "ppo"): reference}, metric=metric["name"])
@@ -99,7 +161,15 @@ def _of_metric(ours: list[float], reference: list[float], metric: dict[str, Any]
 def lower_is_better() -> None:
     """Where lower is better, a lower value is BETTER, and numbers stay in the metric's unit."""
     found = _of_metric(at(20), at(60), ERROR, margin=0.2)
-    row("error", found, verdict="BETTER", difference=-40.0, distance=40.0, mean_implementation=20.0, mean_reference=60.0)
+    row(
+        "error",
+        found,
+        verdict="BETTER",
+        difference=-40.0,
+        distance=40.0,
+        mean_implementation=20.0,
+        mean_reference=60.0,
+    )
     t = exact.t_quantile(0.95, 8)
     row("error", found, mean_random=100.0, ci90_low=-40 - t, ci90_high=-40 + t)
     t = exact.t_quantile(0.975, 8)
@@ -134,21 +204,39 @@ def too_few() -> None:
 def nothing_there() -> None:
     """Missing arms and floors are named, and decide nothing."""
     found = verdict([NAN] * 5, at(100))
-    row("no score of ours", found, verdict="NO VERDICT", seeds_implementation=0, failed_seeds="scratch 0, 1, 2, 3, 4")
+    row(
+        "no score of ours",
+        found,
+        verdict="NO VERDICT",
+        seeds_implementation=0,
+        failed_seeds="scratch 0, 1, 2, 3, 4",
+    )
     true("reason", found["reason"].startswith("no finished seed"))
     found = verdict(at(100), [NAN] * 5)
     row("no score of theirs", found, verdict="INCONCLUSIVE", reason="no finished run of the reference")
     found = verdict(at(100), at(100), floor=[])
     row("no floor", found, verdict="INCONCLUSIVE", reason="no random agent in the suite", mean_random=None)
     found = verdict(at(100), at(100), floor=[0.0])
-    row("one seed of the floor", found, verdict="INCONCLUSIVE", reason="fewer than 2 seeds of the random agent")
+    row(
+        "one seed of the floor",
+        found,
+        verdict="INCONCLUSIVE",
+        reason="fewer than 2 seeds of the random agent",
+    )
 
 
 @CHECKS
 def without_a_spread() -> None:
-    """Equal values at a bound get no verdict; differing ones the permutation test; declared ones are exact."""
+    """Equal values at a bound get no verdict, differing ones a permutation test; declared ones are exact."""
     found = verdict([500.0] * 5, [500.0] * 7)
-    row("ceiling", found, verdict="NO VERDICT", reason="all at the ceiling, 5 and 7 seeds", family_size=0, p_holm=None)
+    row(
+        "ceiling",
+        found,
+        verdict="NO VERDICT",
+        reason="all at the ceiling, 5 and 7 seeds",
+        family_size=0,
+        p_holm=None,
+    )
     found = verdict([0.0] * 5, [0.0] * 7, [0.0] * 4)
     row("floor", found, verdict="INCONCLUSIVE (reference did not learn)")
     same("reason", found["reason"], "reference did not learn: all at the floor, 5 and 7 seeds")
@@ -162,7 +250,12 @@ def without_a_spread() -> None:
     row("declared", found, verdict="EQUIVALENT", p_equivalence=0.0, ci90_low=10.0, ci90_high=10.0)
     same("declared, apart", verdict([500.0], [100.0], deterministic=declared)["verdict"], "BETTER")
     found = verdict(at(500), at(490), deterministic=declared)
-    row("declared and not", found, verdict="INCONCLUSIVE", reason="an arm is declared deterministic, and its seeds differ")
+    row(
+        "declared and not",
+        found,
+        verdict="INCONCLUSIVE",
+        reason="an arm is declared deterministic, and its seeds differ",
+    )
     found = verdict(at(60), [100.0], deterministic=["sb3/ppo"])
     row("one-sample", found, verdict="WORSE", p_difference=2 * exact.t_above(40 / 0.5**0.5, 4))
 
@@ -178,74 +271,11 @@ def failed_seeds() -> None:
     for (x, y), (if_ours, if_theirs) in cases.items():
         found = verdict([*at(x), NAN, NAN], at(y))
         row("ours failed", found, verdict=if_ours, failed_seeds="scratch 5, 6", seeds_implementation=5)
-        true("what it would be", (if_ours != "INCONCLUSIVE") or "but for failed seeds (scratch 5, 6)" in found["reason"])
+        true(
+            "what it would be",
+            (if_ours != "INCONCLUSIVE") or "but for failed seeds (scratch 5, 6)" in found["reason"],
+        )
         found = verdict(at(x), [NAN, *at(y)])
         row("theirs failed", found, verdict=if_theirs, failed_seeds="sb3 0", seeds_reference=5)
     found = verdict([*at(60), NAN], [*at(100), NAN])
     row("both failed", found, verdict="INCONCLUSIVE", failed_seeds="scratch 5; sb3 5")
-
-
-def _three(**more: Any) -> list[dict[str, Any]]:
-    """Three pairs with p of 0.03, 0.02 and 0.04 or about, and one whose reference did not learn."""
-    table: list[dict[str, Any]] = []
-    for name, t in {"a": 2.63, "b": 2.9, "c": 2.45}.items():
-        for endpoint in ("auc", "final"):
-            table += scores({("scratch", name): at(100 + t), ("sb3", name): at(100)}, endpoint)
-    for endpoint in ("auc", "final"):
-        table += scores({("scratch", "d"): at(50), ("sb3", "d"): at(0), FLOOR: at(0)}, endpoint)
-    return rows(table, plan("a", "b", "c", "d", margin=0.01, **more))
-
-
-@CHECKS
-def families() -> None:
-    """Holm runs over the primary endpoints that can be decided, and apart over the secondary ones."""
-    p = {name: 2 * exact.t_above(t, 8) for name, t in {"a": 2.63, "b": 2.9, "c": 2.45}.items()}
-    second = max(3 * p["b"], 2 * p["a"])
-    adjusted = {"b": 3 * p["b"], "a": second, "c": max(second, p["c"])}
-    for found in _three():
-        name = found["algorithm"]
-        role = "primary" if found["endpoint"] == "auc" else "secondary"
-        row(f"{name} {role}", found, role=role, family_size=3 if name != "d" else 0, p_holm=adjusted.get(name))
-        if name != "d":
-            row(name, found, p_difference=p[name], verdict="BETTER" if adjusted[name] < 0.05 else "INCONCLUSIVE")
-    for found in _three(family="row"):
-        name = found["algorithm"]
-        row(f"{name} alone", found, p_holm=p.get(name), family_size=int(name != "d"))
-    found = _three(primary="final")
-    same("primary endpoint", [line["endpoint"] for line in found if line["role"] == "primary"], ["final"] * 4)
-    same("order", [line["endpoint"] for line in found[:2]], ["final", "auc"])
-    same("order of pairs", [line["algorithm"] for line in found], list("aabbccdd"))
-
-
-@CHECKS
-def pairs() -> None:
-    """Arms are judged against the reference of their configuration and the plain one, references never."""
-    about = plan("ppo", "ppo-fast")
-    about["algorithms"]["ppo-fast"] = {"reference": None, "plain": "ppo"}
-    about["algorithms"]["ours"] = {"reference": {"implementation": "scratch", "algorithm": "ppo"}}
-    about["environments"][PLACE]["algorithms"].append("ours")
-    arms = {("scratch", "ppo"): at(100), ("sb3", "ppo"): at(100), ("scratch", "ppo-fast"): at(60), FLOOR: at(0)}
-    arms |= {("scratch", "ours"): at(140), ("theirs", "ppo"): at(100), ("theirs", "ours"): at(60), ("sb3", "ours"): at(7)}
-    found = [line for line in rows(scores(arms), about) if line["endpoint"] == "auc"]
-    wanted = [
-        ("scratch", "ppo", "sb3/ppo", "EQUIVALENT"),
-        ("theirs", "ppo", "sb3/ppo", "EQUIVALENT"),
-        ("scratch", "ppo-fast", "scratch/ppo", "WORSE"),
-        ("scratch", "ours", "scratch/ppo", "BETTER"),
-        ("theirs", "ours", "scratch/ppo", "WORSE"),
-    ]
-    keys = ("implementation", "algorithm", "reference", "verdict")
-    same("pairs", [tuple(line[key] for key in keys) for line in found], wanted)
-
-
-@CHECKS
-def margins() -> None:
-    """An environment's own margin of a metric takes the place of the suite's."""
-    about = plan("ppo", margin=0.01)
-    about["environments"][PLACE]["margins"] = {"return": 0.2}
-    arms = {("scratch", "ppo"): at(103), ("sb3", "ppo"): at(100), FLOOR: at(0)}
-    row("own margin", rows(scores(arms), about)[0], margin=0.2, verdict="EQUIVALENT")
-    about["environments"][PLACE]["margins"] = {"error": 0.2}
-    row("another metric's", rows(scores(arms), about)[0], margin=0.01, verdict="BETTER")
-    near("p at its margin", verdict(at(120), at(100))["p_equivalence"], 0.5)
-    inside("p beyond its margin", verdict(at(121), at(100))["p_equivalence"], 0.5001, 1.0)

@@ -48,12 +48,24 @@ def runs(**changed: str) -> pd.DataFrame:
     """Seeds that are done, but for 3."""
     rows = [
         {**ARM, "seed": seed, "status": changed.get(f"seed{seed}", "failed" if seed == 3 else "done")}
-        | {"budget": BUDGET, "n_envs": 2, "steps_per_second": 50.0, "training_time_s": 10.0, "seeds_in_cell": 5}
+        | {
+            "budget": BUDGET,
+            "n_envs": 2,
+            "steps_per_second": 50.0,
+            "training_time_s": 10.0,
+            "seeds_in_cell": 5,
+        }
         | {"evaluation_time_s": 2.0, "wall_time_s": 15.0, "peak_memory_mib": 300.0, "cell": "one"}
         for seed in CURVES
     ]
     rows[4] |= {"cell": "two", "steps_per_second": 20.0, "training_time_s": 30.0, "peak_memory_mib": 400.0}
-    return tables.frame("runs", [{"fingerprint": "", "reason": "", "commit": "", "dirty": False, "startup_time_s": 1.0} | one for one in rows])
+    return tables.frame(
+        "runs",
+        [
+            {"fingerprint": "", "reason": "", "commit": "", "dirty": False, "startup_time_s": 1.0} | one
+            for one in rows
+        ],
+    )
 
 
 def _area(values: tuple[float, ...]) -> float:
@@ -63,7 +75,7 @@ def _area(values: tuple[float, ...]) -> float:
 
 @CHECKS
 def points() -> None:
-    """An evaluation is the mean of its episodes, at the nominal point before the step at which it happened."""
+    """An evaluation is the mean of its episodes, at the nominal point before the step of its record."""
     found = summarize.evaluation_points(evaluations(), about())
     same("points", len(found), 4 * 5 + 3)
     for seed, values in CURVES.items():
@@ -129,7 +141,11 @@ def of_errors() -> None:
     near("error at the end", only(found, seed=2, metric="error", endpoint="final")["value"], -100.0)
     near("return at the end", only(found, seed=2, metric="return", endpoint="final")["value"], 100.0)
     near("time down to -30", only(found, seed=1, metric="error", endpoint="time_to_threshold")["value"], 52.0)
-    same("the threshold is of the first metric", set(found[found.endpoint == "time_to_threshold"].metric), {"error"})
+    same(
+        "the threshold is of the first metric",
+        set(found[found.endpoint == "time_to_threshold"].metric),
+        {"error"},
+    )
 
 
 @CHECKS
@@ -151,7 +167,7 @@ def curves() -> None:
 
 @CHECKS
 def summaries() -> None:
-    """A summary has each statistic of the seeds that have a score, inside its interval, and names the others."""
+    """A summary has each statistic of the seeds that have a score, in its interval, and names the others."""
     values = [3.0, NAN, 10.0, 1.0, 50.0, 7.0, NAN, 9.0]
     seen = sorted(value for value in values if value == value)
     table = tables.frame("scores", scores({("scratch", "ppo"): values, ("sb3", "ppo"): [4.0]}, "final"))
@@ -188,7 +204,10 @@ def profiles() -> None:
             wanted = [sum(value > tau for value in values) / len(values) for tau in grid]
             near(f"shares of {implementation}", mine["fraction"], wanted)
             known = mine.dropna()
-            true("shares lie in their bands", ((known.ci_low <= known.fraction) & (known.fraction <= known.ci_high)).all())
+            true(
+                "shares lie in their bands",
+                ((known.ci_low <= known.fraction) & (known.fraction <= known.ci_high)).all(),
+            )
 
 
 @CHECKS
@@ -214,14 +233,38 @@ def thresholds() -> None:
     times = [30.0, NAN, 50.0, NAN, 40.0]
     table = tables.frame("scores", scores({("scratch", "ppo"): times}, "time_to_threshold"))
     line = only(summarize.thresholds(table, runs(), made))
-    row("three of five", line, threshold=30.0, reached=3, seeds=5, median_env_step=50.0, budget=100, failed_seeds="3")
-    table = tables.frame("scores", scores({("scratch", "ppo"): [30.0, NAN, NAN, NAN, 40.0]}, "time_to_threshold"))
-    row("two of five", only(summarize.thresholds(table, runs(), made)), reached=2, seeds=5, median_env_step=None)
+    row(
+        "three of five",
+        line,
+        threshold=30.0,
+        reached=3,
+        seeds=5,
+        median_env_step=50.0,
+        budget=100,
+        failed_seeds="3",
+    )
+    table = tables.frame(
+        "scores", scores({("scratch", "ppo"): [30.0, NAN, NAN, NAN, 40.0]}, "time_to_threshold")
+    )
+    row(
+        "two of five",
+        only(summarize.thresholds(table, runs(), made)),
+        reached=2,
+        seeds=5,
+        median_env_step=None,
+    )
 
 
 @CHECKS
 def cost() -> None:
     """Costs count each cell once: steps of all cells over their time, times per seed, the largest memory."""
     line = only(summarize.cost(runs()))  # 50 * 10 + 20 * 30 steps in 40 s; five seeds in two cells
-    row("cost", line, seeds=5, steps_per_second=27.5, training_time_per_seed_s=8.0, evaluation_time_per_seed_s=0.8)
+    row(
+        "cost",
+        line,
+        seeds=5,
+        steps_per_second=27.5,
+        training_time_per_seed_s=8.0,
+        evaluation_time_per_seed_s=0.8,
+    )
     row("cost", line, wall_time_per_seed_s=6.0, peak_memory_mib=400.0)

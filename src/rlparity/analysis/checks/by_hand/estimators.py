@@ -23,7 +23,9 @@ def interquartile_mean() -> None:
     for n in range(1, len(VALUES) + 1):
         kept = sorted(map(Fraction, VALUES[:n]))[n // 4 : n - n // 4]
         near(f"IQM of {n}", statistics.iqm(VALUES[:n]), float(sum(kept) / len(kept)))
-        near(f"IQM of {n}, of a table", statistics.STATISTICS["iqm"](VALUES[:n]), float(sum(kept) / len(kept)))
+        near(
+            f"IQM of {n}, of a table", statistics.STATISTICS["iqm"](VALUES[:n]), float(sum(kept) / len(kept))
+        )
     near("IQM by rows", statistics.iqm([[1, 2, 3, 100], [-9, 4, 6, 7]], axis=-1), [2.5, 5.0])
     near("IQM by columns", statistics.iqm([[1, -9], [2, 4], [3, 6], [100, 7]], axis=0), [2.5, 5.0])
 
@@ -81,16 +83,27 @@ def strata() -> None:
         missing("interval of one seed", end)
     for end in statistics.bootstrap_interval(pooled, np.array([4.0, 5.0]), np.array([4.0])):
         missing("interval with a stratum of one seed", end)
-    same("shape of one seed's", [x.shape for x in statistics.bootstrap_interval(np.mean, np.ones((3, 1)))], [(3,)] * 2)
+    same(
+        "shape of one seed's",
+        [x.shape for x in statistics.bootstrap_interval(np.mean, np.ones((3, 1)))],
+        [(3,)] * 2,
+    )
     rng = np.random.default_rng(5)
     x = rng.normal(size=(3, 9))
     both = statistics.bootstrap_interval(np.mean, x)
     again = statistics.bootstrap_interval(np.mean, x)
     near("the same call", again, both, 0.0)
     near("a row among others", np.array(both)[:, 1], statistics.bootstrap_interval(np.mean, x[1]), 1e-12)
-    near("a shifted and scaled row", np.array(statistics.bootstrap_interval(np.mean, 5 * x + 2)), 5 * np.array(both) + 2)
+    near(
+        "a shifted and scaled row",
+        np.array(statistics.bootstrap_interval(np.mean, 5 * x + 2)),
+        5 * np.array(both) + 2,
+    )
     more = statistics.bootstrap_interval(np.mean, np.repeat(x, 4, axis=-1))
-    true("more seeds of the same values narrow an interval", np.all(more[1] - more[0] < 0.75 * (both[1] - both[0])))
+    true(
+        "more seeds of the same values narrow an interval",
+        np.all(more[1] - more[0] < 0.75 * (both[1] - both[0])),
+    )
 
 
 @CHECKS
@@ -123,7 +136,11 @@ def threshold() -> None:
     for limit, wanted in {5.0: 10, 5.5: 40, 0.5: 0, 1.0: 0, 9.0: 40, 9.5: NAN}.items():
         near(f"time to {limit}", statistics.time_to_threshold(steps, values, limit), wanted)
     for limit, wanted in {3.0: 10, 0.5: NAN, 1.0: 40, 9.5: 0, 4.9: 10}.items():
-        near(f"time down to {limit}", statistics.time_to_threshold(steps, [9.0, 3.0, 5.0, 1.0], limit, -1), wanted)
+        near(
+            f"time down to {limit}",
+            statistics.time_to_threshold(steps, [9.0, 3.0, 5.0, 1.0], limit, -1),
+            wanted,
+        )
 
 
 @CHECKS
@@ -139,8 +156,16 @@ def censored() -> None:
 def reachable() -> None:
     """Intervals do not run beyond what rewards and time limits allow."""
     pendulum = 200 * (np.pi**2 + 6.4 + 0.004)
-    bounds = {"CartPole-v1": (1, 500), "Acrobot-v1": (-500, 0), "MountainCar-v0": (-200, -1)}
-    bounds |= {"Pendulum-v1": (-pendulum, 0), "InvertedPendulum-v5": (0, 1000), "ALE/Pong-v5@nature": (-21, 21)}
+    bounds: dict[str, tuple[float, float]] = {
+        "CartPole-v1": (1, 500),
+        "Acrobot-v1": (-500, 0),
+        "MountainCar-v0": (-200, -1),
+    }
+    bounds |= {
+        "Pendulum-v1": (-pendulum, 0),
+        "InvertedPendulum-v5": (0, 1000),
+        "ALE/Pong-v5@nature": (-21, 21),
+    }
     bounds |= {"Hopper-v5": (-np.inf, np.inf), "ALE/Breakout-v5@nature": (-np.inf, np.inf)}
     for environment, wanted in bounds.items():
         near(f"bounds of {environment}", attainable.values(environment, RETURN), wanted)

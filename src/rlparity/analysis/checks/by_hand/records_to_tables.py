@@ -20,14 +20,20 @@ from rlparity.cell import Cell, Protocol
 from rlparity.metrics import Metric
 
 CHECKS = Group()
-CELL = Cell("made-up", PLACE, "scratch", "ppo", "ppo", (4, 5), 100, 2, evaluation=Protocol(2), fingerprint="f")
+CELL = Cell(
+    "made-up", PLACE, "scratch", "ppo", "ppo", (4, 5), 100, 2, evaluation=Protocol(2), fingerprint="f"
+)
 
 
 def _rows(seeds: tuple[int, ...], implementation: str = "scratch") -> dict[str, list[dict[str, Any]]]:
     who = {"implementation": implementation, "algorithm": "ppo", "environment": PLACE}
-    at = [{**who, "seed": seed, "env_step": step} for step in (100, 0, 50) for seed in reversed(seeds)]
+    at: list[dict[str, Any]] = [
+        {**who, "seed": seed, "env_step": step} for step in (100, 0, 50) for seed in reversed(seeds)
+    ]
     return {
-        "episodes": [{**one, "episode_return": one["env_step"] + one["seed"], "episode_length": 3} for one in at],
+        "episodes": [
+            {**one, "episode_return": one["env_step"] + one["seed"], "episode_length": 3} for one in at
+        ],
         "evaluations": [
             {**one, "episode": episode, "protocol": "deterministic", "metric": "return", "size": 9}
             | {"value": 10.0 * one["env_step"] + one["seed"] + episode / 2}
@@ -50,7 +56,10 @@ def _write(folder: Path, cell: Cell = CELL, rows: dict[str, Any] | None = None, 
 def _collect(folder: Path, *cells: Cell) -> dict[str, Any]:
     tables.collect(list(cells or (CELL,)), folder, folder / "reports", plan("ppo"))
     found = folder / "made-up" / "tables"
-    return {kind: tables.read(found / f"{kind}.parquet") for kind in ("episodes", "evaluations", "progress", "runs")}
+    return {
+        kind: tables.read(found / f"{kind}.parquet")
+        for kind in ("episodes", "evaluations", "progress", "runs")
+    }
 
 
 @CHECKS
@@ -59,27 +68,59 @@ def collected() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder, other = Path(name), replace(CELL, implementation="sb3", seeds=(1,))
         _write(folder)
-        _write(folder, other, _rows((1,), "sb3"), status="failed", reason="it broke", git={"commit": "c", "dirty": True})
+        _write(
+            folder,
+            other,
+            _rows((1,), "sb3"),
+            status="failed",
+            reason="it broke",
+            git={"commit": "c", "dirty": True},
+        )
         found = _collect(folder, other, CELL)
-        same("rows", {kind: len(table) for kind, table in found.items()}, {"episodes": 9, "evaluations": 18, "progress": 9, "runs": 3})
+        same(
+            "rows",
+            {kind: len(table) for kind, table in found.items()},
+            {"episodes": 9, "evaluations": 18, "progress": 9, "runs": 3},
+        )
         rows = found["evaluations"]
-        order = list(rows[["implementation", "seed", "env_step", "episode"]].itertuples(index=False, name=None))
+        order = list(
+            rows[["implementation", "seed", "env_step", "episode"]].itertuples(index=False, name=None)
+        )
         same("order of rows", order, sorted(order))
         near("values", rows["value"], 10.0 * rows["env_step"] + rows["seed"] + rows["episode"] / 2)
-        near("returns", found["episodes"]["episode_return"], found["episodes"]["env_step"] + found["episodes"]["seed"])
+        near(
+            "returns",
+            found["episodes"]["episode_return"],
+            found["episodes"]["env_step"] + found["episodes"]["seed"],
+        )
         runs = found["runs"]
         same("seeds", list(runs["seed"]), [1, 4, 5])
-        same("status", dict(zip(runs["seed"], runs["status"], strict=True)), {1: "failed", 4: "done", 5: "done"})
+        same(
+            "status",
+            dict(zip(runs["seed"], runs["status"], strict=True)),
+            {1: "failed", 4: "done", 5: "done"},
+        )
         same("reason", runs["reason"][runs["seed"] == 1].item(), "it broke")
-        same("facts", (set(runs["budget"]), set(runs["n_envs"]), set(runs["steps_per_second"])), ({100}, {2}, {7.0}))
-        same("seeds in a cell", dict(zip(runs["seed"], runs["seeds_in_cell"], strict=True)), {1: 1, 4: 2, 5: 2})
-        shipped = folder / "reports" / "made-up" / "records" / Path(*CELL.folder.parts[1:]) / "episodes.parquet"
-        true("shipped records are those of the cell", shipped.read_bytes() == (folder / CELL.folder / "episodes.parquet").read_bytes())
+        same(
+            "facts",
+            (set(runs["budget"]), set(runs["n_envs"]), set(runs["steps_per_second"])),
+            ({100}, {2}, {7.0}),
+        )
+        same(
+            "seeds in a cell", dict(zip(runs["seed"], runs["seeds_in_cell"], strict=True)), {1: 1, 4: 2, 5: 2}
+        )
+        shipped = (
+            folder / "reports" / "made-up" / "records" / Path(*CELL.folder.parts[1:]) / "episodes.parquet"
+        )
+        true(
+            "shipped records are those of the cell",
+            shipped.read_bytes() == (folder / CELL.folder / "episodes.parquet").read_bytes(),
+        )
 
 
 @CHECKS
 def seeds_of_runs() -> None:
-    """A failed seed of a cell is failed by itself; a cell that failed without naming one failed as a whole."""
+    """A failed seed of a cell is failed by itself; a cell that failed without naming one failed whole."""
     cases: list[tuple[dict[str, Any], list[str]]] = [
         ({"failed_seeds": {"5": "no"}}, ["done", "failed"]),
         ({"failed_seeds": {"5": "no"}, "status": "failed"}, ["done", "failed"]),
@@ -91,7 +132,11 @@ def seeds_of_runs() -> None:
             _write(Path(name), **run)
             found = _collect(Path(name))["runs"]
             same(f"status of {run}", list(found["status"]), wanted)
-            same("reasons", [isinstance(one, str) for one in found["reason"]], [word != "done" for word in wanted])
+            same(
+                "reasons",
+                [isinstance(one, str) for one in found["reason"]],
+                [word != "done" for word in wanted],
+            )
 
 
 @CHECKS
@@ -178,7 +223,10 @@ def of_plans() -> None:
     first, second = Metric("error", "x", -1, 0.9), Metric("return", "return")
     same("metrics", plans.metrics(about, PLACE), (second,))
     near("threshold", plans.threshold(about, PLACE, second), 5.0)
-    here["metrics"] = [{"name": "error", "unit": "x", "better": -1, "floor": 0.9}, {"name": "return", "unit": "return"}]
+    here["metrics"] = [
+        {"name": "error", "unit": "x", "better": -1, "floor": 0.9},
+        {"name": "return", "unit": "return"},
+    ]
     here["margins"] = {"error": 0.05}
     same("two metrics", plans.metrics(about, PLACE), (first, second))
     near("margins", [plans.margin(about, PLACE, one) for one in (first, second)], [0.05, 0.3])

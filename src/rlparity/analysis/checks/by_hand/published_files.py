@@ -32,7 +32,9 @@ NORMAL = {PONG: [0.1, 0.3], BREAKOUT: [0.5, 0.9, 0.1], ENDURO: [0.0, 0.2, 0.7]}
 def _folder(name: str) -> Path:
     folder = Path(name)
     (folder / "a.csv").write_text(f"{HEAD}\n{LINES}\n")
-    (folder / "configurations.csv").write_text("source_id,algorithm,configuration\ns,DQN,dqn\nt,DQN,dqn-double\n")
+    (folder / "configurations.csv").write_text(
+        "source_id,algorithm,configuration\ns,DQN,dqn\nt,DQN,dqn-double\n"
+    )
     (folder / "atari.csv").write_text("source_id,preset,counted,evidence\ns,nature,frames,why\n")
     return folder
 
@@ -58,7 +60,9 @@ def files() -> None:
 
 def _games() -> tuple[pd.DataFrame, dict[str, Any]]:
     arm = {"implementation": "scratch", "algorithm": "ppo"}
-    rows = [line for name, values in FINAL.items() for line in scores({("scratch", "ppo"): values}, "final", name)]
+    rows = [
+        line for name, values in FINAL.items() for line in scores({("scratch", "ppo"): values}, "final", name)
+    ]
     rows += [line for name in FINAL for line in scores({("scratch", "ppo"): [999.0] * 3}, "auc", name)]
     cells = [{**arm, "environment": name, "budget": 1000} for name in FINAL]
     return tables.frame("scores", rows), {"environments": dict.fromkeys(FINAL), "cells": cells}
@@ -71,11 +75,23 @@ def human_normalised() -> None:
     found = human_normalized.human_normalised(table, about, KNOWN)
     for name, values in NORMAL.items():
         line = only(found, environment=name, statistic="mean")
-        row(name, line, estimate=sum(values) / len(values), seeds=len(values), games=1, budget=1000.0, citation="a set")
+        row(
+            name,
+            line,
+            estimate=sum(values) / len(values),
+            seeds=len(values),
+            games=1,
+            budget=1000.0,
+            citation="a set",
+        )
         ordered = sorted(values)
         middle = (ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
         near(f"median of {name}", only(found, environment=name, statistic="median")["estimate"], middle)
-        near(f"IQM of {name}", only(found, environment=name, statistic="iqm")["estimate"], sum(values) / len(values))
+        near(
+            f"IQM of {name}",
+            only(found, environment=name, statistic="iqm")["estimate"],
+            sum(values) / len(values),
+        )
     row("reference", line, random=5.0, human=6.0)
     every = sorted(value for values in NORMAL.values() for value in values)
     means = [0.2, 0.5, 0.3]
@@ -110,8 +126,11 @@ def between_seeds() -> None:
 @CHECKS
 def first_paper() -> None:
     """Below the printed rows of the suite's games stand our mean final returns with Student's interval."""
-    about = "source_id,algorithm,environment,value,frames_or_steps,reference,metric".split(",")
-    rows = [("mnih2013_table1", "DQN", name, value, 5e7, "a paper", "average total reward") for name, value in (("Pong", 20.0), ("Breakout", 168.0), ("Qbert", 1952.0))]
+    about = ["source_id", "algorithm", "environment", "value", "frames_or_steps", "reference", "metric"]
+    rows = [
+        ("mnih2013_table1", "DQN", name, value, 5e7, "a paper", "average total reward")
+        for name, value in (("Pong", 20.0), ("Breakout", 168.0), ("Qbert", 1952.0))
+    ]
     paper = pd.DataFrame(rows, columns=about)
     table, plan = _games()
     found = dqn2013_table.dqn2013(table, plan, paper)
@@ -129,7 +148,10 @@ def human_references() -> None:
     with tempfile.TemporaryDirectory() as name:
         file = Path(name) / human_normalized.FILE
         line = "{},{},{},mean episode return,{},,none,,,,a paper,primary"
-        rows = [(human_normalized.SOURCE, "random", "Pong", -20.7), (human_normalized.SOURCE, "human", "Pong", 14.6)]
+        rows = [
+            (human_normalized.SOURCE, "random", "Pong", -20.7),
+            (human_normalized.SOURCE, "human", "Pong", 14.6),
+        ]
         rows += [("another", "random", "Pong", 1.0), ("another", "human", "Pong", 2.0)]
         file.write_text("\n".join([HEAD, *(line.format(*one) for one in rows)]) + "\n")
         found = human_normalized.references(Path(name)).loc["Pong"]
