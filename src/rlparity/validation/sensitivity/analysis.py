@@ -40,6 +40,7 @@ def run(
     on the unchanged code: then alarms would mean nothing.
     """
     import_module(CHECKS)
+    made = {"versions": host.versions(), "hardware": host.hardware(), "git": host.git()}
     baseline = _trial(None, results / "trials" / "baseline" / f"{LAYER}.json", limit)
     if baseline["caught"]:
         raise UserError(f"{LAYER}: alarms without a mutation: {baseline['evidence']}")
@@ -51,8 +52,7 @@ def run(
         rows.append({"bug": mutation.id, **{name: getattr(mutation, name) for name in FIELDS}, **outcome})
         word = {True: "caught", False: "silent", None: outcome["reason"]}[outcome["caught"]]
         say(f"{mutation.id} {LAYER}: {word} ({outcome['seconds'] or 0:.0f} s)")
-    content = {"versions": host.versions(), "hardware": host.hardware(), "git": host.git(), "trials": rows}
-    write_bytes(results / OUTCOMES, json.dumps(content, indent=1).encode())
+    write_bytes(results / OUTCOMES, json.dumps(made | {"trials": rows}, indent=1).encode())
     return rows
 
 
