@@ -14,6 +14,7 @@ from blocks.package import Folder, brought, counts, tables
 
 WAYS = {  # in which a user brings an implementation
     "entry-update": "as an entry point with `update` and `prepare`",
+    "parity": "by parity of `update` and `prepare` alone",
     "entry": "as one without (contract alone)",
     "command": "as a command (contract alone)",
     "logs": "as finished logs (statistics of five seeds)",

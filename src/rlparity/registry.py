@@ -6,6 +6,7 @@ and not this file, so that a new agent or environment family leaves every finish
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -71,6 +72,12 @@ REFERENCES = {  # by agent
     "td3": "stable_baselines3:TD3",
     "sac": "stable_baselines3:SAC",
 }
+SMALL_IMAGES = {  # by agent, where observations are small images, see `is_small`
+    "a2c": "rlparity.references.sb3_small_images:A2C",
+    "ppo": "rlparity.references.sb3_small_images:PPO",
+    "dqn": "rlparity.references.sb3_small_images:DQN",
+    "qrdqn": "rlparity.references.sb3_small_images:QRDQN",
+}
 CANDIDATES = {  # what trains a candidate, by `cell.KINDS`
     "entry": "rlparity.candidates.isolated",
     "command": "rlparity.candidates.command",
@@ -88,7 +95,12 @@ NAMESPACES = {  # families of ids such as "ALE/Pong-v5@nature"
         reference="rlparity.references.sb3_atari",
         probe="rlparity.environments.atari_metadata:probe",
         resumes_exactly=False,
-    )
+    ),
+    "MinAtar": Family(
+        "rlparity.environments.minatar.vectorized",
+        reference="rlparity.references.sb3_minatar",
+        probe="rlparity.environments.minatar.metadata:probe",
+    ),
 }
 GENERIC = Family("rlparity.environments.gymnasium_env")  # all others
 PARTS = {  # loaded by `part`; a cell depends on those that its data ask for, see `provenance.fingerprint`
@@ -101,11 +113,15 @@ PARTS = {  # loaded by `part`; a cell depends on those that its data ask for, se
     "masked adam": "rlparity.nn.masked_steps:adam",
     "masked rmsprop": "rlparity.nn.masked_steps:rmsprop",
     "masked lerp": "rlparity.nn.masked_steps:lerp",
+    "small convolutions": "rlparity.nn.small_convolutions:trunk",
     "frame replay": "rlparity.buffers.frame_replay:FrameReplay",
+    "whole images": "rlparity.buffers.whole_images:WholeImages",
     "prioritized": "rlparity.buffers.prioritized:PrioritizedSampler",
     "dueling": "rlparity.nn.q_networks:DuelingNetwork",
     "epsilon-greedy": "rlparity.training.epsilon_greedy:EpsilonGreedy",
 }
+SMALL = {"convolutions": "small convolutions", "frame replay": "whole images"}  # parts for small images
+NATURE = 36  # pixels: the least side of an image that the convolutions of Nature 2015 leave anything of
 
 
 def family(environment: str) -> Family:
@@ -130,11 +146,20 @@ def load(place: str) -> Any:
     return getattr(import_module(module), name)
 
 
-def part(name: str) -> Any:
-    """One of `PARTS`."""
-    return load(PARTS[name])
+def is_small(shape: Sequence[int]) -> bool:
+    """Whether observations of this shape are images (channels, height, width) that are too small for Nature's
+    convolutions; no such image is a stack of frames."""
+    return len(shape) == 3 and min(shape[1:]) < NATURE
 
 
-def reference(name: str) -> Any:
-    """The class of a reference."""
-    return load(REFERENCES[name])
+# Arguments after the name choose by what is seen. They are no part of a fingerprint: what they choose is.
+
+
+def part(name: str, shape: Sequence[int] = ()) -> Any:
+    """One of `PARTS`, for observations of this shape."""
+    return load(PARTS[SMALL.get(name, name) if is_small(shape) else name])
+
+
+def reference(name: str, shape: Sequence[int] = ()) -> Any:
+    """The class of a reference, for observations of this shape."""
+    return load(SMALL_IMAGES[name] if is_small(shape) else REFERENCES[name])

@@ -116,8 +116,7 @@ def test_the_page_says_what_was_found(tmp_path: Path):
     worst = wrong[wrong.endpoint == "either"].different.max()
     assert f"{100 * worst:.1f} %" in text
     page = (tmp_path / "calibration" / "index.html").read_text()
-    assert (
-        "How often the verdict errs" in page and "power.csv" in page and page.count('<svg class="panel"') == 2
-    )
+    assert "How often the verdict errs" in page and "power.csv" in page and "coverage.csv" in page
+    assert page.count('<svg class="panel"') == 2 + 6
     again = calibration_page.render(tmp_path / "pool", tmp_path / "calibration", 40)
     assert again == text and (tmp_path / "calibration" / "index.html").read_text() == page

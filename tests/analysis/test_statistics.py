@@ -36,13 +36,6 @@ def test_probability_of_improvement_is_the_u_statistic_with_ties_half():
     assert statistics.probability_of_improvement(x, y) == pytest.approx(u / 63)
 
 
-def test_performance_profile_counts_what_is_strictly_above():
-    fraction, low, high = statistics.performance_profile([10.0, 20.0, 20.0, 30.0], [0, 10, 20, 30])
-    assert fraction.tolist() == [1.0, 0.75, 0.25, 0.0]
-    assert low[0] == high[0] == 1.0
-    assert low[2] < 0.25 < high[2]
-
-
 def test_bootstrap_interval_is_the_percentile_of_all_resamples():
     """Resamples of (0, 1) have mean 0 in a quarter of all cases, 1 in a quarter, 0.5 in half."""
     x = np.array([0.0, 1.0])
@@ -68,7 +61,6 @@ def test_bootstrap_resamples_the_points_of_a_curve_together():
 
 def test_interval_of_one_seed_is_unknown():
     assert np.isnan(statistics.bootstrap_interval(statistics.iqm, np.array([3.0]))).all()
-    assert np.isnan(statistics.mean_interval([3.0])).all()
     assert math.isnan(statistics.welch([1.0], [1.0, 2.0]).se)
 
 
@@ -83,12 +75,6 @@ def test_time_to_threshold_is_the_first_crossing_or_censored():
     assert math.isnan(statistics.time_to_threshold([0, 10], [1, 4.9], 5))
     assert statistics.censored_median([10, 30, 20, math.nan, math.nan]) == 30
     assert math.isnan(statistics.censored_median([10, 20, math.nan, math.nan]))
-
-
-def test_mean_interval_is_students():
-    """(1, 2, 3): mean 2, standard error 1 / sqrt(3), t(0.975, 2) = 4.3027."""
-    low, high = statistics.mean_interval([1, 2, 3])
-    assert (low, high) == pytest.approx((2 - 4.30265 / 3**0.5, 2 + 4.30265 / 3**0.5), abs=1e-5)
 
 
 def test_welch_by_hand():

@@ -231,7 +231,7 @@ def test_an_arm_whose_seeds_all_failed_is_shown(tmp_path):
     row = pick(table.read(report / "summary.csv"), **WHO, endpoint="final", statistic="iqm").iloc[0]
     assert (row.seeds, row.failed_seeds) == (0, "0, 1, 2, 3, 4")
     row = pick(table.read(report / "verdicts.csv"), algorithm="ppo", endpoint="final").iloc[0]
-    assert (row.verdict, row.seeds_implementation) == ("INCONCLUSIVE", 0)
+    assert (row.verdict, row.seeds_implementation) == ("NO VERDICT", 0)
 
 
 def test_a_failed_seed_has_no_score_even_if_it_was_evaluated_at_the_end():

@@ -142,7 +142,8 @@ def test_equal_values_at_the_ceiling_get_no_verdict():
 def test_one_seed_below_the_ceiling_is_a_spread():
     """Mean 496 of five against 500: |-4| + 2.13 x 4 = 12.5 is within 0.2 x 480."""
     row = judge([500.0] * 4 + [480.0], [500.0] * 5)
-    assert (row.verdict, row.ci90_low) == ("EQUIVALENT", pytest.approx(-4 - 2.131847 * 4))
+    assert row.verdict == "EQUIVALENT" and row.p_equivalence < 0.05
+    assert np.isnan([row.ci90_low, row.ci95_high, row.smallest_margin]).all()  # at the ceiling none holds
 
 
 EXACT = {"deterministic": ["scratch/ppo", "sb3/ppo"]}

@@ -25,6 +25,7 @@ from rlparity.environments.normalization import NormalizedEnv
 from rlparity.errors import UserError
 from rlparity.playback import play, rendering
 from rlparity.playback.atari_rendering import AtariRenderer
+from rlparity.playback.minatar_rendering import MinAtarRenderer
 from rlparity.references import sb3
 from rlparity.runs import run_cell
 from rlparity.seeding import Streams
@@ -260,3 +261,22 @@ def test_a_world_without_a_picture_is_one_line(monkeypatch: pytest.MonkeyPatch):
     screen.reset(0)
     with pytest.raises(UserError, match="CartPole-v1: cannot be drawn here"):
         screen.picture()
+
+
+def test_a_game_of_minatar_is_drawn_as_the_policy_sees_it():
+    """The paddle of Breakout is the first channel, bricks are the last: squares of one colour each."""
+    screen = rendering.make("MinAtar/Breakout-v1")
+    assert isinstance(screen, MinAtarRenderer)
+    obs, task = screen.reset(7), tasks.make("MinAtar/Breakout-v1", [[7]])
+    assert torch.equal(obs, task.obs[0, 0].float()) and screen.picture().shape == (320, 320, 3)
+    squares = screen.picture()[16::32, 16::32]
+    assert np.array_equal(squares.any(-1), obs.any(0).numpy())
+    assert len({tuple(colour) for colour in squares[obs[3].bool().numpy()].tolist()}) == 1
+    for _ in range(40):
+        step = task.step(torch.tensor([[1]]))
+        seen, reward, over = screen.step(torch.tensor(1))
+        assert torch.equal(seen, step.next_obs[0, 0].float()) and reward == float(step.reward)
+        if over:
+            break
+    assert over and bool(step.last)
+    screen.close()

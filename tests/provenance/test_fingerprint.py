@@ -19,6 +19,7 @@ PPO = Cell("made-up", "CartPole-v1", "scratch", "ppo", "ppo", (0, 1), 4096)
 DQN = replace(PPO, algorithm="dqn", agent="dqn")
 SAC = replace(PPO, environment="Pendulum-v1", algorithm="sac", agent="sac")
 PONG = replace(PPO, environment="ALE/Pong-v5@nature")
+MINATAR = replace(PPO, environment="MinAtar/Breakout-v1")
 CELLS = {
     "ppo": PPO,
     "ppo normalised": replace(PPO, normalize=True),
@@ -38,16 +39,20 @@ CELLS = {
     "sb3 ppo": replace(PPO, implementation="sb3", seeds=(0,)),
     "sb3 sac": replace(SAC, implementation="sb3", seeds=(0,)),
     "sb3 pong": replace(PONG, implementation="sb3", seeds=(0,)),
+    "ppo minatar": MINATAR,
+    "dqn minatar": replace(DQN, environment="MinAtar/Breakout-v1"),
+    "sb3 minatar": replace(MINATAR, implementation="sb3", seeds=(0,)),
 }
 ALL = set(CELLS)
 SB3 = {name for name in CELLS if name.startswith("sb3")}
 OURS = ALL - SB3
 PONGS = {name for name in CELLS if "pong" in name}
+MINATARS = {name for name in CELLS if "minatar" in name}
 PENDULUM = {"ppo continuous", "sac", "sb3 sac"}
-CARTPOLE = ALL - PONGS - PENDULUM
+CARTPOLE = ALL - PONGS - MINATARS - PENDULUM
 DQNS = {name for name in CELLS if name.startswith("dqn")}
 ON_POLICY = {name for name in OURS if name.startswith("ppo")} | {"a2c", "trpo"}
-KERNEL = OURS - PONGS - {"random", "ppo on cuda"}  # whose networks the kernel computes
+KERNEL = OURS - PONGS - MINATARS - {"random", "ppo on cuda"}  # whose networks the kernel computes
 Edit = Callable[..., None]
 
 
@@ -117,6 +122,17 @@ EDITS = {  # file, text, new text, the cells that it concerns
     "frames": ("buffers/frame_replay.py", "STACK = 4", "STACK = 5", {"dqn pong"}),
     "dueling": ("nn/q_networks.py", "- advantage.mean(-1", "- 2 * advantage.mean(-1", {"dqn dueling"}),
     "convolutions": ("nn/convolutions.py", "WHITE = 255", "WHITE = 256", PONGS - {"sb3 pong"}),
+    "small images": (
+        "nn/small_convolutions.py",
+        "UNITS = 16, 3, 128",
+        "UNITS = 16, 3, 64",
+        MINATARS - {"sb3 minatar"},
+    ),
+    "SB3's small images": ("references/sb3_small_images.py", "16, 3, 128", "16, 3, 64", {"sb3 minatar"}),
+    "MinAtar": ("environments/minatar/game.py", "cut = self._steps >=", "cut = self._steps >", MINATARS),
+    "whole images": ("buffers/whole_images.py", "(capacity, n_s", "(2 * capacity, n_s", {"dqn minatar"}),
+    "what chooses a part": ("buffers/replay.py", "spec.obs_shape)(*size", "(4,))(*size", set()),
+    "what chooses a reference": ("references/sb3_models.py", "space.shape or ())(", "space.shape)(", set()),
     "Gaussian policy": (
         "nn/distributions/gaussian.py",
         "def log_prob(",

@@ -74,7 +74,8 @@ def test_page_carries_caption_provenance_and_settings(page: str, suite: Path) ->
     digest = hashlib.sha256((suite / "verdicts.csv").read_bytes()).hexdigest()
     for wanted in (
         "CartPole-v1, 5 seeds each. Line: interquartile mean (IQM)",
-        "95 % stratified bootstrap interval of the IQM",
+        "95 % interval of the IQM, where one holds with so few seeds",
+        "Coverage measured on the pools of CartPole-v1",
         "0123456789ab",
         "Invented CPU",
         "2025-11-21",

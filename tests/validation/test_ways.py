@@ -248,6 +248,7 @@ def test_the_table_of_ways(tmp_path: Path) -> None:
     for line in (
         "| our own agents | contract, parity | 4 | 4 | 100.0 % | - | - | 0 | 0 |",
         "| Python entry point | contract | 3 | 1 | 33.3 % | 0 of 1 | - | 1 | 0 |",
+        "| its `update` and `prepare` alone | parity | 3 | 1 | 33.3 % | 0 of 1 | - | 1 | 0 |",
         "| the same with `update` and `prepare` | contract, parity | 3 | 2 | 66.7 % | 0 of 1 | - | 1 | 0 |",
         "| command | contract | 0 | 0 | - | - | - | 0 | 4 |",
         "| the same with `update` and `prepare` | P3 | does P3 | ppo, CartPole-v1 |",

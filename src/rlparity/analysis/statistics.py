@@ -31,14 +31,18 @@ STATISTICS: dict[str, Callable[..., Array]] = {"iqm": iqm, "mean": np.mean, "med
 
 
 def bootstrap_interval(
-    statistic: Callable[..., Array], *strata: ArrayLike, level: float = 0.95, resamples: int = RESAMPLES
+    statistic: Callable[..., Array],
+    *strata: ArrayLike,
+    level: float = 0.95,
+    resamples: int = RESAMPLES,
+    least: int = 2,
 ) -> tuple[Array, Array]:
     """Percentile interval of `statistic(*strata, axis=-1)`, by resampling seeds within each stratum.
 
     Each stratum is (..., seeds); leading axes (points of a curve) are resampled together. Returns the lower
-    and upper ends, (...), NaN where a stratum has fewer than two seeds.
+    and upper ends, (...), NaN where a stratum has fewer than `least` seeds.
     """
-    if min(np.shape(stratum)[-1] for stratum in strata) < 2:
+    if min(np.shape(stratum)[-1] for stratum in strata) < least:
         nothing = np.full(np.shape(strata[0])[:-1], np.nan)
         return nothing, nothing
     interval = scipy.stats.bootstrap(
@@ -57,12 +61,6 @@ def bootstrap_interval(
 def pooled(statistic: Callable[..., Array]) -> Callable[..., Array]:
     """The statistic of all strata together, as rliable aggregates runs over tasks."""
     return lambda *strata, axis=-1: statistic(np.concatenate(strata, axis=axis), axis=axis)
-
-
-def performance_profile(x: ArrayLike, tau: ArrayLike) -> tuple[Array, Array, Array]:
-    """Share of the seeds that score above each tau, and its pointwise 95 % band: (n,), (T,) -> 3 x (T,)."""
-    above = (np.asarray(x)[None, :] > np.asarray(tau)[:, None]).astype(float)
-    return above.mean(-1), *bootstrap_interval(np.mean, above)
 
 
 def probability_of_improvement(x: ArrayLike, y: ArrayLike, axis: int = -1) -> Array:
@@ -92,15 +90,6 @@ def censored_median(x: ArrayLike) -> float:
     """Median of times of which NaN ones are only known to be later; NaN where half or more are."""
     median = np.median(np.nan_to_num(np.asarray(x, dtype=float), nan=np.inf))
     return float(median) if np.isfinite(median) else float("nan")
-
-
-def mean_interval(x: ArrayLike, level: float = 0.95) -> tuple[float, float]:
-    """Student's interval of the mean: (n,) -> lower and upper end; NaN below two seeds."""
-    x = np.asarray(x, dtype=float)
-    if len(x) < 2:
-        return float("nan"), float("nan")
-    half = scipy.stats.t.ppf((1 + level) / 2, len(x) - 1) * _sd(x) / np.sqrt(len(x))
-    return float(x.mean() - half), float(x.mean() + half)
 
 
 @dataclass(frozen=True)

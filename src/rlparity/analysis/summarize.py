@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rlparity.analysis import logged_returns, plans, statistics
+from rlparity.analysis import attainable, logged_returns, plans, statistics
 from rlparity.analysis import tables as table
 from rlparity.analysis.columns import column
+from rlparity.analysis.intervals import rule
 from rlparity.analysis.plans import Plan
 from rlparity.analysis.published.dqn2013_table import dqn2013, printed
 from rlparity.analysis.published.human_normalized import human_normalised, references
@@ -141,11 +142,11 @@ def _arms(scores: pd.DataFrame, *keys: str) -> Iterator[tuple[dict[str, Any], st
 
 
 def summary(scores: pd.DataFrame) -> pd.DataFrame:
-    """Table `summary`: IQM, mean and median over seeds, with bootstrap intervals."""
+    """Table `summary`: IQM, mean and median over seeds, with the intervals of `intervals.rule`."""
     rows = []
     for who, x, failed in _arms(scores[scores["endpoint"].isin((*ENDPOINTS, *TRAINING))], "endpoint"):
         for name, statistic in statistics.STATISTICS.items():
-            low, high = statistics.bootstrap_interval(statistic, x) if len(x) else (np.nan, np.nan)
+            low, high = rule.of_estimate(name, x, attainable.values(who["environment"], who["metric"]))
             estimate = statistic(x) if len(x) else np.nan
             interval = {"ci_low": low, "ci_high": high, "seeds": len(x), "failed_seeds": failed}
             rows.append({**who, "statistic": name, "estimate": estimate, **interval})
@@ -153,13 +154,15 @@ def summary(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def curves(points: pd.DataFrame) -> pd.DataFrame:
-    """Table `curves`: IQM over seeds with its bootstrap interval, and mean, at each nominal point."""
+    """Table `curves`: IQM over seeds with its interval, and mean, at each nominal point."""
     parts, names = [], [*ARM, "metric", "protocol"]
     for key, part in points.groupby(names):
+        who = dict(zip(names, key, strict=True))
         grid = part.pivot_table(index="env_step", columns="seed", values="value")
         for seeds, rows in grid.groupby(grid.notna().apply(tuple, axis=1)):  # failed seeds end early
             values = rows.to_numpy()[:, list(seeds)]
-            low, high = statistics.bootstrap_interval(statistics.iqm, values)
+            bounds = attainable.values(who["environment"], who["metric"])
+            low, high = rule.of_estimate("iqm", values, bounds)
             numbers = {
                 "iqm": statistics.iqm(values),
                 "ci_low": low,
@@ -167,7 +170,6 @@ def curves(points: pd.DataFrame) -> pd.DataFrame:
                 "mean": values.mean(-1),
                 "seeds": values.shape[-1],
             }
-            who = dict(zip(names, key, strict=True))
             parts.append(pd.DataFrame({**who, "env_step": rows.index, **numbers}))
     whole = pd.concat(parts).sort_values([*names, "env_step"]) if parts else pd.DataFrame()
     return table.frame("curves", whole)
@@ -187,8 +189,8 @@ def profiles(scores: pd.DataFrame, plan: Plan) -> pd.DataFrame:
     for who, x, _ in _arms(final):
         place = who["environment"], who["metric"]
         better = plans.better(plan, *place)
-        shares = statistics.performance_profile(better * x, grids[place])
-        for numbers in zip(better * grids[place], *shares, strict=True):
+        above = better * x[None, :] > grids[place][:, None]
+        for numbers in zip(better * grids[place], above.mean(-1), *rule.of_share(above), strict=True):
             rows.append({**who, **dict(zip(("tau", "fraction", "ci_low", "ci_high"), numbers, strict=True))})
     return table.frame("profiles", rows)
 
@@ -201,7 +203,8 @@ def improvement(scores: pd.DataFrame, plan: Plan, equal: pd.DataFrame | None = N
         for quantity in arms.quantities(pair, plan):
             x, y, _ = arms.compared(pair, quantity)
             if len(x) and len(y):
-                low, high = statistics.bootstrap_interval(chance, x, y)
+                bounds = attainable.oriented(pair.environment, quantity.metric)
+                low, high = rule.of_improvement(x, y, bounds)
                 numbers = {"probability": chance(x, y), "ci_low": low, "ci_high": high}
                 rows.append(pair.keys(quantity) | numbers)
     return table.frame("improvement", rows)

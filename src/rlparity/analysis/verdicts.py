@@ -30,9 +30,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rlparity.analysis import plans, scores, statistics, tables
+from rlparity.analysis import attainable, plans, scores, statistics, tables
 from rlparity.analysis.decisions import families, seeds_to_decide
 from rlparity.analysis.decisions.families import NO_SPREAD, PRIMARY, SECONDARY
+from rlparity.analysis.intervals import rule
 from rlparity.analysis.plans import Plan
 from rlparity.analysis.schemas import TABLES
 from rlparity.analysis.scores import Floor, Pair, Quantity, Scores
@@ -90,11 +91,30 @@ def _row(arms: Scores, plan: Plan, pair: Pair, quantity: Quantity) -> dict[str, 
     declared = (plans.deterministic(plan, pair.judged), plans.deterministic(plan, pair.reference))
     x, y, floor = arms.compared(pair, quantity)
     terms = (x, y, floor, plans.margin(plan, pair.environment, quantity.metric), declared)
-    row = tested(*terms, str(quantity.metric.floor))
-    row["otherwise"] = tested(*terms, str(quantity.metric.floor), fewest=2)["reason"]
+    name = str(quantity.metric.floor)
+    row, with_two = tested(*terms, name), tested(*terms, name, 2)  # the fewest seeds that have a spread
+    row |= _shown(x, y, row["distance"], declared, attainable.oriented(pair.environment, quantity.metric))
+    row["otherwise"] = with_two["reason"]
     row["sds"] = tuple(_sd(arm, fixed) for arm, fixed in zip((x, y), declared, strict=True))
     row["failed_seeds"] = "; ".join(f"{who} {seeds}" for who, seeds in lost.items() if seeds)
     return {**pair.keys(quantity), **row}
+
+
+def _shown(
+    x: statistics.Array,
+    y: statistics.Array,
+    distance: float,
+    declared: tuple[bool, bool],
+    bounds: tuple[float, float],
+) -> dict[str, float]:
+    """The intervals that hold what they promise, and the smallest margin, which is an end of one; else NaN.
+
+    The tests are Welch's all the same.
+    """
+    (low, high), wide = (rule.of_difference(x, y, level, bounds, declared) for level in (1 - 2 * ALPHA, 0.95))
+    smallest = max(abs(low), abs(high)) / distance if distance > 0 else np.nan
+    ends = {"ci90_low": low, "ci90_high": high, "ci95_low": wide[0], "ci95_high": wide[1]}
+    return ends | {"smallest_margin": smallest}
 
 
 def _sd(arm: statistics.Array, fixed: bool) -> float:
@@ -137,20 +157,20 @@ def tested(
     margin: float,
     deterministic: tuple[bool, bool] = STOCHASTIC,
     floor_name: str = RANDOM,
-    fewest: int = FEWEST,
+    fewest: int | None = None,
 ) -> dict[str, Any]:
     """What decides a row: means, intervals, p values, and the reason against a verdict, if there is one.
 
     From the scores of implementation (n,) and reference (m,), larger ones better. `deterministic` has the
     declarations of these two. `margin` and `smallest_margin` are fractions of the distance
-    |mean(reference) - mean(floor)|. Below `fewest` seeds nothing is decided.
+    |mean(reference) - mean(floor)|. Below `fewest` seeds, `FEWEST` if not given, nothing is decided.
     """
     fixed = (deterministic[0] and _constant(x), deterministic[1] and _constant(y))
     welch = statistics.welch(x, y, fixed)
     (low, high), (ci95_low, ci95_high) = welch.interval(1 - 2 * ALPHA), welch.interval(0.95)
     means = [float(arm.mean()) if len(arm) else np.nan for arm in (x, y)] + [scores.mean(floor)]
     distance = abs(means[1] - means[2])
-    reason = _obstacle(x, y, floor, floor_name, fixed, fewest)
+    reason = _obstacle(x, y, floor, floor_name, fixed, fewest or FEWEST)
     if not reason and fixed != deterministic:
         reason = "an arm is declared deterministic, and its seeds differ"
     if not reason and welch.se == 0 and not welch.exact and abs(welch.difference) <= margin * distance:

@@ -181,7 +181,7 @@ def build(spec: EnvSpec, config: Any) -> UniformSampler:
     """The replay memory that an agent's settings ask for, and how it is drawn from."""
     size = (config.buffer_size, spec.n_seeds, spec.n_envs)
     if len(spec.obs_shape) == 3:
-        memory: Replay = registry.part("frame replay")(*size, mapped=config.memory_mapped)
+        memory: Replay = registry.part("frame replay", spec.obs_shape)(*size, mapped=config.memory_mapped)
     else:
         memory = Replay(*size)
     if getattr(config, "prioritized", False):

@@ -46,10 +46,14 @@ class Hung(Misbehaved):
 
 
 def make(environment: str) -> gym.Env:
-    """Make one sub-environment. Observations of Atari games are (4, 84, 84) bytes, the newest frame last."""
+    """Make one sub-environment. Observations of Atari games are (4, 84, 84) bytes, the newest frame last;
+    those of MinAtar (channels, 10, 10) booleans."""
+    module: Any = import_module(registry.family(environment).reference)
+    if environment.startswith("MinAtar/"):
+        made: gym.Env = module.make_single(environment)
+        return made
     if not environment.startswith("ALE/"):
         return make_single(environment)
-    module: Any = import_module(registry.family(environment).reference)
     stacked = FrameStackObservation(module.make_single(environment), STACK, padding_type="zero")
     shown = spaces.Box(0, 255, (STACK, SIZE, SIZE), np.uint8)
     return TransformObservation(stacked, lambda frames: frames[..., 0], shown)

@@ -36,12 +36,15 @@ def add_commands(add: Add) -> None:
         "calibrate",
         calibrate_verdicts,
         "Measure how often verdicts are wrong.",
-        about="Two disjoint draws of one reference's seeds are compared: every difference is an error.",
+        about="Seeds of the suite's references are drawn again and again: verdicts, intervals and sequential "
+        "designs that are wrong are counted. Minutes, on one core.",
     )
     calibrate.add_argument("suite", nargs="?", default="pool", metavar="SUITE", help="default: pool")
     calibrate.add_argument(
         "--quick", action="store_true", help="only check the analysis itself, within a minute; writes nothing"
     )
+    adastop = calibrate.add_argument("--adastop", action="store_true")
+    adastop.help = "only measure AdaStop, if the package is installed; the next page shows it"
     add_reports(calibrate)
     layer = add("layer", look_at_layer, "Run one layer on a Python candidate.", internal=True)
     layer.add_argument("--request", type=json.loads, required=True, metavar="JSON")
@@ -225,9 +228,15 @@ def calibrate_verdicts(chosen: argparse.Namespace, rest: list[str]) -> int:
         failed = sum(not check.passed for check in found)
         print_now(f"{len(found) - failed} of {len(found)} checks of the analysis pass")
         return Status.DIFFERS if failed else Status.DONE
+    report, folder = chosen.reports / chosen.suite, chosen.reports / "calibration"
+    if chosen.adastop:
+        from rlparity.analysis.simulations import adastop
+
+        adastop.measure(report, folder)
+        return Status.DONE
     from rlparity.reporting.pages import calibration
 
-    print(calibration.render(chosen.reports / chosen.suite, chosen.reports / "calibration"))
+    print(calibration.render(report, folder))
     pipeline.index_reports(chosen, rest)
     return Status.DONE
 

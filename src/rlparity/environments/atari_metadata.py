@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from rlparity.environments import atari_presets
 from rlparity.environments.metadata import EnvironmentInfo, unknown_environment
 from rlparity.errors import UserError
@@ -29,7 +31,8 @@ def probe(environment: str) -> EnvironmentInfo:
     except OSError as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"environment {environment!r}: ale_py's {rom}.bin cannot be read: {reason}") from None
-    size = atari_presets.STACK * atari_presets.SIZE**2
+    image = (atari_presets.STACK, atari_presets.SIZE, atari_presets.SIZE)
+    size = math.prod(image)
     return EnvironmentInfo(
         actions="discrete",
         observation_bytes=size,
@@ -39,5 +42,6 @@ def probe(environment: str) -> EnvironmentInfo:
         time_limit=preset.max_frames // atari_presets.FRAME_SKIP,
         simulator="ale-py",
         module=None,
+        image=image,
         frame_bytes=atari_presets.SIZE**2,
     )

@@ -28,6 +28,7 @@ class EnvironmentInfo:
     time_limit: int | None  # steps
     simulator: str | None  # distribution whose version matters besides Gymnasium's
     module: str | None  # the user's module that defines it
+    image: tuple[int, int, int] | None = None  # channels, height and width of an observation that is one
     frame_bytes: int | None = None  # of the newest frame, where an observation is a stack of the last ones
 
 
@@ -74,7 +75,7 @@ def _spaces(env: Any, environment: str) -> EnvironmentInfo:
     if len(env.observation_space.shape) != 1:
         raise UserError(
             f"environment {environment!r}: observations are of shape {env.observation_space.shape}; "
-            "only vectors can be learned from, and the images of Atari games (ALE/Pong-v5@nature)"
+            "only vectors can be learned from, and the images of Atari games (ALE/Pong-v5@nature) and MinAtar"
         )
     entry = env.spec.entry_point
     maker = entry.split(":")[0] if isinstance(entry, str) else entry.__module__

@@ -96,7 +96,7 @@ def inputs(
     """
     if len(shape) != 3:
         return {}, [*shape, *net_arch]
-    trunk, sizes = registry.part("convolutions")(shape, gain, cnn, shared_units)
+    trunk, sizes = registry.part("convolutions", shape)(shape, gain, cnn, shared_units)
     return {TRUNK: trunk}, sizes
 
 

@@ -66,12 +66,12 @@ class AtariRenderer:
 class Window:
     """A window at the game's own speed; closing it ends the program."""
 
-    def __init__(self, title: str):
+    def __init__(self, title: str, size: tuple[int, int] = (WIDTH * ZOOM, HEIGHT * ZOOM)):
         import pygame
 
         self._pygame: Any = pygame
         pygame.display.init()
-        self._surface = pygame.display.set_mode((WIDTH * ZOOM, HEIGHT * ZOOM))
+        self._surface = pygame.display.set_mode(size)
         pygame.display.set_caption(title)
         self._clock = pygame.time.Clock()
 

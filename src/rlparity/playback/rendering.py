@@ -59,6 +59,11 @@ def make(environment: str, window: bool = False) -> Renderer:
 
         with drawing(environment):
             return AtariRenderer(environment, window)
+    if registry.family(environment) == registry.NAMESPACES["MinAtar"]:
+        from rlparity.playback.minatar_rendering import MinAtarRenderer
+
+        with drawing(environment):
+            return MinAtarRenderer(environment, window)
     with drawing(environment):
         mujoco = metadata.probe(environment).simulator == "mujoco"
     if mujoco and not window:

@@ -18,6 +18,7 @@ NEUTRAL = frozenset(
 OTHER = "<other statements>"  # stands for the statements of a module that define no name
 PART = "<part>"  # stands for the module of what `registry.part` loads
 ASKED = (registry.__name__, "part")
+CHOOSERS = (ASKED, (registry.__name__, "reference"))  # their arguments after the first choose by what is seen
 Parts = Sequence[str | Key]  # text, and references to definitions
 # Methods that are left out of a class: for checkpoints where it has both of a pair, for saved policies.
 LEFT_OUT = ({"snapshot", "resume"}, {"saved", "act"})
@@ -121,6 +122,8 @@ class _Writer:
         """Type and fields. Empty fields are left out: Python 3.12 and 3.13 add some that 3.11 lacks."""
         if isinstance(node, ast.Import | ast.ImportFrom):
             return
+        if isinstance(node, ast.Call) and self._target(node.func) in CHOOSERS:
+            node = ast.Call(node.func, node.args[:1], node.keywords)
         if isinstance(node, ast.Name | ast.Attribute):
             target = self._target(node)
             if target is not None:

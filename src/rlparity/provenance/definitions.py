@@ -55,7 +55,8 @@ def _followed(part: str | Key, used: frozenset[str]) -> Key | None:
     if isinstance(part, str):
         return None
     if part[0] == PART:
-        return next(roots([registry.PARTS[part[1]]])) if part[1] in used else None
+        asked = (part[1], registry.SMALL.get(part[1]))
+        return next((key for name in asked if name in used for key in roots([registry.PARTS[name]])), None)
     return part
 
 

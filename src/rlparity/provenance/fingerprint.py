@@ -65,7 +65,7 @@ def parts(cell: Cell) -> dict[str, Any]:
 def computed_by_kernel(cell: Cell) -> bool:
     """Whether `rlparity.nn.kernel` computes the networks: of our own agents, without images, on a CPU."""
     own = cell.implementation != registry.REFERENCE and not cell.candidate and cell.device == "cpu"
-    return own and cell.agent != "random" and metadata.probe(cell.environment).frame_bytes is None
+    return own and cell.agent != "random" and metadata.probe(cell.environment).image is None
 
 
 def _data(cell: Cell) -> dict[str, Any]:
@@ -101,7 +101,9 @@ def roots(cell: Cell) -> tuple[str, ...]:
         learner += ("rlparity.candidates.isolated:train", "rlparity.candidates.entry_point:run")
     elif cell.implementation == registry.REFERENCE:
         module = registry.trainer(cell)
-        learner = (f"{module}:train", f"{module}:Training", *reference)
+        small = registry.is_small(metadata.probe(cell.environment).image or ())
+        model = (registry.SMALL_IMAGES[cell.agent],) if small else ()
+        learner = (f"{module}:train", f"{module}:Training", *reference, *model)
     else:
         entry = registry.AGENTS[cell.agent]
         settings = f"{entry.module}:{entry.settings}"
@@ -116,11 +118,15 @@ def used(cell: Cell) -> frozenset[str]:
     """The keys of `registry.PARTS` that a cell's data ask for."""
     info = metadata.probe(cell.environment)
     options = {**_defaults(cell), **cell.hyperparameters}
+    small = registry.is_small(info.image or ())
+    large = info.image is not None and not small
     asked = {
         "categorical": info.actions == "discrete",
         "gaussian": info.actions == "continuous",
-        "convolutions": info.frame_bytes is not None,
-        "frame replay": info.frame_bytes is not None,
+        "convolutions": large,
+        "frame replay": large,
+        "small convolutions": small,
+        "whole images": small,
         "normalization": cell.normalize,
         **dict.fromkeys(("device", "masked adam", "masked rmsprop", "masked lerp"), cell.device != "cpu"),
         "prioritized": bool(options.get("prioritized")),

@@ -93,9 +93,9 @@ def build(cell: Cell, env: VecEnv, seed: int) -> BaseAlgorithm:
         shape = env.action_space.shape
         arguments["action_noise"] = NormalActionNoise(np.zeros(shape), np.full(shape, noise))  # type: ignore[arg-type]
     images = len(env.observation_space.shape or ()) == 3
-    if images:  # images always go through Nature's network, with our agents too
+    if images:  # images go through a network of their own, with our agents too
         arguments["policy_kwargs"].pop("net_arch", None)
-    model: BaseAlgorithm = registry.reference(cell.agent)(
+    model: BaseAlgorithm = registry.reference(cell.agent, env.observation_space.shape or ())(
         "CnnPolicy" if images else "MlpPolicy", env, seed=seed, device=cell.device, **arguments
     )
     return model

@@ -81,7 +81,7 @@ def bad_spaces(environment: str, info: EnvironmentInfo, algorithm: Algorithm) ->
             f"algorithm {algorithm.name!r} cannot act in {environment!r}: its actions are "
             f"{info.actions}, agent {algorithm.agent!r} knows {', '.join(known)}"
         )
-    if info.frame_bytes and not registry.AGENTS[algorithm.agent].images:
+    if info.image and not registry.AGENTS[algorithm.agent].images:
         seeing = ", ".join(name for name, entry in registry.AGENTS.items() if entry.images)
         found.append(
             f"algorithm {algorithm.name!r} cannot learn from the images of {environment!r}; agents that "

@@ -18,7 +18,7 @@ from rlparity.arms import Arm
 from rlparity.environments import metadata
 from rlparity.errors import UserError, unknown
 from rlparity.provenance import source_code
-from rlparity.registry import AGENTS, IMPLEMENTATIONS
+from rlparity.registry import AGENTS, IMPLEMENTATIONS, is_small
 from rlparity.suites import yaml_reader
 
 RESOURCES = Path("workflow", "resources", "hyperparameters.yaml")
@@ -187,7 +187,8 @@ def resolved(
     """
     info = metadata.probe(environment)
     idle = {*MEANS, "priority_exponent", "priority_correction"}
-    idle |= {"cnn"} if info.frame_bytes is None else {"net_arch", "activation"}
+    idle |= {"net_arch", "activation"} if info.image else set()
+    idle |= {"cnn"} if info.image is None or is_small(info.image) else set()
     idle |= {"log_std_init"} if info.actions == "discrete" else set()
     defaults = {name: each.default for name, each in config(agent).items()}
     found = {name: value for name, value in {**defaults, **values}.items() if name not in idle}

@@ -14,10 +14,12 @@ from typing import Any
 from rlparity.arms import OURS
 from rlparity.cell import Cell
 from rlparity.environments.metadata import EnvironmentInfo
+from rlparity.registry import is_small
 from rlparity.suites import hyperparameters
 
 PROCESS_MIB = 600  # of a training process besides its replay memory: measured 330 to 450, small networks
 IMAGES_MIB, SEED_OF_IMAGES_MIB = 200, 100  # further with convolutions: 660 to 840 in all, with PPO's rollout
+SEED_OF_SMALL_MIB = 10  # further with small images: 420 to 520 in all with ten seeds
 STEPS_PER_START = 100  # steps of the shortest episodes that fit into a replay memory of frames
 
 
@@ -78,9 +80,10 @@ def checkpoint_bytes(cell: Cell, info: EnvironmentInfo) -> int:
 def needed_mib(cell: Cell, info: EnvironmentInfo) -> int:
     """RAM that the process of a cell needs, MiB."""
     images = 0
-    if info.frame_bytes is not None and cell.kind != "logs":
-        seed_mib = SEED_OF_IMAGES_MIB + _rollout_bytes(cell, info) // 2**20
-        images = IMAGES_MIB + len(cell.seeds) * seed_mib
+    if info.image is not None and cell.kind != "logs":
+        small = is_small(info.image)
+        seed_mib = (SEED_OF_SMALL_MIB if small else SEED_OF_IMAGES_MIB) + _rollout_bytes(cell, info) // 2**20
+        images = (0 if small else IMAGES_MIB) + len(cell.seeds) * seed_mib
     replay = 0 if on_gpu(cell, info) else memory_bytes(cell, info)
     return PROCESS_MIB + images + replay // 2**20
 

@@ -11,6 +11,8 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.wrappers import RecordEpisodeStatistics
 
+from rlparity.environments.minatar.game import make_single
+
 NAMESPACE = "Cut"
 
 
@@ -19,10 +21,16 @@ def is_atari(environment: str) -> bool:
     return environment.startswith("ALE/")
 
 
+def is_minatar(environment: str) -> bool:
+    """Whether it is a game of MinAtar, which plain Gymnasium does not know either."""
+    return environment.startswith("MinAtar/")
+
+
 @cache
 def with_time_limit(environment: str, n_steps: int) -> str:
-    """Register `environment` with a time limit of `n_steps`; returns the new id. Atari games keep theirs."""
-    if is_atari(environment):
+    """Register `environment` with a time limit of `n_steps`; returns the new id. Games of Atari and MinAtar
+    keep theirs."""
+    if is_atari(environment) or is_minatar(environment):
         return environment
     made = plain(environment)  # imports the module of "module:Id"
     made.close()
@@ -33,7 +41,9 @@ def with_time_limit(environment: str, n_steps: int) -> str:
 
 
 def plain(environment: str) -> gym.Env:
-    """One environment, as a user of Gymnasium makes it."""
+    """One environment, as a user of Gymnasium makes it; games of MinAtar as the reference gets them."""
+    if is_minatar(environment):
+        return make_single(environment)
     return gym.make(environment, disable_env_checker=True)
 
 

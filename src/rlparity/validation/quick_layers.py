@@ -31,7 +31,7 @@ def check_entry_point(layer: str, cell: Cell) -> list[Check]:
     Raises NotRun if the contract's first training raises, hangs or crashes. If parity crashes or hangs, its
     only check has failed.
     """
-    if layer == "parity" and metadata.probe(cell.environment).frame_bytes is not None:
+    if layer == "parity" and metadata.probe(cell.environment).image is not None:
         raise NotRun(f"updates are compared with vectors, and {cell.environment} shows images")
     base = Path(cell.candidate.get("folder", ".")).resolve()
     limit = float(cell.candidate.get("time_limit_s", TIME_LIMIT_S))

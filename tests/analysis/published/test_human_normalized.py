@@ -69,13 +69,16 @@ def test_over_games_as_rliable_aggregates() -> None:
 
 
 def test_seeds_are_resampled_within_their_game() -> None:
-    """Games far apart, no spread over seeds: nothing to resample, whatever the games."""
-    rows = normalised({"ALE/Pong-v5@nature": [1.0] * 5, "ALE/Breakout-v5@nature": [80.0] * 5})
+    """Games far apart, no spread over seeds: nothing to resample. Below ten seeds there is no interval."""
+    rows = normalised({"ALE/Pong-v5@nature": [1.0] * 10, "ALE/Breakout-v5@nature": [80.0] * 10})
     over = rows[rows.environment == "ALE/*-v5@nature"].set_index("statistic")
     assert (over.ci_high - over.ci_low).abs().max() == pytest.approx(0.0)
     assert over.estimate["mean"] == pytest.approx(0.5)
-    spread = normalised(GAMES).set_index(["environment", "statistic"]).loc[("ALE/*-v5@nature", "mean")]
-    # means of two resampled seeds are 0.1 to 0.3, 0.5 to 0.9 and 0 to 0.2
+    few = normalised(GAMES).set_index(["environment", "statistic"]).loc[("ALE/*-v5@nature", "mean")]
+    assert np.isnan([few.ci_low, few.ci_high]).all()
+    many = normalised({game: values * 5 for game, values in GAMES.items()})
+    spread = many.set_index(["environment", "statistic"]).loc[("ALE/*-v5@nature", "mean")]
+    # means of ten resampled seeds are 0.1 to 0.3, 0.5 to 0.9 and 0 to 0.2
     assert 0.2 <= spread.ci_low < spread.estimate < spread.ci_high < 0.47
 
 

@@ -202,4 +202,46 @@ TABLES = {
         worse_at_twice float share called WORSE where it is two margins worse
         pool int seeds that were drawn from
     """),
+    "coverage": columns("""
+        pool str arm, or arm and the one it is compared with, whose seeds were drawn with replacement
+        environment str Gymnasium id
+    """)
+    | METRIC
+    | columns("""
+        estimator str mean, median, iqm (of one arm), difference of means, or improvement, P(X > Y)
+        endpoint str auc or final
+        seeds int seeds in a draw
+        seeds_other int seeds in the draw from the other arm; the same number where there is one arm
+        method str how the interval was computed; percentile: shown before; shown: what reports show now
+        draws_from str inside: draws without a seed at a bound of the metric; at a bound; or all
+        nominal float share of intervals that should hold the pool's value
+        coverage float share of those that there are which did
+        ci_low float lower end of Wilson's 95 % interval of that share
+        ci_high float its upper end
+        draws int draws
+        shown float share of draws that have an interval
+        missed float share of draws that have an interval which does not hold the pool's value
+        width float median width of the intervals, in the metric's unit or as a probability
+        reach float width of the widest interval that can be
+    """),
+    "sequential": columns("""
+        pool str arm whose seeds were drawn with replacement; or all pools, a family of one pair from each
+        draws_from str pool: the scores themselves; smooth: a smooth fit to them
+        shift float margins by which the judged arm is better than the reference
+        asked str both questions, or difference or equivalence alone
+        pairs int pairs in a family, over which Holm's procedure runs
+        design str error spending over the looks at 5 to 40 seeds; or a fixed number of seeds; or adastop
+        draws int families drawn
+        equivalent float share of pairs called EQUIVALENT
+        worse float share of pairs called WORSE
+        better float share of pairs called BETTER
+        undecided float share of pairs left undecided
+        wrong float share of families with a false verdict: a difference at shift 0, EQUIVALENT at others
+        ci_low float lower end of Wilson's 95 % interval of that share
+        ci_high float its upper end
+        seeds float mean seeds of the judged arm until it was decided, or all there were
+        fixed_seeds float fewest fixed seeds, of 5, 10, ..., that find as often what there is to find
+        saved float share of these that the design saves
+    """),
 }
+TABLES["adastop"] = TABLES["sequential"]

@@ -17,6 +17,7 @@ import numpy as np
 import scipy.stats
 
 from rlparity.analysis import statistics
+from rlparity.analysis.intervals import methods
 
 ALPHA = 0.05
 POWER = 0.8
@@ -100,6 +101,12 @@ class AtABound:
         self._n, self._here, self._beyond, self._other = n, here, beyond, other
         self._variance, self._df = other.error(0.0)
 
+    def _mean(self, tail: float) -> tuple[float, float]:
+        """Ends of an interval of our mean: it is beyond either with a probability of at most `tail`."""
+        share = tail ** (1 / self._n)
+        low, high = sorted((share * self._here + (1 - share) * self._beyond, self._here))
+        return low, high
+
     @property
     def known(self) -> bool:
         """Whether their error is known: of some seeds without a spread only where all are at our bound."""
@@ -111,10 +118,8 @@ class AtABound:
         if self._variance > 0:
             tail /= 2
             half = float(scipy.stats.t.ppf(1 - tail, self._df)) * math.sqrt(self._variance)
-        share = tail ** (1 / self._n)
-        worst = share * self._here + (1 - share) * self._beyond
-        low, high = sorted((worst - self._other.value, self._here - self._other.value))
-        return low - half, high + half
+        low, high = self._mean(tail)
+        return low - self._other.value - half, high - self._other.value + half
 
     @property
     def p_difference(self) -> float:
@@ -135,11 +140,31 @@ class AtABound:
         return None
 
 
+class SomeAtABound(AtABound):
+    """The same where some of our seeds are at a bound; the interval is that of `methods.spacings`."""
+
+    def __init__(self, ours: statistics.Array, bounds: tuple[float, float], other: Theirs):
+        self._ours, self._bounds, self._sd = ours, bounds, float(ours.std(ddof=1))
+        super().__init__(len(ours), bounds[1], bounds[0], other)
+        self._variance, df = other.error(self._sd)
+        self._df = len(ours) - 1 if math.isnan(df) else df
+
+    def _mean(self, tail: float) -> tuple[float, float]:
+        low, high = methods.spacings(self._ours, 1 - 2 * tail, 0.0, self._bounds)
+        return float(low), float(high)
+
+    def seeds_needed(self, tolerance: float) -> int | None:
+        """Of seeds inside the bounds with this spread: a lower estimate."""
+        return seeds_needed(self._sd, self._other, tolerance)
+
+
 def at_a_bound(ours: statistics.Array, other: Theirs, bounds: tuple[float, float]) -> AtABound | None:
-    """None where our value is at no bound, or the other bound is not known."""
-    here = float(ours[0])
-    if here not in bounds or not np.isfinite(bounds).all():
+    """None where no seed of ours is at a bound, or a bound is not known."""
+    if not np.isfinite(bounds).all() or not set(ours.tolist()) & set(bounds):
         return None
+    if np.ptp(ours) > 0:
+        return SomeAtABound(ours, bounds, other)
+    here = float(ours[0])
     return AtABound(len(ours), here, bounds[0] if here == bounds[1] else bounds[1], other)
 
 

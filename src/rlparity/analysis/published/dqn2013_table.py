@@ -12,7 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from rlparity.analysis import statistics, tables
+from rlparity.analysis import attainable, tables
+from rlparity.analysis.intervals import rule
 from rlparity.analysis.published.numbers import NEEDED, read
 from rlparity.analysis.scores import Quantity, Scores
 from rlparity.arms import Arm
@@ -33,7 +34,7 @@ def printed(folder: Path) -> pd.DataFrame:
 def dqn2013(scores: pd.DataFrame, plan: Mapping[str, Any], paper: pd.DataFrame) -> pd.DataFrame:
     """Table `dqn2013`: the printed rows of the suite's games, then ours; empty if it has none of the seven.
 
-    `paper` is what `printed` read. Ours carry Student's 95 % interval of the mean, over seeds.
+    `paper` is what `printed` read. Ours carry the 95 % interval of the mean, over seeds.
     """
     arms = Scores(scores)
     ours = {
@@ -48,7 +49,7 @@ def dqn2013(scores: pd.DataFrame, plan: Mapping[str, Any], paper: pd.DataFrame) 
         if environment in ours:
             final, arm = Quantity(environment, RETURN, "final"), Arm(implementation, algorithm)
             x = arms(final, arm)
-            low, high = statistics.mean_interval(x)
+            low, high = rule.of_estimate("mean", x, attainable.values(environment, RETURN))
             who = {"implementation": implementation, "algorithm": algorithm, "environment": environment}
             score = {"value": x.mean() if len(x) else None, "ci_low": low, "ci_high": high}
             about = {"game": ours[environment].name, "metric": "mean final return", "budget": budget}

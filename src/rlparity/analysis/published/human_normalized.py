@@ -1,7 +1,7 @@
 """Human-normalised scores of Atari games, (x - random) / (human - random), of each game and over games.
 
 Over games as in Agarwal et al. 2021 (arXiv 2108.13264): the inter-quartile mean of all seeds of all games,
-and mean and median over games of the mean over seeds; intervals from resampling seeds within each game.
+and mean and median over games of the mean over seeds. The intervals are those of `intervals.rule`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rlparity.analysis import attainable, tables
 from rlparity.analysis import statistics as stats
-from rlparity.analysis import tables
+from rlparity.analysis.intervals import rule
 from rlparity.analysis.published.numbers import NEEDED, read
 from rlparity.analysis.scores import Quantity, Scores
 from rlparity.arms import Arm
@@ -63,10 +64,14 @@ def human_normalised(scores: pd.DataFrame, plan: Mapping[str, Any], known: pd.Da
         for environment, budget in played.items():
             reference = known.loc[rated[environment].name]
             final = Quantity(environment, RETURN, "final")
-            x = (arms(final, arm) - reference.random) / (reference.human - reference.random)
+            low, high = attainable.values(environment, RETURN)
+            x, *bounds = (
+                (returns - reference.random) / (reference.human - reference.random)
+                for returns in (arms(final, arm), low, high)
+            )
             failed = arms.failed(final, arm)
             about = {"environment": environment, "failed_seeds": failed, "budget": budget}
-            rows += [who | about | reference.to_dict() | row for row in _estimates(stats.STATISTICS, [x])]
+            rows += [who | about | reference.to_dict() | row for row in _of_a_game(x, (bounds[0], bounds[1]))]
             strata.append(x)
             lost += [f"{rated[environment].name} {failed}"] * bool(failed)
         if len(strata) > 1:
@@ -74,7 +79,7 @@ def human_normalised(scores: pd.DataFrame, plan: Mapping[str, Any], known: pd.Da
             about = {"environment": f"ALE/*-v5@{preset}", "failed_seeds": "; ".join(lost)}
             about |= {"budget": budgets.pop() if len(budgets) == 1 else np.nan}
             about |= {"citation": known.citation.iloc[0]}
-            rows += [who | about | row for row in _estimates(ACROSS, strata)]
+            rows += [who | about | row for row in _over_games(strata)]
     return tables.frame("human_normalised", rows)
 
 
@@ -88,13 +93,19 @@ def _arms(plan: Mapping[str, Any], rated: Mapping[str, Game]) -> dict[tuple[Arm,
     return arms
 
 
-def _estimates(
-    statistics: Mapping[str, Callable[..., stats.Array]], strata: list[stats.Array]
-) -> Iterator[dict[str, Any]]:
+def _of_a_game(x: stats.Array, bounds: tuple[float, float]) -> Iterator[dict[str, Any]]:
+    """Each statistic of one game's seeds, with its interval; NaN without a score."""
+    for name, statistic in stats.STATISTICS.items():
+        low, high = rule.of_estimate(name, x, bounds)
+        interval = {"ci_low": low, "ci_high": high, "games": 1, "seeds": len(x)}
+        yield {"statistic": name, "estimate": statistic(x) if len(x) else np.nan, **interval}
+
+
+def _over_games(strata: list[stats.Array]) -> Iterator[dict[str, Any]]:
     """Each statistic of the strata, a game's seeds each, with its interval; NaN where a game has no score."""
     seeds = min(len(x) for x in strata)
-    for name, statistic in statistics.items():
-        low, high = stats.bootstrap_interval(statistic, *strata) if seeds else (np.nan, np.nan)
+    for name, statistic in ACROSS.items():
+        low, high = rule.over_games(statistic, *strata)
         estimate = statistic(*strata) if seeds else np.nan
         interval = {"ci_low": low, "ci_high": high, "games": len(strata), "seeds": seeds}
         yield {"statistic": name, "estimate": estimate, **interval}

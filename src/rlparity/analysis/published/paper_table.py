@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from rlparity.analysis import attainable, plans, statistics, tables
+from rlparity.analysis.intervals import rule
 from rlparity.analysis.plans import Plan
 from rlparity.analysis.published import comparison
 from rlparity.analysis.published.numbers import AT_THE_END, BEST, measured
@@ -98,9 +99,11 @@ def best(curves: pd.DataFrame | None, environment: str, arm: Arm, metric: Metric
 def base(environment: str) -> str:
     """An environment id without namespace, version and preset.
 
-    "ALE/Pong-v5@nature" becomes "Pong", and so does Gym's "PongNoFrameskip-v4".
+    "ALE/Pong-v5@nature" becomes "Pong", and so does Gym's "PongNoFrameskip-v4". The namespace MinAtar stays:
+    its games are named as those of Atari.
     """
-    return re.sub(r"((NoFrameskip|Deterministic)?-v\d+)(@\w+)?$", "", re.split(r"[/:]", environment)[-1])
+    name = environment if environment.startswith("MinAtar/") else re.split(r"[/:]", environment)[-1]
+    return re.sub(r"((NoFrameskip|Deterministic)?-v\d+)(@\w+)?$", "", name)
 
 
 def steps_there(row: Mapping[str, Any], environment: str) -> float:
@@ -143,13 +146,13 @@ def compare(
     n, nan = len(ours), float("nan")
     tolerance = margin * abs(row["value"] - mean(floor))
     other = comparison.theirs(row)
-    low, high = attainable.clipped(statistics.mean_interval(ours), bounds)
+    ends = rule.of_estimate("mean", ours, bounds)
     found: dict[str, Any] = {
         "ours": float(ours.mean()) if n else nan,
         "seeds": n,
         "margin": tolerance,
-        "ci_low": low,
-        "ci_high": high,
+        "ci_low": float(ends[0]),
+        "ci_high": float(ends[1]),
         "difference": float(ours.mean()) - other.value if n else nan,
         **dict.fromkeys(("ci90_low", "ci90_high", "p_difference"), nan),
         "seeds_needed": "",
@@ -161,15 +164,12 @@ def compare(
         return found | {"reason": f"fewer than {FEWEST} seeds"}
     if not np.isfinite(tolerance):
         return found | {"reason": "the margin is not known"}
-    compared: comparison.Comparison | comparison.AtABound | None
-    if np.ptp(ours) > 0:
-        compared = comparison.compare(ours, other)
-    else:
-        compared = comparison.at_a_bound(ours, other, bounds)
-        if compared is None:
-            return found | {"reason": "our seeds have no spread"}
-        if not compared.known:
-            return found | {"reason": "our seeds have no spread that could stand for the published one"}
+    bounded = comparison.at_a_bound(ours, other, bounds)
+    if bounded is None and np.ptp(ours) == 0:
+        return found | {"reason": "our seeds have no spread"}
+    if bounded is not None and not bounded.known:
+        return found | {"reason": "our seeds have no spread that could stand for the published one"}
+    compared = bounded or comparison.compare(ours, other)
     low, high = compared.interval(1 - 2 * comparison.ALPHA)
     if not np.isnan(other.seeds):  # else the number's own error is not known
         found["p_difference"] = compared.p_difference

@@ -11,10 +11,12 @@ from matplotlib.ticker import PercentFormatter
 from rlparity.analysis import calibration
 from rlparity.analysis.schemas import TABLES
 from rlparity.analysis.scores import ENDPOINTS
+from rlparity.analysis.simulations import coverage, sequential
 from rlparity.analysis.verdicts import ALPHA
 from rlparity.metrics import RETURN
 from rlparity.reporting.figures.panels import Panels, line_entry, styled
 from rlparity.reporting.formatting import endpoint_title, join, percent, whole
+from rlparity.reporting.pages.calibrated import designs, intervals
 from rlparity.reporting.pages.elements import KeyEntry, Table
 from rlparity.reporting.pages.provenance import commits
 from rlparity.reporting.pages.simple_page import Section, SimplePage, picture
@@ -33,12 +35,14 @@ CAPTION = (
 def render(report: Path, into: Path, draws: int = calibration.DRAWS) -> str:
     """Calibrate on the report of a suite and write the page below `into`; returns its answer."""
     wrong, power = (_with_metric(table) for table in calibration.calibrate(report, into, draws))
+    held = coverage.measure(report, into, coverage.DRAWS * draws // calibration.DRAWS)
     figure = into / "figures" / "power.svg"
     figure.parent.mkdir(parents=True, exist_ok=True)
     with styled():
         _power(power).write(figure)
     folder = Folder(report)
-    answer = _answer(wrong)
+    looks = sequential.measure(report, into, sequential.DRAWS * draws // calibration.DRAWS)
+    answer = f"{_answer(wrong)} {intervals.answer(held)} {designs.answer(looks)}"
     key = [
         KeyEntry(f"margin {percent(margin)}", PAINT[shade])
         for margin, shade in zip(calibration.MARGINS, SHADES, strict=False)
@@ -78,6 +82,8 @@ def render(report: Path, into: Path, draws: int = calibration.DRAWS) -> str:
                 ],
                 tables=[_shifted(power)],
             ),
+            intervals.section(held, into),
+            designs.section(looks, into),
             Section("Columns", terms=[(key, column.meaning) for key, column in TABLES["power"].items()]),
         ],
     )

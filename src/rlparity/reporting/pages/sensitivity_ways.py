@@ -16,12 +16,16 @@ from rlparity.reporting.pages.simple_page import Section
 FILE = "candidates.csv"
 WORDS = {
     "entry": "Python entry point",
+    "parity": "its `update` and `prepare` alone",
     "entry-update": "the same with `update` and `prepare`",
     "command": "command",
     "logs": "finished logs",
 }
-LOOKS: Mapping[str, tuple[tuple[str, str], ...]] = {  # way -> (way, layer) of the trials that count for it
+LOOKS: Mapping[
+    str, tuple[tuple[str, str], ...]
+] = {  # row of the table -> (way, layer) of the trials that count for it
     "entry": (("entry", "contract"),),
+    "parity": (("entry-update", "parity"),),
     "entry-update": (("entry", "contract"), ("entry-update", "parity")),
     "command": (("command", "contract"),),
     "logs": (("logs", "statistics"),),

@@ -13,6 +13,7 @@ from statistics import median
 
 from rlparity.cell import Cell
 from rlparity.environments.metadata import EnvironmentInfo
+from rlparity.registry import is_small
 from rlparity.suites import memory_needs
 from rlparity.suites.costs import cost, splits
 from rlparity.suites.costs.speeds import BASES, Speeds, positive
@@ -21,6 +22,7 @@ from rlparity.suites.suite import Suite
 DAG = Path("benchmark", "dag.csv")
 NETWORKS = {"random": 0, "ddpg": 4, "td3": 6, "sac": 5}  # as saved, targets included; else two
 CONVOLUTIONS = 1_690_000  # parameters of the Nature network
+SMALL_CONVOLUTIONS = 133_000  # ... of that for small images
 RECORDS_BYTES = 60_000  # of a seed: episodes, evaluations, progress, run.json
 PLANNING_S = (1.0, 0.0014)  # Snakemake's dry run: start-up, and each cell
 
@@ -112,8 +114,9 @@ def _policies(cell: Cell, info: EnvironmentInfo) -> int:
 
 def _parameters(cell: Cell, info: EnvironmentInfo) -> int:
     networks = NETWORKS.get(cell.agent, 2)
-    if info.frame_bytes is not None:
-        return CONVOLUTIONS * min(networks, 1)
+    if info.image is not None:
+        size = SMALL_CONVOLUTIONS if is_small(info.image) else CONVOLUTIONS
+        return size * min(networks, 1)
     hidden = memory_needs.value(cell, "net_arch") or (64, 64)
     sizes = [info.observation_size, *(hidden if isinstance(hidden, list | tuple) else (64, 64)), 1]
     return networks * sum(prod(pair) for pair in pairwise(sizes))

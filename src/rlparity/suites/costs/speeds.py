@@ -24,9 +24,11 @@ GUESSES: dict[str | None, dict[str, float]] = {
     None: {"random": 60_000, "reinforce": 20_000, "actor_critic": 20_000, "dqn": 1_000},
     "mujoco": {"random": 8_000, "ddpg": 100, "td3": 100, "sac": 100},
     "ale-py": {"random": 4_000, "a2c": 480, "ppo": 240, "dqn": 110, "qrdqn": 90},
+    "minatar": {"random": 20_000, "a2c": 2_500, "ppo": 2_500, "dqn": 800, "qrdqn": 500},
 }
-OTHERWISE = {None: 4_000.0, "mujoco": 1_000.0, "ale-py": 200.0}
-EPISODE_S = {None: 0.005, "mujoco": 0.1, "ale-py": 2.0}  # an evaluation episode, many side by side
+OTHERWISE = {None: 4_000.0, "mujoco": 1_000.0, "ale-py": 200.0, "minatar": 2_000.0}
+# An evaluation episode, many side by side.
+EPISODE_S = {None: 0.005, "mujoco": 0.1, "ale-py": 2.0, "minatar": 0.01}
 
 
 class Rate(NamedTuple):

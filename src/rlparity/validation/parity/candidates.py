@@ -28,7 +28,8 @@ included, in the precision that is compared: float32 or float64.
 `reference_state()` returns the parameters under the names of `load_reference`.
 
 Losses that `update` returns are compared where SB3 has them: policy_loss, value_loss, entropy_loss, loss
-(means over the call's gradient steps), critic_loss, actor_loss, ent_coef_loss.
+(means over the call's gradient steps), critic_loss, actor_loss, ent_coef_loss. With `target_kl` they are not:
+SB3's means take in the minibatch at which it stops, from which it does not learn.
 
 `prepare(rollout)`, of A2C, PPO and TRPO, makes advantages and value targets of a rollout of T steps in N
 sub-environments, as in training; it needs none of the methods above. `rollout` holds tensors:
@@ -103,7 +104,7 @@ def call_ends(recording: Recording, updates: Sequence[int]) -> list[int]:
     return sorted({next((end for end in found if end >= n), found[-1]) for n in updates})
 
 
-def condensed(recording: Recording) -> Trace:
+def condensed(recording: Recording, with_losses: bool = True) -> Trace:
     """SB3's trace reduced to what a candidate can report: losses and parameters after every call."""
     trace, entries, total = Trace(), iter(recording.trace.entries), 0
     waiting = next(entries, None)
@@ -116,7 +117,7 @@ def condensed(recording: Recording) -> Trace:
         trace.update = total
         losses: dict[str, list[Tensor]] = {}
         for entry in own:
-            if entry.kind == "losses":
+            if entry.kind == "losses" and with_losses:
                 losses.setdefault(entry.name, []).append(entry.value)
         for name, values in losses.items():
             trace.note("losses", name, torch.stack(values).mean(0))

@@ -34,6 +34,7 @@ class Case:
     options: Mapping[str, Any]  # hyper-parameters of both
     own: Mapping[str, Any] = field(default_factory=dict)  # of our agent, equivalent to `patched`
     continuous: bool = False
+    images: bool = False  # small ones, which go through a convolution
     normalize: bool = False  # running statistics of observations and rewards
     n_envs: int = 2
     patched: Patched = lambda pair: nullcontext()  # patches SB3 while it learns
@@ -46,7 +47,7 @@ class Case:
     def environments(self) -> DummyVecEnv:
         """Make new environments, without normalisation."""
         make = environments.short_episodes if self.algorithm in ON_POLICY else environments.constant
-        return make(self.continuous, self.n_envs)
+        return make(self.continuous, self.n_envs, self.images)
 
     def pair(self, dtype: torch.dtype, seed: int = 0) -> PairedModels:
         """Make both learners in new environments; `seed` is that of SB3's weights and actions."""
@@ -67,6 +68,7 @@ NETS = {
     "learning_rate": 1e-3,
 }
 DQN = {**NETS, "train_freq": 1, "target_update_interval": 10}
+SMALL_IMAGES = {name: value for name, value in DQN.items() if name != "net_arch"}
 LINEAR_SCHEDULE = {"learning_rate_schedule": "linear"}
 
 
@@ -87,6 +89,8 @@ def _actor_critics() -> Iterator[Case]:
     options = {**A2C, **gae, "normalize_advantage": True, "ent_coef": 0.01, "vf_coef": 0.25}
     yield Case("a2c", "GAE, normalised advantages, continuous", options, continuous=True)
     yield Case("a2c", "normalised observations and rewards", A2C, normalize=True)
+    tf = {"rms_prop_tf": True, "rms_prop_eps": 1e-3}  # small gradients are not blown up with their rounding
+    yield Case("a2c", "small images", {**A2C, **gae, **tf, "ent_coef": 0.01}, images=True)
 
     yield Case("ppo", "default", PPO)
     yield Case("ppo", "default, continuous", PPO, continuous=True)
@@ -107,6 +111,7 @@ def _actor_critics() -> Iterator[Case]:
     )
     yield Case("ppo", "normalised observations and rewards", PPO, continuous=True, normalize=True)
     yield Case("ppo", "rectifiers, plain start", {**PPO, "activation": "relu", "ortho_init": False})
+    yield Case("ppo", "small images", {**PPO, "ent_coef": 0.01, **LINEAR_SCHEDULE}, images=True)
 
 
 def _trpo() -> Iterator[Case]:
@@ -137,6 +142,7 @@ def _q_learners() -> Iterator[Case]:
     yield Case("dqn", "three-step returns", {**DQN, "n_steps": 3})
     yield Case("dqn", "MSE (patched into SB3)", DQN, {"loss": "mse"}, patched=sb3_variants.squared_loss)
     yield Case("dqn", "double (patched into SB3)", DQN, {"double_q": True}, patched=sb3_variants.double_q)
+    yield Case("dqn", "small images", SMALL_IMAGES, images=True)
     quantiles = {**DQN, "n_quantiles": 16}  # a power of two: sb3-contrib's midpoints are float32
     yield Case("qrdqn", "default", quantiles)
     yield Case(
@@ -144,6 +150,7 @@ def _q_learners() -> Iterator[Case]:
         "clipped gradients, three-step returns",
         {**quantiles, "max_grad_norm": 0.5, "n_steps": 3, "learning_starts": 10},
     )
+    yield Case("qrdqn", "small images", {**SMALL_IMAGES, "n_quantiles": 16}, images=True)
 
 
 def _deterministic() -> Iterator[Case]:

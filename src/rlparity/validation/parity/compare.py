@@ -125,7 +125,9 @@ def _compare_candidate(factory: Factory, case: Case, dtype: str, updates: Sequen
     made, pair = candidates.build(factory, case), case.pair(getattr(torch, dtype))
     recording = record(case, pair, max(updates))
     points = candidates.call_ends(recording, updates)
-    trace, reference = candidates.replay(made, recording), candidates.condensed(recording)
+    with_losses = case.options.get("target_kl") is None
+    trace = candidates.replay(made, recording)
+    reference = candidates.condensed(recording, with_losses)
     found = list(compare(trace, reference, recording.start, max(points)))
     finding = judge((case.algorithm, case.name, dtype), found, Tolerance(TOLERANCES[dtype], points), points)
     return finding.passed, str(finding)

@@ -9,7 +9,10 @@ import gymnasium as gym
 import numpy as np
 from stable_baselines3.common.vec_env import DummyVecEnv
 
+from rlparity.environments.minatar.game import MinAtarGame
+
 LIMIT = 20  # steps of an episode at most
+SMALL_IMAGE = (4, 10, 10)  # channels, height, width
 
 
 class Drift(gym.Env):
@@ -36,16 +39,17 @@ class Drift(gym.Env):
 class Constant(gym.Env):
     """An environment in which nothing changes, for learners whose batches are replaced."""
 
-    def __init__(self, action_space: gym.Space):
-        self.observation_space, self.action_space = gym.spaces.Box(-np.inf, np.inf, (3,)), action_space
+    def __init__(self, action_space: gym.Space, shape: tuple[int, ...] = (3,)):
+        self.observation_space, self.action_space = gym.spaces.Box(-np.inf, np.inf, shape), action_space
+        self._obs = np.zeros(shape, np.float32)
 
     def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[np.ndarray, dict[str, Any]]:
         """Return zeros."""
-        return np.zeros(3, np.float32), {}
+        return self._obs, {}
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
         """Return zeros."""
-        return np.zeros(3, np.float32), 0.0, False, False, {}
+        return self._obs, 0.0, False, False, {}
 
 
 def _limited(continuous: bool) -> gym.Env:
@@ -54,12 +58,15 @@ def _limited(continuous: bool) -> gym.Env:
     return gym.make("CartPole-v1", max_episode_steps=LIMIT, disable_env_checker=True)
 
 
-def short_episodes(continuous: bool, n_envs: int) -> DummyVecEnv:
-    """CartPole or `Drift` with a short time limit, so that episodes terminate and are truncated."""
+def short_episodes(continuous: bool, n_envs: int, images: bool = False) -> DummyVecEnv:
+    """CartPole or `Drift` with a short time limit, so that episodes terminate and are truncated; of `images`,
+    MinAtar's Breakout."""
+    if images:
+        return DummyVecEnv([partial(MinAtarGame, "breakout", True, LIMIT)] * n_envs)
     return DummyVecEnv([partial(_limited, continuous)] * n_envs)
 
 
-def constant(continuous: bool, n_envs: int) -> DummyVecEnv:
-    """`Constant` with three discrete actions or with actions of two components."""
+def constant(continuous: bool, n_envs: int, images: bool = False) -> DummyVecEnv:
+    """`Constant` with three discrete actions or with actions of two components, vectors or small images."""
     actions: gym.Space = gym.spaces.Box(-2.0, 2.0, (2,)) if continuous else gym.spaces.Discrete(3)
-    return DummyVecEnv([partial(Constant, actions)] * n_envs)
+    return DummyVecEnv([partial(Constant, actions, SMALL_IMAGE if images else (3,))] * n_envs)

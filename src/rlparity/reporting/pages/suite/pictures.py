@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rlparity.analysis import plans
+from rlparity.analysis.intervals import rule
 from rlparity.metrics import Metric
 from rlparity.reporting.formatting import bind, join, label
 from rlparity.reporting.pages.elements import KeyEntry, Picture, prose, take_apart
@@ -47,8 +48,9 @@ def words(folder: Folder, measured: Measurement | None = None) -> Any:
     beyond = "exceeds" if all(one.better > 0 for one in metrics) else "is below"
     metric = measured.metric if measured else Metric(folder.quantity, folder.quantity)
     unit = f", {metric.unit}" * (metric.unit != metric.name)
-    primary = plans.primary(folder.plan)
-    return prose("report", primary=primary, metric=metric.name, unit=unit, floor=floor, beyond=beyond)
+    promise = rule.promise([measured.environment] if measured else list(folder.plan["environments"]))
+    words = {"floor": floor, "beyond": beyond, "promise": promise, "primary": plans.primary(folder.plan)}
+    return prose("report", metric=metric.name, unit=unit, **words)
 
 
 def _key(folder: Folder, kind: str) -> Iterator[KeyEntry]:

@@ -61,7 +61,7 @@ def budget(cell: Cell) -> int:
     """
     environment = metadata.probe(cell.environment)
     episode = (environment.time_limit or 0) * cell.n_envs
-    most = MOST if environment.frame_bytes is not None else max(MOST, episode)
+    most = MOST if environment.image is not None else max(MOST, episode)
     return min(cell.budget, max(LEAST, min(2 * episode, most)))
 
 

@@ -1,0 +1,1 @@
+"""Looks at growing numbers of seeds, by a design that controls the error of all looks together."""

@@ -1,0 +1,1 @@
+"""Intervals over seeds: how they are computed, and which one is shown where."""

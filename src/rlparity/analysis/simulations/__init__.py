@@ -1,0 +1,1 @@
+"""How often intervals, verdicts and sequential designs err, measured by drawing from known seeds."""

@@ -1,0 +1,1 @@
+"""The games of MinAtar: images of 10x10 pixels."""

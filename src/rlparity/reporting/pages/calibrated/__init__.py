@@ -1,0 +1,1 @@
+"""Parts of the page of a calibration: coverage of intervals, error rates of sequential designs."""
