@@ -50,6 +50,11 @@ def each(change: Callable[[Numbers], Numbers]) -> Callable[[Given], Given]:
     return lambda given: (change(given[0]), change(given[1]), change(given[2]))
 
 
+def tripled(x: Numbers) -> Numbers:
+    """Three seeds of about each value: equal ones would be taken for values at a bound."""
+    return np.concatenate([x - 1e-6, x, x + 1e-6])
+
+
 def _places() -> list[str]:
     return [f"Made{k}-v0" for k in range(PAIRS)]
 
@@ -159,7 +164,7 @@ def swapped_arms() -> None:
 def more_seeds() -> None:
     """More seeds of the same values narrow intervals, and leave the means."""
     found, plain = (
-        judged(lambda given: (np.tile(given[0], 3), np.tile(given[1], 3), given[2])),
+        judged(lambda given: (tripled(given[0]), tripled(given[1]), given[2])),
         judged(lambda given: given),
     )
     for a, b in zip(found, plain, strict=True):

@@ -12,6 +12,7 @@ from rlparity.analysis.checks import drawn_seeds, relations
 from rlparity.analysis.checks.by_hand import (
     estimators,
     families,
+    intervals,
     logged,
     looks,
     published,
@@ -26,6 +27,7 @@ from rlparity.analysis.checks.check import Body, Check, run
 
 BY_HAND = (
     estimators,
+    intervals,
     tests_of_means,
     verdict_rules,
     families,
