@@ -85,7 +85,7 @@ def test_bounds_are_broken_once_in_a_million() -> None:
     assert above(most) > 1e-6 >= above(most + 1)
     assert at_least(0.95, 100) == 100 - most
     assert at_least(0.5, 10) == 0 and at_most(0.5, 10) == 10
-    with pytest.raises(Differs, match="a, p, is 3.0, not missing"):
+    with pytest.raises(Differs, match=r"a, p, is 3\.0, not missing"):
         row("a", {"p": 3.0}, p=None)
     near("equal", [1.0, float("nan")], [1.0 + 1e-12, float("nan")])
 

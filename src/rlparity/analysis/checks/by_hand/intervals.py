@@ -53,8 +53,8 @@ def of_shares() -> None:
         low, high = (float(end) for end in methods.clopper_pearson(count, n))
         near("lower end", low if not count else 1 - _below(count - 1, n, low), 0 if not count else 0.025)
         near("upper end", high if count == n else _below(count, n, high), 1 if count == n else 0.025)
-    low, high = rule.of_share(np.array([[1, 0, 0, 1, 0], [0, 0, 0, 0, 0]]))
-    near("of rows", [low[0], high[0], low[1]], [*map(float, methods.clopper_pearson(2, 5)), 0.0])
+    lows, highs = rule.of_share(np.array([[1, 0, 0, 1, 0], [0, 0, 0, 0, 0]]))
+    near("of rows", [lows[0], highs[0], lows[1]], [*map(float, methods.clopper_pearson(2, 5)), 0.0])
 
 
 @CHECKS
