@@ -127,9 +127,8 @@ def _add_sensitivity(add: Add) -> None:
     command.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time; default: 1")
     ways = command.add_argument("--ways", nargs="+", default=None, metavar="WAY")
     ways.help = "try only these ways to bring an implementation: entry, entry-update, command, logs"
-    command.add_argument(
-        "--analysis", action="store_true", help="only the mutations of the analysis: minutes, no training"
-    )
+    of_analysis = command.add_argument("--analysis", nargs="*", default=None, metavar="ID")
+    of_analysis.help = "only mutations of the analysis, all or these: minutes, no training"
     command.add_argument("--page", action="store_true", help="only write the page, from finished trials")
     command.add_argument("--judge", action="store_true", help=argparse.SUPPRESS)  # how it calls itself
     for inner, kind in (("--trial", str), ("--into", Path), ("--limit", int), ("--case", Path)):
@@ -274,11 +273,12 @@ def plant_bugs(chosen: argparse.Namespace, rest: list[str]) -> None:
             if way not in plan.ways:
                 raise unknown("way", way, plan.ways, f"suite {plan.name!r}")
         suite.check_writable(chosen.results, chosen.reports)
-        if not chosen.analysis:
+        if chosen.analysis is None:
             sensitivity.Runner(plan, chosen.results, chosen.reports).run(chosen.jobs, print_now, chosen.ways)
-        if chosen.analysis or (plan.analysis and chosen.ways is None):
+        if chosen.analysis is not None or (plan.analysis and chosen.ways is None):
             limit = plan.time_limits.get(analysis.LAYER, analysis.LIMIT_S)
-            analysis.run(chosen.results / plan.name, limit, print_now)
+            mutations = analysis.chosen(chosen.analysis or ())
+            analysis.run(chosen.results / plan.name, limit, print_now, mutations)
 
 
 def look_at_layer(chosen: argparse.Namespace, rest: list[str]) -> None:

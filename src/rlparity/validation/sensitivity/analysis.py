@@ -10,12 +10,12 @@ import json
 import os
 import resource
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from rlparity.errors import UserError
+from rlparity.errors import UserError, unknown
 from rlparity.provenance import host
 from rlparity.records import write_bytes
 from rlparity.validation.checks import Say
@@ -54,6 +54,15 @@ def run(
         say(f"{mutation.id} {LAYER}: {word} ({outcome['seconds'] or 0:.0f} s)")
     write_bytes(results / OUTCOMES, json.dumps(made | {"trials": rows}, indent=1).encode())
     return rows
+
+
+def chosen(ids: Sequence[str]) -> list[Mutation]:
+    """The mutations of the analysis with these ids, or all. Raises UserError for an unknown one."""
+    known = {mutation.id: mutation for mutation in ANALYSIS}
+    for id in ids:
+        if id not in known:
+            raise unknown("mutation of the analysis", id, list(known), "sensitivity --analysis")
+    return [known[id] for id in ids or known]
 
 
 def _trial(mutation: Mutation | None, file: Path, limit: int) -> Outcome:

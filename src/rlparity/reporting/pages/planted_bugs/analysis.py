@@ -28,7 +28,8 @@ TEXT = (
 
 
 def write(content: Mapping[str, Any], report: Path) -> None:
-    """Write analysis.csv from outcomes of trials; bugs that it has keep what their first run found."""
+    """Write analysis.csv from outcomes of trials. Rows of bugs that were not tried stay, and of all bugs what
+    their first run found."""
     made, commit = content["hardware"], str(content["git"]["commit"] or "")
     origin = {
         "hardware": f"{made['cpu']}, {made['cores']} cores",
@@ -45,6 +46,10 @@ def write(content: Mapping[str, Any], report: Path) -> None:
             first = dict(zip(FIRST, values, strict=True))
         keys = set(TABLES[NAME]) - origin.keys() - set(FIRST)
         rows.append({key: row[key] for key in keys} | first | origin)
+    tried = {row["bug"] for row in rows}
+    kept = [row for row in known.to_dict("records") if row["bug"] not in tried]
+    order = {bug: place for place, bug in enumerate(known["bug"])}
+    rows = sorted([*kept, *rows], key=lambda row: order.get(str(row["bug"]), len(order)))
     tables.write_csv(report, NAME, tables.frame(NAME, rows))
 
 
@@ -90,8 +95,9 @@ def sections(report: Path) -> Iterator[Section]:
         for row in found.itertuples()
     ]
     commits = ", ".join(dict.fromkeys(commit[:12] for commit in found.first_commit))
-    last = found.iloc[0]
-    made = f"First runs: commit {commits}. Now: commit {last.commit[:12]}, {last.hardware}, {last.versions}."
+    now = ", ".join(dict.fromkeys(commit[:12] for commit in found.commit))
+    last = found.iloc[-1]
+    made = f"First runs: commit {commits}. Now: commit {now}, {last.hardware}, {last.versions}."
     yield Section(
         "Bugs in the analysis",
         text=[TEXT, made],
