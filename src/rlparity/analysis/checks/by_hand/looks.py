@@ -42,7 +42,7 @@ def _records(
         }
         for step, at in zip(STEPS, values, strict=False)
         for seed, value in enumerate(at)
-        for episode, shift in enumerate((5.0, -5.0))
+        for episode, shift in enumerate((6.0, -1.0, -5.0))
     ]
     records.write(folder, "evaluations", rows)
     return str(folder)
@@ -151,9 +151,10 @@ def _live(value: float, difference: str | None, same_machine: bool) -> dict[str,
     made = plan("ppo")
     made["cells"] = [{**cell, "budget": 40, "evaluation": {"points": 4, "modes": ["deterministic"]}}]
     evaluated = [
-        {**cell, "seed": 2, "env_step": step, "episode": 0, "protocol": "deterministic", "metric": "return"}
-        | {"value": value, "size": 1}
-        for step in (0, 20, 40)
+        {**cell, "seed": 2, "env_step": step, "episode": k, "protocol": "deterministic", "metric": "return"}
+        | {"value": value - 2.5 + above + shift, "size": 1}  # the area is 2.5 above the middle one
+        for step, above in ((0, -10.0), (20, 0.0), (40, 20.0))
+        for k, shift in enumerate((6.0, -1.0, -5.0))
     ]
     runs = [{**cell, "seed": seed, "status": "done", "budget": 40} for seed in range(5)]
     check = {"cell": {**cell, "seeds": [2]}, "difference": difference, "same_machine": same_machine}

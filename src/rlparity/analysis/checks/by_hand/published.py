@@ -99,8 +99,16 @@ def verdicts() -> None:
     for factor, word in ((1.0001, "REPLICATED"), (0.9999, "UNDECIDED")):
         (line,) = table(OURS, printed(100.0, **precise), margin=t * factor / 100)
         row("at the margin", line, verdict=word)
-    (line,) = table(OURS, printed(150.0, **stated), margin=0.9, floor=[100.0] * 3)
-    row("a floor", line, margin=45.0, verdict="NOT REPLICATED")
+    (line,) = table(OURS, printed(150.0, **stated), margin=0.9, floor=[90.0, 100.0, 125.0])
+    row("a floor", line, margin=40.5, verdict="NOT REPLICATED")
+    skewed = [90.0, 91.0, 92.0, 99.0, 128.0]  # the mean is 100, the median 92
+    (line,) = table(skewed, printed(150.0, **stated))
+    a, b = float(exact.variance(skewed)) / 5, 0.5
+    df = (a + b) ** 2 / (a * a / 4 + b * b / 4)
+    half = exact.t_quantile(0.95, df) * (a + b) ** 0.5
+    row("skewed seeds", line, ours=100.0, difference=-50.0, ci90_low=-50 - half, ci90_high=-50 + half)
+    row("skewed seeds", line, p_difference=2 * exact.t_above(50 / (a + b) ** 0.5, df))
+    (line,) = table(OURS, printed(60.0, **stated))
     wide = [20.0, 60.0, 100.0, 140.0, 180.0]
     (line,) = table(wide, printed(100.0, **stated))
     row("a wide interval", line, verdict="UNDECIDED")
