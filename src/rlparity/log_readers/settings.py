@@ -12,7 +12,7 @@ import math
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import yaml
 
@@ -96,10 +96,6 @@ def _names(found: Any) -> Mapping[str, Any]:
     return {name: value for name, value in pairs if isinstance(name, str)}
 
 
-class _Zoo(yaml.SafeLoader):
-    """Plain values, and RL Zoo's ordered dictionaries; no other object is made."""
-
-
 def _ordered(loader: yaml.SafeLoader, node: yaml.Node) -> dict[Any, Any]:
     """`!!python/object/apply:collections.OrderedDict [[[key, value], ...]]`."""
     found = loader.construct_sequence(node, deep=True) if isinstance(node, yaml.SequenceNode) else []
@@ -111,7 +107,13 @@ def _named(pair: Any) -> bool:
     return isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str)
 
 
-_Zoo.add_constructor("tag:yaml.org,2002:python/object/apply:collections.OrderedDict", _ordered)
+class _Zoo(yaml.SafeLoader):
+    """Plain values, and RL Zoo's ordered dictionaries; no other object is made."""
+
+    yaml_constructors: ClassVar[dict[str | None, Any]] = {
+        **yaml.SafeLoader.yaml_constructors,
+        "tag:yaml.org,2002:python/object/apply:collections.OrderedDict": _ordered,
+    }
 
 
 def _model(path: Path) -> Mapping[str, Any]:

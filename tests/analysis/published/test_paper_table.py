@@ -227,7 +227,7 @@ def test_an_interval_does_not_run_beyond_what_can_be_reached():
     ours = np.array([500.0, 500.0, 500.0, 500.0, 200.0])
     found = paper_table.compare(ZOO, ours, 22.0, 0.2, CARTPOLE)
     assert 440 < found["ci_high"] < 500 and 1 < found["ci_low"] < 440 - 2.776445 * 60
-    assert found["ci90_low"] < found["ci_low"] / 2  # of the difference, the published number's error in it
+    assert -499.0 <= found["ci90_low"] < found["ci_low"] / 2  # of the difference, theirs in it
     ours = np.array([499.0, 350.0, 420.0, 300.0, 480.0])
     found = paper_table.compare(ZOO, ours, 22.0, 0.2, CARTPOLE)
     assert found["ci_high"] == 500.0 and found["ci_low"] == pytest.approx(409.8 - 2.776445 * 37.829089)

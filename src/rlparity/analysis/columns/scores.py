@@ -17,6 +17,26 @@ DRAWS = columns("""
     environment str Gymnasium id
 """)
 
+SEQUENTIAL = columns("""
+    pool str arm whose seeds were drawn with replacement; or all pools, a family of one pair from each
+    draws_from str pool: the scores themselves; smooth: a smooth fit to them
+    shift float margins by which the judged arm is better than the reference
+    asked str both questions, or difference or equivalence alone
+    pairs int pairs in a family, over which Holm's procedure runs
+    design str error spending over the looks at 5 to 40 seeds; or a fixed number of seeds; or adastop
+    draws int families drawn
+    equivalent float share of pairs called EQUIVALENT
+    worse float share of pairs called WORSE
+    better float share of pairs called BETTER
+    undecided float share of pairs left undecided
+    wrong float share of families with a false verdict: a difference at shift 0, EQUIVALENT at others
+    ci_low float lower end of Wilson's 95 % interval of that share
+    ci_high float its upper end
+    seeds float mean seeds of the judged arm until it was decided, or all there were
+    fixed_seeds float fewest fixed seeds, of 5, 10, ..., that find as often what there is to find
+    saved float share of these that the design saves
+""")
+
 TABLES = {
     "scores": ARM
     | METRIC
@@ -224,24 +244,6 @@ TABLES = {
         width float median width of the intervals, in the metric's unit or as a probability
         reach float width of the widest interval that can be
     """),
-    "sequential": columns("""
-        pool str arm whose seeds were drawn with replacement; or all pools, a family of one pair from each
-        draws_from str pool: the scores themselves; smooth: a smooth fit to them
-        shift float margins by which the judged arm is better than the reference
-        asked str both questions, or difference or equivalence alone
-        pairs int pairs in a family, over which Holm's procedure runs
-        design str error spending over the looks at 5 to 40 seeds; or a fixed number of seeds; or adastop
-        draws int families drawn
-        equivalent float share of pairs called EQUIVALENT
-        worse float share of pairs called WORSE
-        better float share of pairs called BETTER
-        undecided float share of pairs left undecided
-        wrong float share of families with a false verdict: a difference at shift 0, EQUIVALENT at others
-        ci_low float lower end of Wilson's 95 % interval of that share
-        ci_high float its upper end
-        seeds float mean seeds of the judged arm until it was decided, or all there were
-        fixed_seeds float fewest fixed seeds, of 5, 10, ..., that find as often what there is to find
-        saved float share of these that the design saves
-    """),
+    "sequential": SEQUENTIAL,
+    "adastop": SEQUENTIAL,
 }
-TABLES["adastop"] = TABLES["sequential"]

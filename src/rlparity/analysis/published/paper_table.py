@@ -170,7 +170,8 @@ def compare(
     if bounded is not None and not bounded.known:
         return found | {"reason": "our seeds have no spread that could stand for the published one"}
     compared = bounded or comparison.compare(ours, other)
-    low, high = compared.interval(1 - 2 * comparison.ALPHA)
+    reach = bounds[1] - bounds[0]
+    low, high = attainable.clipped(compared.interval(1 - 2 * comparison.ALPHA), (-reach, reach))
     if not np.isnan(other.seeds):  # else the number's own error is not known
         found["p_difference"] = compared.p_difference
     if max(abs(low), abs(high)) >= tolerance:

@@ -92,8 +92,8 @@ def f18(patch: Patch) -> None:
 @refactoring("F19", "the smoothing noise is clipped by minimum and maximum", "td3 Pendulum-v1")
 def f19(patch: Patch) -> None:
     def smoothed(action: Tensor, noise: Tensor, clip: float) -> Tensor:
-        bounded = torch.minimum(torch.maximum(noise, torch.tensor(-clip)), torch.tensor(clip))
-        return torch.minimum(torch.maximum(action + bounded, torch.tensor(-1.0)), torch.tensor(1.0))
+        bounded = torch.minimum(torch.maximum(noise, noise.new_tensor(-clip)), noise.new_tensor(clip))
+        return torch.minimum(torch.maximum(action + bounded, noise.new_tensor(-1.0)), noise.new_tensor(1.0))
 
     patch.replace(td3, "smoothed", smoothed)
 
