@@ -207,7 +207,7 @@ def _detail(row: dict[str, str]) -> str:
     failed = row["failed_seeds"] and f"failed: {row['failed_seeds']}"
     reason = ", ".join(text for text in (row["reason"], failed) if text)
     if not row["smallest_margin"]:
-        return f"{row['verdict']}: {reason}; {seeds}"
+        return f"{row['verdict']}: " + "; ".join(filter(None, (reason, seeds)))
     margins = [f"{math.ceil(round(100 * float(row[name]), 6))} %" for name in ("smallest_margin", "margin")]
     within = "equivalent within {}, margin {}".format(*margins)
     means = f"mean {float(row['mean_implementation']):.4g} and {float(row['mean_reference']):.4g}"

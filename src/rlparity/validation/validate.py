@@ -212,5 +212,5 @@ def conclusion(found: Findings, strict: bool) -> str:
     status = found.status(strict)
     reason = f": {found.obstacle}" if status == Status.NOT_JUDGED and found.obstacle else ""
     parity = any(check.layer == "parity" and not check.passed for check in found.checks)
-    noted = "; its update differs, see parity" if parity and status == Status.DONE else ""
+    noted = "; its update differs, see parity" if parity and status in (Status.DONE, Status.UNDECIDED) else ""
     return f"{found.plan.title}: {WORDS[status]}{reason}{noted} (status {status})"

@@ -14,6 +14,7 @@ from rlparity.reporting.pages.simple_page import Section, SimplePage
 FILE = "validation.csv"
 HEAD = ("layer", "check", "result", "evidence", "time")
 WIDE = (1, 3)
+DIFFERENCES = ("differs", "FAIL")  # results of parity; the second with `--strict`
 MEANING = (
     "Contract: rules that every implementation must keep. Parity: its update beside the reference's, on the "
     "same weights, batches and random draws. Statistics: its scores beside the reference's, over seeds."
@@ -31,6 +32,17 @@ def layers(report: Path) -> Table:
         for row in found.itertuples(index=False)
     ]
     return Table(HEAD, rows, FILE, frozenset({4}))
+
+
+def update_differs(report: Path) -> str:
+    """A sentence where parity found a difference, with the first check that did; empty where it did not."""
+    rows = [row for row in layers(report).rows if row[0] == "parity" and row[2] in DIFFERENCES]
+    if not rows:
+        return ""
+    return (
+        f"Its update differs from the reference's in {len(rows)} check{'s' * (len(rows) > 1)} of parity, "
+        f"whatever the returns show. The first: {rows[0][1]}: {rows[0][3]}"
+    )
 
 
 def render(report: Path, title: str) -> Path:
