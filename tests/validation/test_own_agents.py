@@ -42,7 +42,7 @@ def checked(name: str, algorithm: str = "ppo", environment: str = "CartPole-v1")
 @pytest.mark.parametrize(
     ("algorithm", "environment", "checks"),
     [
-        ("ppo", "CartPole-v1", 20),
+        ("ppo", "CartPole-v1", 24),
         ("sac", "Pendulum-v1", 22),
         ("random", "CartPole-v1", 15),
     ],
@@ -51,6 +51,22 @@ def test_our_agents_keep_their_contract(algorithm: str, environment: str, checks
     found = contract.check_agent(algorithm, environment)
     assert [str(check) for check in found if not check.passed] == []
     assert len(found) == checks
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "dqn-prioritized"])
+def test_looks_do_not_depend_on_their_order(algorithm: str) -> None:
+    """Each finds what it finds first, last and in between, and leaves the agent as it was."""
+    trainings = agent_contract.Trainings(algorithm, "CartPole-v1")
+    looks = agent_contract.checks(trainings)
+    cheap = [name for name in looks if "time limit" not in name and "interrupted" not in name]
+    before = object_state.capture(trainings.fault_showing.agent.saved())
+    forwards = {name: looks[name]() for name in cheap}
+    backwards = {name: looks[name]() for name in reversed(cheap)}
+    mixed = {name: looks[name]() for name in np.random.default_rng(0).permutation(cheap)}
+    assert forwards == backwards == mixed
+    assert all(answer is None or answer[0] for answer in forwards.values())
+    after = object_state.capture(trainings.fault_showing.agent.saved())
+    assert all(torch.equal(after[name][2]["theta"], state[2]["theta"]) for name, state in before.items())
 
 
 def test_monte_carlo_agents_learn_from_whole_episodes() -> None:

@@ -23,7 +23,9 @@ def _actor_critic(*stacks: str) -> dict[str, Layers]:
 
 
 def _q(net: str, stack: str) -> dict[str, Layers]:
-    return {TRUNK: (f"{net}.features_extractor",), stack: (f"{net}.{net.removesuffix('_target')}",)}
+    found: dict[str, Layers] = {TRUNK: (f"{net}.features_extractor",)}
+    found[stack] = (f"{net}.{net.removesuffix('_target')}",)
+    return {**found, **{name: (f"{net}.{name}",) for name in ("value", "advantage")}}  # if dueling
 
 
 def _deterministic(*critics: str) -> dict[str, dict[str, Layers]]:

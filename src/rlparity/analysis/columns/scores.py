@@ -50,7 +50,7 @@ TABLES = {
     | RUN
     | columns("""
         endpoint str auc
-        outcome str same rows, other rows (on the same kind of machine), inside or outside (on another one)
+        outcome str same rows, other rows (same kind of machine), inside, outside or not judged (another one)
         value float of the seed trained here, in the metric's unit
         low float lower end of the 99.9 % prediction interval of one more seed, from the suite's seeds
         high float its upper end

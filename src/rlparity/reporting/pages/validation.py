@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from rlparity.analysis.columns import scores
 from rlparity.reporting.formatting import NONE, seconds
 from rlparity.reporting.pages.elements import Table
 from rlparity.reporting.pages.simple_page import Section, SimplePage
@@ -33,7 +34,12 @@ def layers(report: Path) -> Table:
 
 
 def render(report: Path, title: str) -> Path:
-    """Write the page of a validation without statistics; returns it."""
+    """Write the page of a validation without statistics; returns it.
+
+    The plan and the tables of an earlier one that had some are removed: the index would show its verdict.
+    """
+    for name in ("plan.json", *(f"{table}.csv" for table in scores.TABLES)):
+        (report / name).unlink(missing_ok=True)
     table = layers(report)
     reasons = [f"{row[0]}: {row[3]}" for row in table.rows if row[2] == "not run"]
     section = Section("Layers", (MEANING,), tables=(table,), wide=WIDE)

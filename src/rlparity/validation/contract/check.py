@@ -24,6 +24,7 @@ from rlparity.validation.checks import TIME_LIMIT_S, Answer, Check, timed
 from rlparity.validation.contract.candidates import entry_point as candidate_contract
 from rlparity.validation.contract.candidates import traced_training
 from rlparity.validation.contract.own_agents import check as agent_contract
+from rlparity.validation.gradients import check as gradients
 from rlparity.validation.plain_environments import is_atari, with_time_limit
 
 LAYER = "contract"
@@ -81,10 +82,10 @@ def check_agent(
     configuration. Raises UserError if it cannot act in the environment.
     """
     named_configuration(algorithm, environment)
-    trainings = agent_contract.Trainings(algorithm, environment, dict(hyperparameters or {}))
-    checks = [
-        timed(LAYER, name, partial(_applied, run)) for name, run in agent_contract.checks(trainings).items()
-    ]
+    changes = dict(hyperparameters or {})
+    found = agent_contract.checks(agent_contract.Trainings(algorithm, environment, changes))
+    found |= gradients.checks(algorithm, environment, changes)
+    checks = [timed(LAYER, name, partial(_applied, run)) for name, run in found.items()]
     return [check for check in checks if check.detail != NOT_APPLICABLE[1]]
 
 

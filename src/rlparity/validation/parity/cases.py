@@ -16,12 +16,14 @@ import torch
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecNormalize
 
 from rlparity.errors import unknown
+from rlparity.suites import hyperparameters
 from rlparity.validation import paired_models
 from rlparity.validation.counterparts import ON_POLICY
 from rlparity.validation.paired_models import PairedModels
 from rlparity.validation.parity import environments, sb3_variants
 
 Patched = Callable[[PairedModels], AbstractContextManager[Any]]
+UNCLIPPED = 1e9  # a norm that no gradient has; SB3 knows no way to leave gradients alone
 BUDGET = 4_000  # environment steps, on which schedules depend; a hundred updates take fewer
 
 
@@ -38,6 +40,7 @@ class Case:
     normalize: bool = False  # running statistics of observations and rewards
     n_envs: int = 2
     patched: Patched = lambda pair: nullcontext()  # patches SB3 while it learns
+    built: Callable[[], AbstractContextManager[Any]] = nullcontext  # patches SB3 while it is built
     amplified: bool = False  # whether updates amplify rounding, so that the tolerance is measured
     dtypes: tuple[str, ...] = ("float64", "float32")
 
@@ -54,7 +57,8 @@ class Case:
         envs: VecEnv = self.environments()
         if self.normalize:
             envs = VecNormalize(envs, gamma=self.options.get("gamma", 0.99))
-        return paired_models.make(self.algorithm, envs, self.options, dtype, BUDGET, seed, self.own)
+        with self.built():
+            return paired_models.make(self.algorithm, envs, self.options, dtype, BUDGET, seed, self.own)
 
 
 A2C = {"n_steps": 8}
@@ -78,6 +82,7 @@ def _cases() -> Iterator[Case]:
     yield from _q_learners()
     yield from _deterministic()
     yield from _sac()
+    yield from _precision()
 
 
 def _actor_critics() -> Iterator[Case]:
@@ -142,6 +147,12 @@ def _q_learners() -> Iterator[Case]:
     yield Case("dqn", "three-step returns", {**DQN, "n_steps": 3})
     yield Case("dqn", "MSE (patched into SB3)", DQN, {"loss": "mse"}, patched=sb3_variants.squared_loss)
     yield Case("dqn", "double (patched into SB3)", DQN, {"double_q": True}, patched=sb3_variants.double_q)
+    named = hyperparameters.library().algorithms
+    own = named["dqn-2013"].options
+    unclipped = {**DQN, "max_grad_norm": UNCLIPPED}
+    yield Case("dqn", "dqn-2013 (patched into SB3)", unclipped, own, patched=sb3_variants.of_2013)
+    own = named["dqn-dueling"].options
+    yield Case("dqn", "dqn-dueling (built into SB3)", DQN, own, built=sb3_variants.dueling)
     yield Case("dqn", "small images", SMALL_IMAGES, images=True)
     quantiles = {**DQN, "n_quantiles": 16}  # a power of two: sb3-contrib's midpoints are float32
     yield Case("qrdqn", "default", quantiles)
@@ -179,6 +190,14 @@ def _sac() -> Iterator[Case]:
     )
     yield Case("sac", "every second target update, bursts", {**options, **bursts}, continuous=True)
     yield _wide_networks("sac")
+
+
+def _precision() -> Iterator[Case]:
+    """Configurations in bfloat16, which vectors do not notice."""
+    base: Mapping[str, Mapping[str, Any]] = {"a2c": A2C, "ppo": PPO, "dqn": DQN}
+    for name, named in hyperparameters.library().algorithms.items():
+        if "precision" in named.options:
+            yield Case(named.agent, name, base[named.agent], named.options)
 
 
 CASES: tuple[Case, ...] = tuple(_cases())

@@ -10,7 +10,10 @@ from unittest import mock
 
 import sb3_contrib.trpo.trpo as sb3_trpo
 import torch
+from stable_baselines3.common.torch_layers import create_mlp
 from stable_baselines3.dqn import dqn as sb3_dqn
+from stable_baselines3.dqn import policies as sb3_policies
+from stable_baselines3.dqn.policies import QNetwork
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -40,6 +43,50 @@ def double_q(pair: PairedModels) -> Iterator[None]:
     model = pair.model
     with mock.patch.object(model, "q_net_target", DoubleTarget(model.q_net, model.q_net_target)):
         yield
+
+
+class DuelingQNetwork(QNetwork):
+    """SB3's Q network as a state value plus advantages, each with hidden layers of its own. Wang et al. 2016,
+    eq. 9."""
+
+    def __init__(self, *arguments: Any, **keywords: Any):
+        super().__init__(*arguments, **keywords)
+        del self.q_net
+        n_actions = int(self.action_space.n)
+        sizes = self.features_dim, self.net_arch, self.activation_fn
+        self.value = nn.Sequential(*create_mlp(sizes[0], 1, *sizes[1:]))
+        self.advantage = nn.Sequential(*create_mlp(sizes[0], n_actions, *sizes[1:]))
+
+    def forward(self, obs: Any) -> Tensor:
+        """V(s) + A(s, a) - mean A(s, .)."""
+        features = self.extract_features(obs, self.features_extractor)
+        value: Tensor = self.value(features)
+        advantage: Tensor = self.advantage(features)
+        return value + (advantage - advantage.mean(1, keepdim=True))
+
+
+@contextmanager
+def dueling() -> Iterator[None]:
+    """SB3's DQN with `DuelingQNetwork`, while it is built."""
+    with mock.patch.object(sb3_policies, "QNetwork", DuelingQNetwork):
+        yield
+
+
+@contextmanager
+def of_2013(pair: PairedModels) -> Iterator[None]:
+    """SB3's DQN with the squared error and a target network that becomes the online one with every
+    update. Mnih et al. 2013, Algorithm 1."""
+    model = pair.model
+
+    def follow(*_: Any) -> None:
+        model.q_net_target.load_state_dict(model.q_net.state_dict())
+
+    hook = model.policy.optimizer.register_step_post_hook(follow)
+    try:
+        with squared_loss(pair):
+            yield
+    finally:
+        hook.remove()
 
 
 @contextmanager

@@ -13,9 +13,11 @@ from rlparity.suites import hyperparameters
 from rlparity.training import object_state
 from rlparity.validation.checks import Answer
 from rlparity.validation.contract.own_agents import (
+    atari_games,
     buffers,
     exploration,
     fault_showing_env,
+    frame_arena,
     initialization,
     normalization,
     seeds,
@@ -130,6 +132,8 @@ def _environment_checks(t: Trainings) -> dict[str, LazyCheck]:
         "all numbers stay finite": lambda: seeds.finite(t.block, t.fault_showing),
         "initial parameters match the reference's": lambda: initialization.parameters(t.fault_showing),
         "values of images match the reference's": lambda: _if_images(t),
+        "games are the emulator's, frame by frame": lambda: _if_games(t),
+        "frames kept once give back whole stacks": lambda: _if_frames(t),
         "steps are Gymnasium's": lambda: transitions.faithful(t.block),
         "steps are Gymnasium's at the time limit": lambda: transitions.to_the_limit(t.home.environment),
         "steps are Gymnasium's at terminations and short limits": lambda: transitions.faithful(
@@ -173,6 +177,16 @@ def _learning_checks(t: Trainings) -> dict[str, LazyCheck]:
 
 def _if_images(trainings: Trainings) -> Answer | None:
     return initialization.image_values(trainings.algorithm) if is_atari(trainings.environment) else None
+
+
+def _if_games(trainings: Trainings) -> Answer | None:
+    return atari_games.emulated(trainings.environment) if is_atari(trainings.environment) else None
+
+
+def _if_frames(trainings: Trainings) -> Answer | None:
+    if not is_atari(trainings.environment):
+        return None
+    return frame_arena.rebuilt(trainings.algorithm, trainings.environment)
 
 
 def _if_replay(log: Log) -> Answer | None:

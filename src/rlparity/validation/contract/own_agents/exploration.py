@@ -58,11 +58,21 @@ def epsilon_greedy(log: Log) -> Answer:
 
 def sampled(log: Log) -> Answer:
     """Frequencies of actions equal the policy's probabilities."""
+    networks = object_state.find(log.agent, Network)
+    found = [part.theta.detach().clone() for part in networks]
+    try:
+        for part in networks:  # make the policy less uniform than training did
+            noise = torch.randn(part.theta.shape, generator=torch.Generator().manual_seed(0))
+            part.theta.detach().add_(0.3 * noise)
+        return _frequencies(log)
+    finally:  # other checks look at the same agent
+        for part, theta in zip(networks, found, strict=True):
+            part.theta.detach().copy_(theta)
+
+
+def _frequencies(log: Log) -> Answer:
     agent, spec = log.agent, log.environments[0].spec
     network: Network = getattr(agent, "network", None) or agent.actor
-    for part in object_state.find(agent, Network):  # make the policy less uniform than training did
-        noise = torch.randn(part.theta.shape, generator=torch.Generator().manual_seed(0))
-        part.theta.detach().add_(0.3 * noise)
     obs = log.observed[-1].obs[:, :1]
     many = obs.expand(-1, DRAWS, *obs.shape[2:])
     action = agent.act(many, _spread(len(obs), agent.uniforms))
