@@ -105,6 +105,15 @@ def test_broken_links_are_found(tmp_path: Path) -> None:
     assert broken(page) == ["#none", "gone.md", "page.md#no-title"]
 
 
+def test_no_page_waits_for_a_number() -> None:
+    """A word such as THE_NUMBER in prose stands for something that was to be filled in."""
+    waiting = {
+        page.name: re.findall(r"(?<![\w/$])[A-Z]+(?:_[A-Z]+)+(?!\w)", prose(page.read_text("utf-8")))
+        for page in PAGES
+    }
+    assert {name: words for name, words in waiting.items() if words} == {}
+
+
 def test_every_page_can_be_reached_from_the_index() -> None:
     seen, waiting = set[Path](), [DOCS / "index.md"]
     while waiting:

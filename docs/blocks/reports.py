@@ -89,12 +89,10 @@ def ways() -> str:
     said = [f"{one.caught} of {one.tried} {WAYS[way]}" for way, one in counted.items() if one.tried]
     waiting = {way: one.waiting for way, one in counted.items() if one.waiting}
     left = [f"{n} {WAYS[way]}" for way, n in waiting.items()]
-    text = (
-        [f"Of planted bugs that come as your code would, these are caught: {'; '.join(said)}."]
-        if said
-        else []
-    )
-    text += [f"Planted bugs not tried yet in these ways: {'; '.join(left)}."] if left else []
+    total = max(one.tried + one.waiting for one in counted.values())
+    text = [f"Of the {total} planted bugs in training code, brought as your code would be:"]
+    text += [f"caught are {'; '.join(said)}."] if said else []
+    text += [f"Not tried yet are {'; '.join(left)}."] if left else []
     return " ".join(text)
 
 

@@ -134,6 +134,14 @@ def test_a_bad_answer_is_a_note_and_fails_no_seed(tmp_path: Path) -> None:
     assert run["status"] == "done" and any("its answer is not JSON" in note for note in run["notes"])
 
 
+def test_an_answer_that_json_does_not_have_fails_no_seed() -> None:
+    circle: list[object] = []
+    circle.append(circle)
+    for answer in ({(1, 2): 3}, circle):
+        assert str(isolated._as_json(answer)).startswith("no JSON: ")
+    assert isolated._as_json({"set": {"gamma": np.float32(0.5)}}) == {"set": {"gamma": 0.5}}
+
+
 def test_what_a_python_candidate_answers_is_made_plain() -> None:
     text = json.dumps({"a": np.float32(0.5), "b": np.arange(2), "c": Path("x")}, default=isolated._plain)
     assert json.loads(text) == {"a": 0.5, "b": [0, 1], "c": "x"}

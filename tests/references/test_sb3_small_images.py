@@ -13,6 +13,8 @@ from torch import nn
 from rlparity import registry
 from rlparity.cell import Cell
 from rlparity.references import sb3, sb3_minatar, sb3_models
+from rlparity.seeding import Streams
+from rlparity.training import loop
 from rlparity.training import run as train
 
 pytestmark = [pytest.mark.probes, pytest.mark.filterwarnings("ignore:You have specified a mini-batch size")]
@@ -82,3 +84,31 @@ def test_a_seed_alone_is_the_seed_among_ten(algorithm: str) -> None:
     assert rows_of(alone, 7) == rows_of(ten, 7) and len(rows_of(ten, 7)) > 20
     assert rows_of(ten, 6) != rows_of(ten, 7)
     assert torch.equal(alone.state["theta"][0], ten.state["theta"][7])
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "dqn"])
+def test_both_arms_start_alike(algorithm: str) -> None:
+    """Orthogonal layers of the same gains and no offsets, or uniform ones within the same bounds."""
+    made = small_cell(algorithm, implementation="sb3")
+    policy: Any = sb3_models.build(made, sb3_minatar.make("MinAtar/Breakout-v1", 2), 0).policy
+    modules = (policy.q_net if algorithm == "dqn" else policy).modules()
+    found = [layer for layer in modules if isinstance(layer, nn.Conv2d | nn.Linear)]
+    theirs = [(layer.weight.detach().flatten(1), layer.bias.detach()) for layer in found]
+    cell = small_cell(algorithm)
+    agent: Any = loop.build(cell, Streams(cell)).agent
+    network = agent.q if algorithm == "dqn" else agent.network
+    layers = [
+        (weight[0].detach(), bias[0].detach()) for stack in network.stacks.values() for weight, bias in stack
+    ]
+    ours = [(weight.flatten(1) if weight.ndim == 4 else weight.T, bias) for weight, bias in layers]
+    assert [weight.shape for weight, _ in ours] == [weight.shape for weight, _ in theirs]
+    for (weight, bias), (weight_there, bias_there) in zip(ours, theirs, strict=True):
+        if algorithm == "ppo":  # the singular values are the gain
+            values = [torch.linalg.svdvals(one) for one in (weight, weight_there)]
+            assert torch.allclose(*values, rtol=1e-3) and bias.norm() == bias_there.norm() == 0
+        else:
+            bound = weight.shape[1] ** -0.5
+            for one in (weight, weight_there):
+                assert 0.98 * bound < one.abs().max() <= bound
+                assert one.std() == pytest.approx(bound / 3**0.5, rel=0.1)
+            assert max(bias.abs().max(), bias_there.abs().max()) <= bound

@@ -134,14 +134,16 @@ def test_an_algorithm_that_an_environment_lacks_takes_no_place_there():
     assert panels.spread(1) == [0.0]
 
 
-def forest(difference: float, half: float) -> tuple[list[tuple[str, float]], list[str]]:
+def forest(
+    difference: float, half: float, more: dict[str, float] | None = None
+) -> tuple[list[tuple[str, float]], list[str]]:
     """Marks and numbers of a row of verdicts with distance 100, on an axis that ends at 60."""
     low, high = difference - half, difference + half
     row = {"verdict": "WORSE", "difference": difference, "ci90_low": low, "ci90_high": high}
     row |= {"ci95_low": low, "ci95_high": high, "smallest_margin": max(abs(low), abs(high)) / 100}
     with panels.styled():
         (axes,) = panels.Panels("A forest plot", 1, 1, (300, 100)).axes
-        marks.difference(axes, 0, pd.Series(row), 60)
+        marks.difference(axes, 0, pd.Series(row | (more or {})), 60)
     drawn = [(line.get_marker(), line.get_xdata()[0]) for line in axes.lines if line.get_marker() != "None"]
     return drawn, [text.get_text() for text in axes.texts]
 
@@ -159,6 +161,15 @@ def test_no_dot_stands_where_the_difference_is_not(
     difference: float, half: float, drawn: list[tuple[str, float]], numbers: list[str]
 ) -> None:
     assert forest(difference, half) == (drawn, ["worse", *numbers])
+
+
+@pytest.mark.parametrize(("difference", "drawn"), [(-20.0, [("o", -20.0)]), (-83.4, [("<", -60.0)])])
+def test_a_difference_without_an_interval_is_drawn_where_it_is(
+    difference: float, drawn: list[tuple[str, float]]
+) -> None:
+    found, texts = forest(difference, np.nan, {"distance": 100.0})
+    assert found == drawn and ("no interval" in texts) == (difference > -60)
+    assert forest(difference, np.nan) == ([], ["worse", "no interval"])  # a table without the distance
 
 
 def test_no_two_rows_of_a_key_have_the_same_mark() -> None:

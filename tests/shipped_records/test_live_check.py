@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import shutil
@@ -16,6 +17,7 @@ from validating import SUITE, ship
 
 from rlparity import records
 from rlparity.analysis import live_checks
+from rlparity.analysis import tables as analysis_tables
 from rlparity.cell import Cell
 from rlparity.provenance import host
 from rlparity.reporting.pages.suite import report
@@ -62,7 +64,10 @@ def test_shipped_references_are_copied_and_one_seed_of_each_is_checked(
     assert len(theirs) == 18
     assert all(pending.up_to_date(cell, tmp_path / "results" / cell.folder) for cell in theirs)
     assert references.fill(settled, tmp_path / "results", tmp_path / "reports") == 0
-    assert [(cell.environment, cell.algorithm, cell.seeds) for cell in references.checked(settled)] == [
+    assert [
+        (cell.environment, cell.algorithm, cell.seeds)
+        for cell in references.checked(settled, tmp_path / "results")
+    ] == [
         ("CartPole-v1", "ppo", (0,)),
         ("CartPole-v1", "a2c", (0,)),
         ("Acrobot-v1", "a2c", (0,)),
@@ -76,7 +81,7 @@ def test_a_reference_that_lacks_a_seed_is_compared_by_the_others(
     settled, lines = settle(loaded, tmp_path)
     assert seeds(settled) == [1, 2, 3, 4, 5] and not settled.unshipped
     assert lines == [f"reference {PPO}: 1 of 6 seeds are left out: no record of it is shipped"]
-    assert references.checked(settled)[0].seeds == (1,)
+    assert references.checked(settled, tmp_path / "results")[0].seeds == (1,)
 
 
 def test_five_seeds_are_trained_of_a_reference_of_which_fewer_are_valid(
@@ -87,7 +92,7 @@ def test_five_seeds_are_trained_of_a_reference_of_which_fewer_are_valid(
     assert seeds(settled) == [0, 1, 2, 3, 4] and list(settled.unshipped) == [PPO]
     assert lines == [f"reference {PPO}: 5 seeds are trained: no record of it is shipped"]
     assert not any(settled.restored(cell) for cell in settled.cells if suites.arm_folder(cell) == PPO)
-    assert PPO not in map(suites.arm_folder, references.checked(settled))
+    assert PPO not in map(suites.arm_folder, references.checked(settled, tmp_path / "results"))
     assert settled.plan()["unshipped"] == {PPO: "no record of it is shipped"}
 
 
@@ -98,6 +103,77 @@ def test_records_of_another_torch_are_trained_anew(loaded: suites.Suite, tmp_pat
     settled, lines = settle(loaded, tmp_path)
     assert seeds(settled) == [0, 1, 2, 3, 4] and len(settled.unshipped) == 3
     assert all("was 2.0.1" in reason for reason in settled.unshipped.values()) and len(lines) == 3
+
+
+def train(cell: Cell, tmp_path: Path) -> None:
+    """Leave a record in the results as training does, which has progress too."""
+    folder, source = tmp_path / "results" / cell.folder, tmp_path / "all" / "shipped" / "records"
+    shutil.copytree(source / Path(*cell.folder.parts[1:]), folder)
+    who = {name: getattr(cell, name) for name in ("implementation", "algorithm", "environment")}
+    row = {**who, "seed": cell.seeds[0], "env_step": 0, "wall_time_s": 1.0, "metric": "loss", "value": 1.0}
+    records.write(folder, "progress", [row])
+
+
+def test_the_plan_is_the_same_before_while_and_after_seeds_are_trained(
+    loaded: suites.Suite, tmp_path: Path
+) -> None:
+    """It is made anew by every process of a run, and by the next run."""
+    shutil.copytree(tmp_path / "reports", tmp_path / "all")
+    lose(tmp_path, 0, 1, 2, 3)
+    before, _ = settle(loaded, tmp_path)
+    assert seeds(before) == [0, 1, 2, 3, 4] and list(before.unshipped) == [PPO]
+    for cell in before.cells:
+        if suites.arm_folder(cell) == PPO:
+            train(cell, tmp_path)
+            assert settle(loaded, tmp_path)[0] == before
+    assert PPO not in map(suites.arm_folder, references.checked(before, tmp_path / "results"))
+    tables_reports = tmp_path / "reports" / "tiny"
+    shutil.copytree(tmp_path / "all" / "shipped" / "records" / PPO, tables_reports / "records" / PPO)
+    (tables_reports / "plan.json").write_text(json.dumps(before.plan()))
+    assert settle(loaded, tmp_path) == (before, [])
+
+
+def test_a_seed_that_was_trained_here_is_no_live_check(loaded: suites.Suite, tmp_path: Path) -> None:
+    shutil.copytree(tmp_path / "reports", tmp_path / "all")
+    theirs = [cell for cell in loaded.cells if suites.arm_folder(cell) == PPO]
+    train(theirs[0], tmp_path)
+    settled, _ = settle(loaded, tmp_path)
+    assert seeds(settled) == [*range(6)] and not settled.unshipped
+    references.fill(settled, tmp_path / "results", tmp_path / "reports")
+    first = references.checked(settled, tmp_path / "results")[0]
+    assert suites.arm_folder(first) == PPO and first.seeds == (1,)
+
+
+def test_copies_are_trained_where_the_command_line_asks_for_it(loaded: suites.Suite, tmp_path: Path) -> None:
+    """As the report advises where references are not confirmed; else copies would pass for trained."""
+    shutil.copytree(tmp_path / "reports", tmp_path / "all")
+    theirs = [cell for cell in loaded.cells if suites.arm_folder(cell) == PPO]
+    train(theirs[0], tmp_path)
+    results = tmp_path / "results"
+    references.fill(settle(loaded, tmp_path)[0], results, tmp_path / "reports")
+    assert loaded.path is not None
+    asked = suites.load(loaded.path, {"references": "train", "algorithms": ["ppo"]})
+    pending.update(asked.cells, results)
+    assert references.renewed(loaded, results) == []
+    assert [cell.seeds[0] for cell in references.renewed(asked, results)] == [1, 2, 3, 4, 5]
+
+    def is_waiting(cell: Cell) -> bool:
+        folder = results / cell.folder
+        return (folder / "cell.json").stat().st_mtime_ns > (folder / "run.json").stat().st_mtime_ns
+
+    assert [is_waiting(cell) for cell in theirs] == [False] + [True] * 5
+
+
+def test_copied_records_are_no_longer_marked_as_incomplete(
+    loaded: suites.Suite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else Snakemake trains again what was killed in training before."""
+    told: list[Path] = []
+    monkeypatch.setattr(references.restore, "unmark", lambda suite, folders: told.extend(folders))
+    settled, _ = settle(loaded, tmp_path)
+    references.fill(settled, tmp_path / "results", tmp_path / "reports")
+    theirs = [cell for cell in settled.cells if settled.restored(cell)]
+    assert told == [tmp_path / "results" / cell.folder for cell in theirs]
 
 
 def test_references_have_seeds_of_their_own(tmp_path: Path) -> None:
@@ -227,6 +303,35 @@ def test_outcomes_of_a_live_check(
     assert not (folder / "live_checks.csv").exists()
 
 
+@pytest.mark.parametrize(("seeds", "status"), [(1, "done"), (8, "failed")])
+def test_what_cannot_be_judged_is_neither_inside_nor_outside(tmp_path: Path, seeds: int, status: str) -> None:
+    """One shipped seed has no range; a seed that failed has no score."""
+    made = Suite(seeds=8)
+    folder = finish(made, tmp_path)
+    tables = tmp_path / "results" / made.name / "tables"
+    cell = next(cell for cell in made.cells if cell.implementation == "sb3" and cell.algorithm == "ppo")
+    evaluations = records.pq.read_table(tmp_path / "results" / cell.folder / "evaluations.parquet")
+    scores = analysis_tables.read(folder / "scores.csv")
+    runs = analysis_tables.read(tables / "runs.parquet")
+    runs.loc[runs.implementation == "sb3", "status"] = status
+    checks = [checks_of(cell, difference="a row")]
+    plan = json.loads((tables / "plan.json").read_text())
+    found = live_checks.judged(checks, evaluations.to_pandas(), runs, scores[scores.seed < seeds], plan)
+    assert found.outcome.tolist() == ["not judged"]
+
+
+def test_a_gpu_promises_no_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = Cell("s", "CartPole-v1", "sb3", "ppo", "ppo", (0,), 1000, device="cuda")
+    machine = {"hardware": {"cpu": "A", "instructions": "AVX2"}}
+    monkeypatch.setattr(live_check, "check_code", lambda cell: None)
+    monkeypatch.setattr(live_check.pending, "up_to_date", lambda cell, folder: True)
+    monkeypatch.setattr(live_check.pending, "finished", lambda folder: machine)
+    then = left(tmp_path / "then", [(9, 9.0)], [(0, 9.0)])
+    now = left(tmp_path / "now", [(9, 9.0)], [(0, 9.5)])
+    assert not live_check.check(cell, then, now)["same_machine"]
+    assert live_check.check(dataclasses.replace(cell, device="cpu"), then, now)["same_machine"]
+
+
 def test_the_page_is_headlined_where_a_reference_is_not_confirmed(tmp_path: Path) -> None:
     folder = fake_report(tmp_path / "invented")
     row = {
@@ -242,7 +347,11 @@ def test_the_page_is_headlined_where_a_reference_is_not_confirmed(tmp_path: Path
 
     confirmed, headline = page("inside"), "references not confirmed here"
     assert headline not in confirmed and "a score within their range" in confirmed
-    for outcome, words in (("outside", "outside [300, 500]"), ("other rows", "has other rows: a row")):
+    for outcome, words in (
+        ("outside", "outside [300, 500]"),
+        ("other rows", "has other rows: a row"),
+        ("not judged", "could not be judged by its score: it has no score"),
+    ):
         text = page(outcome)
         assert text.count(f"({headline})") >= 2 and words in text
         assert "--config references=train" in text

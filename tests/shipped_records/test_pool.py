@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -100,3 +101,15 @@ def test_a_seed_that_is_shipped_by_several_reports_is_one_cell(reports: Path, ti
     found = pool.widened(resolve(), reports)
     assert len({cell.folder for cell in found.cells}) == len(found.cells)
     assert arms(found)["scratch/random"] == [*range(6)]
+
+
+def test_records_of_another_version_are_left_out(reports: Path) -> None:
+    runs = {
+        "scratch/random": lambda cell: cell | {"another": 1},
+        "sb3/ppo/seeds-4-4": lambda cell: {key: cell[key] for key in cell if key != "seeds"},
+    }
+    for arm, change in runs.items():
+        for file in reports.glob(f"*/records/CartPole-v1/{arm}/**/run.json"):
+            run = json.loads(file.read_text())
+            file.write_text(json.dumps({**run, "cell": change(run["cell"])}))
+    assert arms(pool.widened(resolve(), reports)) == {"sb3/ppo": [0, 1, 2, 3, 5], "theirs/ppo": [0, 1]}

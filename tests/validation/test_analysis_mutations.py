@@ -12,6 +12,7 @@ import pytest
 from synthetic import Suite
 
 from rlparity.analysis import logged_returns, plans, statistics, summarize, tables, verdicts
+from rlparity.analysis.intervals import methods
 from rlparity.analysis.published import comparison, human_normalized, paper_table
 from rlparity.analysis.scores import Pair, Quantity, Scores
 from rlparity.analysis.sequential_tests import Case
@@ -147,7 +148,7 @@ def case() -> Case:
 LOOKS: dict[str, Callable[[], Any]] = {
     "estimates": lambda: [statistic(np.arange(9.0) ** 2) for statistic in statistics.STATISTICS.values()],
     "bootstrap": lambda: statistics.bootstrap_interval(np.mean, X),
-    "interval of a mean": lambda: statistics.mean_interval(X),
+    "interval of a mean": lambda: methods.student(X),
     "welch": welch,
     "holm": lambda: statistics.holm([0.01, 0.04, 0.03, np.nan]),
     "seeds needed": lambda: statistics.seeds_needed(1.0, 1.0, 1.2),
@@ -157,7 +158,7 @@ LOOKS: dict[str, Callable[[], Any]] = {
     "threshold": lambda: statistics.time_to_threshold([0, 10, 20], [1.0, 5.0, 9.0], 5.0),
     "median": lambda: statistics.censored_median([10.0, 30.0, 20.0, np.nan, np.nan]),
     "improvement": lambda: statistics.probability_of_improvement([1.0, 2.0], [2.0, 0.0]),
-    "profile": lambda: statistics.performance_profile([1.0, 2.0, 2.0, 3.0], [0.0, 1.0, 2.0, 3.0]),
+    "profile": lambda: summarize.profiles(scored()[1], records()[2]),
     "logs": on_the_grid_of_logs,
     "published": lambda: comparison.compare(X, comparison.theirs(ROW)),
     "frames": lambda: paper_table.differences(ROW, "ALE/Pong-v5@nature", 1_000_000, ["deterministic"]),

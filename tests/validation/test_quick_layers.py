@@ -213,6 +213,22 @@ def test_contract_of_logs(tiny: Path, tmp_path: Path) -> None:
     assert not second.passed and second.detail == "seed 2 has the same records as seed 0"
 
 
+def test_one_environment_without_readable_logs_leaves_the_other_to_be_judged(
+    tiny: Path, tmp_path: Path
+) -> None:
+    write_logs(tmp_path / "CartPole-v1", seeds=2)
+    for seed in range(2):
+        monitor(tmp_path / "Acrobot-v1" / f"seed-{seed}" / "monitor.csv", [(1.0, 1, 0.0)])
+    candidate = {"logs": "{environment}/seed-{seed}", "folder": str(tmp_path)}
+    given = question(tiny, candidate={**candidate, "returns": {"n_envs": 1}}, name="logs", against="a2c")
+    checks = quick_layers.check_logs(request.cells_of(request.plan(given), "logs"))
+    assert [(check.name, check.looked) for check in checks] == [
+        ("logs of CartPole-v1 can be compared", True),
+        ("seeds of CartPole-v1 differ", True),
+        ("logs of Acrobot-v1", False),
+    ]
+
+
 def test_logs_of_which_none_can_be_read_are_no_contract(tiny: Path, tmp_path: Path) -> None:
     monitor(tmp_path / "seed-1" / "monitor.csv", [(1.0, 10, 1)])
     with pytest.raises(NotRun, match="trained 10 of 4,000"):

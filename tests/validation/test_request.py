@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
-from validating import question
+from validating import SUITE, question
 
 from rlparity.errors import UserError
 from rlparity.validation import request
@@ -35,6 +36,8 @@ def test_returns_are_described_by_keys() -> None:
     found = request.returns(["tag=charts/x", "columns.env_step=step", "n_envs=4", "deterministic=false"])
     expected = {"tag": "charts/x", "columns": {"env_step": "step"}, "n_envs": 4, "deterministic": False}
     assert found == expected
+    with pytest.raises(UserError, match="columns is 3 already"):
+        request.returns(["columns=3", "columns.env_step=step"])
     with pytest.raises(UserError, match="write KEY=VALUE"):
         request.returns(["tag"])
 
@@ -51,6 +54,25 @@ def test_what_cannot_be_a_reference_is_one_line(text: str, line: str) -> None:
     with pytest.raises(UserError, match=line):
         request.configuration(text)
     assert request.configuration("sb3/ppo") == request.configuration("ppo") == "ppo"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "line"),
+    [
+        ("  - CartPole-v1\n", "  - 3\n", "environments[0]: expected string or object, got 3"),
+        ("algorithms: [random, a2c]", "algorithms: 5", "environments[1].algorithms: expected array, got 5"),
+        ("title: Tiny", "hyperparameters: {ppo: 3}", "hyperparameters.ppo: expected object, got 3"),
+        (SUITE, "[]", "expected a mapping"),
+    ],
+)
+def test_a_suite_of_another_shape_is_refused_in_one_line(
+    tiny: Path, before: str, after: str, line: str
+) -> None:
+    tiny.write_text(SUITE.replace(before, after))
+    with pytest.raises(UserError, match=re.escape(line)):
+        request.plan(question(tiny, environments=["CartPole-v1"]))
+    with pytest.raises(UserError, match=re.escape(line)):
+        request.reference_settings("sb3/ppo", "CartPole-v1", str(tiny))
 
 
 def test_the_plan_holds_candidate_reference_and_random_agent(tiny: Path) -> None:

@@ -68,7 +68,8 @@ def test_the_committed_suites_are_whole() -> None:
         sensitivity_plan.load(folder / f"{name}.yaml") for name in ("sensitivity", "sensitivity-smoke")
     )
     assert whole.mutations == CORPUS
-    assert whole.layers == ("contract", "parity", "lockstep", "statistics")
+    assert whole.layers == ("contract", "parity", "lockstep", "statistics") and whole.analysis
+    assert not smoke.analysis
     assert whole.statistics is not None and whole.statistics.seeds == 10
     assert set(whole.statistics.references) == {"CartPole-v1", "Pendulum-v1"}
     assert {mutation.kind for mutation in smoke.mutations} == {"bug", "refactoring", "harmless"}

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from invented import fake_report
 from validating import findings, question, ship, write_logs
 
 from rlparity.__main__ import main as command_line
 from rlparity.cli import pipeline
 from rlparity.reporting.pages import validation
-from rlparity.validation import junit, request, validate
+from rlparity.reporting.pages.suite.report import render_index
+from rlparity.validation import junit, request, statistics, validate
 from rlparity.validation.checks import Check, not_looked_at
 from rlparity.validation.validate import Findings
 
@@ -79,6 +81,39 @@ def test_what_was_not_looked_at_is_named_everywhere(tiny: Path, tmp_path: Path) 
     assert (parity.get("tests"), parity.get("skipped"), parity.get("failures")) == ("5", "3", "0")
 
 
+def test_a_layer_that_looked_at_nothing_has_not_passed(tiny: Path) -> None:
+    unseen = [not_looked_at("parity", name, "declined") for name in ("advantages", "gamma")]
+    line = validate.line("parity", findings(tiny, checks=unseen))
+    assert line == "parity: nothing was looked at (advantages, gamma not looked at)"
+
+
+def test_a_primary_row_of_every_metric_decides(tiny: Path, tmp_path: Path) -> None:
+    """Two metrics: the second is undecided, so the candidate is not shown to match."""
+    columns = (
+        "environment,metric,endpoint,role,implementation,reference,verdict,reason,smallest_margin,margin,"
+        "mean_implementation,mean_reference,seeds_implementation,seeds_reference,failed_seeds"
+    )
+    numbers = "theirs,sb3/ppo,{},,0.1,0.2,1,1,6,6,"
+    rows = [
+        "CartPole-v1,return,auc,primary," + numbers.format("EQUIVALENT"),
+        "CartPole-v1,return,final,secondary," + numbers.format("INCONCLUSIVE"),
+        "CartPole-v1,error,auc,primary," + numbers.format("INCONCLUSIVE"),
+    ]
+    (tmp_path / "verdicts.csv").write_text("\n".join([columns, *rows]) + "\n")
+    found = findings(tiny)
+    found.verdicts = statistics.verdicts(tmp_path, "theirs")
+    assert [(one.endpoint, one.primary) for one in found.verdicts] == [
+        ("auc", True), ("auc of error", True), ("final", False),
+    ]  # fmt: skip
+    assert found.status() == 2
+
+
+def test_junit_skips_what_is_undecided_in_any_words(tiny: Path, tmp_path: Path) -> None:
+    junit.write(findings(tiny, ["NO VERDICT", "EQUIVALENT, lower"]), False, tmp_path / "x.xml")
+    (suite,) = ET.parse(tmp_path / "x.xml").getroot()
+    assert [case[0].tag for case in suite] == ["skipped", "system-out"]
+
+
 def test_a_difference_in_parity_is_a_note_where_the_verdict_is_good(tiny: Path) -> None:
     assert "its update differs" in validate.conclusion(findings(tiny, ["EQUIVALENT"], [DIFFERS]), False)
     assert "does not match" in validate.conclusion(findings(tiny, ["EQUIVALENT"], [DIFFERS]), True)
@@ -121,6 +156,18 @@ def test_the_page_of_what_could_not_be_run(tiny: Path, tmp_path: Path) -> None:
     ]
     page = validation.render(tmp_path, found.plan.title)
     assert "there is no module x" in page.read_text()
+
+
+def test_a_verdict_of_an_earlier_validation_is_not_shown_for_this_one(tiny: Path, tmp_path: Path) -> None:
+    folder = fake_report(tmp_path / "invented")
+    render_index(tmp_path)
+    assert "EQUIVALENT" in (tmp_path / "index.html").read_text()
+    found = findings(tiny, statistics="no reference")
+    validate.record(found, False, folder)
+    validation.render(folder, found.plan.title)
+    render_index(tmp_path)
+    text = (tmp_path / "index.html").read_text()
+    assert found.plan.title in text and "EQUIVALENT" not in text and not (folder / "verdicts.csv").exists()
 
 
 # --- from end to end

@@ -14,7 +14,7 @@ from rlparity.environments import atari_ids
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
 from rlparity.runs import pending, regrouping
-from rlparity.shipped_records import pool, references
+from rlparity.shipped_records import live_check, pool, references
 from rlparity.suites import memory_needs
 from rlparity.suites import suite as suites
 from rlparity.suites.costs import cost, splits
@@ -64,14 +64,16 @@ try:
         )
     say = (lambda line: print(line, file=sys.stderr)) if workflow.is_main_process else (lambda line: None)
     suite = references.settled(suite, Path("results"), Path("reports"), say)
-    live = references.checked(suite)
+    live = references.checked(suite, Path("results"))
     if workflow.is_main_process:
         copied = references.fill(suite, Path("results"), Path("reports"))
         if copied:
             say(f"suite {suite.name}: {copied} cells taken from shipped records")
         pool.take_floor(suite, Path("results"), Path("reports"))
         waiting = pending.update(suite.cells, Path("results"))
+        waiting += references.renewed(suite, Path("results"))
         taken = regrouping.ready(waiting, Path("results"))
+        waiting += live_check.waiting(live, Path("results"))
         estimate = cost.describe(suite.cells, waiting, Path("reports"), taken)
         say(f"suite {suite.name}: {estimate}")
 except UserError as error:

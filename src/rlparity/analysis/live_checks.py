@@ -22,7 +22,7 @@ from rlparity.records import SCHEMAS, write_bytes, write_table
 
 CHECKS, EVALUATIONS = "live_checks.json", "live_evaluations"  # in the tables of a suite's results
 LEVEL = 0.999  # of the prediction interval
-SAME, OTHER, INSIDE, OUTSIDE = "same rows", "other rows", "inside", "outside"
+SAME, OTHER, INSIDE, OUTSIDE, NOT_JUDGED = "same rows", "other rows", "inside", "outside", "not judged"
 CONFIRMED = (SAME, INSIDE)
 SEED = list(column.SEED)
 
@@ -74,8 +74,10 @@ def judged(
             outcome = SAME
         elif one["same_machine"]:
             outcome = OTHER
+        elif len(pool) < 2 or not len(value):  # no interval, or a seed that failed
+            outcome = NOT_JUDGED
         else:
-            outcome = INSIDE if len(value) and low <= value[0] <= high else OUTSIDE
+            outcome = INSIDE if low <= value[0] <= high else OUTSIDE
         rows.append(
             {
                 **wanted,

@@ -5,7 +5,7 @@ judged against that one too, both of the same implementation.
 
 In this order: EQUIVALENT if two one-sided tests at 5 % place the difference within the margin; else WORSE
 or BETTER if its Holm-adjusted p over its family of tests (see `families`) is below 0.05; else INCONCLUSIVE.
-EQUIVALENT is held to 5 % for each row, not for all rows of a report together. Before that, INCONCLUSIVE
+EQUIVALENT is tested at 5 % for each row, not for all rows of a report together. Before that, INCONCLUSIVE
 where there is nothing to judge by: an arm or the floor is missing, an arm has fewer than five seeds, or the
 reference did not learn (is not more than three standard errors better than the floor, the random agent of
 most metrics).

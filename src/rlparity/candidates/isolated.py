@@ -122,8 +122,16 @@ def train(exchange: Path, heartbeat: Path, link: int) -> None:
         display.close()
     records.write(exchange, EPISODES, recorder.episodes)
     result = {"failed": recorder.failed.get(cell.seeds[0]), "env_step": recorder.env_step}
-    result["answer"] = stated[0] if stated else None
-    records.write_bytes(exchange / RESULT, json.dumps(result, default=_plain).encode())
+    result["answer"] = _as_json(stated[0]) if stated else None
+    records.write_bytes(exchange / RESULT, json.dumps(result).encode())
+
+
+def _as_json(answer: Any) -> Any:
+    """A candidate's answer as JSON has it; text where it cannot, which is then noted as no answer."""
+    try:
+        return json.loads(json.dumps(answer, default=_plain))
+    except (TypeError, ValueError, RecursionError) as error:
+        return f"no JSON: {error}"
 
 
 def _plain(value: Any) -> Any:

@@ -7,10 +7,14 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rlparity.cli.base import Add, add_reports, add_results, print_now
 from rlparity.errors import Status, UserError
 from rlparity.runs.parent_death import end_with_parent
+
+if TYPE_CHECKING:
+    from rlparity.suites.suite import Suite
 
 TITLE = "stages, called by the pipeline in this order"
 STARTED = time.monotonic()
@@ -78,15 +82,23 @@ def confirm(chosen: argparse.Namespace, rest: list[str]) -> None:
 
 
 def collect(chosen: argparse.Namespace, rest: list[str]) -> None:
-    from rlparity.analysis import live_checks, tables
-    from rlparity.shipped_records import live_check, pool, references
+    from rlparity.analysis import tables
+    from rlparity.shipped_records import pool, references
     from rlparity.suites import suite
 
     loaded = suite.load(suite.find(chosen.suite), chosen.narrow, elsewhere=True)
     settled = references.settled(pool.widened(loaded, chosen.reports), chosen.results, chosen.reports)
     tables.collect(list(settled.cells), chosen.results, chosen.reports, settled.plan())
-    gathered = live_check.gather(references.checked(settled), chosen.results)
-    live_checks.keep(gathered, chosen.results / settled.name / "tables")
+    keep_live_checks(settled, chosen.results)
+
+
+def keep_live_checks(settled: Suite, results: Path) -> None:
+    """Write the live checks there are of a suite to its tables."""
+    from rlparity.analysis import live_checks
+    from rlparity.shipped_records import live_check, references
+
+    gathered = live_check.gather(references.checked(settled, results), results)
+    live_checks.keep(gathered, results / settled.name / "tables")
 
 
 def make_films(chosen: argparse.Namespace, rest: list[str]) -> None:

@@ -129,7 +129,7 @@ def _limits_jobs(arguments: list[str], root: Path) -> bool:
 
 def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity.runs import pending, regrouping
-    from rlparity.shipped_records import pool, references
+    from rlparity.shipped_records import live_check, pool, references
     from rlparity.suites import suite, yaml_reader
     from rlparity.suites.costs import forecast, splits
 
@@ -148,7 +148,8 @@ def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
     loaded = pool.widened(loaded, chosen.reports)
     settled = references.settled(loaded, chosen.results, chosen.reports, _note)
     waiting = [cell for cell in settled.cells if not pending.up_to_date(cell, chosen.results / cell.folder)]
-    waiting = [cell for cell in waiting if not settled.restored(cell)] + references.checked(settled)
+    waiting = [cell for cell in waiting if not settled.restored(cell)]
+    waiting += live_check.waiting(references.checked(settled, chosen.results), chosen.results)
     taken = {cell.folder for cell in regrouping.ready(waiting, chosen.results)}
     waiting = [cell for cell in waiting if cell.folder not in taken]
     print("\n".join(forecast.lines(settled, waiting, chosen.reports, cores, chosen.suite)))
@@ -193,6 +194,7 @@ def report_interim(chosen: argparse.Namespace, rest: list[str]) -> None:
     found = interim.gather(loaded, chosen.results)
     plan = {**loaded.plan(), "interim": bool(found.places) or len(found.cells) < len(loaded.cells)}
     tables.collect(found.cells, chosen.results, chosen.reports, plan, found.places)
+    pipeline.keep_live_checks(loaded, chosen.results)
     print("\n".join(found.lines))
     chosen.suite, chosen.summary = loaded.name, None
     filming = [pipeline.make_films] if loaded.films else []

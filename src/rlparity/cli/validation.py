@@ -40,6 +40,9 @@ def add_commands(add: Add) -> None:
         "designs that are wrong are counted. Minutes, on one core.",
     )
     calibrate.add_argument("suite", nargs="?", default="pool", metavar="SUITE", help="default: pool")
+    calibrate.add_argument(
+        "--quick", action="store_true", help="only check the analysis itself, within a minute; writes nothing"
+    )
     adastop = calibrate.add_argument("--adastop", action="store_true")
     adastop.help = "only measure AdaStop, if the package is installed; the next page shows it"
     add_reports(calibrate)
@@ -124,6 +127,8 @@ def _add_sensitivity(add: Add) -> None:
     command.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time; default: 1")
     ways = command.add_argument("--ways", nargs="+", default=None, metavar="WAY")
     ways.help = "try only these ways to bring an implementation: entry, entry-update, command, logs"
+    of_analysis = command.add_argument("--analysis", nargs="*", default=None, metavar="ID")
+    of_analysis.help = "only mutations of the analysis, all or these: minutes, no training"
     command.add_argument("--page", action="store_true", help="only write the page, from finished trials")
     command.add_argument("--judge", action="store_true", help=argparse.SUPPRESS)  # how it calls itself
     for inner, kind in (("--trial", str), ("--into", Path), ("--limit", int), ("--case", Path)):
@@ -214,17 +219,25 @@ def run_lockstep(chosen: argparse.Namespace, rest: list[str]) -> int:
     return Status.DONE if well else Status.DIFFERS
 
 
-def calibrate_verdicts(chosen: argparse.Namespace, rest: list[str]) -> None:
+def calibrate_verdicts(chosen: argparse.Namespace, rest: list[str]) -> int:
+    if chosen.quick:
+        from rlparity.analysis.checks import run
+
+        found = run.check(print_now)
+        failed = sum(not check.passed for check in found)
+        print_now(f"{len(found) - failed} of {len(found)} checks of the analysis pass")
+        return Status.DIFFERS if failed else Status.DONE
     report, folder = chosen.reports / chosen.suite, chosen.reports / "calibration"
     if chosen.adastop:
         from rlparity.analysis.simulations import adastop
 
         adastop.measure(report, folder)
-        return
+        return Status.DONE
     from rlparity.reporting.pages import calibration
 
     print(calibration.render(report, folder))
     pipeline.index_reports(chosen, rest)
+    return Status.DONE
 
 
 def plant_bugs(chosen: argparse.Namespace, rest: list[str]) -> None:
@@ -251,6 +264,7 @@ def plant_bugs(chosen: argparse.Namespace, rest: list[str]) -> None:
         print(sensitivity_page.render(chosen.results / chosen.suite, chosen.reports / chosen.suite))
     else:
         from rlparity.suites import suite
+        from rlparity.validation.sensitivity import analysis
         from rlparity.validation.sensitivity import plan as sensitivity_plan
         from rlparity.validation.sensitivity import run as sensitivity
 
@@ -259,7 +273,12 @@ def plant_bugs(chosen: argparse.Namespace, rest: list[str]) -> None:
             if way not in plan.ways:
                 raise unknown("way", way, plan.ways, f"suite {plan.name!r}")
         suite.check_writable(chosen.results, chosen.reports)
-        sensitivity.Runner(plan, chosen.results, chosen.reports).run(chosen.jobs, print_now, chosen.ways)
+        if chosen.analysis is None:
+            sensitivity.Runner(plan, chosen.results, chosen.reports).run(chosen.jobs, print_now, chosen.ways)
+        if chosen.analysis is not None or (plan.analysis and chosen.ways is None):
+            limit = plan.time_limits.get(analysis.LAYER, analysis.LIMIT_S)
+            mutations = analysis.chosen(chosen.analysis or ())
+            analysis.run(chosen.results / plan.name, limit, print_now, mutations)
 
 
 def look_at_layer(chosen: argparse.Namespace, rest: list[str]) -> None:

@@ -61,6 +61,16 @@ class Folder:
         """run.json of the plan's cells, in its order of environments and algorithms."""
         return sorted(report_files.read_runs(self.path, self.plan), key=lambda run: self._rank(run["cell"]))
 
+    @cached_property
+    def processors(self) -> dict[tuple[str, str, str], set[str]]:
+        """The processors that trained an arm, by environment, implementation and algorithm."""
+        found: dict[tuple[str, str, str], set[str]] = {}
+        for run in self.runs:
+            cell, machine = run["cell"], run.get("hardware") or {}
+            arm = (cell["environment"], cell["implementation"], cell["algorithm"])
+            found.setdefault(arm, set()).add(str(machine.get("gpu") or machine.get("cpu")))
+        return found
+
     def _rank(self, cell: dict[str, Any]) -> tuple[Any, ...]:
         places = [list(self.plan["environments"]), list(self.plan["algorithms"]), self.implementations]
         names = [cell["environment"], cell["algorithm"], cell["implementation"]]

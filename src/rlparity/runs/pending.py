@@ -31,6 +31,14 @@ def update(cells: Iterable[Cell], results: Path) -> list[Cell]:
         raise StorageError(f"{results}: cannot be written to: {error.strerror}") from None
 
 
+def renew(cell: Cell, folder: Path) -> None:
+    """Make `cell.json` newer than records, so that they are made again."""
+    try:
+        _write(cell, folder / CELL_FILE)
+    except OSError as error:
+        raise StorageError(f"{folder}: cannot be written to: {error.strerror}") from None
+
+
 def up_to_date(cell: Cell, folder: Path) -> bool:
     """Whether a folder contains the records of a cell.
 

@@ -13,9 +13,8 @@ from pathlib import Path
 
 from rlparity.arms import OURS
 from rlparity.cell import Cell
-from rlparity.provenance import fingerprint
 from rlparity.runs import pending
-from rlparity.shipped_records import restore
+from rlparity.shipped_records import references, restore
 from rlparity.shipped_records.restore import Shipped
 from rlparity.suites import hyperparameters
 from rlparity.suites.suite import Suite
@@ -43,11 +42,13 @@ def take_floor(suite: Suite, results: Path, reports: Path) -> None:
     """Restore shipped records of the floor for the cells that `widened` has added, which else are trained."""
     if suite.references != "shipped" or not any(cell.candidate for cell in suite.cells):
         return
-    catalogue = restore.shipped(reports, suite.name)
+    catalogue, taken = restore.shipped(reports, suite.name), list[Path]()
     for cell in suite.cells:
         folder = results / cell.folder
         if cell.algorithm in suite.floors and not pending.up_to_date(cell, folder):
-            restore.fill(cell, catalogue, suite.parts(cell), folder)
+            sources, _ = restore.fill(cell, catalogue, suite.parts(cell), folder)
+            taken += [folder] if sources else []
+    restore.unmark(suite, taken)
 
 
 def _reference(suite: Suite, environment: str, algorithm: str) -> Cell | None:
@@ -66,10 +67,9 @@ def _who(cell: Cell) -> tuple[str, str, str]:
 def _seeds(suite: Suite, template: Cell, catalogue: Sequence[Shipped]) -> Iterator[Cell]:
     """The cells of an arm's shipped seeds that the suite has not, each of a valid record."""
     there = {seed for cell in suite.cells if _who(cell) == _who(template) for seed in cell.seeds}
-    shipped = {tuple(one.run["cell"]["seeds"]) for one in catalogue if one.who[:3] == _who(template)}
-    for seed in sorted({block[0] for block in shipped if len(block) == 1} - there):
-        cell = _marked(suite, replace(template, seeds=(seed,)))
-        if restore.choose(cell, catalogue, suite.parts(cell))[0] is not None:
+    for seed in sorted(references.shipped_seeds(template, catalogue) - there):
+        cell = references.of_seed(template, seed, suite)
+        if references.valid(cell, catalogue) is not None:
             yield cell
 
 
@@ -85,17 +85,17 @@ def _floors(
         for one in catalogue:
             if one.who[:3] != (template.environment, OURS, floor):
                 continue
-            cell = _marked(suite, replace(Cell.from_json(json.dumps(one.run["cell"])), suite=suite.name))
+            try:
+                cell = Cell.from_json(json.dumps(one.run["cell"]))
+            except (KeyError, TypeError, AttributeError):
+                continue  # of another version
+            cell = references.marked(replace(cell, suite=suite.name), suite)
             fits = (
                 cell.budget == template.budget and replace(cell.evaluation, modes=protocol.modes) == protocol
             )
             if fits and not seen & set(cell.seeds) and cell.accepts(one.run):
                 seen |= set(cell.seeds)
                 yield cell
-
-
-def _marked(suite: Suite, cell: Cell) -> Cell:
-    return replace(cell, fingerprint=fingerprint.text_hash(suite.parts(cell)))
 
 
 def _with(suite: Suite, more: Sequence[Cell]) -> Suite:

@@ -51,7 +51,7 @@ def restore(suite: Suite, results: Path, reports: Path) -> str:
     Seeds of our own agents are also taken from the records of other blocks. Cells whose records are in
     `results` already are left alone.
     """
-    catalogue, files, taken = shipped(reports, suite.name), list[str](), list[Shipped]()
+    catalogue, folders, taken = shipped(reports, suite.name), list[Path](), list[Shipped]()
     lines, counts = [], {"restored": 0, "there already": 0, "stale": 0, "not shipped": 0}
     for cell in suite.cells:
         name = str(cell.folder)
@@ -61,7 +61,7 @@ def restore(suite: Suite, results: Path, reports: Path) -> str:
         origins, reason = fill(cell, catalogue, suite.parts(cell), results / cell.folder)
         if origins:
             taken += origins
-            files += [str(results / cell.folder / name) for name in pending.OUTPUTS]
+            folders.append(results / cell.folder)
             counts["restored"] += 1
             lines.append(f"restored {name} from {', '.join(str(one.folder) for one in origins)}")
         elif reason is None:
@@ -70,7 +70,7 @@ def restore(suite: Suite, results: Path, reports: Path) -> str:
             counts["stale"] += 1
             lines.append(f"stale    {name}: {reason}")
     pending.update(suite.cells, results)
-    _unmark(suite, files)
+    unmark(suite, folders)
     summary = ", ".join(f"{number} {what}" for what, number in counts.items())
     return "\n".join([*lines, *_made_elsewhere(taken), summary])
 
@@ -87,9 +87,10 @@ def _made_elsewhere(taken: Sequence[Shipped]) -> list[str]:
     ]
 
 
-def _unmark(suite: Suite, files: Sequence[str]) -> None:
-    """Tell Snakemake that files of a training that was killed are whole now."""
+def unmark(suite: Suite, folders: Sequence[Path]) -> None:
+    """Tell Snakemake that records of a training that was killed are whole now; else it trains them again."""
     marked = Path(".snakemake", "incomplete")
+    files = [str(folder / name) for folder in folders for name in pending.OUTPUTS]
     if files and suite.path is not None and marked.is_dir() and any(marked.iterdir()):
         command = [sys.executable, "-m", "snakemake", "--configfile", str(suite.path), "--cleanup-metadata"]
         subprocess.run([*command, *files], capture_output=True, check=False)

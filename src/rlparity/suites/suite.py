@@ -22,6 +22,7 @@ from rlparity.suites.environments import Environment, environments
 from rlparity.suites.hyperparameters import Algorithm
 
 SUITES = Path("workflow", "suites")
+SCHEMA = "suite.schema.yaml"
 SENSITIVITY = "sensitivity"  # kind of a suite that plants bugs
 FLOOR = str(RETURN.floor)  # the configuration that has learned nothing, of the return
 MARGIN = (
@@ -117,8 +118,7 @@ class Suite:
 
     def restored(self, cell: Cell) -> bool:
         """Whether a cell is of a reference, and not trained: its records are taken from the reports."""
-        of_reference = cell.implementation in IMPLEMENTATIONS and cell.implementation != OURS
-        return self.references == "shipped" and of_reference and arm_folder(cell) not in self.unshipped
+        return self.references == "shipped" and of_reference(cell) and arm_folder(cell) not in self.unshipped
 
     @property
     def floors(self) -> list[str]:
@@ -141,6 +141,11 @@ class Suite:
         return fingerprint.parts(cell)
 
 
+def of_reference(cell: Cell) -> bool:
+    """Whether a cell is neither ours nor a candidate's."""
+    return cell.implementation in IMPLEMENTATIONS and cell.implementation != OURS
+
+
 def arm_folder(cell: Cell) -> str:
     """`environment/implementation/algorithm`: the arm's folder in that of a suite."""
     return "/".join(cell.folder.parts[1:-1])
@@ -160,17 +165,30 @@ def find(name: str) -> Path:
     )
 
 
+def keys(path: Path) -> dict[str, Any]:
+    """The keys of a suite's file, of which the schema has checked the shape. Raises UserError."""
+    raw = _mapping(path)
+    schema = hyperparameters.root() / hyperparameters.SCHEMAS / SCHEMA
+    _refuse(f"Bad suite {path}", list(yaml_reader.problems(raw, schema)))
+    return raw
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    raw = yaml_reader.read(path)
+    if not isinstance(raw, Mapping):
+        raise UserError(f"{path}: expected a mapping with the keys of a suite, got {type(raw).__name__}")
+    if raw.get("kind") == SENSITIVITY:
+        raise UserError(f"{path}: it plants bugs and has no cells; give it to rlparity run or sensitivity")
+    return dict(raw)
+
+
 def load(path: Path, narrow: Mapping[str, Any] | None = None, elsewhere: bool = False) -> Suite:
     """Read and check a suite file. Raises UserError.
 
     Of `narrow`, the values of `--config`, those that the file has already are left out. A suite that runs
     `elsewhere` need not fit this machine nor find its devices here.
     """
-    raw = yaml_reader.read(path)
-    if not isinstance(raw, Mapping):
-        raise UserError(f"{path}: expected a mapping with the keys of a suite, got {type(raw).__name__}")
-    if raw.get("kind") == SENSITIVITY:
-        raise UserError(f"{path}: it plants bugs and has no cells; give it to rlparity run or sensitivity")
+    raw = _mapping(path)
     overrides = {key: value for key, value in (narrow or {}).items() if key not in raw or raw[key] != value}
     for key in overrides:
         if key not in narrowing.NARROWING:
@@ -187,7 +205,7 @@ def resolve(
 ) -> Suite:
     """The suite of these keys with its cells. Raises UserError with a line for each problem."""
     library = hyperparameters.library()
-    schema = hyperparameters.root() / hyperparameters.SCHEMAS / "suite.schema.yaml"
+    schema = hyperparameters.root() / hyperparameters.SCHEMAS / SCHEMA
     found = list(yaml_reader.problems(raw, schema))
     has_shape = not found
     found += checks.bad_names(raw, library.algorithms) + checks.bad_paths(raw)

@@ -62,8 +62,8 @@ def _suite(root: ET.Element, layer: str, checks: Sequence[Check], found: Finding
         _add_outcome(case, tag, check.detail)
     for verdict in found.verdicts if layer == "statistics" else ():
         case = _case(suite, layer, f"{verdict.endpoint} in {verdict.environment}", 0.0)
-        kinds = {"WORSE": "failure", "INCONCLUSIVE": "skipped"}
-        _add_outcome(case, kinds.get(verdict.word, "system-out"), verdict.detail)
+        undecided = "failure" if verdict.word == "WORSE" else "skipped"
+        _add_outcome(case, "system-out" if verdict.good else undecided, verdict.detail)
     for place, reason in found.unfinished.items() if layer == "statistics" else ():
         _add_outcome(_case(suite, layer, f"seeds in {place}", 0.0), "error", f"no seed finished: {reason}")
     if layer in found.left_out:

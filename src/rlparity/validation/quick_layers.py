@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from rlparity.errors import UserError
 from rlparity.log_readers import convert as logs
 from rlparity.log_readers import seeds
 from rlparity.log_readers.series import Reading, Refused
-from rlparity.validation.checks import TIME_LIMIT_S, Check, NotRun, duplicates
+from rlparity.validation.checks import TIME_LIMIT_S, Check, NotRun, duplicates, not_looked_at
 
 LAYER_LIMIT_S, LIMIT_FACTOR = 600.0, 10  # a layer may take the first, or this many times `time_limit_s`
 
@@ -112,8 +113,23 @@ def check_parity(factory: Factory, environment: str, algorithm: str) -> list[Che
     return parity.check(factory, compared, candidates.offered(made), candidates.offers_prepare(made))
 
 
-def check_logs(cells: list[Cell]) -> list[Check]:
-    """Contract of finished logs, one cell for each seed of an environment: all readable, and none a copy."""
+def check_logs(cells: Sequence[Cell]) -> list[Check]:
+    """Contract of finished logs, environment by environment; one without any that can be read was not looked
+    at. NotRun if that is so of all."""
+    found: list[Check] = []
+    unread: dict[str, str] = {}
+    for place in dict.fromkeys(cell.environment for cell in cells):
+        try:
+            found += _check_logs([cell for cell in cells if cell.environment == place])
+        except NotRun as problem:
+            unread[place] = str(problem)
+    if not found:
+        raise NotRun(next(iter(unread.values())))
+    return found + [not_looked_at("contract", f"logs of {place}", text) for place, text in unread.items()]
+
+
+def _check_logs(cells: list[Cell]) -> list[Check]:
+    """One cell for each seed of an environment: all readable, and none a copy."""
     started = time.perf_counter()
     candidate, environment = cells[0].candidate, cells[0].environment
     how, base = Reading.of(candidate.get("returns", {})), Path(candidate.get("folder", ".")).resolve()

@@ -91,7 +91,9 @@ def returns(pairs: Sequence[str]) -> dict[str, Any]:
         if inner:
             if outer != "columns":
                 raise UserError(f"--returns {pair}: only columns has keys of its own, columns.env_step=...")
-            found.setdefault(outer, {})[inner] = text
+            if not isinstance(found.setdefault(outer, {}), dict):
+                raise UserError(f"--returns {pair}: columns is {found[outer]!r} already")
+            found[outer][inner] = text
         else:
             found[outer] = yaml_reader.parse(text, f"--returns {outer}") if outer in NOT_TEXT else text
     return found
@@ -133,9 +135,7 @@ def reference_settings(against: str, environment: str, file: str | None) -> tupl
     chosen = library.lookup(environment, algorithm.agent)
     replaced: Mapping[str, Any] = {}
     if file is not None:
-        raw = yaml_reader.read(suite.find(file))
-        tables = raw.get("hyperparameters") if isinstance(raw, dict) else None
-        replaced = tables.get(name) or {} if isinstance(tables, dict) else {}
+        replaced = suite.keys(suite.find(file)).get("hyperparameters", {}).get(name, {})
     source = chosen.source + (f"; replaced by suite {file}: {', '.join(replaced)}" if replaced else "")
     values = {**chosen.hyperparameters, **algorithm.options_for(environment), **replaced}
     found = checks.bad_spaces(environment, metadata.probe(environment), algorithm)
@@ -181,10 +181,8 @@ def _with_logs(logged: Sequence[Cell], given: Suite) -> tuple[list[Cell], list[s
 
 def resolve(request: Request, changes: Mapping[str, Any]) -> Suite:
     """The suite of the request, reduced to its configuration and with the candidate added."""
-    raw = yaml_reader.read(request.suite)
-    if not isinstance(raw, dict) or not isinstance(raw.get("environments"), list):
-        raise UserError(f"{request.suite}: not a suite")
-    common = raw.get("algorithms") or []
+    raw = suite.keys(request.suite)
+    common = raw.get("algorithms", [])
     all_places: list[dict[str, Any]] = [
         {"id": place} if isinstance(place, str) else dict(place) for place in raw["environments"]
     ]

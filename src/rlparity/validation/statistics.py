@@ -15,15 +15,15 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import redirect_stderr
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from rlparity.cell import Cell
-from rlparity.provenance import fingerprint
+from rlparity.metrics import RETURN
 from rlparity.registry import REFERENCE
 from rlparity.runs import pending
 from rlparity.runs.run_cell import run_cell
+from rlparity.shipped_records import references as shipped_references
 from rlparity.shipped_records import restore
 from rlparity.shipped_records.restore import Shipped
 from rlparity.suites.suite import FLOOR, Suite
@@ -31,6 +31,7 @@ from rlparity.validation.checks import Say
 
 LAYER = "statistics"
 GOOD = ("EQUIVALENT", "BETTER")
+PRIMARY = "primary"  # role of a row that decides, one for each metric of an environment
 
 
 class References(NamedTuple):
@@ -47,9 +48,8 @@ def references(plan: Suite, results: Path, reports: Path) -> References:
     theirs = [cell for cell in plan.cells if cell.implementation == REFERENCE]
     for template in {cell.environment: cell for cell in theirs}.values():
         seeds = {seed for cell in plan.cells if _arm(cell) == _arm(template) for seed in cell.seeds}
-        shipped = {tuple(one.run["cell"]["seeds"]) for one in catalogue if one.who[:3] == _arm(template)}
-        candidates = sorted(seeds | {block[0] for block in shipped if len(block) == 1})
-        cells = {seed: _cell_of(template, seed, plan) for seed in candidates}
+        candidates = sorted(seeds | shipped_references.shipped_seeds(template, catalogue))
+        cells = {seed: shipped_references.of_seed(template, seed, plan) for seed in candidates}
         reasons = {seed: _restore(cell, catalogue, plan, results) for seed, cell in cells.items()}
         stale = {seed: reason for seed, reason in reasons.items() if reason is not None and seed in seeds}
         trained = stale if plan.references == "train" else {}
@@ -59,11 +59,6 @@ def references(plan: Suite, results: Path, reports: Path) -> References:
             lost = [seed for seed, other in stale.items() if other == reason]
             found.refused.append(f"{_name(template)}, {_seeds(lost)}: {reason}")
     return found
-
-
-def _cell_of(template: Cell, seed: int, plan: Suite) -> Cell:
-    cell = replace(template, seeds=(seed,))
-    return replace(cell, fingerprint=fingerprint.text_hash(plan.parts(cell)))
 
 
 def _restore(cell: Cell, catalogue: Sequence[Shipped], plan: Suite, results: Path) -> str | None:
@@ -189,14 +184,22 @@ def verdicts(report: Path, implementation: str) -> list[Verdict]:
     """The verdicts on an implementation, primary endpoints first."""
     with (report / "verdicts.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["implementation"] == implementation]
-    found, seen = [], set[str]()
-    for row in rows:
-        here = row["environment"]
-        found.append(
-            Verdict(here, row["endpoint"], row["verdict"].split(" (")[0], here not in seen, _detail(row))
+    found = [
+        Verdict(
+            row["environment"],
+            _endpoint(row),
+            row["verdict"].split(" (")[0],
+            row["role"] == PRIMARY,
+            _detail(row),
         )
-        seen.add(here)
+        for row in rows
+    ]
     return sorted(found, key=lambda verdict: not verdict.primary)
+
+
+def _endpoint(row: dict[str, str]) -> str:
+    """The endpoint, with the metric where that is not the return."""
+    return row["endpoint"] + (f" of {row['metric']}" if row["metric"] != RETURN.name else "")
 
 
 def _detail(row: dict[str, str]) -> str:
@@ -204,7 +207,7 @@ def _detail(row: dict[str, str]) -> str:
     failed = row["failed_seeds"] and f"failed: {row['failed_seeds']}"
     reason = ", ".join(text for text in (row["reason"], failed) if text)
     if not row["smallest_margin"]:
-        return f"{row['verdict']}: {reason}; {seeds}"
+        return f"{row['verdict']}: " + "; ".join(filter(None, (reason, seeds)))
     margins = [f"{math.ceil(round(100 * float(row[name]), 6))} %" for name in ("smallest_margin", "margin")]
     within = "equivalent within {}, margin {}".format(*margins)
     means = f"mean {float(row['mean_implementation']):.4g} and {float(row['mean_reference']):.4g}"

@@ -105,9 +105,7 @@ def _run_quick_layers(requested: Request, mine: Sequence[Cell], found: Findings,
         found.left_out["parity"] = f"no update function in {KIND_NAMES[requested.kind]}"
         layers["contract"] = lambda: command.check(first, jobs)
     if requested.kind == "logs":
-        places = list(dict.fromkeys(cell.environment for cell in mine))
-        parts = [[cell for cell in mine if cell.environment == place] for place in places]
-        layers["contract"] = lambda: [check for cells in parts for check in quick_layers.check_logs(cells)]
+        layers["contract"] = lambda: quick_layers.check_logs(mine)
     with ThreadPoolExecutor(max(1, min(jobs, len(layers)))) as pool:
         started = time.monotonic()
         for layer, running in {name: pool.submit(run) for name, run in layers.items()}.items():
@@ -169,7 +167,7 @@ def line(layer: str, found: Findings) -> str:
         ]
         shown = [one for one in shown if one.environment not in found.unfinished]
         words += [f"{one.word} by {one.endpoint} in {one.environment}" for one in shown]
-        detail = found.verdicts[0].detail.partition(": ")[2] if len(found.verdicts) else ""
+        detail = shown[0].detail.partition(": ")[2] if shown else ""
         return f"{layer}: {', '.join(words)}" + (f" ({detail})" if detail else "")
     checks = [check for check in found.checks if check.layer == layer]
     looked = [check for check in checks if check.looked]
@@ -179,7 +177,9 @@ def line(layer: str, found: Findings) -> str:
         problems = "; ".join(f"{check.name}: {check.detail}" for check in failed[:SHOWN])
         more = f"; and {len(failed) - SHOWN} more" if len(failed) > SHOWN else ""
         return f"{layer}: FAIL, {len(failed)} of {len(looked)}: {problems}{more}{note}"
-    alone = looked and looked[0].detail and (len(looked) == 1 or layer == "parity")
+    if not looked:
+        return f"{layer}: nothing was looked at{note}"
+    alone = looked[0].detail and (len(looked) == 1 or layer == "parity")
     detail = f": {looked[0].detail}" if alone else ""
     return f"{layer}: pass, {len(looked)} of {len(looked)}{detail}{note}"
 
@@ -212,5 +212,5 @@ def conclusion(found: Findings, strict: bool) -> str:
     status = found.status(strict)
     reason = f": {found.obstacle}" if status == Status.NOT_JUDGED and found.obstacle else ""
     parity = any(check.layer == "parity" and not check.passed for check in found.checks)
-    noted = "; its update differs, see parity" if parity and status == Status.DONE else ""
+    noted = "; its update differs, see parity" if parity and status in (Status.DONE, Status.UNDECIDED) else ""
     return f"{found.plan.title}: {WORDS[status]}{reason}{noted} (status {status})"

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import scipy.stats
 
 from rlparity.analysis import statistics
 from rlparity.analysis.group_sequential import design
+from rlparity.analysis.group_sequential.boundaries import Looks
 from rlparity.analysis.group_sequential.design import BETTER, EQUIVALENT, UNDECIDED, WORSE, Design, Sample
 
 pytestmark = pytest.mark.paper
 FEW = (5, 10, 20)
+PAGE = Path(__file__).parents[3] / "docs" / "method" / "statistics-and-verdicts.md"
 
 
 def test_information_comes_from_both_arms():
@@ -88,3 +92,20 @@ def test_error_of_normal_data_over_all_looks(shift):
     false = np.isin(found, [WORSE, BETTER] if shift == 0 else [EQUIVALENT]).any(-1).mean()
     assert false < 0.05 + 3 * (0.05 * 0.95 / 4000) ** 0.5
     assert (found == (EQUIVALENT if shift == 0 else BETTER if shift > 0 else WORSE)).mean() > 0.8
+
+
+def test_arms_of_unequal_spread_err_as_the_page_says():
+    """Looks with the information of other spreads than were planned for, of both questions."""
+    planned = Design(60)
+    worst = {}
+    for ratio in (0.01, 0.5, 2.0, 1e6):  # variance of the judged arm by that of the reference
+        for weight, sides, boundaries in (
+            (1.0, 2, planned.difference[-1]),
+            (0.8, 1, planned.equivalence[-1]),
+            (1.2, 1, planned.equivalence[-1]),
+        ):
+            information = [1 / (ratio / n + weight**2 / 60) for n in planned.seeds]
+            looks = Looks(tuple(one / information[-1] for one in information), sides)
+            worst[ratio] = max(worst.get(ratio, 0.0), float(looks.crossing(boundaries).sum()))
+    assert worst[0.01] < worst[0.5] < 0.05 < worst[2.0] < worst[1e6]
+    assert f"{100 * worst[1e6]:.1f} % at most instead of 5 %" in " ".join(PAGE.read_text("utf-8").split())

@@ -223,6 +223,15 @@ def test_seeds_needed_where_power_falls_again():
     assert needed is not None and needed < 50
 
 
+def test_a_difference_from_a_published_number_is_one_that_can_be():
+    """No mean is above 500, so none is more than 10 above 490: Student's interval alone ends at 46."""
+    ours = np.array([499.0, 499.5, 420.0, 480.0, 499.0])
+    found = paper_table.compare(ZOO | {"value": 490.0, "seeds": np.nan}, ours, 22.0, 0.2, CARTPOLE)
+    assert found["ci90_high"] == 10.0 and found["ci90_low"] > -60
+    found = paper_table.compare(ZOO | {"value": 490.0, "seeds": 1.0}, ours, 22.0, 0.2, (470.0, 500.0))
+    assert (found["ci90_low"], found["ci90_high"]) == (-30.0, 30.0)
+
+
 def test_an_interval_does_not_run_beyond_what_can_be_reached():
     ours = np.array([500.0, 500.0, 500.0, 500.0, 200.0])
     found = paper_table.compare(ZOO, ours, 22.0, 0.2, CARTPOLE)

@@ -16,6 +16,7 @@ from rlparity.analysis.simulations import adastop, sequential
 from rlparity.analysis.simulations.pools import Judged, Pool
 from rlparity.arms import Arm
 from rlparity.errors import UserError
+from rlparity.reporting.pages.calibrated import designs
 
 pytestmark = pytest.mark.probes
 FLOOR = np.array([20.0, 21.0, 19.0, 20.5])
@@ -47,6 +48,24 @@ def test_clear_cases_are_decided_early(table):
     assert near.equivalent > 0.97 and near.seeds < 8
     assert apart.worse > 0.97 and apart.seeds < 6 and apart.equivalent == 0
     assert rows.loc[("sb3/a2c", "pool", 0.0)].seeds > near.seeds
+
+
+def test_each_reference_is_looked_at_with_its_own_number_of_seeds(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        sequential, "_rows", lambda about, members, seeds: seen.append((about["pool"], seeds)) or []
+    )
+    larger = pool(60.0, "a2c")
+    larger = larger._replace(scores=np.concatenate([larger.scores, larger.scores]))
+    list(sequential.rows([Judged(pool(20.0), FLOOR, 0.2), Judged(larger, FLOOR, 0.2)], 2))
+    assert set(seen) == {("sb3/ppo", 60), ("sb3/a2c", 120), (sequential.ALL, 60)}
+
+
+def test_the_answer_of_the_page_names_the_largest_errors():
+    rows = tables.read(MEASURED)
+    own = rows[rows.design == design.SPENDING]
+    alone = own[own.asked == "equivalence"].wrong.max()
+    assert f"({100 * alone:.1f} % where equivalence is asked alone)" in designs.answer(rows)
 
 
 def test_looking_again_and_again_without_a_design_errs_more():

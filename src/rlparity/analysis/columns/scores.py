@@ -50,7 +50,7 @@ TABLES = {
     | RUN
     | columns("""
         endpoint str auc
-        outcome str same rows, other rows (on the same kind of machine), inside or outside (on another one)
+        outcome str same rows, other rows (same kind of machine), inside, outside or not judged (another one)
         value float of the seed trained here, in the metric's unit
         low float lower end of the 99.9 % prediction interval of one more seed, from the suite's seeds
         high float its upper end
@@ -81,9 +81,9 @@ TABLES = {
     | columns("""
         verdict str EQUIVALENT, WORSE, BETTER, INCONCLUSIVE, its note in brackets, or NO VERDICT
         difference float mean of the implementation minus mean of the reference, in the metric's unit
-        ci90_low float lower end of Welch's 90 % interval of the difference, in the metric's unit
+        ci90_low float lower end of Welch's 90 % interval of the difference; missing where none is shown
         ci90_high float its upper end
-        ci95_low float lower end of Welch's 95 % interval of the difference, in the metric's unit
+        ci95_low float lower end of Welch's 95 % interval of the difference; missing where none is shown
         ci95_high float its upper end
         margin float largest difference that counts as equivalent, as a fraction of distance
         smallest_margin float smallest margin at which equivalence would hold, as a fraction of distance
@@ -108,7 +108,7 @@ TABLES = {
         published float published value, in the metric's unit
         published_spread float its spread, of the kind in spread_kind
         ours float mean final value over the seeds
-        ci_low float lower end of Student's 95 % interval of ours, at most as far as the metric can reach
+        ci_low float lower end of the 95 % interval of ours; missing where none is shown
         ci_high float its upper end
         verdict str REPLICATED, NOT REPLICATED, UNDECIDED or NOT COMPARABLE
         differs_in str what makes it not comparable

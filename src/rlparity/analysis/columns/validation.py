@@ -82,6 +82,22 @@ TABLES = {
         source str where the mutation was seen, or own
         hides str where it cannot be seen
     """),
+    "analysis": columns("""
+        bug str id of the mutation of the analysis, as in docs/method/mutations.md
+        kind str bug, refactoring or harmless
+        first bool whether the checks alarmed when they were first run on it; never changed later
+        caught bool whether they alarm now; missing where they were not run
+        seconds float processor time until the first check that failed, or of all; imports not included
+        status str done or not run
+        evidence str the first check that failed
+        reason str why they were not run
+        title str what the mutated code does
+        source str where the mutation was seen, or own
+        hides str where it cannot be seen
+        first_evidence str the first check that failed at the first run
+        first_commit str git commit of the first run; "+" if the working tree differed
+    """)
+    | ORIGIN,
     "candidates": columns("""
         bug str id of the mutation, as in docs/method/mutations.md
         way str entry, entry-update, command or logs: how our mutated agent was brought to `rlparity validate`

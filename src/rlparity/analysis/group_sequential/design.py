@@ -15,7 +15,9 @@ Within a family of pairs Holm's
 procedure runs over all looks: of m questions that are not answered yet, each has boundaries of level
 alpha / m; what is answered leaves its level to the others (Maurer and Bretz 2013). So over all pairs and
 looks together, and with any rule of stopping, a false difference, and likewise a false equivalence, has a
-probability of at most alpha, as far as t has its distribution.
+probability of at most alpha, as far as t has its distribution and both arms the same spread. The information
+is known beforehand for equal spreads alone: where the judged arm's is much the larger one, the probability is
+5.5 % for an alpha of 5 % (beside 60 seeds).
 """
 
 from __future__ import annotations

@@ -63,8 +63,9 @@ def chosen(estimate: str, where: str, seeds: int) -> str:
 def at_a_bound(x: ArrayLike, bounds: Bounds = ANYTHING, ties: bool = True) -> NDArray[np.bool_]:
     """Whether a seed of each row, (..., n), is at a bound, or two share the highest or lowest score.
 
-    Means over many episodes only coincide where a bound makes them; so an environment's bounds need not be
-    known. Seeds drawn with replacement have `ties` that mean nothing.
+    Means over many episodes rarely coincide where no bound makes them; so an environment's bounds need not be
+    known. Returns that are whole numbers may tie by chance, which costs an interval that would hold. Seeds
+    drawn with replacement have `ties` that mean nothing.
     """
     x = np.sort(np.asarray(x, dtype=float), -1)
     known: NDArray[np.bool_] = (x[..., 0] <= bounds[0]) | (x[..., -1] >= bounds[1])

@@ -170,8 +170,7 @@ def compare(
     if bounded is not None and not bounded.known:
         return found | {"reason": "our seeds have no spread that could stand for the published one"}
     compared = bounded or comparison.compare(ours, other)
-    reach = bounds[1] - bounds[0]
-    low, high = attainable.clipped(compared.interval(1 - 2 * comparison.ALPHA), (-reach, reach))
+    low, high = attainable.clipped(compared.interval(1 - 2 * comparison.ALPHA), _reach(other, bounds))
     if not np.isnan(other.seeds):  # else the number's own error is not known
         found["p_difference"] = compared.p_difference
     if max(abs(low), abs(high)) >= tolerance:
@@ -181,6 +180,14 @@ def compare(
             needed = comparison.seeds_needed(float(ours.std(ddof=1)), other, tolerance)
         found["seeds_needed"] = "none" if needed is None else str(max(needed, FEWEST))
     return found | {"ci90_low": low, "ci90_high": high}
+
+
+def _reach(other: comparison.Theirs, bounds: tuple[float, float]) -> tuple[float, float]:
+    """Lowest and highest difference there can be: from the number itself where its error is not known, else
+    from its expectation, which lies within the bounds as ours does."""
+    if np.isnan(other.seeds):
+        return bounds[0] - other.value, bounds[1] - other.value
+    return bounds[0] - bounds[1], bounds[1] - bounds[0]
 
 
 def decide(row: Mapping[str, Any]) -> tuple[str, str]:

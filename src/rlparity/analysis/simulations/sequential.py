@@ -50,10 +50,13 @@ def rows(references: Sequence[Judged], draws: int = DRAWS) -> Iterator[dict[str,
                 scored(x + shift * margin(one), y, one.floor, one.margin)
                 for one, (x, y) in zip(references, arms, strict=True)
             ]
-            families = [(str(one.pool.arm), [z]) for one, z in zip(references, scores, strict=True)]
-            for name, members in [*families, *([(ALL, scores)] if len(references) > 1 else [])]:
+            sizes = [y.shape[-1] for _, y in arms]
+            families = [
+                (str(one.pool.arm), [z], size) for one, z, size in zip(references, scores, sizes, strict=True)
+            ]
+            together = [(ALL, scores, min(sizes))] if len(references) > 1 else []
+            for name, members, reference in [*families, *together]:
                 about = {"pool": name, "draws_from": source, "shift": shift, "pairs": len(members)}
-                reference = arms[0][1].shape[-1]
                 yield from _rows(about | {"asked": BOTH}, members, reference)
                 if shift > -2:
                     alone = [_alone(z, shift == 0) for z in members]

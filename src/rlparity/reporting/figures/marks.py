@@ -61,8 +61,12 @@ def profile(axes: Axes, look: Look, rows: pd.DataFrame) -> None:
 def scale(verdict: pd.Series) -> float:
     """The value that margins are fractions of: the distance from the floor to the reference.
 
-    The smallest margin is the further end of the 90 % interval as a fraction of it. NaN where unknown.
+    In tables without it: the smallest margin is the further end of the 90 % interval as a fraction of it. NaN
+    where unknown.
     """
+    distance = verdict.get("distance", math.nan)
+    if distance > 0 and math.isfinite(distance):
+        return float(distance)
     end = max(abs(verdict.ci90_low), abs(verdict.ci90_high))
     known = math.isfinite(end) and math.isfinite(verdict.smallest_margin) and verdict.smallest_margin > 0
     return float(end / verdict.smallest_margin) if known else math.nan
@@ -73,14 +77,15 @@ def difference(axes: Axes, y: int, row: pd.Series, reach: float, secondary: bool
     verdict beside the panel.
 
     Arrows mark intervals that end beyond `reach`; a difference beyond it has no dot, but an arrow and its
-    number. Those of secondary endpoints are grey and hollow.
+    number. Beside one without an interval stands that there is none. Those of secondary endpoints are grey
+    and hollow.
     """
     colour = MUTED if secondary else INK
     word = str(row.verdict).partition(" (")[0].lower()
     axes.annotate(word, (1.02, y), xycoords=("axes fraction", "data"), va="center", fontsize=9, color=colour)
     exact = row.difference == 0 and row.ci90_low == row.ci90_high
     unit = 1.0 if exact else scale(row)
-    if not math.isfinite(unit):
+    if not (math.isfinite(unit) and math.isfinite(row.difference)):
         axes.annotate("no interval", (0, y), ha="center", va="center", fontsize=8, color=MUTED)
         return
     middle, low, high, wide_low, wide_high = (
@@ -92,6 +97,10 @@ def difference(axes: Axes, y: int, row: pd.Series, reach: float, secondary: bool
     if inside:
         face = CARD if secondary else colour
         axes.plot([middle], [y], color=colour, marker="o", markersize=4.6, markerfacecolor=face)
+        if not math.isfinite(low):
+            aside: dict[str, Any] = {"ha": "right" if middle > 0 else "left", "va": "center"}
+            aside |= {"xytext": (-8 if middle > 0 else 8, 0), "textcoords": "offset points"}
+            axes.annotate("no interval", (middle, y), fontsize=8, color=MUTED, **aside)
     for side, marker, wide in ((-1, "<", wide_low), (1, ">", wide_high)):
         outside = not inside and side * middle > 0
         if side * wide > reach or outside:

@@ -64,8 +64,9 @@ def render(report: Path, into: Path, draws: int = calibration.DRAWS) -> str:
                     "Both draws come from one implementation, so every WORSE or BETTER is wrong. "
                     f"The primary endpoint, {_PRIMARY}, has a family of tests of its own, and so has the "
                     f"secondary one: each is held to {percent(ALPHA)}, and at least one of the two may be "
-                    "called different twice as often. “Alone”: Welch's test, before Holm's correction, "
-                    "which changes nothing in a family of one.",
+                    "called different twice as often. “Alone”: Welch's test by itself. A verdict asks for "
+                    "equivalence first, so draws that are shown EQUIVALENT are not called different: that is "
+                    "why the first column is smaller where most are.",
                 ],
                 tables=[_differences(wrong)],
             ),

@@ -22,6 +22,7 @@ from rlparity.reporting.figures.panels import Panels, styled
 from rlparity.reporting.formatting import NONE
 from rlparity.reporting.pages import sensitivity_tables, sensitivity_ways
 from rlparity.reporting.pages.elements import KeyEntry
+from rlparity.reporting.pages.planted_bugs import analysis
 from rlparity.reporting.pages.simple_page import Section, SimplePage, picture
 from rlparity.reporting.style import INK, OWN_COLOUR, PAINT, REFERENCE_COLOUR, SPARE
 
@@ -41,6 +42,8 @@ def render(results: Path, report: Path) -> str:
     """
     if (results / "candidates.json").is_file():
         _write_candidates(_read(results / "candidates.json"), report)
+    if (results / "analysis.json").is_file():
+        analysis.write(_read(results / "analysis.json"), report)
     if not (results / "trials.json").is_file() and (report / MADE).is_file():
         content = _read(report / MADE)
         trials = tables.read(report / "trials.csv")
@@ -62,7 +65,7 @@ def render(results: Path, report: Path) -> str:
     with styled():
         _seconds(mutated, layers).write(figure)
     page = _page(content, trials, mutated, layers, report).render(report)
-    return f"{_answer(mutated)}\nreport: {page}"
+    return "\n".join(filter(None, [_answer(mutated), analysis.answer(report), f"report: {page}"]))
 
 
 def _write_candidates(content: Mapping[str, Any], report: Path) -> None:
@@ -104,7 +107,7 @@ def _page(
         kind="sensitivity",
         title=content["suite"]["title"],
         lede=content["suite"]["description"],
-        answer=_answer(mutated),
+        answer=" ".join(filter(None, [_answer(mutated), analysis.answer(report)])),
         facts=[
             ("Commit", commit),
             ("Hardware", f"{made['cpu']}, {made['cores']} cores, one thread for each trial"),
@@ -113,6 +116,7 @@ def _page(
         sections=[
             Section("Layers", tables=[sensitivity_tables.by_layer(mutated, layers)]),
             *sensitivity_ways.sections(mutated, report),
+            *analysis.sections(report),
             Section(
                 "Time until bugs are caught",
                 pictures=[picture(report, "seconds", "Bugs caught over time", CAPTION, key)],

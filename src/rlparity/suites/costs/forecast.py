@@ -37,7 +37,8 @@ def lines(
     rates, infos = Speeds(reports), {name: each.info for name, each in suite.environments.items()}
     trained = len(suite.cells) - len(waiting)
     yield f"suite {suite.name}: {suite.title}"
-    yield _row("cells", f"{len(suite.cells):,}, {trained:,} of them trained, {_left(waiting)}")
+    left = _left(waiting) + _live(suite, waiting)
+    yield _row("cells", f"{len(suite.cells):,}, {trained:,} of them trained or shipped, {left}")
     yield _row("jobs", _jobs(waiting))
     steps = sum(cell.budget * len(cell.seeds) for cell in waiting if cell.kind != "logs")
     yield _row("steps", f"{steps:,} environment steps")
@@ -63,6 +64,12 @@ def _left(cells: Collection[Cell]) -> str:
     """The number of cells to be trained, and of those whose logs are only read."""
     logs = sum(cell.kind == "logs" for cell in cells)
     return f"{len(cells) - logs:,} to train" + (f", {logs:,} of logs to read" if logs else "")
+
+
+def _live(suite: Suite, cells: Collection[Cell]) -> str:
+    """How many of them are seeds of shipped references that are trained again as a check."""
+    count = sum(map(suite.restored, cells))
+    return f" ({count:,} of them to confirm shipped references)" if count else ""
 
 
 def _jobs(cells: Collection[Cell]) -> str:

@@ -77,10 +77,11 @@ class Plan:
     name: str
     title: str
     description: str
-    layers: tuple[str, ...]
+    layers: tuple[str, ...]  # that mutations of what trains are tried on
     mutations: tuple[Mutation, ...]
     time_limits: Mapping[str, int]  # layer -> seconds of processor time
     statistics: Statistics | None
+    analysis: bool = False  # whether mutations of the analysis are tried, too, see `analysis`
     ways: tuple[str, ...] = ()  # of WAYS: besides, our agents are brought as a user brings a candidate
 
     def trials(self, ways: Sequence[str] = ("",)) -> list[Trial]:
@@ -120,7 +121,8 @@ def _plan(raw: Mapping[str, Any], known: Mapping[str, Mutation]) -> Plan:
         name=raw["name"],
         title=raw["title"],
         description=raw.get("description", ""),
-        layers=tuple(raw["layers"]),
+        layers=tuple(layer for layer in raw["layers"] if layer != "analysis"),
+        analysis="analysis" in raw["layers"],
         mutations=tuple(known[id] for id in chosen),
         time_limits=raw["time_limits"],
         statistics=Statistics(**{"until": {}, "logged_seeds": LOGGED_SEEDS, **statistics})

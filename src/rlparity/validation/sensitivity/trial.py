@@ -61,18 +61,18 @@ def main(fields: Sequence[str], into: Path, limit: int, case: Path | None) -> No
         from rlparity.validation.sensitivity.ways import trial as ways
 
         content = json.loads(case.read_text(encoding="utf-8")) if case is not None else {}
-        outcome = _judged(lambda: ways.checks(trial, content), ways.processor_time)
+        outcome = judged(lambda: ways.checks(trial, content), ways.processor_time)
         write_bytes(into, json.dumps(outcome, indent=1).encode())
         return
     with nullcontext() if trial.mutation == BASELINE else planted(corpus.find(trial.mutation)):
         if case is not None:
             sensitivity_training.learn(case, into.with_suffix(""))
             return
-        outcome = _judged(_layer(trial), time.process_time)
+        outcome = judged(_layer(trial), time.process_time)
     write_bytes(into, json.dumps(outcome, indent=1).encode())
 
 
-def _judged(run: Callable[[], list[Check]], clock: Callable[[], float]) -> Outcome:
+def judged(run: Callable[[], list[Check]], clock: Callable[[], float]) -> Outcome:
     """Run a layer other than our own agents' statistics; an exception is an alarm."""
     try:
         checks = run()

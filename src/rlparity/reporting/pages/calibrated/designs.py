@@ -50,11 +50,13 @@ def answer(looks: pd.DataFrame) -> str:
     own = looks[looks.design == design.SPENDING]
     false = own[own["shift"].isin([-1.0, 0.0, 1.0]) & (own.asked != sequential.EQUIVALENCE)]
     apart, same = (false[(false["shift"] == 0) == none].wrong.max() for none in (True, False))
-    saved = own[(own["shift"] == 0) & (own.asked == sequential.BOTH)].saved
+    alone = own[own.asked == sequential.EQUIVALENCE].wrong.max()
+    saved = own[(own["shift"] == 0) & (own.asked == sequential.BOTH) & (own.pairs == 1)].saved
     return (
         f"Looking at 5, 10, ... seeds until decided, false differences are found in {_share(apart)} and "
-        f"false equivalences in {_share(same)} of all families at most; where there is no difference, "
-        f"that saves {_share(saved.min())} to {_share(saved.max())} of the seeds."
+        f"false equivalences in {_share(same)} of all families at most ({_share(alone)} where equivalence is "
+        f"asked alone); where there is no difference, a pair takes {_share(saved.min())} to "
+        f"{_share(saved.max())} fewer seeds."
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rlparity.analysis.live_checks import CONFIRMED, INSIDE, OTHER, OUTSIDE, SAME
+from rlparity.analysis.live_checks import CONFIRMED, INSIDE, NOT_JUDGED, OTHER, OUTSIDE, SAME
 from rlparity.reporting.formatting import join, number
 from rlparity.reporting.pages.elements import Table
 from rlparity.reporting.report_folder import Folder
@@ -14,7 +14,7 @@ RETRAIN = "references=train"
 
 
 def unconfirmed(folder: Folder) -> list[str]:
-    """A sentence for every reference whose seed trained here contradicts its shipped records."""
+    """A sentence for every reference whose seed trained here does not confirm its shipped records."""
     rows = folder.tables["live_checks"].to_dict("records")
     return [_sentence(folder, row) for row in rows if row["outcome"] not in CONFIRMED]
 
@@ -23,10 +23,18 @@ def _sentence(folder: Folder, row: dict[str, Any]) -> str:
     name = f"{folder.title(row['algorithm'])} on {row['environment']}, seed {row['seed']}"
     if row["outcome"] == OTHER:
         return f"{name}, trained here on the same kind of machine, has other rows: {row['difference']}."
+    where = "trained here on another or an unknown kind of machine or on a GPU"
+    if row["outcome"] == NOT_JUDGED:
+        return f"{name}, {where}, has other rows, and could not be judged by its score: {_lacks(row)}."
     return (
-        f"{name}, trained here on another or an unknown kind of machine, has an area under the curve of "
-        f"{number(row['value'])}, outside {_interval(row)}, where one more seed lies with 99.9 % probability."
+        f"{name}, {where}, has an area under the curve of {number(row['value'])}, outside {_interval(row)}, "
+        "the 99.9 % prediction interval of one more seed."
     )
+
+
+def _lacks(row: dict[str, Any]) -> str:
+    few = f"{row['seeds']} shipped seed{'s' * (row['seeds'] != 1)} with a score"
+    return f"there is no range of {few}" if row["seeds"] < 2 else "it has no score"
 
 
 def confirmed(folder: Folder) -> str:
@@ -39,6 +47,7 @@ def confirmed(folder: Folder) -> str:
         INSIDE: "another processor, a score within their range",
         OTHER: "other rows",
         OUTSIDE: "a score outside their range",
+        NOT_JUDGED: "other rows, which could not be judged",
     }
     counted = [f"{(found == outcome).sum()} of {len(found)} {text}" for outcome, text in words.items()]
     return "one seed each trained here: " + join(

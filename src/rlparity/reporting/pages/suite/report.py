@@ -104,6 +104,7 @@ def _view(folder: Folder, stale: int) -> dict[str, Any]:
         "facts": facts(folder, live_checks.confirmed(folder)),
         "failed": failed_seeds(folder),
         "missing": missing_cells(folder),
+        "update_differs": validation.update_differs(folder.path),
         "layers": validation.layers(folder.path),
         "layers_meaning": validation.MEANING,
         "notes": tables.notes(folder),

@@ -171,10 +171,16 @@ def cost(folder: Folder) -> Table:
         (row.environment, row.implementation, row.algorithm): row.steps_per_second
         for row in frame.itertuples()
     }
+    processors = folder.processors
     for row in frame.itertuples(index=False):
         reference = folder.reference(row.algorithm)
         other = None
-        if reference is not None and reference[0] != row.implementation:
+        here = processors.get((row.environment, row.implementation, row.algorithm))
+        if (
+            reference is not None
+            and reference[0] != row.implementation
+            and here == processors.get((row.environment, *reference))  # else it compares processors
+        ):
             other = speeds.get((row.environment, *reference))
         ratio = f"{row.steps_per_second / other:.1f} \N{MULTIPLICATION SIGN}" if other and other > 0 else NONE
         cells = [row.environment, row.algorithm, label(row.implementation)]

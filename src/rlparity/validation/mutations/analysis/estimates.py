@@ -37,22 +37,27 @@ def y2(patch: Patch) -> None:
 
 @bug("Y3", "the interval of a mean has the normal quantile for Student's", hides="many seeds")
 def y3(patch: Patch) -> None:
-    statistics = module("statistics")
+    methods = module("intervals.methods")
 
-    def mean_interval(x: Any, level: float = 0.95) -> tuple[float, float]:
-        x = np.asarray(x, dtype=float)
-        if len(x) < 2:
-            return float("nan"), float("nan")
-        half = statistics.scipy.stats.norm.ppf((1 + level) / 2) * x.std(ddof=1) / np.sqrt(len(x))
-        return float(x.mean() - half), float(x.mean() + half)
+    def around(interval: Any, x: Any, level: float = 0.95, **options: Any) -> tuple[Any, Any]:
+        low, high = interval(x, level, **options)
+        left = np.shape(x)[-1] - 2 * int(np.shape(x)[-1] * options.get("trim", methods.TRIM))
+        normal, student = methods.scipy.stats.norm, methods.scipy.stats.t
+        factor = normal.ppf((1 + level) / 2) / student.ppf((1 + level) / 2, max(left - 1, 1))
+        middle, half = (low + high) / 2, (high - low) / 2
+        return middle - factor * half, middle + factor * half
 
-    patch.replace(statistics, "mean_interval", mean_interval)
+    patch.wrap(methods, "trimmed_t", around)
 
 
 @bug("Y4", "the interval of a mean takes a one-sided quantile: both of its tails together hold 10 %")
 def y4(patch: Patch) -> None:
-    statistics = module("statistics")
-    patch.wrap(statistics, "mean_interval", lambda interval, x, level=0.95: interval(x, 2 * level - 1))
+    methods = module("intervals.methods")
+
+    def around(interval: Any, x: Any, level: float = 0.95, **options: Any) -> Any:
+        return interval(x, 2 * level - 1, **options)
+
+    patch.wrap(methods, "trimmed_t", around)
 
 
 @bug("Y5", "the degrees of freedom are n + m - 2, as if variances were equal", hides="arms of equal spread")
@@ -174,9 +179,9 @@ def y22(patch: Patch) -> None:
     statistics = module("statistics")
     stats = statistics.scipy.stats
 
-    def power(se: float, df: float, margin: float, alpha: float = 0.05) -> float:
+    def power(se: float, df: float, margin: float, alpha: float = 0.05, difference: float = 0.0) -> float:
         t = stats.t.ppf(1 - alpha, df)
-        return float(stats.nct.sf(t, df, margin / se))
+        return float(stats.nct.sf(t, df, (margin - abs(difference)) / se))
 
     patch.replace(statistics, "power_of_equivalence", power)
 
@@ -185,8 +190,16 @@ def y22(patch: Patch) -> None:
 def y23(patch: Patch) -> None:
     statistics = module("statistics")
 
-    def around(power: Any, n: int, margin: float, sd_x: float, sd_y: float, alpha: float = 0.05) -> Any:
-        return power(n, margin, sd_x, 1e-9 * sd_y, alpha)
+    def around(
+        power: Any,
+        n: int,
+        margin: float,
+        sd_x: float,
+        sd_y: float,
+        alpha: float = 0.05,
+        difference: float = 0.0,
+    ) -> Any:
+        return power(n, margin, sd_x, 1e-9 * sd_y, alpha, difference)
 
     patch.wrap(statistics, "tost_power", around)
 

@@ -96,12 +96,21 @@ def j6(patch: Patch) -> None:
 
 @bug("J7", "a performance profile counts seeds at tau as above it")
 def j7(patch: Patch) -> None:
-    statistics = module("statistics")
+    summarize, plans = module("summarize"), module("plans")
 
-    def around(profile: Any, x: Any, tau: Any) -> Any:
-        return profile(x, np.nextafter(np.asarray(tau, dtype=float), -np.inf))
+    def around(profiles: Any, scores: pd.DataFrame, plan: Any) -> Any:
+        found = profiles(scores, plan)
+        final = scores[(scores["endpoint"] == "final") & scores["value"].notna()]
+        keys = ["implementation", "algorithm", "environment", "metric"]
+        values = {key: part["value"].to_numpy() for key, part in final.groupby(keys)}
+        shares = []
+        for row in found.to_dict("records"):
+            better = plans.better(plan, row["environment"], row["metric"])
+            x = values[tuple(row[key] for key in keys)]
+            shares.append((better * x >= better * row["tau"]).mean())
+        return found.assign(fraction=shares)
 
-    patch.wrap(statistics, "performance_profile", around)
+    patch.wrap(summarize, "profiles", around)
 
 
 @bug(

@@ -1,0 +1,1 @@
+"""Checks of the analysis on numbers worked out by hand, relations that must hold, and drawn seeds."""

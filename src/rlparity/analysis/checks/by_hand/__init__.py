@@ -1,0 +1,1 @@
+"""Numbers worked out by hand, by exact fractions and by closed forms."""
