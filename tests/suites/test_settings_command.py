@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from validating import question
+from validating import SUITE, question
 
 from rlparity.__main__ import _parser, main
 from rlparity.candidates import settings as candidate_settings
@@ -67,10 +67,10 @@ def test_what_is_printed_can_be_declared(name: str) -> None:
 
 def test_a_suite_may_replace_settings(tmp_path: Path) -> None:
     suite = tmp_path / "own.yaml"
-    suite.write_text("hyperparameters: {ppo: {gamma: 0.5}}\n")
+    suite.write_text(SUITE + "hyperparameters: {ppo: {gamma: 0.5}}\n")
     values, source = request.reference_settings("sb3/ppo", "CartPole-v1", str(suite))
     assert values["gamma"] == 0.5 and source.endswith(f"replaced by suite {suite}: gamma")
-    suite.write_text("hyperparameters: {ppo: {gama: 0.5}}\n")
+    suite.write_text(SUITE + "hyperparameters: {ppo: {gama: 0.5}}\n")
     with pytest.raises(UserError, match="unknown hyper-parameter 'gama'"):
         request.reference_settings("sb3/ppo", "CartPole-v1", str(suite))
 

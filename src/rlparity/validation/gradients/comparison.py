@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -12,9 +13,10 @@ from rlparity.agents import base as agents
 from rlparity.cell import Cell
 from rlparity.environments.base import EnvSpec
 from rlparity.nn.networks import Network
+from rlparity.nn.optimizers import Optimizer
 from rlparity.seeding import Streams
+from rlparity.training import object_state
 from rlparity.validation.checks import Answer
-from rlparity.validation.double_precision import double_agent
 from rlparity.validation.gradients import (
     experience,
     monte_carlo,
@@ -60,14 +62,11 @@ class Comparison:
     ):
         self.spec, self._n_steps, self._dtype = spec, n_steps, dtype
         self._quiet = quiet
-        budget = n_steps * self.spec.n_envs
+        budget = n_steps * self.spec.n_envs * 5 // 4  # schedules do not arrive at zero
         cell = Cell("gradients", "made up", "scratch", agent, agent, SEEDS[: self.spec.n_seeds], budget)
-        made: Any = agents.build(agent, spec, dict(hyperparameters), Streams(cell), budget)
-        self.agent = made
+        self.agent: Any = built(agent, spec, hyperparameters, Streams(cell), budget, dtype)
         for network in {id(x): x for x in vars(self.agent).values() if isinstance(x, Network)}.values():
             _shake(network)
-        if dtype == torch.float64:
-            double_agent(self.agent)
         seeds = range(self.spec.n_seeds)
         make = NAIVE[agent]
         self.learners: list[Learner] = [make(self.agent, s, self.spec.n_envs, budget) for s in seeds]
@@ -91,7 +90,8 @@ class Comparison:
                 step = experience.as_single(step)
                 self._take_over()
             self._drawn.clear()
-            metrics = self.agent.observe(step)
+            with precision(self._dtype):
+                metrics = self.agent.observe(step)
             for s, learner in enumerate(self.learners):
                 before = learner.updates
                 try:
@@ -160,6 +160,33 @@ class Comparison:
         largest = max(float(b.abs().max()) for b in plain.last)
         called = [f"the gradient of {name}" for name in names(network)]
         return list(zip(called, ours, plain.last, [largest] * len(ours), strict=True))
+
+
+@contextmanager
+def precision(dtype: torch.dtype) -> Iterator[None]:
+    """Tensors are made in this precision, also constants within an agent."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def built(
+    agent: str,
+    spec: EnvSpec,
+    hyperparameters: Mapping[str, Any],
+    random: Streams,
+    budget: int,
+    dtype: torch.dtype = torch.float64,
+) -> Any:
+    """An agent in a precision, all of it: its parts are made in that precision and not converted."""
+    with precision(dtype):
+        made = agents.build(agent, spec, dict(hyperparameters), random, budget)
+    for optimizer in object_state.find(made, Optimizer):
+        optimizer._counts = optimizer._counts.float()  # which the kernel reads as such
+    return made
 
 
 def _other_metric(s: int, ours: Mapping[str, Tensor], due: Metrics) -> str | None:

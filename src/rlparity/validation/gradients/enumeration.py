@@ -17,14 +17,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from rlparity.agents import base as agents
 from rlparity.cell import Cell
 from rlparity.environments.base import EnvSpec
 from rlparity.nn.networks import Network
 from rlparity.seeding import Streams
 from rlparity.transitions import Step
 from rlparity.validation.checks import Answer
-from rlparity.validation.double_precision import double_agent
+from rlparity.validation.gradients.comparison import built, precision
 from rlparity.validation.gradients.learner import log_softmax
 from rlparity.validation.gradients.plain_networks import PlainNetwork, names, parts
 
@@ -71,8 +70,7 @@ def expected(agent_name: str, options: Mapping[str, Any]) -> Answer:
     found, spec = trajectories(), EnvSpec(len(trajectories()), 1, (STATES + 1,), ACTIONS)
     cell = Cell("gradients", "all", "scratch", agent_name, agent_name, tuple(range(len(found))), 1000)
     values = {**SETTINGS[agent_name], **options}
-    agent: Any = agents.build(agent_name, spec, values, Streams(cell), 1000)
-    double_agent(agent)
+    agent = built(agent_name, spec, values, Streams(cell), 1000)
     for part in (x for x in vars(agent).values() if isinstance(x, Network)):
         noise = torch.randn(part.n_parameters, generator=torch.Generator().manual_seed(3)).double()
         part.theta.detach()[:, : part.n_parameters] = part.theta.detach()[0, : part.n_parameters] + noise / 2
@@ -80,7 +78,8 @@ def expected(agent_name: str, options: Mapping[str, Any]) -> Answer:
     plain = PlainNetwork(network, 0)
     for episodes in ([found[5]] * len(found), found):  # a first one for all, which baselines may remember
         for step in steps(episodes):
-            agent.observe(step)
+            with precision(torch.float64):
+                agent.observe(step)
     chances = torch.tensor([probability(plain, each) for each in found], dtype=torch.float64)
     mean = (chances[:, None] * network.grad).sum(0, keepdim=True)
     mean *= (HORIZON if agent_name in MEANS else 1) * (1 if agent_name in ASCENDS else -1)

@@ -190,12 +190,9 @@ class NaivePPO:
         if self.alive and not (stopped or stops):
             self._adam.step(gradient, rate(c, self._env_steps, self._budget))
         found = {"policy_loss": policy.item(), "value_loss": value.item(), "entropy": spread.item()}
-        return {
-            **found,
-            "approx_kl": kl,
-            "clip_fraction": mean(outside).item(),
-            "grad_norm": norm.item(),
-        }, stops
+        if epsilon > 0:  # else rounding decides which ratios are outside
+            found["clip_fraction"] = mean(outside).item()
+        return {**found, "approx_kl": kl, "grad_norm": norm.item()}, stops
 
     def _error(self, row: Row, value: Tensor) -> Tensor:
         """(A + V - V(s))^2, V(s) kept within clip_range_vf of V."""
