@@ -44,7 +44,7 @@ def confirmed(folder: Folder) -> str:
         return ""
     words = {
         SAME: "the same rows",
-        INSIDE: "another processor, a score within their range",
+        INSIDE: "on another processor with a score within their range",
         OTHER: "other rows",
         OUTSIDE: "a score outside their range",
         NOT_JUDGED: "other rows, which could not be judged",
