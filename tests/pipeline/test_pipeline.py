@@ -234,7 +234,8 @@ def test_shipped_references_are_taken_and_one_seed_of_each_is_checked(checkout: 
     cells, others = checkout.plan()
     assert not cells and others["live_check"] == 2
     assert (theirs / "ppo" / "seeds-1-1" / "run.json").is_file()
-    assert checkout.plan("--config", "references=train") == (set(), others - Counter(live_check=2))
+    trained, again = checkout.plan("--config", "references=train")
+    assert trained == SB3 and again["live_check"] == 0  # copies are trained again
     shutil.rmtree(checkout.path / "reports" / "other")
     shutil.rmtree(theirs)
     cells, others = checkout.plan()
@@ -369,7 +370,7 @@ def test_a_template_is_not_run(checkout: Checkout) -> None:
 def test_all_cores_unless_a_number_is_given(
     words: list[str], cores: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Started(Exception):
+    class Started(BaseException):  # a plain exception would become a line and a status
         pass
 
     real = subprocess.Popen
@@ -425,7 +426,8 @@ def test_candidates_are_trained_seed_by_seed_beside_the_others(checkout: Checkou
     alone = SUITE.replace("name: tiny", "name: alone").replace("[scratch, sb3]", "[sb3]")
     shutil.copytree(checkout.path / "results" / "tiny", checkout.path / "reports" / "other" / "records")
     (checkout.path / "tiny.yaml").write_text(alone + theirs + "references: shipped\n")
-    cells_alone, others = checkout.plan()
-    assert cells_alone == cells and others["restore_reference"] > 0
+    cells_alone, _ = checkout.plan()
+    trained = cells_alone - cells
+    assert cells <= cells_alone and trained <= SB3, trained
     floor = checkout.path / "results" / "alone" / "CartPole-v1" / "scratch" / "random" / "seeds-0-1"
     assert (floor / "run.json").is_file()

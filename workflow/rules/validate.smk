@@ -34,7 +34,8 @@ wildcard_constraints:
 
 tried = ["rlparity.validation.sensitivity.run", "rlparity.analysis.sequential_tests"]
 tried += [entry.module for entry in registry.AGENTS.values()]
-tried += [registry.LAYERS[layer] for layer in raw["layers"] if layer != "statistics"]
+tried += [registry.LAYERS[layer] for layer in raw["layers"] if layer in registry.LAYERS]
+tried += ["rlparity.analysis.checks.run"] * ("analysis" in raw["layers"])
 code = definitions.digest(tuple(tried))
 
 

@@ -276,7 +276,9 @@ def check_writable(*folders: Path) -> None:
         while not place.exists():
             place = place.parent
         if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-            raise StorageError(f"{folder}: cannot be written to; make it a folder that you may write to")
+            raise (StorageError if place.is_dir() else UserError)(
+                f"{folder}: cannot be written to; make it a folder that you may write to"
+            )
 
 
 def _refuse(heading: str, found: Sequence[str]) -> None:

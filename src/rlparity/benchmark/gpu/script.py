@@ -20,7 +20,7 @@ from typing import Any
 
 from rlparity.benchmark.gpu import process
 from rlparity.benchmark.gpu.blocks import Block
-from rlparity.errors import StorageError, UserError
+from rlparity.errors import UserError, not_written
 from rlparity.provenance import source_code
 from rlparity.records import write_bytes
 from rlparity.suites import hyperparameters
@@ -133,7 +133,7 @@ def alone(work: Path) -> Iterator[None]:
         work.mkdir(parents=True, exist_ok=True)
         file = (work / ".lock").open("w")
     except OSError as error:
-        raise StorageError(f"{work}: cannot be written to ({error.strerror})") from None
+        raise not_written(error, f"{work}: cannot be written to ({error.strerror})") from None
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
