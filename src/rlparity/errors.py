@@ -51,7 +51,7 @@ class UserError(Exception):
 
 
 class StorageError(UserError):
-    """Files cannot be written, or there is no room for them."""
+    """Files cannot be written, or the disk has no space for them."""
 
     status = Status.RESOURCES
 

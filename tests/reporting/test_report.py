@@ -20,8 +20,11 @@ from rlparity.cell import Protocol
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
 from rlparity.reporting.figures import draw as figures
+from rlparity.reporting.formatting import NONE
 from rlparity.reporting.pages.suite import report
+from rlparity.reporting.pages.suite import tables as suite_tables
 from rlparity.reporting.report_files import TABLES
+from rlparity.reporting.report_folder import Folder
 from rlparity.reporting.style import PAINT
 
 
@@ -281,3 +284,32 @@ def test_bad_inputs_are_one_line(tmp_path: Path) -> None:
     (folder / "records/CartPole-v1/sb3/ppo/seeds-0-1/run.json").write_text("[]")
     with pytest.raises(UserError, match=r"run\.json: not the record of a run"):
         report.render(folder)
+
+
+def test_speeds_of_other_processors_are_no_ratio(tmp_path: Path) -> None:
+    folder = fake_report(tmp_path / "invented")
+
+    def ratios() -> set[str]:
+        return {row[4] for row in suite_tables.cost(Folder(folder)).rows if row[2] == "from scratch"}
+
+    assert "5.0 \N{MULTIPLICATION SIGN}" in ratios()
+    for file in folder.glob("records/*/sb3/**/run.json"):
+        file.write_text(file.read_text().replace("Invented CPU", "Another CPU"))
+    assert ratios() == {NONE}
+
+
+def test_an_update_that_differs_stands_in_the_answer(tmp_path: Path) -> None:
+    folder = fake_report(tmp_path / "invented")
+
+    def answer(result: str) -> list[str]:
+        rows = f"parity,losses,pass,equal,1.0\nparity,advantages: time limits,{result},by 0.45,1.0\n"
+        (folder / "validation.csv").write_text(f"layer,check,result,evidence,seconds\n{rows}")
+        report.render(folder)
+        page, twin = (folder / "index.html").read_text(), (folder / "README.md").read_text()
+        box = page[page.index('<div class="answer">') : page.index('<dl class="facts">')]
+        return [box, twin.split("| | |")[0]]
+
+    words = "differs from the reference's in 1 check of parity"
+    for result, there in (("pass", False), ("not looked at", False), ("differs", True), ("FAIL", True)):
+        texts = [text.replace("&#39;", "'") for text in answer(result)]
+        assert [words in text for text in texts] == [there, there], result

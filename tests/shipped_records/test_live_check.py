@@ -24,6 +24,7 @@ from rlparity.reporting.pages.suite import report
 from rlparity.runs import pending
 from rlparity.shipped_records import live_check, references
 from rlparity.suites import suite as suites
+from rlparity.suites.costs import forecast
 
 pytestmark = pytest.mark.usefixtures("in_checkout")
 PPO = "CartPole-v1/sb3/ppo"
@@ -72,6 +73,13 @@ def test_shipped_references_are_copied_and_one_seed_of_each_is_checked(
         ("CartPole-v1", "a2c", (0,)),
         ("Acrobot-v1", "a2c", (0,)),
     ]
+
+
+def test_a_plan_counts_the_seeds_that_confirm_references(loaded: suites.Suite, tmp_path: Path) -> None:
+    settled, _ = settle(loaded, tmp_path)
+    live = references.checked(settled, tmp_path / "results")
+    (cells,) = (line for line in forecast.lines(settled, live, tmp_path) if line.split()[0] == "cells")
+    assert cells.endswith("3 to train (3 of them to confirm shipped references)")
 
 
 def test_a_reference_that_lacks_a_seed_is_compared_by_the_others(

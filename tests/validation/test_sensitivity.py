@@ -401,7 +401,7 @@ def test_the_page_counts(page: tuple[str, Path]) -> None:
 def test_a_false_alarm_is_reported(tmp_path: Path) -> None:
     content = trials([("P1", "bug", "parity", True, 1.0), ("F1", "refactoring", "parity", True, 1.0)])
     (tmp_path / "trials.json").write_text(json.dumps(content))
-    assert "Of 1 refactorings 1 raise a false alarm." in sensitivity_page.render(
+    assert "Of 1 refactorings 1 raises a false alarm." in sensitivity_page.render(
         tmp_path, tmp_path / "report"
     )
 

@@ -51,7 +51,7 @@ def kept(cell: Cell, records: Path) -> Path | None:
 
 
 def _copy(path: Path, to: Path) -> None:
-    """Copy a folder in place of an earlier one, links as links. Raises StorageError if there is no room."""
+    """Copy a folder in place of an earlier one, links as links. StorageError where the disk is full."""
     shutil.rmtree(to, ignore_errors=True)
     try:
         shutil.copytree(path, to, symlinks=True)

@@ -147,9 +147,9 @@ def _answer(mutated: pd.DataFrame) -> str:
     text = [f"{bugs.sum()} of {len(bugs)} planted bugs ({share}) are caught by some layer."]
     same = mutated[mutated.kind == "refactoring"]
     if len(same):
-        false = sensitivity_tables.caught(same)
-        word = "none raises an alarm" if not false.any() else f"{false.sum()} raise a false alarm"
-        text.append(f"Of {len(false)} refactorings {word}.")
+        alarms = int(sensitivity_tables.caught(same).sum())
+        word = f"{alarms} raise{'s' * (alarms == 1)} a false alarm" if alarms else "none raises an alarm"
+        text.append(f"Of {same.bug.nunique()} refactorings {word}.")
     harmless = mutated[mutated.kind == "harmless"]
     if len(harmless):
         text += _of_harmless(harmless)

@@ -7,6 +7,7 @@ import json
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,7 @@ def refusals() -> None:
             with tempfile.TemporaryDirectory() as name:
                 _write(Path(name))
                 damage(Path(name) / CELL.folder / f"{kind}.parquet")
-                refused(f"{what} ({kind})", lambda name=name: _collect(Path(name)))  # type: ignore[misc]
+                refused(f"{what} ({kind})", partial(_collect, Path(name)))
     others = {
         "another fingerprint": {"fingerprint": "g"},
         "an unknown status": {"status": "perhaps"},
@@ -172,7 +173,7 @@ def refusals() -> None:
     for what, given in others.items():
         with tempfile.TemporaryDirectory() as name:
             _write(Path(name), **given)  # type: ignore[arg-type]
-            refused(what, lambda name=name: _collect(Path(name)))  # type: ignore[misc]
+            refused(what, partial(_collect, Path(name)))
 
 
 @CHECKS
