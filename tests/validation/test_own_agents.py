@@ -42,8 +42,8 @@ def checked(name: str, algorithm: str = "ppo", environment: str = "CartPole-v1")
 @pytest.mark.parametrize(
     ("algorithm", "environment", "checks"),
     [
-        ("ppo", "CartPole-v1", 24),
-        ("sac", "Pendulum-v1", 22),
+        ("ppo", "CartPole-v1", 25),
+        ("sac", "Pendulum-v1", 23),
         ("random", "CartPole-v1", 15),
     ],
 )

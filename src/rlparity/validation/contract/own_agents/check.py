@@ -18,6 +18,7 @@ from rlparity.validation.contract.own_agents import (
     exploration,
     fault_showing_env,
     frame_arena,
+    initial_weights,
     initialization,
     normalization,
     seeds,
@@ -131,6 +132,9 @@ def _environment_checks(t: Trainings) -> dict[str, LazyCheck]:
     return {
         "all numbers stay finite": lambda: seeds.finite(t.block, t.fault_showing),
         "initial parameters match the reference's": lambda: initialization.parameters(t.fault_showing),
+        "initial parameters have their distributions": lambda: initial_weights.distribution(
+            t.algorithm, t.environment, t.changes
+        ),
         "values of images match the reference's": lambda: _if_images(t),
         "games are the emulator's, frame by frame": lambda: _if_games(t),
         "frames kept once give back whole stacks": lambda: _if_frames(t),
