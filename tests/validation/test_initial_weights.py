@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -104,7 +105,7 @@ def half_the_stack(patch: pytest.MonkeyPatch) -> None:
 
 def gain_of(policy: float, value: float, hidden: float = math.sqrt(2)) -> Plant:
     def mlp(sizes: Any, gain: float | None = None) -> Any:
-        found = [Layer(i, o, gain and hidden) for i, o in zip(sizes, sizes[1:], strict=False)]
+        found = [Layer(i, o, gain and hidden) for i, o in pairwise(sizes)]
         last = {0.01: policy, 1.0: value, None: None}[gain]
         return [*found[:-1], found[-1]._replace(gain=last)]
 

@@ -21,6 +21,7 @@ from rlparity.validation.contract.own_agents import (
     initial_weights,
     initialization,
     normalization,
+    random_streams,
     seeds,
     traced_training,
     transitions,
@@ -122,6 +123,17 @@ class Trainings:
         """All seeds in the fault-showing environment, traced in detail."""
         return traced_training.run(self.fault_showing_cell, in_detail=True)
 
+    @cached_property
+    def ten(self) -> random_streams.Drawn:
+        """Ten seeds trained together, with what they drew."""
+        return random_streams.train(self.fault_showing_cell, random_streams.SEEDS)
+
+    @cached_property
+    def one_of_ten(self) -> random_streams.Drawn:
+        """One of them trained alone."""
+        seed = random_streams.SEEDS[random_streams.ALONE]
+        return random_streams.train(self.fault_showing_cell, (seed,))
+
 
 def checks(trainings: Trainings) -> dict[str, LazyCheck]:
     """All checks by name."""
@@ -161,6 +173,8 @@ def _seed_checks(t: Trainings) -> dict[str, LazyCheck]:
         "a seed trained alone matches the seed in a block": lambda: seeds.among_others(t.block, t.alone),
         "sub-environments share no random stream": lambda: seeds.no_shared_streams(t.block),
         "seeds differ": lambda: seeds.all_differ(t.block),
+        "random numbers are neither shared nor repeated": lambda: random_streams.independent(t.ten),
+        "a seed alone draws what it draws among ten": lambda: random_streams.alone(t.ten, t.one_of_ten),
     }
 
 

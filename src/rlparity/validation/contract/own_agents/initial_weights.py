@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -123,7 +123,7 @@ def _examined(made: Any, agent: str, config: Any, spec: EnvSpec, wanted: dict[st
             inputs = OBS + (COMPONENTS if name.startswith("q") and spec.n_actions is None else 0)
             sizes = [inputs, *config.net_arch, heads.outputs.get(name)]
             widths = [tuple(weight.shape[1:]) for weight, _ in layers]
-            if len(spec.obs_shape) == 1 and widths != list(zip(sizes, sizes[1:], strict=False)):
+            if len(spec.obs_shape) == 1 and widths != list(pairwise(sizes)):
                 return False, f"{where} has layers {widths}; its sizes are {sizes}"
             for i, (weight, bias) in enumerate(layers):
                 last = i == len(layers) - 1 and name != TRUNK
@@ -171,7 +171,7 @@ def _uniform(weight: Tensor, bias: Tensor) -> str | None:
 
 
 def _shared(drawn: dict[str, Tensor], within: bool = True) -> str | None:
-    """Describe tensors that repeat another: of another seed, or `within` a seed of another layer of one size."""
+    """Describe tensors that repeat another: of another seed, or `within` one of another layer of that size."""
     for name, values in drawn.items():
         for a, b in combinations(range(len(values)), 2):
             if related(values[a], values[b]):
