@@ -15,6 +15,7 @@ from rlparity.validation.checks import Answer
 from rlparity.validation.contract.own_agents import (
     atari_games,
     buffers,
+    checkpoints,
     exploration,
     fault_showing_env,
     frame_arena,
@@ -187,6 +188,8 @@ def _learning_checks(t: Trainings) -> dict[str, LazyCheck]:
         "actions are within their bounds": _if_bounded,
         "saved parameters give the same actions": partial(_if_learning, seeds.loaded),
         "an interrupted run resumes identically": seeds.interrupted,
+        "a checkpoint holds all of a training": lambda log: checkpoints.complete(t.home, log.cell),
+        "a training that dies again and again ends the same": lambda log: checkpoints.reborn(log.cell),
         "a failed seed is named and isolated": partial(_if_learning, seeds.failed),
         "actions follow the policy's distribution": exploration.exploration,
     }

@@ -171,7 +171,7 @@ def _uniform(weight: Tensor, bias: Tensor) -> str | None:
 
 
 def _shared(drawn: dict[str, Tensor], within: bool = True) -> str | None:
-    """Describe tensors that repeat another: of another seed, or `within` one of another layer of that size."""
+    """Describe tensors that repeat another: of another seed, or `within` one of another layer."""
     for name, values in drawn.items():
         for a, b in combinations(range(len(values)), 2):
             if related(values[a], values[b]):

@@ -18,7 +18,7 @@ from torch import Tensor
 from rlparity.buffers.replay import Replay
 from rlparity.cell import Cell, Protocol
 from rlparity.seeding import CHUNK, Streams, Uniforms
-from rlparity.training import loop, object_state
+from rlparity.training import loop
 from rlparity.validation.checks import Answer
 from rlparity.validation.contract.own_agents import random_numbers as numbers
 from rlparity.validation.contract.own_agents import traced_training
@@ -59,7 +59,7 @@ class Drawn:
                 yield torch.stack(explored)
 
     def of(self, s: int) -> dict[str, list[Tensor]]:
-        """All draws of seed number s, by what they are for; evaluations last as long as the longest episode."""
+        """All draws of seed number s, by use; evaluations last as long as the longest episode."""
         segments = [segment for env in self.log.environments for segment in env.segments]
         axis = 0 if self.second() and self.second()[0].is_floating_point() else 1  # orders: (K, S, B)
         found = {
