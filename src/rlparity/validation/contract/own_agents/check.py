@@ -21,6 +21,7 @@ from rlparity.validation.contract.own_agents import (
     frame_arena,
     initial_weights,
     initialization,
+    neighbours,
     normalization,
     random_streams,
     seeds,
@@ -176,6 +177,9 @@ def _seed_checks(t: Trainings) -> dict[str, LazyCheck]:
         "seeds differ": lambda: seeds.all_differ(t.block),
         "random numbers are neither shared nor repeated": lambda: random_streams.independent(t.ten),
         "a seed alone draws what it draws among ten": lambda: random_streams.alone(t.ten, t.one_of_ten),
+        "a seed trained alone matches the seed among ten": lambda: seeds.among_others(
+            t.ten.log, t.one_of_ten.log
+        ),
     }
 
 
@@ -191,6 +195,8 @@ def _learning_checks(t: Trainings) -> dict[str, LazyCheck]:
         "a checkpoint holds all of a training": lambda log: checkpoints.complete(t.home, log.cell),
         "a training that dies again and again ends the same": lambda log: checkpoints.reborn(log.cell),
         "a failed seed is named and isolated": partial(_if_learning, seeds.failed),
+        "a seed outlives the failure of the first": partial(_if_learning, neighbours.outlived),
+        "no fate of a neighbour changes a seed's course": _neighbours,
         "actions follow the policy's distribution": exploration.exploration,
     }
     return {name: lambda check=check: check(t.fault_showing) for name, check in found.items()}  # type: ignore[misc]
@@ -212,6 +218,10 @@ def _if_frames(trainings: Trainings) -> Answer | None:
 
 def _if_replay(log: Log) -> Answer | None:
     return buffers.replayed(log) if object_state.find(log.agent, Replay) else None
+
+
+def _neighbours(log: Log) -> Answer | None:
+    return neighbours.undisturbed(log.cell, log.environments[0].spec)
 
 
 def _if_bounded(log: Log) -> Answer | None:
