@@ -2,8 +2,8 @@
 
 One seed's rewards become NaN, another's are infinite from the start, one's episodes end with every step,
 one's never end, one's rewards are so large that trust regions and divergence limits stop its updates early.
-After every step each seed must have the parameters, moments, metrics and actions that it has without the others,
-learn at the same steps, and a seed that has failed must stay as it is.
+After every step each seed must have the parameters, moments, metrics and actions that it has without the
+others, learn at the same steps, and a seed that has failed must stay as it is.
 """
 
 from __future__ import annotations
