@@ -16,6 +16,7 @@ from rlparity.validation.contract.own_agents import (
     atari_games,
     buffers,
     checkpoints,
+    deterministic_actions,
     exploration,
     fault_showing_env,
     frame_arena,
@@ -198,6 +199,9 @@ def _learning_checks(t: Trainings) -> dict[str, LazyCheck]:
         "a seed outlives the failure of the first": partial(_if_learning, neighbours.outlived),
         "no fate of a neighbour changes a seed's course": _neighbours,
         "actions follow the policy's distribution": exploration.exploration,
+        "deterministic actions are the policy's mode": partial(_modes, t),
+        "evaluations act as their mode says": deterministic_actions.evaluated,
+        "evaluations with random actions have their share": partial(_epsilon, t),
     }
     return {name: lambda check=check: check(t.fault_showing) for name, check in found.items()}  # type: ignore[misc]
 
@@ -218,6 +222,15 @@ def _if_frames(trainings: Trainings) -> Answer | None:
 
 def _if_replay(log: Log) -> Answer | None:
     return buffers.replayed(log) if object_state.find(log.agent, Replay) else None
+
+
+def _modes(t: Trainings, log: Log) -> Answer | None:
+    spec, images = log.environments[0].spec, is_atari(t.environment)
+    return deterministic_actions.modes(log.cell, spec, images)
+
+
+def _epsilon(t: Trainings, log: Log) -> Answer | None:
+    return deterministic_actions.epsilon_evaluated(log.cell, log.environments[0].spec)
 
 
 def _neighbours(log: Log) -> Answer | None:
