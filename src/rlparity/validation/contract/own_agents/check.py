@@ -20,6 +20,7 @@ from rlparity.validation.contract.own_agents import (
     exploration,
     fault_showing_env,
     frame_arena,
+    game_starts,
     initial_weights,
     initialization,
     neighbours,
@@ -152,6 +153,8 @@ def _environment_checks(t: Trainings) -> dict[str, LazyCheck]:
         ),
         "values of images match the reference's": lambda: _if_images(t),
         "games are the emulator's, frame by frame": lambda: _if_games(t),
+        "games are played as their preset was published": lambda: _if_preset(t),
+        "games start and are cut as their preset says": lambda: _if_starts(t),
         "frames kept once give back whole stacks": lambda: _if_frames(t),
         "steps are Gymnasium's": lambda: transitions.faithful(t.block),
         "steps are Gymnasium's at the time limit": lambda: transitions.to_the_limit(t.home.environment),
@@ -212,6 +215,14 @@ def _if_images(trainings: Trainings) -> Answer | None:
 
 def _if_games(trainings: Trainings) -> Answer | None:
     return atari_games.emulated(trainings.environment) if is_atari(trainings.environment) else None
+
+
+def _if_preset(trainings: Trainings) -> Answer | None:
+    return game_starts.as_published(trainings.environment) if is_atari(trainings.environment) else None
+
+
+def _if_starts(trainings: Trainings) -> Answer | None:
+    return game_starts.drawn(trainings.environment) if is_atari(trainings.environment) else None
 
 
 def _if_frames(trainings: Trainings) -> Answer | None:
