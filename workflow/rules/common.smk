@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from rlparity.environments import atari_ids
+from rlparity.environments.probing import before_training
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
 from rlparity.runs import pending, regrouping
@@ -70,7 +71,12 @@ try:
         if copied:
             say(f"suite {suite.name}: {copied} cells taken from shipped records")
         pool.take_floor(suite, Path("results"), Path("reports"))
-        waiting = pending.update(suite.cells, Path("results"))
+        untrained = {cell.folder for cell in live_check.waiting(live, Path("results"))}
+        untrained |= {
+            cell.folder for cell in suite.cells if not pending.up_to_date(cell, Path("results", cell.folder))
+        }
+        probed = before_training.checked(suite.cells, say, lambda cell: cell.folder in untrained)
+        waiting = pending.update(probed, Path("results"))
         waiting += references.renewed(suite, Path("results"))
         taken = regrouping.ready(waiting, Path("results"))
         waiting += live_check.waiting(live, Path("results"))

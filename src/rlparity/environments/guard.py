@@ -96,9 +96,9 @@ def is_finite(obs: Any) -> bool:
 
 def shown(value: Any, most: int = 80) -> str:
     """A value in one short line."""
-    text = " ".join(
-        np.array2string(value, threshold=6).split() if isinstance(value, np.ndarray) else repr(value).split()
-    )
+    plain = str(value) if isinstance(value, np.generic) else repr(value)
+    text = np.array2string(value, threshold=6) if isinstance(value, np.ndarray) else plain
+    text = " ".join(text.split())
     return text if len(text) <= most else f"{text[:most]}..."
 
 
@@ -145,7 +145,7 @@ def _registered(environment: str) -> EnvSpec | None:
         if module:
             import_module(module)
         return gym.spec(name)
-    except (gym.error.Error, ImportError, ValueError):  # of no id of Gymnasium
+    except Exception:  # of no id of Gymnasium, or of a module that is not here
         return None
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import signal
+import threading
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -15,6 +18,7 @@ from rlparity.cell import is_configured
 from rlparity.environments.configured import ids
 from rlparity.errors import UserError
 
+LIMIT_S = 60.0  # for the import of a user's module, and for making an environment
 SIMULATORS = {"box2d": "box2d", "mujoco": "mujoco"}  # family of Gymnasium's environments -> distribution
 
 
@@ -47,13 +51,13 @@ def of_gymnasium(environment: str) -> EnvironmentInfo:
     """Make an environment once. `module:Id` imports the module first, as Gymnasium does."""
     import gymnasium
 
-    from rlparity.environments.configured import specification
+    from rlparity.environments.configured import making
 
     name = ids.base(environment)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _limited(environment):
             warnings.simplefilter("ignore")
-            env: Any = specification.make_single(environment)
+            env: Any = making.make_single(environment)
     except gymnasium.error.DependencyNotInstalled as error:
         raise UserError(f"environment {environment!r} needs a package: {error}") from None
     except gymnasium.error.Error:
@@ -71,6 +75,25 @@ def of_gymnasium(environment: str) -> EnvironmentInfo:
         env.close()
 
 
+@contextmanager
+def _limited(environment: str) -> Iterator[None]:
+    """UserError after LIMIT_S; signals reach the main thread alone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def give_up(*_: object) -> None:
+        raise UserError(f"environment {environment!r}: making it did not come back within {LIMIT_S:g} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def _spaces(env: Any, environment: str) -> EnvironmentInfo:
     from gymnasium import spaces
 
@@ -84,8 +107,8 @@ def _spaces(env: Any, environment: str) -> EnvironmentInfo:
         hint = _flattened(environment, "FlattenAction", "numbers them from 0") if _is_finite(acted) else ""
     if not isinstance(observed, spaces.Box):
         raise UserError(
-            f"environment {environment!r}: observations are a {type(observed).__name__} space; only Box can be "
-            f"learned from{_flattening(observed, environment)}"
+            f"environment {environment!r}: observations are a {type(observed).__name__} space; "
+            f"only Box can be learned from{_flattening(observed, environment)}"
         )
     if len(observed.shape) != 1 or not observed.shape[0]:
         raise UserError(
@@ -119,7 +142,8 @@ def _space(env: Any, name: str, environment: str) -> Any:
     space = getattr(env, name, None)
     if not isinstance(space, spaces.Space):
         raise UserError(
-            f"environment {environment!r}: its {name} is {type(space).__name__}; expected one of gymnasium.spaces"
+            f"environment {environment!r}: its {name} is {type(space).__name__}; expected one of "
+            "gymnasium.spaces"
         )
     return space
 
@@ -145,9 +169,10 @@ def _refuse_bounds(space: Any, environment: str) -> None:
 def _is_finite(space: Any) -> bool:
     from gymnasium import spaces
 
-    inner = space.spaces if isinstance(space, spaces.Tuple | spaces.Dict) else ()
-    if inner:
-        return all(map(_is_finite, inner.values() if isinstance(space, spaces.Dict) else inner))
+    if isinstance(space, spaces.Tuple):
+        return all(map(_is_finite, space.spaces))
+    if isinstance(space, spaces.Dict):
+        return all(map(_is_finite, space.spaces.values()))
     return isinstance(space, spaces.Discrete | spaces.MultiDiscrete | spaces.MultiBinary)
 
 
@@ -167,9 +192,9 @@ def _wrapper_modules(environment: str) -> tuple[str, ...]:
     """The modules of wrappers that are not Gymnasium's own, in the order of their names."""
     if not is_configured(environment):
         return ()
-    from rlparity.environments.configured import specification
+    from rlparity.environments.configured import making
 
-    found = {specification.find(each.name).__module__ for each in ids.parse(environment).wrappers}
+    found = {making.find(each.name).__module__ for each in ids.parse(environment).wrappers}
     return tuple(sorted(name for name in found if not name.startswith("gymnasium.")))
 
 

@@ -6,7 +6,7 @@ from functools import partial
 
 from stable_baselines3.common.vec_env import DummyVecEnv
 
-from rlparity.environments.configured.specification import make_single
+from rlparity.environments.configured.making import make_single
 from rlparity.references.sb3_environments import DEPARTURES, present, raw
 
 __all__ = ["DEPARTURES", "make", "make_single", "present", "raw"]

@@ -120,7 +120,8 @@ def _train(cell: Cell, folder: Path, checkpointer: Checkpointer) -> tuple[Record
     """Train a cell; returns its recorder, and for a candidate the assumptions that were made."""
     recorder = Recorder(cell, saved_policies.SavedPolicies(cell, folder / "checkpoint"))
     if cell.candidate:
-        notes: tuple[str, ...] = import_module(registry.CANDIDATES[cell.kind]).run(cell, folder, recorder)
+        with environment_faults.named(cell, recorder, checkpointer):
+            notes: tuple[str, ...] = import_module(registry.CANDIDATES[cell.kind]).run(cell, folder, recorder)
         if cell.kind != "logs" and not candidate_files.digests(cell):
             notes += ("no file of its code is known: this record stays valid whatever changes in it",)
         if cell.kind == "command" and not candidate_files.has_lock(cell):

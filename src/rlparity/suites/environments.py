@@ -70,8 +70,8 @@ def environments(raw: Mapping[str, Any], found: list[str]) -> list[Environment]:
 
 
 def _names(own: Mapping[str, Any], where: str, found: list[str]) -> list[str]:
-    """The ids that a suite's keys about an environment stand for: one with its kwargs, time limit and wrappers,
-    or all games of a list."""
+    """The ids that a suite's keys about an environment stand for: one with its kwargs, time limit and
+    wrappers, or all games of a list."""
     keys = {key: own[key] for key in ("kwargs", ids.TIME_LIMIT, ids.WRAPPERS) if key in own}
     try:
         if not keys:

@@ -71,7 +71,7 @@ def _value(environment: str, text: str) -> tuple[Any, str]:
             found, end = json.JSONDecoder().raw_decode(text)
         except ValueError:
             raise _malformed(environment, text) from None
-    if end < len(text) and text[end] != "," or end + 1 == len(text):
+    if (end < len(text) and text[end] != ",") or end + 1 == len(text):
         raise _malformed(environment, text)
     return found, text[end + 1 :]
 

@@ -15,8 +15,8 @@ MOST = 100_000  # actions that an agent chooses among
 class FlattenAction(gym.ActionWrapper):
     """Number all actions of a finite space from 0, as one Discrete space.
 
-    Finite are Discrete (with another start), MultiDiscrete, MultiBinary, and Tuple and Dict of these. The last
-    component changes fastest, as in `numpy.unravel_index`. ValueError for other spaces.
+    Finite are Discrete (with another start), MultiDiscrete, MultiBinary, and Tuple and Dict of these. The
+    last component changes fastest, as in `numpy.unravel_index`. ValueError for other spaces.
     """
 
     def __init__(self, env: gym.Env):
@@ -49,13 +49,13 @@ def _decoded(space: gym.Space, number: int) -> Any:
     if isinstance(space, spaces.Discrete):
         return space.start + number
     if isinstance(space, spaces.MultiDiscrete):
-        parts = np.array(np.unravel_index(number, space.nvec.ravel())).reshape(space.nvec.shape)
-        return (parts + space.start).astype(space.dtype)
+        chosen = np.array(np.unravel_index(number, space.nvec.ravel())).reshape(space.nvec.shape)
+        return (chosen + space.start).astype(space.dtype)
     if isinstance(space, spaces.MultiBinary):
         n = math.prod(space.shape)
         return np.array([number >> (n - 1 - i) & 1 for i in range(n)], dtype=np.int8).reshape(space.shape)
     inner = list(space.spaces.items()) if isinstance(space, spaces.Dict) else list(enumerate(space.spaces))  # type: ignore[attr-defined]
-    parts = {}
+    parts: dict[Any, Any] = {}
     for key, each in reversed(inner):
         number, part = divmod(number, _size(each))
         parts[key] = _decoded(each, part)
