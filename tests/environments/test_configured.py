@@ -27,7 +27,8 @@ SPACE = "odd_environments:mine/Space-v1"
     [
         ("CartPole-v1@max_episode_steps=200", Configured("CartPole-v1", {}, 200)),
         (f"{SPACE}@goal=3", Configured(SPACE, {"goal": 3})),
-        ("A-v0@a=[1,2],b=x/y.z,c=\"1\",d=null", Configured("A-v0", {"a": [1, 2], "b": "x/y.z", "c": "1", "d": None})),
+        ("A-v0@a=[1,2],b=x/y.z,d=null", Configured("A-v0", {"a": [1, 2], "b": "x/y.z", "d": None})),
+        ('A-v0@c="1"', Configured("A-v0", {"c": "1"})),
         ("A-v0@wrappers=One+m:Two", Configured("A-v0", {}, None, (Wrapper("One"), Wrapper("m:Two")))),
         (
             'A-v0@wrappers=["One",{"kwargs":{"n":4},"name":"Two"}]',
@@ -47,8 +48,9 @@ def test_the_order_of_keys_does_not_matter() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["A-v0@a=", "A-v0@a=1,", "A-v0@a=1,b", "A-v0@a=1,a=2", "A-v0@=1", "A-v0@a=1 2", "A-v0@max_episode_steps=0",
-     "A-v0@max_episode_steps=x", "A-v0@render_mode=human", "A-v0@wrappers=3", "ALE/Pong-v5@nature,mode=1"],
+    ["A-v0@a=", "A-v0@a=1,", "A-v0@a=1,b", "A-v0@a=1,a=2", "A-v0@=1", "A-v0@a=1 2",
+     "A-v0@max_episode_steps=0", "A-v0@max_episode_steps=x", "A-v0@render_mode=human",
+     "A-v0@wrappers=3", "ALE/Pong-v5@nature,mode=1"],
 )  # fmt: skip
 def test_a_malformed_id_is_refused_in_one_line(text: str) -> None:
     with pytest.raises(UserError) as refused:
@@ -138,7 +140,7 @@ def test_every_action_of_a_finite_space_has_one_number(name: str) -> None:
 
 
 def test_an_environment_whose_module_ends_the_interpreter_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    def leave(*_: object) -> None:
+    def leave(*_: object, **__: object) -> None:
         raise SystemExit("no display")
 
     monkeypatch.setattr(odd.Walk, "__init__", leave)

@@ -156,8 +156,8 @@ def test_cells_are_checked_and_lose_checkpoints_that_would_not_be_exact(
     }
     monkeypatch.setattr(request, "probe", lambda names, *_: [table[name] for name in dict.fromkeys(names)])
     said: list[str] = []
-    made = before_training.checked([cell("a"), cell("b")], said.append)
-    assert [one.checkpoint_every for one in made] == [100, 0]
+    made = before_training.checked([cell("a"), cell("b"), cell("b", 0)], said.append)
+    assert [one.checkpoint_every for one in made] == [100, 0, 0]
     assert len(said) == 2 and "a note" in said[0] and "begins anew" in said[1]
     with pytest.raises(UserError, match=r"^environment 'c': no end$"):
         before_training.checked([cell("a"), cell("c")], said.append)

@@ -51,9 +51,10 @@ def cell(kind: str, implementation: str, **fields: Any) -> Cell:
         "evaluation": Protocol(2, 1, 1),
         "n_envs": 2,
         "agent": "a2c",
+        "budget": 1000,
     }
     made |= fields
-    return Cell("suite", f"Faulty-{kind}-v0", implementation, made["agent"], budget=1000, **made)
+    return Cell("suite", f"Faulty-{kind}-v0", implementation, made["agent"], **made)
 
 
 @pytest.mark.parametrize("implementation", ["scratch", "sb3"])
@@ -89,14 +90,11 @@ def test_an_agent_that_learns_nothing_fails_too(tmp_path: Path) -> None:
 
 
 def test_an_evaluation_is_named(tmp_path: Path) -> None:
-    made = cell("reward", "scratch", evaluation=Protocol(2, 1, 40))
-    gym.registry["Faulty-reward-v0"].kwargs["kind"] = "never"
-    gym.registry["Faulty-reward-v0"].entry_point = lambda **_: Faulty("evaluated")
-    try:
-        run_cell(made, tmp_path)
-    finally:
-        gym.registry["Faulty-reward-v0"].kwargs["kind"] = "reward"
-        gym.registry["Faulty-reward-v0"].entry_point = Faulty
+    """The environments of evaluations take more steps than those of training."""
+    run = run_cell(cell("reward", "scratch", evaluation=Protocol(2, 1, 40), budget=150), tmp_path)
+    start = "environment 'Faulty-reward-v0', seed 3, evaluation at environment step 150, step "
+    assert run["failed_seeds"]["3"].startswith(start)
+    assert run["failed_seeds"]["3"].endswith(" since its reset: the reward is inf")
 
 
 def test_the_guard_changes_nothing_and_goes_away() -> None:

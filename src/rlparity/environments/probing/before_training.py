@@ -40,7 +40,6 @@ def checked(
                 "so an interrupted training of our own agents begins anew"
             )
     inexact = {one.environment for one in found.values() if not one.resumes}
-    inexact -= {cell.environment for cell in given if not cell.checkpoint_every}
     return [replace(cell, checkpoint_every=0) if cell.environment in inexact else cell for cell in given]
 
 
