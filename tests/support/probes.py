@@ -280,7 +280,7 @@ TUNED: dict[str, dict[str, Any]] = {  # budget: environment steps, or games of a
 ONLINE: dict[str, Any] = {  # of an agent that is new
     "hyperparameters": {"learning_rate": 0.01, "learning_rate_schedule": "linear"},
     "n_envs": 16,
-    "budget": 16_000,
+    "budget": 6_400,
 }
 
 # Noise to explore with; and little of it in policies whose own value pays for it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from string import Template
 
 AGENT = Template('''\
-"""$title. AUTHORS YEAR, the algorithm or equation that it follows; as written: online Q-learning, Watkins 1989.
+"""$title. AUTHORS YEAR, and the algorithm or equation. As written: online Q-learning, Watkins 1989.
 
 Departures from the paper:
 - Adam instead of plain gradient steps;
@@ -149,8 +149,8 @@ Settings per environment, with their source, are in `workflow/resources/hyperpar
 
 THE TABLE that `python tests/support/probes.py $name` prints.
 
-Three seeds at once, discount 0.9, one hidden layer of 32; the number is of the seed farthest off. `-`: not estimated by this agent.
-`test_probes.py` tests every number to within 0.05 (1 % of values beyond 5). Last digits may differ on another processor.
+Three seeds at once, discount 0.9, one hidden layer of 32; the number is of the seed farthest off.
+`test_probes.py` tests every number to within 0.05 (1 % of values beyond 5). Last digits may differ.
 """)
 
 CONFIGURATION = Template("""\
@@ -160,4 +160,4 @@ CONFIGURATION = Template("""\
     modes: [deterministic, sampled]
 """)
 ENTRY = Template('    "$agent": Entry("rlparity.agents.$folder.$agent:$class_name"),\n')
-LINE = Template("- [$title](agents/$page.md): WHAT IT DOES.\n")
+LINE = Template("- [$title](agents/$page.md): configuration `$name`.\n")
