@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from resolved import resolve
 
 from rlparity.__main__ import main
 from rlparity.cell import Cell
@@ -187,6 +188,7 @@ def test_the_time_to_plan_is_that_of_the_nearest_size_measured(tmp_path: Path) -
     assert "2.0 s measured with 1,000 cells" in forecast._planning(900, tmp_path)
 
 
+@pytest.mark.usefixtures("in_checkout")
 def test_a_plan_of_growing_seeds_says_what_the_first_look_needs(tmp_path: Path) -> None:
     seeds = {"start": 5, "step": 5, "until": "decided", "at_most": 15}
     made = resolve(algorithms=["random", "ppo"], seeds=seeds, reference_seeds={"ppo": ["0-4"]})
