@@ -73,7 +73,9 @@ try:
         pool.take_floor(suite, Path("results"), Path("reports"))
         reached = growth.reached(suite, Path("results"))
         untrained = {cell.folder for cell in live_check.waiting(live, Path("results"))}
-        untrained |= {cell.folder for cell in reached if not pending.up_to_date(cell, Path("results", cell.folder))}
+        untrained |= {
+            cell.folder for cell in reached if not pending.up_to_date(cell, Path("results", cell.folder))
+        }
         probed = before_training.checked(reached, say, lambda cell: cell.folder in untrained)
         waiting = pending.update(probed, Path("results"))
         waiting += references.renewed(suite, Path("results"))
