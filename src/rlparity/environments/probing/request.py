@@ -20,6 +20,7 @@ from rlparity.errors import UserError
 
 PACKAGE = Path(__file__).parents[2]
 SOURCES = ("environments", "references")  # whose files decide with what an environment is stepped
+START = "from rlparity.environments.probing.process import serve; serve()"
 PACKAGES = ("gymnasium", "numpy", "torch", "stable_baselines3", "ale-py", "minatar", *SIMULATORS.values())
 
 
@@ -50,7 +51,7 @@ def _probed(environments: Sequence[str], jobs: int, stall_s: float) -> list[Find
     request = {"path": sys.path, "environments": list(environments), "jobs": jobs, "stall_s": stall_s}
     variables = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), *filter(None, sys.path)])}
     done = subprocess.run(
-        [sys.executable, "-m", "rlparity.environments.probing"],
+        [sys.executable, "-c", START],
         input=json.dumps(request),
         capture_output=True,
         text=True,
