@@ -15,8 +15,8 @@ from pathlib import Path
 from rlparity.errors import UserError
 
 _PACKAGE = Path(__file__).parent
-IN_WHEEL = (_PACKAGE / "project").is_dir()
-PROJECT = _PACKAGE / "project" if IN_WHEEL else _PACKAGE.parents[1]
+_IN_WHEEL = _PACKAGE / "project"
+PROJECT = _IN_WHEEL if _IN_WHEEL.is_dir() else _PACKAGE.parents[1]
 SNAKEFILE = PROJECT / "Snakefile"
 SUITES = Path("workflow", "suites")
 RESOURCES = Path("workflow", "resources")
@@ -63,13 +63,16 @@ def put_working_folder_on_path() -> None:
 
 
 def copy_starter(suite: Path, folder: Path) -> list[Path]:
-    """Copy a suite, the settings and profiles for clusters to `folder`, to be edited; returns their paths.
+    """Copy what is meant to be edited to `folder`: a suite, the settings, profiles for clusters, and examples
+    of implementations to validate. Returns their paths.
 
     A file that is there already stays. Raises UserError if the folder cannot be written to.
     """
-    profiles = sorted((PROJECT / "profiles").glob("*/config.yaml"))
+    others = [*PROJECT.glob("profiles/*/config.yaml"), *PROJECT.glob("examples/*.py")]
     copies = {folder / SUITES / suite.name: suite, folder / SETTINGS: PROJECT / SETTINGS}
-    copies |= {folder / file.relative_to(PROJECT): file for file in profiles if file.parent.name != "default"}
+    for file in sorted(others):
+        if file.parent.name != "default":  # which Snakemake finds beside the Snakefile
+            copies[folder / file.relative_to(PROJECT)] = file
     for target, source in copies.items():
         try:
             target.parent.mkdir(parents=True, exist_ok=True)

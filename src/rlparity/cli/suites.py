@@ -55,9 +55,8 @@ def add_commands(add: Add) -> None:
     starting = add(
         "init",
         copy_starter,
-        "Copy a suite and the settings, to be edited.",
-        about="They come before those of the project wherever rlparity is run in that folder. Files that are "
-        "there already stay.",
+        "Copy a suite, the settings and examples, to be edited.",
+        about="In that folder they come before those of the project. Files that are there already stay.",
     )
     starting.add_argument("folder", nargs="?", type=Path, default=Path(), help="default: the working folder")
     starting.add_argument("--suite", default="cartpole", metavar="SUITE", help="default: cartpole")
