@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,9 +30,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(autouse=True)
-def no_shipped_records(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take over no records of this checkout's reports but where a test names that folder."""
+def apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take over no records of this checkout's reports but where a test names that folder, and forget the
+    folders that commands put on the path."""
     monkeypatch.setattr(project_files, "REPORTS", project_files.PROJECT / "no reports")
+    monkeypatch.setattr(sys, "path", [*sys.path])
 
 
 @pytest.fixture
