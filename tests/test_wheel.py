@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 import wheels
-import yaml
 
 from rlparity import project_files
 from rlparity.__main__ import main
@@ -184,18 +183,23 @@ class Corridor(gymnasium.Env):
 
 gymnasium.register("Corridor-v0", "own_corridor:Corridor", max_episode_steps=20)
 """
+OWN_SUITE = """\
+name: own
+title: Own
+environments: ["own_corridor:Corridor-v0"]
+algorithms: [random]
+implementations: [scratch]
+seeds: [0]
+budgets: {default: 100}
+evaluation: {points: 1, episodes: 1, final_episodes: 1}
+"""
 
 
 def test_environments_of_the_working_folder_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "own_corridor.py").write_text(OWN_ENVIRONMENT)
-    raw = {
-        "name": "own", "title": "Own", "environments": ["own_corridor:Corridor-v0"], "algorithms": ["random"],
-        "implementations": ["scratch"], "seeds": [0], "budgets": {"default": 100},
-        "evaluation": {"points": 1, "episodes": 1, "final_episodes": 1},
-    }  # fmt: skip
-    (tmp_path / "own.yaml").write_text(yaml.safe_dump(raw))
+    (tmp_path / "own.yaml").write_text(OWN_SUITE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", str(tmp_path))])
     assert main(["plan", "own.yaml"]) == 0, capsys.readouterr().err
@@ -222,3 +226,13 @@ def test_commands_that_train_nothing(installed: Path, tmp_path: Path) -> None:
     assert (report / "index.html").is_file() and (tmp_path / "reports" / "index.html").is_file()
     assert list(report.glob("records/*/sb3/*/*/run.json"))
     assert "published" in (report / "paper.csv").read_text().splitlines()[0]
+
+
+@pytest.mark.whole
+def test_snakemake_plans_a_suite_there(installed: Path, tmp_path: Path) -> None:
+    """Also where the folder has a Snakefile of its own, and an environment in a module."""
+    (tmp_path / "Snakefile").write_text("raise ValueError\n")
+    (tmp_path / "own_corridor.py").write_text(OWN_ENVIRONMENT)
+    (tmp_path / "own.yaml").write_text(OWN_SUITE)
+    text = run(installed, tmp_path, ["run", "smoke", "--dry-run"], ["run", "own.yaml", "--dry-run"])
+    assert text.count("This was a dry-run") == 2 and "own_corridor:Corridor-v0" in text
