@@ -73,7 +73,7 @@ def test_everything_that_is_read_beside_the_package_is_in_the_wheel() -> None:
     wanted = tracked(*paths, ":(glob)reports/*/records/**", ":(glob)reports/benchmark/*.csv")
     assert len(wanted) > 1900
     missing = [name for name in wanted if f"{IN_WHEEL}/{name}" not in wheels.files()]
-    assert missing == [], "add them to tool.hatch.build.targets.wheel.force-include in pyproject.toml"
+    assert missing == [], "add them to tool.hatch.build.targets.wheel in pyproject.toml"
 
 
 def test_the_package_is_in_the_wheel() -> None:
