@@ -36,7 +36,10 @@ def run(cell: Cell, folder: Path, recorder: Recorder) -> tuple[str, ...]:
         return ()
     record(recorder, logged)
     root = os.path.commonpath([file.parent for file in found.files[seed]])
-    return (*found.notes, *(note.replace(f"{root}/", "") for note in logged.notes))
+    notes = [note.replace(f"{root}/", "") for note in logged.notes]
+    if not logged.evaluations and seeds.some_evaluated(found, cell.candidate):
+        notes.append("no evaluations, which others have: all are judged by their returns in training")
+    return (*found.notes, *notes)
 
 
 def versions(cell: Cell) -> dict[str, str]:

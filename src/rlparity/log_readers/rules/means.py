@@ -1,0 +1,78 @@
+"""Recognise, by the data alone, rows that are means over several episodes or a choice of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rlparity.atari_names import parse
+from rlparity.log_readers.series import Refused, Series
+
+LEAST = 8  # rows, before anything is said about them
+FEW = 0.9  # of the fewest episodes that fit
+SMOOTH = 2e-3  # squared increments of a row, as a share of twice the variance of all
+WHOLE = ("CartPole-", "MountainCar-v", "Acrobot-", "MinAtar/", "Taxi-", "CliffWalking-", "FrozenLake", "Blackjack-")
+BROKEN = 0.02  # of the rows of an environment with whole rewards, at most, may have other returns
+EVEN = 0.9  # of the distances between rows are the same where rows are logged at fixed steps
+NEED = "returns of single episodes are needed"
+
+
+def refuse(series: Series, environment: str, n_envs: int, time_limit: int | None) -> None:
+    """Raise Refused if rows of training are no single episodes, or far fewer than there were. The rows are
+    in order, and no rows are known to be means by their format."""
+    step, returns = series.env_step, series.episode_return
+    if not len(step):
+        return
+    fewest = 0.0 if series.episode_length.any() else _fewest(float(step.max()), n_envs, time_limit)
+    if fewest >= LEAST and len(step) < FEW * fewest:
+        raise Refused(
+            f"{series.source}: {len(step)} rows in {step.max():,.0f} steps, but episodes end after at most "
+            f"{time_limit} steps, so there were at least {fewest:.0f}; rows are means over several episodes, or "
+            f"only some of them are logged; {NEED}"
+        )
+    if len(step) < LEAST:
+        return
+    if whole_rewards(environment) and (share := float((returns != np.round(returns)).mean())) > BROKEN:
+        raise Refused(
+            f"{series.source}: returns of {environment} are whole numbers, but {share:.0%} of the rows are none: "
+            f"they are means over several episodes; {NEED}"
+        )
+    if _smooth(returns):
+        raise Refused(
+            f"{series.source}: returns change from row to row far less than single episodes do: they are a mean "
+            f"over a window; {NEED}"
+        )
+    if not series.episode_length.any() and (distance := _even(step, time_limit)):
+        raise Refused(
+            f"{series.source}: rows are at every {distance:,.0f} steps, where episodes do not end: they are means "
+            f"over several episodes, or evaluations (measure=evaluation); {NEED}"
+        )
+
+
+def whole_rewards(environment: str) -> bool:
+    """Whether returns are known to be whole numbers."""
+    return environment.startswith(WHOLE) or parse(environment) is not None
+
+
+def _fewest(steps: float, n_envs: int, time_limit: int | None) -> float:
+    """The fewest episodes that can have ended in so many steps."""
+    if not time_limit:
+        return 0
+    n = max(n_envs, 1)
+    return n * (steps // (n * time_limit))
+
+
+def _smooth(returns: np.ndarray) -> bool:
+    """Whether increments are those of a running mean."""
+    if len(returns) < 5 * LEAST or not (variance := returns.var()):
+        return False
+    return bool((np.diff(returns) ** 2).mean() < SMOOTH * 2 * variance)
+
+
+def _even(step: np.ndarray, time_limit: int | None) -> float:
+    """The distance at which rows are logged, if it is one at which episodes do not end; else 0."""
+    distances = np.diff(step)
+    common, count = np.unique(distances, return_counts=True)
+    distance = float(common[count.argmax()])
+    if distance <= 1 or count.max() < EVEN * len(distances) or (time_limit and distance % time_limit == 0):
+        return 0
+    return distance if time_limit and distance > time_limit or distance % 100 == 0 else 0
