@@ -99,7 +99,8 @@ def compare(logged: str, asked: str) -> Difference | None:
         return Difference("", f"{logged} does not say whether actions are sticky, taken as {asked}")
     if there.sticky and not here.sticky:
         return Difference(
-            "", f"plain {logged} has sticky actions, {asked} has none; taken as {asked}, if they were turned off"
+            "",
+            f"plain {logged} has sticky actions, {asked} has none; taken as {asked}, if they were turned off",
         )
     if here.sticky and not there.sticky:
         return Difference("", f"{logged} has no sticky actions, {asked} has; taken as {asked}")

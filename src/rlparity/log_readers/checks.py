@@ -93,14 +93,17 @@ def _whole_numbers(series: Series) -> None:
 
 
 def _with_clock(series: Series, expected: Expected) -> Series:
-    """Steps of episodes of several sub-environments in one file: as many as the reference has, if they can
-    have ended in this order; else those of one after the other."""
+    """Steps of episodes of as many sub-environments as expected that share a file, if they overlap in time;
+    else those of one after the other."""
     n = expected.n_envs
-    ends = clock.of_sub_environments(series.episode_length, n, expected.time_limit)
+    ends = None
+    if series.time is not None:
+        ends = clock.of_sub_environments(series.episode_length, series.time, n, expected.time_limit)
     if ends is None:
-        return series
-    note = f"steps are those of {n} sub-environments in one file, in the order in which episodes ended"
-    return series._replace(env_step=ends).noted(note)
+        return series.noted("environment steps are sums of the lengths of the episodes that have ended")
+    return series._replace(env_step=ends).noted(
+        f"environment steps are those of {n} sub-environments that share the file, by lengths and times"
+    )
 
 
 def _without_duplicates(series: Series, expected: Expected) -> Series:

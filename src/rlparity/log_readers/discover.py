@@ -167,7 +167,9 @@ def _in_names(runs: Sequence[Sequence[Path]]) -> list[int] | None:
     single = len({run[0].parent for run in runs}) < len(runs)
     names = [run[0].stem if single else run[0].parent.name for run in runs]
     for expression in NAMES:
-        seeds = [int(match[1]) for name in names if (match := re.search(expression, name)) if len(match[1]) < 20]
+        seeds = [
+            int(match[1]) for name in names if (match := re.search(expression, name)) if len(match[1]) < 20
+        ]
         if len(seeds) == len(runs) == len(set(seeds)) and max(seeds) <= LARGEST:
             return seeds
     return None

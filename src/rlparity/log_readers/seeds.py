@@ -104,7 +104,9 @@ class _Look(NamedTuple):
     measures: frozenset[str]
 
 
-def _key(files: tuple[Path, ...], candidate: Mapping[str, Any]) -> tuple[tuple[tuple[str, int, int], ...], str]:
+def _key(
+    files: tuple[Path, ...], candidate: Mapping[str, Any]
+) -> tuple[tuple[tuple[str, int, int], ...], str]:
     """What a look at files depends on: their sizes and times, and how they are read."""
     stats = tuple((str(file), (stat := file.stat()).st_size, stat.st_mtime_ns) for file in files)
     return stats, json.dumps(candidate.get("returns", {}), sort_keys=True)

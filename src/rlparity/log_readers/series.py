@@ -35,6 +35,7 @@ class Series(NamedTuple):
     n_envs: int = 0  # sub-environments; 0 if unknown
     means: bool = False  # rows are means that the format is known to hold, not single episodes
     summed: bool = False  # environment steps are no column, but sums of lengths in the order of rows
+    time: NDArray[np.float64] | None = None  # (n,) seconds from the first step, where `summed`
     files: tuple[Path, ...] = ()  # that it was read from
     when: float = math.nan  # seconds since 1970 at which its first row was written; NaN if unknown
     until: float = math.nan  # ... its last row

@@ -80,7 +80,9 @@ def _file(path: Path, reading: Reading) -> list[Series]:
         there = ", ".join(name or "''" for name in table.names[:30])
         hint = layouts.describe(table.names) or "name yours with `columns`"
         raise Refused(f"{path}: no column {', '.join(missing)}; there are {there} ({hint})")
-    layouts.refuse_means(names["episode_return"], f"{path}, column {names['episode_return']}", reading.measure)
+    layouts.refuse_means(
+        names["episode_return"], f"{path}, column {names['episode_return']}", reading.measure
+    )
     if names["algorithm"] in table.names:
         several = sorted(set(table.texts(names["algorithm"])))
         if len(several) > 1:
@@ -89,7 +91,9 @@ def _file(path: Path, reading: Reading) -> list[Series]:
     return list(_groups(path, table, names, series))
 
 
-def _rows(path: Path, table: _Columns, names: dict[str, str], reading: Reading) -> tuple[Series, NDArray[Any]]:
+def _rows(
+    path: Path, table: _Columns, names: dict[str, str], reading: Reading
+) -> tuple[Series, NDArray[Any]]:
     """All rows of the file that have a return, and which those are."""
     step, returns = (table.numbers(names[ours]) for ours in NEEDED)
     notes = list(table.notes) + (
@@ -111,7 +115,9 @@ def _rows(path: Path, table: _Columns, names: dict[str, str], reading: Reading) 
     _numbers(path, table, kept, {names["env_step"]: step, names["episode_return"]: returns})
     lengths = np.where(np.isfinite(length.values), length.values, 0.0)
     columns = (step.values, returns.values, lengths)
-    return Series(str(path), measure(reading), *columns, notes=tuple(notes), files=(path,)), np.flatnonzero(kept)
+    return Series(str(path), measure(reading), *columns, notes=tuple(notes), files=(path,)), np.flatnonzero(
+        kept
+    )
 
 
 def _numbers(path: Path, table: _Columns, kept: NDArray[Any], columns: dict[str, text.Column]) -> None:

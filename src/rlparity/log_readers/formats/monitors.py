@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rlparity.log_readers import file_names
 from rlparity.log_readers.formats import sb3_monitor
@@ -128,7 +129,7 @@ def _side_by_side(source: str, parts: Sequence[Part]) -> Series:
 
 
 def _in_turn(source: str, parts: Sequence[Part]) -> Series:
-    notes = ["environment steps are sums of the lengths of episodes"]
+    notes = []
     if len(parts) > 1:
         by_time = not _order_unknown(parts)
         parts = sorted(parts, key=lambda part: (part.start if by_time else 0.0, _in_words(part.path)))
@@ -137,5 +138,12 @@ def _in_turn(source: str, parts: Sequence[Part]) -> Series:
         notes.append(f"{names}, in the order of {how}: read as one run that was resumed")
     returns = np.concatenate([part.episode_return for part in parts])
     lengths = np.concatenate([part.episode_length for part in parts])
+    time = _one_clock(np.concatenate([part.time for part in parts]))
     step = np.cumsum(lengths)
-    return Series(source, TRAINING, step, returns, lengths, notes=tuple(notes), summed=True)
+    return Series(source, TRAINING, step, returns, lengths, notes=tuple(notes), summed=True, time=time)
+
+
+def _one_clock(time: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Seconds that go on where the clock of a resumed run starts again."""
+    falls = np.diff(time, prepend=0.0)
+    return np.cumsum(np.where(falls < 0, time, falls))

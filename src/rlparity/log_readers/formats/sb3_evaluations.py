@@ -61,9 +61,7 @@ def _shapes(
         results = results[:, None]
         notes.append("one value at each point, taken as the mean of an evaluation")
     if step.ndim != 1 or results.ndim != 2 or len(step) != len(results) or not results.size:
-        raise Refused(
-            f"{path}: {shapes} do not belong together; expected (points,) and (points, episodes)"
-        )
+        raise Refused(f"{path}: {shapes} do not belong together; expected (points,) and (points, episodes)")
     if "ep_lengths" not in arrays:
         return step, results, np.zeros(results.shape)
     lengths = _squeezed(arrays["ep_lengths"], 2)

@@ -59,7 +59,8 @@ def _folder(folder: Path, paths: Sequence[Path], reading: Reading) -> tuple[list
     if not mine:
         hint = layouts.describe(tags)
         raise Refused(
-            f"{folder}: no scalar {tag!r}; there are {', '.join(tags) or 'none'}" + (f" ({hint})" if hint else "")
+            f"{folder}: no scalar {tag!r}; there are {', '.join(tags) or 'none'}"
+            + (f" ({hint})" if hint else "")
         )
     left = [f"{events.path.name}: has no scalar {tag!r}" for events in loaded if tag not in events.scalars]
     left = [f"{folder}/{reason}" for events, reason in zip(loaded, left, strict=False) if events.scalars]
@@ -146,9 +147,8 @@ def _table(loaded: Sequence[Events]) -> Mapping[str, str]:
         for tag, text in events.texts.items():
             if tag.startswith("hyperparameters"):
                 rows = (
-                    [cell.strip() for cell in line.strip().strip("|").split("|")] for line in text.splitlines()
+                    [cell.strip() for cell in line.strip().strip("|").split("|")]
+                    for line in text.splitlines()
                 )
                 found |= {row[0]: row[1] for row in rows if len(row) == 2}
     return {name: value for name, value in found.items() if name not in ("param", "-")}
-
-

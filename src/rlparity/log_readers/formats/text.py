@@ -104,9 +104,7 @@ def table(source: str, read: Lines, first: int = 0) -> Table:
     return _whole_rows(found)
 
 
-def _split(
-    source: str, text: Sequence[str], first: int, delimiter: str
-) -> Iterable[tuple[int, list[str]]]:
+def _split(source: str, text: Sequence[str], first: int, delimiter: str) -> Iterable[tuple[int, list[str]]]:
     """Number and fields of each line that is not empty."""
     start = first
     reader = csv.reader((f"{line}\n" for line in text[first:]), delimiter=delimiter, skipinitialspace=True)

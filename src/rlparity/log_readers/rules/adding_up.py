@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -10,9 +11,11 @@ from rlparity.atari_names import parse
 from rlparity.log_readers.series import EVALUATION, Refused, Series
 
 FRAMES = 4  # of the emulator for each environment step of an Atari game
+BETWEEN = 2.5  # times the steps: lengths that add up to more may be frames
 OVER = 0.05  # of the budget: more rows beyond it are not those of a last update
 EXACT = 0.02  # of the steps, by which lengths may differ from them besides episodes under way
 MISSING = 0.10  # of the steps: if more lack, the log is refused; if fewer, a note says so
+MOSTLY = 0.2  # of the rows, at most, may begin where none ended
 NEAR = 0.12  # by which a ratio may differ from a whole number that explains it
 SHOWN = 3
 
@@ -35,21 +38,21 @@ class Run(NamedTuple):
 def steps_for_frames(series: Series, run: Run) -> Series:
     """Convert frames to environment steps where lengths show that an Atari log counts frames."""
     length = series.episode_length
-    if not run.atari or series.measure == EVALUATION or not length.any():
+    if not run.atari or series.measure == EVALUATION or series.means or not length.any():
         return series
-    total, reached = float(length.sum()), float(series.env_step.max())
+    total = float(length.sum())
+    steps = run.budget if series.summed else float(series.env_step.max())
+    under_way = run.n_envs * _longest(series, run) / FRAMES
     named = parse(series.environment) if series.environment else None
-    if series.summed:
-        of_frames = _near(total / run.budget, FRAMES) or bool(named and named.frame_by_frame)
-        if not of_frames or total <= (1 + OVER) * run.budget:
-            return series
-        note = f"lengths add up to {total / run.budget:.1f} times the budget: they count frames, divided by {FRAMES}"
-        step = np.floor(series.env_step / FRAMES)
-        return series._replace(env_step=step, episode_length=np.floor(length / FRAMES)).noted(note)
-    if _near(total / reached, FRAMES):
-        note = f"lengths add up to {total / reached:.1f} times the steps: they count frames, divided by {FRAMES}"
-        return series._replace(episode_length=np.floor(length / FRAMES)).noted(note)
-    return series
+    least = steps - under_way - EXACT * steps
+    most = (1 + OVER) * steps + under_way if series.summed else (1 + EXACT) * steps
+    framed = total > BETWEEN * steps and least <= total / FRAMES <= most
+    if not framed and not (series.summed and named and named.frame_by_frame and total > most):
+        return series
+    what = "the budget" if series.summed else "the steps"
+    note = f"lengths add up to {total / steps:.1f} times {what}: they count frames, divided by {FRAMES}"
+    series = series._replace(episode_length=np.floor(length / FRAMES)).noted(note)
+    return series._replace(env_step=np.floor(series.env_step / FRAMES)) if series.summed else series
 
 
 def whole_run(series: Series, run: Run) -> Series:
@@ -91,7 +94,9 @@ def _lengths_add_up(series: Series, run: Run) -> Series:
         )
     lacking = reached - total - under_way
     if lacking <= EXACT * reached:
-        return series
+        unlogged = _without_a_row(series, run.n_envs)
+        note = f"{unlogged} episodes begin where none ended, so as many have no row"
+        return series.noted(note) if unlogged else series
     share = (reached - total) / reached
     first = float(series.env_step[0])
     if first > 0.5 * (reached - total) and first > under_way:
@@ -107,6 +112,19 @@ def _lengths_add_up(series: Series, run: Run) -> Series:
     return series.noted(f"{share:.0%} of the steps are of episodes without a row")
 
 
+def _without_a_row(series: Series, n: int) -> int:
+    """How many episodes have no row, if n sub-environments step together: each begins where one of them ended,
+    or at 0. Zero if most do not, so that n is another."""
+    ends = series.env_step / n
+    waiting = Counter({0.0: n})
+    waiting.update(ends.tolist())
+    lone = 0
+    for start in (ends - series.episode_length).tolist():
+        waiting[start] -= 1
+        lone += waiting[start] < 0
+    return lone if lone <= MOSTLY * len(ends) else 0
+
+
 def _too_many(ratio: float, rows_per_step: float, run: Run) -> str:
     if rows_per_step > 0.9:
         return "its steps count episodes"
@@ -118,10 +136,12 @@ def _too_many(ratio: float, rows_per_step: float, run: Run) -> str:
 def _cause(ratio: float) -> str:
     if _near(ratio, FRAMES):
         return "four times, so one of both counts frames"
-    if _near(ratio, 2):
-        return "twice, so an evaluation or another run is mixed in"
+    if 1.5 < ratio < 2.3:
+        return "about twice, so an evaluation or another run is mixed in"
     if ratio > 1.5 and _near(ratio, round(ratio)):
-        return f"{round(ratio)} times, so several runs are mixed, or steps are counted for each sub-environment"
+        return (
+            f"{round(ratio)} times, so several runs are mixed, or steps are counted for each sub-environment"
+        )
     return "an evaluation or another run is mixed in, or rows are there twice"
 
 

@@ -10,7 +10,16 @@ from rlparity.log_readers.series import Refused, Series
 LEAST = 8  # rows, before anything is said about them
 FEW = 0.9  # of the fewest episodes that fit
 SMOOTH = 2e-3  # squared increments of a row, as a share of twice the variance of all
-WHOLE = ("CartPole-", "MountainCar-v", "Acrobot-", "MinAtar/", "Taxi-", "CliffWalking-", "FrozenLake", "Blackjack-")
+WHOLE = (
+    "CartPole-",
+    "MountainCar-v",
+    "Acrobot-",
+    "MinAtar/",
+    "Taxi-",
+    "CliffWalking-",
+    "FrozenLake",
+    "Blackjack-",
+)
 BROKEN = 0.02  # of the rows of an environment with whole rewards, at most, may have other returns
 EVEN = 0.9  # of the distances between rows are the same where rows are logged at fixed steps
 NEED = "returns of single episodes are needed"

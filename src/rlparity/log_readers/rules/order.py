@@ -15,6 +15,7 @@ JITTER = 0.01  # of the budget: rows so far out of order are no restart
 FRESH = 0.005  # of the budget: a run that begins anew has its first row within it
 PIECES = 0.1  # of the rows, at most, may begin a piece of a run; more are rows in no order
 SHOWN = 3
+FALSE, ABANDONED = "of a false start", "that were abandoned when it was resumed"  # rows that are dropped
 
 
 class Scale(NamedTuple):
@@ -38,11 +39,13 @@ def join(parts: Sequence[Series], scale: Scale) -> Series:
     timed = all(np.isfinite(part.when) for part in parts)
     ordered = sorted(parts, key=lambda one: (one.when if timed else 0.0, one.env_step[0], one.source))
     if timed and any(a.until > b.when for a, b in zip(ordered, ordered[1:], strict=False)):
-        raise Refused(f"{names}: were written at the same time, so they are several runs; name one with `files`")
-    if (together := _side_by_side(parts)) is not None:
+        raise Refused(
+            f"{names}: were written at the same time, so they are several runs; name one with `files`"
+        )
+    if not timed and (together := _side_by_side(parts)) is not None:
         return together
     whole = ordered[0]
-    gone = 0
+    gone = {FALSE: 0, ABANDONED: 0}
     for part in ordered[1:]:
         first = float(part.env_step.min())
         cut = part.begins if np.isfinite(part.begins) else first
@@ -59,10 +62,10 @@ def join(parts: Sequence[Series], scale: Scale) -> Series:
                 f"after {reached:,.0f} steps in a file before; name one with `files`"
             )
         kept = np.zeros(len(whole.env_step), dtype=bool) if fresh else whole.env_step < cut
-        gone += int((~kept).sum())
+        gone[FALSE if fresh else ABANDONED] += int((~kept).sum())
         whole = _appended(whole.take(kept), part)
     notes = [f"{len(parts)} files, one after the other, read as one run that was resumed"]
-    notes += [f"{gone} rows that were abandoned when it was resumed dropped"] if gone else []
+    notes += [f"{n} rows {which} dropped" for which, n in gone.items() if n]
     return whole.noted(*notes)
 
 
@@ -76,7 +79,9 @@ def _appended(one: Series, other: Series) -> Series:
     joined = {name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in columns}
     notes = tuple(dict.fromkeys((*one.notes, *other.notes)))
     environment = one.environment if one.environment is not None else other.environment
-    source = one.source if one.source == other.source else f"{one.files[0].parent} ({_count(one, other)} files)"
+    source = (
+        one.source if one.source == other.source else f"{one.files[0].parent} ({_count(one, other)} files)"
+    )
     return one._replace(
         **joined,
         notes=notes,
@@ -96,7 +101,11 @@ def _side_by_side(parts: Sequence[Series]) -> Series | None:
     lengths of episodes that add up to the steps; None if it is not that."""
     names = [part.files[0].stem for part in parts if len(part.files) == 1]
     patterns = {"".join("#" if c.isdigit() else c for c in name) for name in names}
-    if len(names) < len(parts) or len({p.replace("##", "#") for p in patterns}) != 1 or "#" not in min(patterns):
+    if (
+        len(names) < len(parts)
+        or len({p.replace("##", "#") for p in patterns}) != 1
+        or "#" not in min(patterns)
+    ):
         return None
     if not all(part.episode_length.all() for part in parts):
         return None
@@ -120,7 +129,9 @@ def sort(series: Series, scale: Scale) -> Series:
     if not len(decreases):
         return series
     highest = np.maximum.accumulate(step)
-    falls = [i for i in decreases if highest[i - 1] - step[i] > scale.jitter or _begins_anew(series, i, scale)]
+    falls = [
+        i for i in decreases if highest[i - 1] - step[i] > scale.jitter or _begins_anew(series, i, scale)
+    ]
     if series.measure == EVALUATION:
         falls = list(decreases)
     if falls and _are_pieces(step, falls):
