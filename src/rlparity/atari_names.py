@@ -45,7 +45,7 @@ class Name(NamedTuple):
 
 
 def parse(environment: str) -> Name | None:
-    """Read an id of Gym, Gymnasium, EnvPool or a suite, with or without `module:`; None if it is no game's."""
+    """Read an id of Gym, Gymnasium, EnvPool or a suite, with or without `module:`; None of no game's."""
     found = ID.fullmatch(environment.rpartition(":")[2])
     if found is None or found["game"].lower() not in BY_WORD:
         return None
@@ -100,7 +100,7 @@ def compare(logged: str, asked: str) -> Difference | None:
     if there.sticky and not here.sticky:
         return Difference(
             "",
-            f"plain {logged} has sticky actions, {asked} has none; taken as {asked}, if they were turned off",
+            f"plain {logged} has sticky actions, {asked} has none; counts only if they were off",
         )
     if here.sticky and not there.sticky:
         return Difference("", f"{logged} has no sticky actions, {asked} has; taken as {asked}")

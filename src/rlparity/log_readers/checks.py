@@ -75,7 +75,7 @@ def difference(named: str, environment: str) -> Difference:
 
 
 def plain(environment: str) -> str:
-    """An environment id without `module:` and `@preset`, which programs do not log, and as folders have it."""
+    """An environment id as folders have it, without `module:` and `@preset`, which programs do not log."""
     return environment.rpartition(":")[2].partition("@")[0].replace("/", "-").replace("_", "-")
 
 

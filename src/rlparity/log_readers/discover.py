@@ -167,9 +167,8 @@ def _in_names(runs: Sequence[Sequence[Path]]) -> list[int] | None:
     single = len({run[0].parent for run in runs}) < len(runs)
     names = [run[0].stem if single else run[0].parent.name for run in runs]
     for expression in NAMES:
-        seeds = [
-            int(match[1]) for name in names if (match := re.search(expression, name)) if len(match[1]) < 20
-        ]
+        digits = [match[1] for name in names if (match := re.search(expression, name))]
+        seeds = [int(each) for each in digits if len(each) < len(str(LARGEST))]
         if len(seeds) == len(runs) == len(set(seeds)) and max(seeds) <= LARGEST:
             return seeds
     return None

@@ -152,12 +152,12 @@ def _check_logs(cells: list[Cell]) -> list[Check]:
     rows = {seed: (one.episodes, one.evaluations) for seed, one in logged.items()}
     bounded = {seed: value for seed, one in logged.items() if (value := _constant(one)) is not None}
     copies = duplicates({seed: content for seed, content in rows.items() if seed not in bounded})
-    found = [first, Check("contract", f"seeds of {environment} differ", not copies, copies, ran=not copies)]
+    checked = [first, Check("contract", f"seeds of {environment} differ", not copies, copies, ran=not copies)]
     if duplicates({seed: rows[seed] for seed in bounded}):
         named = ", ".join(f"{value:g}" for value in sorted(set(bounded.values())))
         which = f"copies among seeds {', '.join(map(str, bounded))}, all of whose returns are {named},"
-        found.append(not_looked_at("contract", which, "different runs have equal rows there"))
-    return found
+        checked.append(not_looked_at("contract", which, "different runs have equal rows there"))
+    return checked
 
 
 def _constant(logged: logs.Logged) -> float | None:

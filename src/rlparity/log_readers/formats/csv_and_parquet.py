@@ -106,9 +106,8 @@ def _rows(
         length = table.numbers(names["episode_length"])
     kept = ~returns.blank
     early = np.cumsum(np.isfinite(returns.values)) == 0
-    for missing, why in ((returns.blank, f"without {names['episode_return']}"),):
-        if missing.any():
-            notes.append(f"{missing.sum()} rows {why} are no rows")
+    if returns.blank.any():
+        notes.append(f"{returns.blank.sum()} rows without {names['episode_return']} are no rows")
     if (before := kept & early & np.isnan(returns.values)).any() and not early.all():
         notes.append(f"{before.sum()} rows from before the first episode ended are no rows")
         kept &= ~before
@@ -147,7 +146,7 @@ def _groups(
 
 
 def _seeds(path: Path, table: _Columns, name: str, kept: NDArray[Any]) -> NDArray[np.float64]:
-    seeds, blank = table.numbers(name)
+    seeds = table.numbers(name).values
     here = seeds[kept]
     if not (np.isfinite(here) & (here >= 0) & (here == np.floor(here)) & (here < 2**53)).all():
         raise Refused(f"{path}: column {name} contains a value that is not a seed, a whole number from 0")

@@ -1,4 +1,4 @@
-"""Columns and tags of programs that are known to hold means over several episodes, and what to do about it."""
+"""Columns and tags of programs that are known to hold means over several episodes."""
 
 from __future__ import annotations
 

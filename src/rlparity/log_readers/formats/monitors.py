@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -108,7 +109,7 @@ def _one_after_the_other(parts: Sequence[Part]) -> bool:
     if not all(np.isfinite(part.start) for part in parts):
         return False
     spans = _spans(parts)
-    return all(end <= start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+    return all(end <= start for (_, end), (start, _) in pairwise(spans))
 
 
 def _order_unknown(parts: Sequence[Part]) -> bool:

@@ -39,7 +39,8 @@ def _file(path: Path, reading: Reading) -> Series:
         raise Refused(f"{path}: not an archive of plain numbers ({reason})") from None
     if missing := [name for name in ARRAYS if name not in arrays]:
         raise Refused(
-            f"{path}: no array {', '.join(missing)}; EvalCallback saves timesteps and results, here are {there}"
+            f"{path}: no array {', '.join(missing)}; EvalCallback saves timesteps and results; "
+            f"there are {there}"
         )
     notes = [] if reading.deterministic is not None else ["assumed to be of the deterministic policy"]
     step, results, lengths = _shapes(path, arrays, notes)

@@ -178,9 +178,9 @@ def complete(found: Table, used: Sequence[str]) -> Table:
         if number(values[-1], found.delimiter) is None:
             return _without_last(found)
         decimals = {len(value.partition(".")[2]) for value in values[:-1]}
-        if name == cut and len(values) > 2 and len(decimals) == 1:
-            if len(values[-1].partition(".")[2]) < min(decimals):
-                return _without_last(found)
+        shorter = len(decimals) == 1 and len(values[-1].partition(".")[2]) < min(decimals)
+        if name == cut and len(values) > 2 and shorter:
+            return _without_last(found)
     return found
 
 

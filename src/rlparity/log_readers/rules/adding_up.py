@@ -89,8 +89,8 @@ def _lengths_add_up(series: Series, run: Run) -> Series:
     ratio = total / reached if reached else np.inf
     if total > (1 + EXACT) * reached + series.n_envs:
         raise Refused(
-            f"{series.source}: lengths of episodes add up to {total:,.0f}, {ratio:.3g} times the {reached:,.0f} "
-            f"steps of the last row: {_too_many(ratio, len(length) / reached, run)}"
+            f"{series.source}: lengths of episodes add up to {total:,.0f}, {ratio:.3g} times the "
+            f"{reached:,.0f} steps of the last row: {_too_many(ratio, len(length) / reached, run)}"
         )
     lacking = reached - total - under_way
     if lacking <= EXACT * reached:
@@ -101,20 +101,20 @@ def _lengths_add_up(series: Series, run: Run) -> Series:
     first = float(series.env_step[0])
     if first > 0.5 * (reached - total) and first > under_way:
         raise Refused(
-            f"{series.source}: begins at step {first:,.0f}, {share:.0%} of the steps up to {reached:,.0f} have no "
-            "row: the beginning is missing"
+            f"{series.source}: begins at step {first:,.0f}, {share:.0%} of the steps up to "
+            f"{reached:,.0f} have no row: the beginning is missing"
         )
     if lacking > MISSING * reached:
         raise Refused(
-            f"{series.source}: lengths of episodes add up to {total:,.0f} of {reached:,.0f} steps, {ratio:.2g} of "
-            "them: rows are missing, or only some episodes are logged"
+            f"{series.source}: lengths of episodes add up to {total:,.0f} of {reached:,.0f} steps, "
+            f"{ratio:.2g} of them: rows are missing, or only some episodes are logged"
         )
     return series.noted(f"{share:.0%} of the steps are of episodes without a row")
 
 
 def _without_a_row(series: Series, n: int) -> int:
-    """How many episodes have no row, if n sub-environments step together: each begins where one of them ended,
-    or at 0. Zero if most do not, so that n is another."""
+    """How many episodes have no row, if n sub-environments step together: each begins where one
+    of them ended, or at 0. Zero if most do not, so that n is another."""
     ends = series.env_step / n
     waiting = Counter({0.0: n})
     waiting.update(ends.tolist())
@@ -161,8 +161,8 @@ def _within_budget(series: Series, run: Run) -> Series:
     known = series.measure == EVALUATION or (series.episode_length.any() and not series.summed)
     if run.longer or series.means or (known and not (run.atari and _near(ratio, FRAMES))):
         note = (
-            f"the run is {ratio:.3g} times as long as the budget: its first part is judged, in which schedules, "
-            "such as of the learning rate, had not ended"
+            f"the run is {ratio:.3g} times as long as the budget: its first part is judged, in which "
+            "schedules, such as of the learning rate, had not ended"
         )
         return series_inside.noted(left_out, note)
     what = "lengths of episodes add up to" if series.summed else "its last row is at"
@@ -219,5 +219,6 @@ def _without_gaps(series: Series, run: Run) -> None:
     i = int(distances.argmax())
     if distances[i] > most and i > 0:
         raise Refused(
-            f"{series.source}: has no rows between steps {steps[i]:,.0f} and {steps[i + 1]:,.0f}: some are missing"
+            f"{series.source}: has no rows between steps {steps[i]:,.0f} and {steps[i + 1]:,.0f}: "
+            "some are missing"
         )

@@ -19,8 +19,8 @@ OVERLAP = 0.05  # of the rows, at least, must be so quick
 
 
 def of_sub_environments(length: Floats, time: Floats, n: int, time_limit: int | None) -> Floats | None:
-    """The environment step at which each episode ended, (rows,), if n sub-environments that step together have
-    ended episodes of these lengths, in this order, at these times; None if they cannot have.
+    """The environment step at which each episode ended, (rows,), if n sub-environments that step together
+    have ended episodes of these lengths, in this order, at these times; None if they cannot have.
 
     Each begins an episode where its last one ended. Of the ways to say whose episode a row is, the one whose
     steps are closest to a constant number per second is taken.

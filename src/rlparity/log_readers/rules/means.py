@@ -35,25 +35,25 @@ def refuse(series: Series, environment: str, n_envs: int, time_limit: int | None
     if fewest >= LEAST and len(step) < FEW * fewest:
         raise Refused(
             f"{series.source}: {len(step)} rows in {step.max():,.0f} steps, but episodes end after at most "
-            f"{time_limit} steps, so there were at least {fewest:.0f}; rows are means over several episodes, or "
-            f"only some of them are logged; {NEED}"
+            f"{time_limit} steps, so there were at least {fewest:.0f}; rows are means over several "
+            f"episodes, or only some of them are logged; {NEED}"
         )
     if len(step) < LEAST:
         return
     if whole_rewards(environment) and (share := float((returns != np.round(returns)).mean())) > BROKEN:
         raise Refused(
-            f"{series.source}: returns of {environment} are whole numbers, but {share:.0%} of the rows are none: "
-            f"they are means over several episodes; {NEED}"
+            f"{series.source}: returns of {environment} are whole numbers, but {share:.0%} of the rows are "
+            f"none: they are means over several episodes; {NEED}"
         )
     if _smooth(returns):
         raise Refused(
-            f"{series.source}: returns change from row to row far less than single episodes do: they are a mean "
-            f"over a window; {NEED}"
+            f"{series.source}: returns change from row to row far less than single episodes do: they are a "
+            f"mean over a window; {NEED}"
         )
     if not series.episode_length.any() and (distance := _even(step, time_limit)):
         raise Refused(
-            f"{series.source}: rows are at every {distance:,.0f} steps, where episodes do not end: they are means "
-            f"over several episodes, or evaluations (measure=evaluation); {NEED}"
+            f"{series.source}: rows are at every {distance:,.0f} steps, where episodes do not end: they are "
+            f"means over several episodes, or evaluations (measure=evaluation); {NEED}"
         )
 
 
@@ -84,4 +84,4 @@ def _even(step: np.ndarray, time_limit: int | None) -> float:
     distance = float(common[count.argmax()])
     if distance <= 1 or count.max() < EVEN * len(distances) or (time_limit and distance % time_limit == 0):
         return 0
-    return distance if time_limit and distance > time_limit or distance % 100 == 0 else 0
+    return distance if (time_limit and distance > time_limit) or distance % 100 == 0 else 0

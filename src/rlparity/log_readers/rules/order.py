@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -38,10 +40,8 @@ def join(parts: Sequence[Series], scale: Scale) -> Series:
     names = _names(parts)
     timed = all(np.isfinite(part.when) for part in parts)
     ordered = sorted(parts, key=lambda one: (one.when if timed else 0.0, one.env_step[0], one.source))
-    if timed and any(a.until > b.when for a, b in zip(ordered, ordered[1:], strict=False)):
-        raise Refused(
-            f"{names}: were written at the same time, so they are several runs; name one with `files`"
-        )
+    if timed and any(a.until > b.when for a, b in pairwise(ordered)):
+        raise Refused(f"several runs: {names} were written at the same time; name one with `files`")
     if not timed and (together := _side_by_side(parts)) is not None:
         return together
     whole = ordered[0]
@@ -75,15 +75,14 @@ def _names(parts: Sequence[Series]) -> str:
 
 
 def _appended(one: Series, other: Series) -> Series:
-    columns = ("env_step", "episode_return", "episode_length")
-    joined = {name: np.concatenate([getattr(one, name), getattr(other, name)]) for name in columns}
+    count = len(one.files) + len(other.files)
     notes = tuple(dict.fromkeys((*one.notes, *other.notes)))
     environment = one.environment if one.environment is not None else other.environment
-    source = (
-        one.source if one.source == other.source else f"{one.files[0].parent} ({_count(one, other)} files)"
-    )
+    source = one.source if one.source == other.source else f"{one.files[0].parent} ({count} files)"
     return one._replace(
-        **joined,
+        env_step=np.concatenate([one.env_step, other.env_step]),
+        episode_return=np.concatenate([one.episode_return, other.episode_return]),
+        episode_length=np.concatenate([one.episode_length, other.episode_length]),
         notes=notes,
         environment=environment,
         files=(*one.files, *other.files),
@@ -92,20 +91,12 @@ def _appended(one: Series, other: Series) -> Series:
     )
 
 
-def _count(one: Series, other: Series) -> int:
-    return len(one.files) + len(other.files)
-
-
 def _side_by_side(parts: Sequence[Series]) -> Series | None:
     """One run whose sub-environments have a file each, by one clock: numbered names, times that overlap, and
     lengths of episodes that add up to the steps; None if it is not that."""
     names = [part.files[0].stem for part in parts if len(part.files) == 1]
-    patterns = {"".join("#" if c.isdigit() else c for c in name) for name in names}
-    if (
-        len(names) < len(parts)
-        or len({p.replace("##", "#") for p in patterns}) != 1
-        or "#" not in min(patterns)
-    ):
+    patterns = {re.sub(r"\d+", "#", name) for name in names}
+    if len(names) < len(parts) or len(patterns) != 1 or "#" not in min(patterns):
         return None
     if not all(part.episode_length.all() for part in parts):
         return None
@@ -129,11 +120,12 @@ def sort(series: Series, scale: Scale) -> Series:
     if not len(decreases):
         return series
     highest = np.maximum.accumulate(step)
+    deep = highest[decreases - 1] - step[decreases] > scale.jitter
     falls = [
-        i for i in decreases if highest[i - 1] - step[i] > scale.jitter or _begins_anew(series, i, scale)
+        int(i)
+        for i, far in zip(decreases, deep, strict=True)
+        if far or series.measure == EVALUATION or _begins_anew(series, int(i))
     ]
-    if series.measure == EVALUATION:
-        falls = list(decreases)
     if falls and _are_pieces(step, falls):
         series = _without_abandoned(series, falls, scale)
         step = series.env_step
@@ -144,7 +136,7 @@ def sort(series: Series, scale: Scale) -> Series:
     return series.take(np.argsort(step, kind="stable")).noted(note)
 
 
-def _begins_anew(series: Series, i: int, scale: Scale) -> bool:
+def _begins_anew(series: Series, i: int) -> bool:
     """Whether a short first piece is followed by a whole run: steps fall to the very first of a run."""
     before, after = series.env_step[:i], series.env_step[i:]
     return bool(after[0] <= before[0] and len(after) > 3 * i and (np.diff(before) >= 0).all())
@@ -176,8 +168,8 @@ def _without_abandoned(series: Series, falls: Sequence[int], scale: Scale) -> Se
         kept[before] = False if fresh else series.env_step[before] < first
     gone = int((~kept).sum())
     note = (
-        f"environment steps fall at row {', '.join(str(i + 1) for i in falls[:SHOWN])}: read as one run that was "
-        f"resumed there, {gone} abandoned rows dropped"
+        f"environment steps fall at row {', '.join(str(i + 1) for i in falls[:SHOWN])}: read as one run that "
+        f"was resumed there, {gone} abandoned rows dropped"
     )
     return series.take(kept).noted(note)
 
