@@ -68,12 +68,17 @@ def sub_environments(run: Run, n: int = 8) -> list[Run]:
 # --- writers
 
 
-def csv(path: Path, run: Run, names: Sequence[str] = ("env_step", "episode_return", "episode_length")) -> Path:
+def csv(
+    path: Path, run: Run, names: Sequence[str] = ("env_step", "episode_return", "episode_length")
+) -> Path:
     """The first columns of a run under these names; returns have a decimal, others none."""
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = list(run)[: len(names)]
     kinds = ["{:.0f}", "{:.1f}", "{:.0f}"]
-    rows = [",".join(kind.format(v) for kind, v in zip(kinds, row, strict=False)) for row in zip(*columns, strict=True)]
+    rows = [
+        ",".join(kind.format(v) for kind, v in zip(kinds, row, strict=False))
+        for row in zip(*columns, strict=True)
+    ]
     path.write_text("\n".join([",".join(names), *rows]) + "\n")
     return path
 
@@ -85,8 +90,13 @@ def parquet(path: Path, run: Run) -> Path:
     return path
 
 
-def monitor_text(run: Run, environment: str = "CartPole-v1", start: float = 1.7e9, factor: float = 1.0) -> str:
-    """Stable-Baselines3's Monitor; a step of all sub-environments takes a millisecond. `factor`: of lengths."""
+def monitor_text(
+    run: Run, environment: str = "CartPole-v1", start: float = 1.7e9, factor: float = 1.0
+) -> str:
+    """Stable-Baselines3's Monitor; a step of all sub-environments takes a millisecond.
+
+    `factor` multiplies lengths.
+    """
     head = json.dumps({"t_start": start, "env_id": environment})
     rows = (
         f"{value:.1f},{factor * length:.0f},{step / 8000:.6f}"
@@ -106,7 +116,11 @@ def evaluations(path: Path, points: int = 20, episodes: int = 5, seed: int = 0, 
     path.parent.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     rising = np.linspace(100, 500, points)[:, None] - rng.integers(0, 50, (points, episodes))
-    known = {"timesteps": 5000 * np.arange(1, points + 1), "results": rising, "ep_lengths": rising.astype(int)}
+    known = {
+        "timesteps": 5000 * np.arange(1, points + 1),
+        "results": rising,
+        "ep_lengths": rising.astype(int),
+    }
     np.savez(path, **{**known, **arrays})
     return path
 
@@ -121,7 +135,7 @@ def events(
 ) -> Path:
     """CleanRL's event file: returns and lengths under two tags, and its table of hyper-parameters."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / EVENTS.format(int(begun))
+    path = folder / EVENTS.format(f"{begun:.2f}")
     path.write_bytes(b"".join(_records(run, tags, environment, begun, purge)))
     return path
 
@@ -162,9 +176,7 @@ def record(data: bytes) -> bytes:
 def dopamine(path: Path, runs: Sequence[Sequence[float]], by_iteration: bool = True) -> Path:
     """Dopamine's JSON: the values of each run, row by row of an iteration or run by run."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    rows = [
-        {"Iteration": i, "Value": value, "Agent": "PPO"} for run in runs for i, value in enumerate(run)
-    ]
+    rows = [{"Iteration": i, "Value": value, "Agent": "PPO"} for run in runs for i, value in enumerate(run)]
     if by_iteration:
         rows.sort(key=lambda row: row["Iteration"])
     path.write_text(json.dumps(rows))

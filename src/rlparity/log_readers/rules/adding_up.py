@@ -196,7 +196,7 @@ def _to_the_end(series: Series, run: Run) -> None:
     """Raise Refused if the log ends too early: by more than one episode, or one interval of evaluations."""
     reached = int(series.env_step.max())
     spacing: float = run.budget // run.points
-    if series.measure == EVALUATION:
+    if series.measure == EVALUATION or series.means:
         steps = np.unique(series.env_step)
         spacing = max(spacing, int(np.median(np.diff(steps)))) if len(steps) > 1 else spacing
     else:

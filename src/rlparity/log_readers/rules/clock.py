@@ -16,6 +16,7 @@ WIDTH = 24  # ways that are kept from row to row
 PASSES = 4  # over the rows, each with the steps per second of the last one
 QUICK = 0.25  # of the usual time for a step: an episode so quick was under way with others
 OVERLAP = 0.05  # of the rows, at least, must be so quick
+CLOSE = 0.1  # of the mean distance of two rows, that distances may be off, root mean square
 
 
 def of_sub_environments(length: Floats, time: Floats, n: int, time_limit: int | None) -> Floats | None:
@@ -50,7 +51,9 @@ def _ends(lengths: bytes, times: bytes, n: int, time_limit: int | None) -> Float
             break
         best = found
         rate = float(found.ends @ time / (time @ time))
-    return None if best is None else best.ends * n
+    if best is None or best.cost > CLOSE**2 * len(length) * float(best.ends[-1] / len(length)) ** 2:
+        return None
+    return best.ends * n
 
 
 class _Way(NamedTuple):

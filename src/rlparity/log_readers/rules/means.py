@@ -31,7 +31,9 @@ def refuse(series: Series, environment: str, n_envs: int, time_limit: int | None
     step, returns = series.env_step, series.episode_return
     if not len(step):
         return
-    fewest = 0.0 if series.episode_length.any() else _fewest(float(step.max()), n_envs, time_limit)
+    fewest = (
+        0.0 if series.episode_length.any() else _fewest(float(step.max() - step.min()), n_envs, time_limit)
+    )
     if fewest >= LEAST and len(step) < FEW * fewest:
         raise Refused(
             f"{series.source}: {len(step)} rows in {step.max():,.0f} steps, but episodes end after at most "

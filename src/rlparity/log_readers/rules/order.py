@@ -179,4 +179,6 @@ def _fresh(series: Series, i: int, earlier: Series, scale: Scale) -> bool:
     first, length = float(series.env_step[i]), float(series.episode_length[i])
     if first > max(3 * float(earlier.env_step.min()), FRESH * scale.budget):
         return False
-    return not length or first <= max(scale.n_envs, 1) * length + scale.n_envs
+    if series.measure == EVALUATION or not length:
+        return True
+    return first <= max(scale.n_envs, 1) * length + scale.n_envs
