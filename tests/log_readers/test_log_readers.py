@@ -85,7 +85,7 @@ def test_one_monitor_file_is_summed_up(tmp_path: Path) -> None:
     assert pairs(read(path)) == [(40, 40), (90, 50)]
     shared = read(path, expected=EXPECTED._replace(n_envs=2), n_envs=2)
     assert pairs(shared) == [(40, 40), (90, 50)]
-    assert any("sums of the lengths of the episodes that have ended" in note for note in shared.notes)
+    assert any("sums of the lengths of episodes that have ended" in note for note in shared.notes)
 
 
 def test_evaluations_have_all_episodes_and_the_mode_of_the_policy(tmp_path: Path) -> None:

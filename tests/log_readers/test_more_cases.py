@@ -571,7 +571,7 @@ def test_a_longer_run_is_judged_by_its_first_part_where_that_is_asked_for(tmp_pa
 def test_one_sub_environment_is_not_taken_for_eight(tmp_path: Path) -> None:
     one_monitor(tmp_path)
     found = judge(tmp_path)
-    assert "sums of the lengths of the episodes that have ended" in found.notes
+    assert "sums of the lengths of episodes that have ended" in found.notes
     assert found.training == pytest.approx(area(of_one(), CARTPOLE), abs=0.01)
 
 

@@ -100,7 +100,7 @@ def _with_clock(series: Series, expected: Expected) -> Series:
     if series.time is not None:
         ends = clock.of_sub_environments(series.episode_length, series.time, n, expected.time_limit)
     if ends is None:
-        return series.noted("environment steps are sums of the lengths of the episodes that have ended")
+        return series.noted("environment steps are sums of the lengths of episodes that have ended")
     return series._replace(env_step=ends).noted(
         f"environment steps are those of {n} sub-environments that share the file, by lengths and times"
     )

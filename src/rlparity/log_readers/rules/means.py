@@ -45,7 +45,7 @@ def refuse(series: Series, environment: str, n_envs: int, time_limit: int | None
     if whole_rewards(environment) and (share := float((returns != np.round(returns)).mean())) > BROKEN:
         raise Refused(
             f"{series.source}: returns of {environment} are whole numbers, but {share:.0%} of the rows are "
-            f"none: they are means over several episodes; {NEED}"
+            f"none: they are means over several episodes, or of scaled rewards; {NEED}"
         )
     if _smooth(returns):
         raise Refused(
