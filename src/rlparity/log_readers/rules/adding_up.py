@@ -173,8 +173,8 @@ def _within_budget(series: Series, run: Run) -> Series:
 
 
 def _from_the_beginning(series: Series, run: Run) -> None:
-    """Raise Refused if the first row is later than a first one can be. Lengths, where there are any, have been
-    found to add up."""
+    """Raise Refused if the first row is later than a first one can be. Lengths, where there are any, have
+    been found to add up."""
     if series.episode_length.any() and series.measure != EVALUATION:
         return
     steps = np.unique(series.env_step)

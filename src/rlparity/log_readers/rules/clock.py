@@ -16,6 +16,7 @@ WIDTH = 24  # ways that are kept from row to row
 PASSES = 4  # over the rows, each with the steps per second of the last one
 QUICK = 0.25  # of the usual time for a step: an episode so quick was under way with others
 OVERLAP = 0.05  # of the rows, at least, must be so quick
+EXACT = 0.01  # squared steps of a row, that are no difference
 CLOSE = 0.1  # of the mean distance of two rows, that distances may be off, root mean square
 
 
@@ -50,6 +51,8 @@ def _ends(lengths: bytes, times: bytes, n: int, time_limit: int | None) -> Float
         if best is not None and found.cost >= best.cost:
             break
         best = found
+        if found.cost < EXACT * len(length):
+            break
         rate = float(found.ends @ time / (time @ time))
     if best is None or best.cost > CLOSE**2 * len(length) * float(best.ends[-1] / len(length)) ** 2:
         return None
