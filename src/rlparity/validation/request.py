@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rlparity import atari_names
 from rlparity.cell import KINDS, Cell
 from rlparity.environments import metadata
 from rlparity.errors import UserError, unknown
@@ -200,6 +201,8 @@ def resolve(request: Request, changes: Mapping[str, Any]) -> Suite:
         )
     for wanted in request.environments:
         if wanted not in ids:
+            if (ours := atari_names.suggestion(wanted)) in ids:
+                raise UserError(f"--environments: {wanted!r} is {ours!r} in suite {raw.get('name')!r}")
             raise unknown("environment", wanted, ids, "--environments")
     for place in places:
         place["algorithms"] = [FLOOR, request.against]
