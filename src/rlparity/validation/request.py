@@ -16,13 +16,7 @@ from rlparity.registry import REFERENCE
 from rlparity.suites import checks, hyperparameters, suite, value_checks, yaml_reader
 from rlparity.suites.suite import FLOOR, Suite
 
-NOT_TEXT = (
-    "columns",
-    "deterministic",
-    "iteration_steps",
-    "n_envs",
-    "longer",
-)  # keys of `returns` without text values
+NOT_TEXT = ("columns", "deterministic", "iteration_steps", "longer", "n_envs")  # keys without text values
 
 KIND_NAMES = {"entry": "a Python entry point", "command": "a command", "logs": "finished logs"}
 
