@@ -1,4 +1,4 @@
-"""The one table of Atari games: ids of other programs, names of files, and what they say of how it is played."""
+"""The one table of Atari games: ids of other programs, names of files, and how they say a game is played."""
 
 from __future__ import annotations
 

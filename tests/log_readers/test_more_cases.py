@@ -648,7 +648,7 @@ def test_a_seed_with_runs_of_two_environments_is_the_one_asked_for(tmp_path: Pat
 )
 def test_iterations_that_do_not_add_up(rows: list[dict[str, Any]], line: str, tmp_path: Path) -> None:
     (tmp_path / "pong.json").write_text(json.dumps(rows))
-    assert line in judge(tmp_path, "pong.json", PONG, iteration_steps=10_240).refused[-1]
+    assert line in judge(tmp_path, "pong.json", PONG, iteration_steps=10_240).refused[0]
 
 
 def test_a_run_of_iterations_that_ended_early_is_told_from_the_others(tmp_path: Path) -> None:
@@ -663,6 +663,16 @@ def test_a_shard_without_seeds_is_not_mixed_with_others(tmp_path: Path) -> None:
     rows = (tmp_path / "a.csv").read_text().splitlines()
     (tmp_path / "b.csv").write_text("\n".join([f"{rows[0]},seed", *(f"{row},1" for row in rows[1:])]) + "\n")
     assert "has no column of seeds, others have" in judge(tmp_path, "*.csv").refused[-1]
+
+
+def test_a_shard_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
+    rows = table()
+    (tmp_path / "a.csv").write_text("\n".join([f"{rows[0]},seed", *(f"{row},1" for row in rows[1:])]) + "\n")
+    (tmp_path / "b.csv").write_text("env_step,episode_return,seed\n1,x,2\n")
+    found = judge(tmp_path, "*.csv")
+    assert (
+        found.seeds == [1] and "left out: " in found.notes and "line 2: episode_return is 'x'" in found.notes
+    )
 
 
 def test_seeds_of_many_digits_are_no_seeds(tmp_path: Path) -> None:

@@ -421,7 +421,7 @@ def test_dopamine_lacks_an_iteration_of_a_run(tmp_path: Path) -> None:
     rows = [{"Iteration": i, "Value": -20.0, "Agent": "PPO"} for i in (0, 0, 1, 2, 2, 3, 3)]
     (tmp_path / "pong.json").write_text(json.dumps(rows))
     found = judge(tmp_path, ".", PONG, iteration_steps=10_240)
-    assert "iteration 1 has 1 rows, others 2" in found.refused[-1]
+    assert "iteration 1 has 1 rows, others 2" in found.refused[0]
 
 
 @pytest.mark.parametrize("logs", ["machine-*.csv", "."])

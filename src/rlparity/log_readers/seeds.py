@@ -33,7 +33,7 @@ def of(candidate: Mapping[str, Any], environment: str, base: Path) -> Runs:
         text, base, environment, reading.files, lambda files: _foreign(files, candidate, environment)
     )
     inside = [_inside(place, candidate) for place in found.places]
-    if any(inside):
+    if any(one.seeds for one in inside):
         return _union(text, found, inside)
     seeds = [place.seed for place in found.places if place.seed is not None]
     if len(seeds) == len(found.places):
@@ -42,34 +42,42 @@ def of(candidate: Mapping[str, Any], environment: str, base: Path) -> Runs:
     return Runs({0: found.places[0].files}, (*found.notes, f"{text}: no seed, assumed to be seed 0"))
 
 
-def _union(text: str, found: Found, inside: Sequence[Sequence[int]]) -> Runs:
-    """The seeds that files state inside; files of several places may have rows of one seed. Raises Refused if
-    only some state any."""
-    if not all(inside):
-        without = next(place for place, seeds in zip(found.places, inside, strict=True) if not seeds)
-        raise Refused(f"{text}: {without.files[0]} has no column of seeds, others have; choose with `files`")
+class _Inside(NamedTuple):
+    """The seeds that the files of a place state inside."""
+
+    seeds: tuple[int, ...]
+    problem: str = ""  # why they cannot be read
+
+
+def _union(text: str, found: Found, inside: Sequence[_Inside]) -> Runs:
+    """The seeds that files state inside; files of several places may have rows of one seed. Files that cannot
+    be read are left out with a note. Raises Refused if a file states none."""
     files: dict[int, tuple[Path, ...]] = {}
-    for place, seeds in zip(found.places, inside, strict=True):
+    notes = [note for note in found.notes if "left out" in note]
+    for place, (seeds, problem) in zip(found.places, inside, strict=True):
+        if problem:
+            notes.append(f"left out: {problem}")
+        elif not seeds:
+            raise Refused(
+                f"{text}: {place.files[0]} has no column of seeds, others have; choose with `files`"
+            )
         for seed in seeds:
             files[seed] = (*files.get(seed, ()), *place.files)
-    notes = tuple(note for note in found.notes if "left out" in note)
     if len(found.places) > 1:
         named = ", ".join(map(str, sorted(files)[:SHOWN]))
-        notes = (*notes, f"{text}: seeds {named} taken from inside {len(found.places)} files")
-    return Runs(dict(sorted(files.items())), notes)
+        notes.append(f"{text}: seeds {named} taken from inside {len(found.places)} files")
+    return Runs(dict(sorted(files.items())), tuple(notes))
 
 
-def _inside(place: Place, candidate: Mapping[str, Any]) -> tuple[int, ...]:
-    """The seeds that the files of a place name inside; empty if they name none, or `{seed}` stands for it."""
+def _inside(place: Place, candidate: Mapping[str, Any]) -> _Inside:
+    """The seeds that the files of a place name inside; none if `{seed}` stands for it."""
     formats = {file_names.format_of(path) for path in place.files}
     if place.stated or not formats & {*INSIDE, None}:
-        return ()
+        return _Inside(())
     try:
-        return _looked_at(*_key(place.files, candidate)).seeds
-    except Refused:
-        if place.seed is None and len(place.files) == 1:
-            raise
-        return ()
+        return _Inside(_looked_at(*_key(place.files, candidate)).seeds)
+    except Refused as error:
+        return _Inside((), str(error))
 
 
 def _foreign(files: tuple[Path, ...], candidate: Mapping[str, Any], environment: str) -> str | None:

@@ -54,7 +54,7 @@ class Findings:
         if not self.ran:
             return f"contract: {self.left_out['contract']}"
         found = [f"no seed finished in {place}: {reason}" for place, reason in self.unfinished.items()]
-        found += [f"{check.name}: no: {check.detail}" for check in self.checks if unjudged(check)]
+        found += [check.detail for check in self.checks if unjudged(check)]
         return "; ".join(found) or self.left_out.get("statistics", "")
 
     def status(self, strict: bool = False) -> Status:
