@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from resolved import resolve
 
 from rlparity.__main__ import main
 from rlparity.cell import Cell
@@ -185,3 +186,12 @@ def test_the_time_to_plan_is_that_of_the_nearest_size_measured(tmp_path: Path) -
     (tmp_path / forecast.DAG).write_text("cells,seconds\n1000,2.0\n10000,14.0\n")
     assert "about 28 s" in forecast._planning(20_000, tmp_path)
     assert "2.0 s measured with 1,000 cells" in forecast._planning(900, tmp_path)
+
+
+@pytest.mark.usefixtures("in_checkout")
+def test_a_plan_of_growing_seeds_says_what_the_first_look_needs(tmp_path: Path) -> None:
+    seeds = {"start": 5, "step": 5, "until": "decided", "at_most": 15}
+    made = resolve(algorithms=["random", "ppo"], seeds=seeds, reference_seeds={"ppo": ["0-4"]})
+    text = "\n".join(forecast.lines(made, made.cells, tmp_path))
+    # Three blocks of the floor, one of ours and five of the reference; then two blocks of ours at most.
+    assert "looks       3 at most" in text and "needs 9 of the 11 cells" in text

@@ -51,8 +51,8 @@ def _add_bench(add: Add) -> None:
         "bench",
         run_bench,
         "Measure environment steps per second, ours and the reference's.",
-        about="Each round runs the reference, then ours with each number of seeds. Writes reports/benchmark, "
-        "its table after every measurement.",
+        about="Each round runs the reference, then ours with each number of seeds, every second round backwards. "
+        "Writes reports/benchmark, its table after every measurement.",
     )
     command.add_argument(
         "--algorithms", default="ppo,a2c,dqn", metavar="NAME,...", help="default: ppo,a2c,dqn"

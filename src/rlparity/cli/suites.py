@@ -188,8 +188,10 @@ def report_interim(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity.analysis import tables
     from rlparity.runs import interim
     from rlparity.shipped_records import references
+    from rlparity.suites import growth
 
     loaded = references.settled(_load(chosen), chosen.results, chosen.reports, _note)
+    loaded = growth.settled(loaded, chosen.results)
     references.fill(loaded, chosen.results, chosen.reports)
     found = interim.gather(loaded, chosen.results)
     plan = {**loaded.plan(), "interim": bool(found.places) or len(found.cells) < len(loaded.cells)}
