@@ -221,7 +221,8 @@ def test_rows_in_any_order_are_sorted_too(tmp_path: Path) -> None:
     order = np.random.default_rng(0).permutation(np.arange(1, 101))
     value = order * 37 % 101
     path = table(tmp_path / "log.csv", env_step=order.tolist(), episode_return=value.astype(float).tolist())
-    assert pairs(read(path)) == [(step, float(step * 37 % 101)) for step in range(1, 101)]
+    found = read(path, expected=EXPECTED._replace(environment="Walker-v0"))
+    assert pairs(found) == [(step, float(step * 37 % 101)) for step in range(1, 101)]
 
 
 def test_duplicate_rows_are_dropped_with_a_note(tmp_path: Path) -> None:

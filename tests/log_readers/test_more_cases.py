@@ -203,6 +203,16 @@ READ: dict[str, tuple[Write, str, dict[str, Any]]] = {
         {},
     ),
     "tabs": (text("log.tsv", [row.replace(",", "\t") for row in table()]), "", {}),
+    "blanks between columns": (text("log.csv", [row.replace(",", "  ") for row in table()]), "", {}),
+    "a longer run without lengths, where returns say them": (
+        lambda folder: csv(
+            folder / "log.csv",
+            Run(np.r_[RUN.step, RUN.step + 1e5], np.tile(RUN.value, 2), RUN.length),
+            ("env_step", "episode_return"),
+        ),
+        "its first part is judged",
+        {},
+    ),
     "bars": (text("log.csv", [row.replace(",", "|") for row in table()]), "", {}),
     "a delimiter at the end of each row": (
         text("log.csv", [table()[0], *(f"{row}," for row in table()[1:])]),
@@ -461,10 +471,22 @@ REFUSED: dict[str, tuple[Write, str, dict[str, Any]]] = {
     "a hole in the middle": (
         lambda folder: csv(
             folder / "log.csv",
-            RUN.rows((RUN.step < 30_000) | (RUN.step > 50_000)),
+            RUN.rows((RUN.step < 20_000) | (RUN.step > 60_000)),
             ("env_step", "episode_return"),
         ),
-        "has no rows between steps 29,",
+        "has no rows between steps 19,",
+        {"environment": "Walker-v0"},
+    ),
+    "two episodes of three, without lengths where returns say them": (
+        lambda folder: csv(
+            folder / "log.csv", RUN.rows(np.arange(len(RUN.step)) % 3 > 0), ("env_step", "episode_return")
+        ),
+        "only some episodes are logged",
+        {},
+    ),
+    "complex results": (
+        lambda folder: evaluations(folder / "evaluations.npz", results=np.full((20, 5), 1j)),
+        "has complex numbers",
         {},
     ),
     "a hole in the middle, with lengths": (
@@ -484,7 +506,7 @@ REFUSED: dict[str, tuple[Write, str, dict[str, Any]]] = {
             ("env_step", "episode_return"),
         ),
         "2 times the budget of 100,000: about twice",
-        {},
+        {"environment": "Walker-v0"},
     ),
     "lengths four times the steps": (
         lambda folder: csv(folder / "log.csv", Run(RUN.step, RUN.value, 4 * RUN.length)),

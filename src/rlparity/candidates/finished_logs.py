@@ -10,7 +10,7 @@ from rlparity.candidates.command import expected, record
 from rlparity.cell import Cell
 from rlparity.log_readers import convert as logs
 from rlparity.log_readers import seeds
-from rlparity.log_readers.series import Reading, Refused
+from rlparity.log_readers.series import EVALUATION, TRAINING, Reading, Refused
 from rlparity.log_readers.settings import read as stated_in
 from rlparity.training.recorder import Recorder
 
@@ -37,8 +37,11 @@ def run(cell: Cell, folder: Path, recorder: Recorder) -> tuple[str, ...]:
     record(recorder, logged)
     root = os.path.commonpath([file.parent for file in found.files[seed]])
     notes = [note.replace(f"{root}/", "") for note in logged.notes]
-    if not logged.evaluations and seeds.some_evaluated(found, cell.candidate):
+    others = seeds.measures(found, cell.candidate)
+    if not logged.evaluations and EVALUATION in others:
         notes.append("no evaluations, which others have: all are judged by their returns in training")
+    if not logged.episodes and TRAINING in others:
+        notes.append("no returns in training, which others have: all are judged by their evaluations")
     return (*found.notes, *notes)
 
 

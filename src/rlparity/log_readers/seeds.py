@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from rlparity.log_readers import checks, file_names
 from rlparity.log_readers import convert as logs
 from rlparity.log_readers.discover import Found, Place, find
-from rlparity.log_readers.series import EVALUATION, Reading, Refused
+from rlparity.log_readers.series import Reading, Refused
 
 INSIDE = ("table", "dopamine")  # formats that can have seeds inside
 KEPT = 4096  # runs that are remembered
@@ -92,16 +92,16 @@ def _foreign(files: tuple[Path, ...], candidate: Mapping[str, Any], environment:
     return stated[0] if stated else None
 
 
-def some_evaluated(runs: Runs, candidate: Mapping[str, Any]) -> bool:
-    """Whether logs of some seeds have evaluations."""
-    return any(_evaluated(files, candidate) for files in runs.files.values())
+def measures(runs: Runs, candidate: Mapping[str, Any]) -> set[str]:
+    """What logs of any seed have: TRAINING, EVALUATION."""
+    return {measure for files in runs.files.values() for measure in _measures(files, candidate)}
 
 
-def _evaluated(files: tuple[Path, ...], candidate: Mapping[str, Any]) -> bool:
+def _measures(files: tuple[Path, ...], candidate: Mapping[str, Any]) -> frozenset[str]:
     try:
-        return EVALUATION in _looked_at(*_key(files, candidate)).measures
+        return _looked_at(*_key(files, candidate)).measures
     except Refused:
-        return False
+        return frozenset()
 
 
 class _Look(NamedTuple):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from rlparity.log_readers.series import Refused
 
-DELIMITERS = (",", ";", "\t", "|")
+DELIMITERS = (",", ";", "\t", "|", " ")
 LOOKED_AT = 20  # lines from which the delimiter is found
 DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+(e[-+]?\d+)?", re.IGNORECASE)
 THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+(\.\d*)?")

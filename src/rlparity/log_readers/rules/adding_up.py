@@ -16,6 +16,8 @@ OVER = 0.05  # of the budget: more rows beyond it are not those of a last update
 EXACT = 0.02  # of the steps, by which lengths may differ from them besides episodes under way
 MISSING = 0.10  # of the steps: if more lack, the log is refused; if fewer, a note says so
 MOSTLY = 0.2  # of the rows, at most, may begin where none ended
+PER_STEP = ("CartPole-", "MountainCar-v0")  # beginnings of ids: a reward of 1 or -1 for each step
+LEAST = 20  # rows, before lengths are taken from returns
 NEAR = 0.12  # by which a ratio may differ from a whole number that explains it
 SHOWN = 3
 
@@ -57,7 +59,17 @@ def steps_for_frames(series: Series, run: Run) -> Series:
 
 def whole_run(series: Series, run: Run) -> Series:
     """Return rows within the budget that add up to the run; raises Refused naming the ratio and what it is
-    likely to come from."""
+    likely to come from. Where a reward is paid for each step, unlogged lengths are those that returns say."""
+    if series.measure == EVALUATION or series.means or series.episode_length.any():
+        return _whole_run(series, run)
+    if not run.environment.startswith(PER_STEP) or len(series.env_step) < LEAST:
+        return _whole_run(series, run)
+    length = np.abs(series.episode_return)
+    whole = _whole_run(series._replace(episode_length=length), run)
+    return whole._replace(episode_length=np.zeros(len(whole.env_step)))
+
+
+def _whole_run(series: Series, run: Run) -> Series:
     if series.measure != EVALUATION:
         series = _lengths_add_up(series, run)
     series = _within_budget(series, run)
