@@ -109,6 +109,8 @@ def test_fingerprint_knows_every_other_field() -> None:
         ({"algorithms": ["pppo"]}, "(did you mean 'ppo'?)"),
         ({"algorithms": ["ppo", "ppo"]}, "algorithms[1]: 'ppo' is there twice"),
         ({"environments": ["CartPole-v11"]}, "environments[0]: unknown environment 'CartPole-v11'"),
+        ({"environments": ["PongNoFrameskip-v4"]}, "(did you mean 'ALE/Pong-v5@nature'?)"),
+        ({"environments": ["Breakout"]}, "(did you mean 'ALE/Breakout-v5@nature'?)"),
         ({"environments": ["nowhere_at_all:X-v0"]}, "cannot be imported: No module named 'nowhere_at_all'"),
         ({"environments": ["CartPole-v1", "CartPole-v1"]}, "environments[1]: 'CartPole-v1' is there twice"),
         ({"environments": ["Pendulum-v1"], "algorithms": ["dqn"]}, "'dqn' cannot act in 'Pendulum-v1'"),
