@@ -32,7 +32,7 @@ COMMANDS = _commands()
 def test_an_unknown_command_is_told_from_those_that_help_lists(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
-    listed = re.findall(r"^  ([a-z]+)  +[A-Z]", capsys.readouterr().out, flags=re.MULTILINE)
+    listed = re.findall(r"^  ([a-z-]+)  +[A-Z]", capsys.readouterr().out, flags=re.MULTILINE)
     assert main(["rn"]) == 4
     message = capsys.readouterr().err
     choices = f"choose from {', '.join(sorted(listed))} (did you mean 'run'?)"

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from rlparity import project_files
-from rlparity.cli import cells, gpu, pipeline, suites, validation
+from rlparity.cli import cells, gpu, new_agent, pipeline, suites, validation
 from rlparity.errors import MEANINGS, STORAGE, Status, UserError, unknown
 
 DESCRIPTION = "Train agents beside reference implementations, over many seeds, and report verdicts."
@@ -20,6 +20,7 @@ ARGUMENTS = {
     "ENVIRONMENT": "a Gymnasium id, such as CartPole-v1",
     "REFERENCE": "a reference, such as sb3/ppo",
     "CELL": "folder of a trained cell, such as results/smoke/CartPole-v1/scratch/ppo/seeds-0-1",
+    "NAME": "a name of small letters, such as my-sarsa",
     "REPORT_A": "folder of a report, such as reports/cartpole",
     "REPORT_B": "folder of another report",
 }
@@ -32,7 +33,7 @@ EPILOG = "\n".join(
     ]
 )
 MEMORY = "train fewer seeds in a block, set a smaller buffer_size, or use fewer --cores"
-GROUPS: tuple[ModuleType, ...] = (suites, cells, gpu, validation, pipeline)
+GROUPS: tuple[ModuleType, ...] = (suites, cells, gpu, validation, new_agent, pipeline)
 
 
 class _Parser(argparse.ArgumentParser):

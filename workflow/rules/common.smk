@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rlparity import project_files
 from rlparity.environments import atari_ids
+from rlparity.environments.probing import before_training
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint, host
 from rlparity.runs import pending, regrouping
@@ -72,7 +73,12 @@ try:
             say(f"suite {suite.name}: {copied} cells taken from shipped records")
         pool.take_floor(suite, Path("results"), Path("reports"))
         reached = growth.reached(suite, Path("results"))
-        waiting = pending.update(reached, Path("results"))
+        untrained = {cell.folder for cell in live_check.waiting(live, Path("results"))}
+        untrained |= {
+            cell.folder for cell in reached if not pending.up_to_date(cell, Path("results", cell.folder))
+        }
+        probed = before_training.checked(reached, say, lambda cell: cell.folder in untrained)
+        waiting = pending.update(probed, Path("results"))
         waiting += references.renewed(suite, Path("results"))
         taken = regrouping.ready(waiting, Path("results"))
         waiting += live_check.waiting(live, Path("results"))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlparity import project_files
 from rlparity.cli import pipeline
-from rlparity.cli.base import Add, add_reports, add_results, print_now
+from rlparity.cli.base import Add, add_reports, add_results, note, print_now
 from rlparity.errors import Status, UserError
 from rlparity.provenance import host
 from rlparity.runs.parent_death import end_with_parent
@@ -162,17 +162,13 @@ def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
         raise UserError(f"plan: --cores {cores}; at least 1")
     loaded = splits.load(path, _narrow(chosen), True, chosen.reports, chosen.results, cores)
     loaded = pool.widened(loaded, chosen.reports)
-    settled = references.settled(loaded, chosen.results, chosen.reports, _note)
+    settled = references.settled(loaded, chosen.results, chosen.reports, note)
     waiting = [cell for cell in settled.cells if not pending.up_to_date(cell, chosen.results / cell.folder)]
     waiting = [cell for cell in waiting if not settled.restored(cell)]
     waiting += live_check.waiting(references.checked(settled, chosen.results), chosen.results)
     taken = {cell.folder for cell in regrouping.ready(waiting, chosen.results)}
     waiting = [cell for cell in waiting if cell.folder not in taken]
     print("\n".join(forecast.lines(settled, waiting, chosen.reports, cores, chosen.suite)))
-
-
-def _note(line: str) -> None:
-    print(f"rlparity: {line}", file=sys.stderr)
 
 
 def _narrow(chosen: argparse.Namespace) -> dict[str, Any]:
@@ -206,7 +202,7 @@ def report_interim(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity.shipped_records import references
     from rlparity.suites import growth
 
-    loaded = references.settled(_load(chosen), chosen.results, chosen.reports, _note)
+    loaded = references.settled(_load(chosen), chosen.results, chosen.reports, note)
     loaded = growth.settled(loaded, chosen.results)
     references.fill(loaded, chosen.results, chosen.reports)
     found = interim.gather(loaded, chosen.results)

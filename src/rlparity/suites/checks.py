@@ -79,7 +79,7 @@ def bad_spaces(environment: str, info: EnvironmentInfo, algorithm: Algorithm) ->
     if info.actions not in known:
         found.append(
             f"algorithm {algorithm.name!r} cannot act in {environment!r}: its actions are "
-            f"{info.actions}, agent {algorithm.agent!r} knows {', '.join(known)}"
+            f"{info.actions}, agent {algorithm.agent!r} knows {', '.join(known)}{info.hint}"
         )
     if info.image and not registry.AGENTS[algorithm.agent].images:
         seeing = ", ".join(name for name, entry in registry.AGENTS.items() if entry.images)

@@ -16,6 +16,7 @@ from typing import Any
 from rlparity import arms, project_files
 from rlparity.arms import Arm
 from rlparity.environments import metadata
+from rlparity.environments.configured import ids
 from rlparity.errors import UserError, unknown
 from rlparity.provenance import source_code
 from rlparity.registry import AGENTS, IMPLEMENTATIONS, is_small
@@ -59,8 +60,9 @@ class Library:
     settings: Mapping[str, Mapping[str, Settings]]
 
     def block(self, environment: str, agent: str) -> str:
-        """The key of the settings for an environment: its id, else its namespace, else "default"."""
-        names = (environment, namespace(environment))
+        """The key of the settings for an environment: its id, with or without keys, else its namespace, else
+        "default"."""
+        names = (environment, ids.base(environment), namespace(environment))
         return next((name for name in names if agent in self.settings.get(name, {})), "default")
 
     def lookup(self, environment: str, agent: str) -> Settings:
@@ -78,7 +80,7 @@ class Library:
 
 def namespace(environment: str) -> str:
     """The part of a Gymnasium id before the name: "ALE" of "ALE/Pong-v5@nature", empty for most."""
-    return environment.rpartition(":")[2].rpartition("/")[0]
+    return ids.base(environment).rpartition(":")[2].rpartition("/")[0]
 
 
 def place() -> str:
