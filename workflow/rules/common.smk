@@ -5,15 +5,15 @@ import dataclasses
 import io
 import json
 import math
-import os
 import re
 import sys
 from pathlib import Path
 
+from rlparity import project_files
 from rlparity.environments import atari_ids
 from rlparity.environments.probing import before_training
 from rlparity.errors import UserError
-from rlparity.provenance import fingerprint
+from rlparity.provenance import fingerprint, host
 from rlparity.runs import pending, regrouping
 from rlparity.shipped_records import live_check, pool, references
 from rlparity.suites import growth, memory_needs
@@ -45,6 +45,7 @@ def runs_on_cluster():
 
 
 put_command_on_path()
+project_files.put_working_folder_on_path()
 try:
     suites.check_writable(Path("results"), Path("reports"))
     if len(workflow.configfiles) > 1:
@@ -54,7 +55,7 @@ try:
     elsewhere = on_cluster or not workflow.is_main_process
     overrides = workflow.config_settings.config  # from --config; `config` has the file's values, too
     # On a cluster starting a job costs more than a few seeds in one process: blocks stay whole, as with one core.
-    cores = 1 if elsewhere else workflow.resource_settings.cores or len(os.sched_getaffinity(0))
+    cores = 1 if elsewhere else workflow.resource_settings.cores or host.cores()
     suite = splits.load(
         Path(workflow.configfiles[0]), overrides, elsewhere, Path("reports"), Path("results"), cores
     )

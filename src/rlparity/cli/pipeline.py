@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rlparity import project_files
 from rlparity.cli.base import Add, add_reports, add_results, note, print_now
 from rlparity.errors import Status, UserError
 from rlparity.runs.parent_death import end_with_parent
@@ -153,9 +154,8 @@ def make_films(chosen: argparse.Namespace, rest: list[str]) -> None:
 
 def analyse(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity.analysis import live_checks, summarize
-    from rlparity.suites import hyperparameters
 
-    published = hyperparameters.root() / hyperparameters.RESOURCES.parent / "published"
+    published = project_files.find(project_files.PUBLISHED)
     found, report = chosen.results / chosen.suite / "tables", chosen.reports / chosen.suite
     summarize.analyse(found, published, report)
     live_checks.analyse(found, report)

@@ -102,8 +102,8 @@ def bad_choice(
     block = hyperparameters.library().block(environment.id, algorithm.agent)
     options = algorithm.options_for(environment.id)
     tables = {
-        f"{hyperparameters.RESOURCES}: settings.{block}.{algorithm.agent}": chosen.hyperparameters,
-        f"{hyperparameters.RESOURCES}: algorithms.{algorithm.name}.options": options,
+        f"{hyperparameters.place()}: settings.{block}.{algorithm.agent}": chosen.hyperparameters,
+        f"{hyperparameters.place()}: algorithms.{algorithm.name}.options": options,
         f"hyperparameters.{algorithm.name}": raw.get("hyperparameters", {}).get(algorithm.name, {}),
     }
     for where, values in tables.items():

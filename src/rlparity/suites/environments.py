@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rlparity import registry
+from rlparity import atari_names, registry
 from rlparity.cell import is_configured, path_name
 from rlparity.environments import atari_games, metadata
 from rlparity.environments.configured import ids
@@ -91,6 +91,11 @@ def _names(own: Mapping[str, Any], where: str, found: list[str]) -> list[str]:
 
 
 def _info(name: str, where: str, found: list[str]) -> EnvironmentInfo | None:
+    if not name.startswith("ALE/") and ":" not in name and (ours := atari_names.suggestion(name)):
+        found.append(
+            f"{where}: unknown environment {name!r}; Atari games have a preset (did you mean {ours!r}?)"
+        )
+        return None
     try:
         return metadata.probe(name)
     except UserError as error:

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rlparity import arms
+from rlparity import arms, project_files
 from rlparity.arms import Arm
 from rlparity.environments import metadata
 from rlparity.environments.configured import ids
@@ -21,9 +21,6 @@ from rlparity.errors import UserError, unknown
 from rlparity.provenance import source_code
 from rlparity.registry import AGENTS, IMPLEMENTATIONS, is_small
 from rlparity.suites import yaml_reader
-
-RESOURCES = Path("workflow", "resources", "hyperparameters.yaml")
-SCHEMAS = Path("workflow", "schemas")
 
 
 @dataclass(frozen=True)
@@ -86,14 +83,9 @@ def namespace(environment: str) -> str:
     return ids.base(environment).rpartition(":")[2].rpartition("/")[0]
 
 
-@cache
-def root() -> Path:
-    """The repository's root: the working directory or one above it, else that of this package."""
-    here = Path.cwd()
-    for folder in (here, *here.parents, source_code.PACKAGE.parents[1]):
-        if (folder / RESOURCES).is_file():
-            return folder
-    raise UserError(f"{RESOURCES}: not found from {here}; run rlparity inside a checkout of its repository")
+def place() -> str:
+    """The path of the hyperparameters.yaml in use, for messages."""
+    return project_files.shown(project_files.find(project_files.SETTINGS))
 
 
 def put_command_on_path() -> None:
@@ -103,15 +95,18 @@ def put_command_on_path() -> None:
         os.environ["PATH"] = os.pathsep.join([folder, os.environ.get("PATH", "")])
 
 
-@cache
 def library() -> Library:
-    """The checked content of hyperparameters.yaml."""
-    path = root() / RESOURCES
+    """The checked content of hyperparameters.yaml: that of the working folder, else the project's."""
+    return _library(project_files.find(project_files.SETTINGS).resolve())
+
+
+@cache
+def _library(path: Path) -> Library:
     raw = yaml_reader.read(path)
-    found = list(yaml_reader.problems(raw, root() / SCHEMAS / "hyperparameters.schema.yaml"))
+    found = list(yaml_reader.problems(raw, project_files.schema("hyperparameters.schema.yaml")))
     found = found or _bad_names(raw["algorithms"], raw["settings"])
     if found:
-        raise UserError("\n  - ".join([f"Bad {RESOURCES}:", *found]))
+        raise UserError("\n  - ".join([f"Bad {place()}:", *found]))
     algorithms = {name: _algorithm(name, values) for name, values in raw["algorithms"].items()}
     settings = {
         environment: {agent: Settings(**block) for agent, block in blocks.items()}
