@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from resolved import BASE, resolve
 
+from rlparity import project_files
 from rlparity.environments import metadata
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
@@ -273,7 +274,7 @@ def test_unwritable_results_folder(tmp_path: Path) -> None:
 @pytest.mark.probes
 def test_every_committed_suite_resolves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory_needs.os, "sysconf", lambda name: 2**20)  # a terabyte of memory
-    for path in (ROOT / suite.SUITES).glob("*.yaml"):
+    for path in (ROOT / project_files.SUITES).glob("*.yaml"):
         if path.stem.startswith("sensitivity"):
             with pytest.raises(UserError, match="it plants bugs"):
                 suite.load(path)

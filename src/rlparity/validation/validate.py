@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rlparity.cell import Cell
+from rlparity.environments.probing import before_training
 from rlparity.errors import Status, UserError
 from rlparity.provenance import candidate_files
 from rlparity.records import write_bytes
@@ -92,6 +93,7 @@ def run(requested: Request, results: Path, reports: Path, jobs: int, say: Say) -
         say(f"note: {plan.description}")  # names the seeds that have none
     found = Findings(plan)
     mine = request.cells_of(plan, requested.candidate_name)
+    before_training.checked(mine, say)
     _run_quick_layers(requested, mine, found, jobs, say)
     if not found.ran:
         found.left_out["statistics"] = "the contract could not be run"
