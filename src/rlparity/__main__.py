@@ -9,7 +9,8 @@ import traceback
 from types import ModuleType
 from typing import Any, NoReturn
 
-from rlparity.cli import cells, gpu, pipeline, suites, validation
+from rlparity import project_files
+from rlparity.cli import cells, gpu, new_agent, pipeline, suites, validation
 from rlparity.errors import MEANINGS, STORAGE, Status, UserError, unknown
 
 DESCRIPTION = "Train agents beside reference implementations, over many seeds, and report verdicts."
@@ -19,6 +20,7 @@ ARGUMENTS = {
     "ENVIRONMENT": "a Gymnasium id, such as CartPole-v1",
     "REFERENCE": "a reference, such as sb3/ppo",
     "CELL": "folder of a trained cell, such as results/smoke/CartPole-v1/scratch/ppo/seeds-0-1",
+    "NAME": "a name of small letters, such as my-sarsa",
     "REPORT_A": "folder of a report, such as reports/cartpole",
     "REPORT_B": "folder of another report",
 }
@@ -31,7 +33,7 @@ EPILOG = "\n".join(
     ]
 )
 MEMORY = "train fewer seeds in a block, set a smaller buffer_size, or use fewer --cores"
-GROUPS: tuple[ModuleType, ...] = (suites, cells, gpu, validation, pipeline)
+GROUPS: tuple[ModuleType, ...] = (suites, cells, gpu, validation, new_agent, pipeline)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -55,6 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status, see `errors.Status`. An error that the user can cause is one
     line."""
     try:
+        if sys.platform not in ("linux", "darwin"):
+            raise UserError(f"it does not run on {sys.platform}; on Windows use it inside WSL, as on Linux")
+        project_files.put_working_folder_on_path()
         parser = _parser()
         chosen, rest = parser.parse_known_args(arguments)
         if rest and not getattr(chosen, "passes_on", False):

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import pytest
 
+from rlparity import project_files
 from rlparity.__main__ import main
 from rlparity.benchmark import pinning, plan, table, throughput, timed_run
 from rlparity.errors import UserError
 from rlparity.provenance import host
-from rlparity.suites import hyperparameters
 
-ROOT = hyperparameters.root()
+ROOT = project_files.PROJECT
 
 
 def rows(path):
@@ -69,6 +69,15 @@ def test_large_blocks_run_in_the_first_round_only(monkeypatch):
     throughput.compare(plan.cells("ppo", "CartPole-v1", [1, 50]), rounds=3)
     counts = Counter((cell.implementation, len(cell.seeds)) for cell in made)
     assert counts == {("sb3", 1): 3, ("scratch", 1): 3, ("scratch", 50): 1}
+
+
+def test_every_second_round_runs_backwards_after_the_reference(monkeypatch):
+    """So no arm is always the one that follows the reference."""
+    made = runs(monkeypatch, [1.0] * 6)
+    rows = throughput.compare(plan.cells("ppo", "CartPole-v1", [1, 2]), rounds=2)
+    assert [len(cell.seeds) for cell in made if cell.implementation == "scratch"] == [1, 2, 2, 1]
+    assert [cell.implementation for cell in made[::3]] == ["sb3", "sb3"]
+    assert [row["seeds"] for row in rows] == [1, 1, 2]
 
 
 def test_a_row_has_the_reference_rate_of_its_own_rounds(monkeypatch):

@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from resolved import resolve
 
+from rlparity import project_files
 from rlparity.__main__ import main
 from rlparity.cell import Cell
 from rlparity.environments import metadata
 from rlparity.errors import UserError
 from rlparity.shipped_records import references
-from rlparity.suites import devices, hyperparameters, memory_needs, suite, yaml_reader
+from rlparity.suites import devices, memory_needs, suite, yaml_reader
 from rlparity.suites.costs import forecast, speeds
 from rlparity.suites.costs.speeds import Speeds
 
-SUITES = sorted(path.stem for path in (hyperparameters.root() / suite.SUITES).glob("*.yaml"))
+SUITES = sorted(path.stem for path in (project_files.PROJECT / project_files.SUITES).glob("*.yaml"))
 PONG = Cell("s", "ALE/Pong-v5@nature", "scratch", "ppo", "ppo", (0,), 1000)
 CARTPOLE = Cell("s", "CartPole-v1", "sb3", "a2c", "a2c", (0,), 1000)
 
@@ -29,7 +31,7 @@ def test_every_suite_has_a_plan(name: str, tmp_path: Path, capsys: pytest.Captur
     assert main(["plan", name, "--results", str(tmp_path), "--reports", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith(f"suite {name}: ")
-    raw = yaml_reader.read(hyperparameters.root() / suite.SUITES / f"{name}.yaml")
+    raw = yaml_reader.read(project_files.PROJECT / project_files.SUITES / f"{name}.yaml")
     if "kind" not in raw:
         rows = [line.split()[0] for line in printed.splitlines()[1:9]]
         assert rows == ["cells", "jobs", "steps", "core-hours", "GPU-hours", "memory", "storage", "planning"]
@@ -185,3 +187,12 @@ def test_the_time_to_plan_is_that_of_the_nearest_size_measured(tmp_path: Path) -
     (tmp_path / forecast.DAG).write_text("cells,seconds\n1000,2.0\n10000,14.0\n")
     assert "about 28 s" in forecast._planning(20_000, tmp_path)
     assert "2.0 s measured with 1,000 cells" in forecast._planning(900, tmp_path)
+
+
+@pytest.mark.usefixtures("in_checkout")
+def test_a_plan_of_growing_seeds_says_what_the_first_look_needs(tmp_path: Path) -> None:
+    seeds = {"start": 5, "step": 5, "until": "decided", "at_most": 15}
+    made = resolve(algorithms=["random", "ppo"], seeds=seeds, reference_seeds={"ppo": ["0-4"]})
+    text = "\n".join(forecast.lines(made, made.cells, tmp_path))
+    # Three blocks of the floor, one of ours and five of the reference; then two blocks of ours at most.
+    assert "looks       3 at most" in text and "needs 9 of the 11 cells" in text

@@ -5,17 +5,18 @@ import dataclasses
 import io
 import json
 import math
-import os
 import re
 import sys
 from pathlib import Path
 
+from rlparity import project_files
 from rlparity.environments import atari_ids
+from rlparity.environments.probing import before_training
 from rlparity.errors import UserError
-from rlparity.provenance import fingerprint
+from rlparity.provenance import fingerprint, host
 from rlparity.runs import pending, regrouping
 from rlparity.shipped_records import live_check, pool, references
-from rlparity.suites import memory_needs
+from rlparity.suites import growth, memory_needs
 from rlparity.suites import suite as suites
 from rlparity.suites.costs import cost, splits
 from rlparity.suites.costs.speeds import Speeds
@@ -44,6 +45,7 @@ def runs_on_cluster():
 
 
 put_command_on_path()
+project_files.put_working_folder_on_path()
 try:
     suites.check_writable(Path("results"), Path("reports"))
     if len(workflow.configfiles) > 1:
@@ -53,7 +55,7 @@ try:
     elsewhere = on_cluster or not workflow.is_main_process
     overrides = workflow.config_settings.config  # from --config; `config` has the file's values, too
     # On a cluster starting a job costs more than a few seeds in one process: blocks stay whole, as with one core.
-    cores = 1 if elsewhere else workflow.resource_settings.cores or len(os.sched_getaffinity(0))
+    cores = 1 if elsewhere else workflow.resource_settings.cores or host.cores()
     suite = splits.load(
         Path(workflow.configfiles[0]), overrides, elsewhere, Path("reports"), Path("results"), cores
     )
@@ -70,11 +72,17 @@ try:
         if copied:
             say(f"suite {suite.name}: {copied} cells taken from shipped records")
         pool.take_floor(suite, Path("results"), Path("reports"))
-        waiting = pending.update(suite.cells, Path("results"))
+        reached = growth.reached(suite, Path("results"))
+        untrained = {cell.folder for cell in live_check.waiting(live, Path("results"))}
+        untrained |= {
+            cell.folder for cell in reached if not pending.up_to_date(cell, Path("results", cell.folder))
+        }
+        probed = before_training.checked(reached, say, lambda cell: cell.folder in untrained)
+        waiting = pending.update(probed, Path("results"))
         waiting += references.renewed(suite, Path("results"))
         taken = regrouping.ready(waiting, Path("results"))
         waiting += live_check.waiting(live, Path("results"))
-        estimate = cost.describe(suite.cells, waiting, Path("reports"), taken)
+        estimate = cost.describe(reached, waiting, Path("reports"), taken)
         say(f"suite {suite.name}: {estimate}")
 except UserError as error:
     sys.exit(f"rlparity: {error}")
@@ -85,13 +93,13 @@ report: "../report/methods.rst"
 
 wildcard_constraints:
     suite=suite.name,
+    look=r"\d+",
     environment="|".join(sorted(map(re.escape, set(suite.columns()["environment"])))),
     implementation="|".join(suite.implementations),
     algorithm="|".join(sorted(library().algorithms)),
     seeds=r"seeds-\d+-\d+",
 
 
-cells = suite.columns()
 needed = {
     str(cell.folder): memory_needs.needed_mib(cell, suite.environments[cell.environment].info)
     for cell in suite.cells
@@ -110,10 +118,25 @@ def columns_of(some):
     return dataclasses.replace(suite, cells=tuple(some)).columns()
 
 
-def cells_with(*records):
-    """The table of cells, repeated for each of these files of records."""
-    table = {name: values * len(records) for name, values in cells.items()}
-    return table | {"record": [record for record in records for _ in suite.cells]}
+RECORD = "results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/{record}"
+
+
+def records_of(*records):
+    """A function for an input: these files of records of all cells that are needed.
+
+    Where seeds grow, those that the looks ask for; Snakemake takes a look where its answer is missing.
+    """
+
+    def files(wildcards):
+        until = wildcards.get("look")
+        for look in range(1, int(until) if until else len(suite.growth.seeds) if suite.growth else 1):
+            if not growth.still_open(Path(checkpoints.look.get(suite=suite.name, look=look).output.open)):
+                break
+        some = columns_of(growth.reached(suite, Path("results"), int(until) if until else None))
+        table = {name: values * len(records) for name, values in some.items()}
+        return expand(RECORD, zip, **table, record=[one for one in records for _ in some["suite"]])
+
+    return files
 
 
 def memory_of(cell):

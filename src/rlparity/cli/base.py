@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,11 @@ Add = Callable[..., argparse.ArgumentParser]  # name, what runs it, summary, pos
 def print_now(line: str) -> None:
     """Print a line without buffering, also into a file or a pipe."""
     print(line, flush=True)
+
+
+def note(line: str) -> None:
+    """Print a line on the error output, beside what a command answers."""
+    print(f"rlparity: {line}", file=sys.stderr, flush=True)
 
 
 def add_results(command: argparse.ArgumentParser) -> None:

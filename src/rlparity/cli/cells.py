@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rlparity import registry
 from rlparity.arms import PEERS
-from rlparity.cli.base import Add, add_reports, add_results, numbers
+from rlparity.cli.base import Add, add_reports, add_results, note, numbers
 from rlparity.errors import Status, UserError, unknown
 from rlparity.runs.parent_death import end_with_parent
 
@@ -51,8 +51,8 @@ def _add_bench(add: Add) -> None:
         "bench",
         run_bench,
         "Measure environment steps per second, ours and the reference's.",
-        about="Each round runs the reference, then ours with each number of seeds. Writes reports/benchmark, "
-        "its table after every measurement.",
+        about="Each round runs the reference, then ours with each number of seeds; every second one backwards. "
+        "Writes reports/benchmark, its table after every measurement.",
     )
     command.add_argument(
         "--algorithms", default="ppo,a2c,dqn", metavar="NAME,...", help="default: ppo,a2c,dqn"
@@ -128,12 +128,17 @@ def train(chosen: argparse.Namespace, rest: list[str]) -> int:
         problem = f"algorithm {chosen.algorithm!r} has no reference in {chosen.implementation}"
         raise UserError(f"{problem}; train it with scratch")
     suite.check_writable(chosen.results)
+    from rlparity.environments.probing import before_training
+
+    cells = before_training.checked(made.cells, note)
     from rlparity.runs.run_cell import run_cell
 
     failed = 0
-    for cell in made.cells:
+    for cell in cells:
         folder = chosen.results / cell.folder
         run = run_cell(cell, folder)
+        for seed, reason in run["failed_seeds"].items():
+            note(reason if reason.startswith("environment ") else f"seed {seed}: {reason}")
         print(f"{folder}: {run['status']}, {run['steps_per_second']:,.0f} steps/s")
         failed += run["status"] != "done"
     return Status.NOT_JUDGED if failed else Status.DONE

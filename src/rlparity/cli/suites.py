@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -13,9 +13,11 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rlparity import project_files
 from rlparity.cli import pipeline
-from rlparity.cli.base import Add, add_reports, add_results, print_now
+from rlparity.cli.base import Add, add_reports, add_results, note, print_now
 from rlparity.errors import Status, UserError
+from rlparity.provenance import host
 from rlparity.runs.parent_death import end_with_parent
 
 if TYPE_CHECKING:
@@ -50,6 +52,14 @@ def add_commands(add: Add) -> None:
     interim = "Report a suite that is still in training."
     used = "Finished cells and checkpoints are used; the report is marked as unfinished."
     _add_folders(add("interim", report_interim, interim, "SUITE", about=used))
+    starting = add(
+        "init",
+        copy_starter,
+        "Copy a suite, the settings and examples, to be edited.",
+        about="In that folder they come before those of the project. Files that are there already stay.",
+    )
+    starting.add_argument("folder", nargs="?", type=Path, default=Path(), help="default: the working folder")
+    starting.add_argument("--suite", default="cartpole", metavar="SUITE", help="default: cartpole")
     _add_vouch(add)
     add("diff", diff_reports, "List what changed between two reports.", "REPORT_A", "REPORT_B")
 
@@ -94,15 +104,25 @@ def _add_vouch(add: Add) -> None:
         vouch.add_argument(inner, help=argparse.SUPPRESS)
 
 
+def copy_starter(chosen: argparse.Namespace, rest: list[str]) -> None:
+    from rlparity.suites import suite
+
+    made = project_files.copy_starter(suite.find(chosen.suite), chosen.folder)
+    print("\n".join(map(str, made)))
+    there = "" if chosen.folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(chosen.folder))} && "
+    print(f"{there}rlparity run {made[0].stem} trains and reports the suite")
+
+
 def run_suite(chosen: argparse.Namespace, rest: list[str]) -> int:
-    from rlparity.suites import hyperparameters, suite, yaml_reader
+    from rlparity.suites import suite, yaml_reader
 
     path = suite.find(chosen.suite).resolve()
     yaml_reader.read(path)  # refuses a template, whose expressions Snakemake would run
-    if not _limits_jobs(rest, hyperparameters.root()):
+    rest = [*rest, "--snakefile", str(project_files.SNAKEFILE)]
+    if not _limits_jobs(rest):
         rest = [*rest, "--cores", "all"]
     command = [sys.executable, "-m", "snakemake", *rest, "--configfile", str(path)]
-    with subprocess.Popen(command, cwd=hyperparameters.root()) as process:
+    with subprocess.Popen(command) as process:
         try:
             ended = process.wait()
             return ended if ended >= 0 else 128 - ended  # by a signal
@@ -111,15 +131,11 @@ def run_suite(chosen: argparse.Namespace, rest: list[str]) -> int:
             raise
 
 
-def _limits_jobs(arguments: list[str], root: Path) -> bool:
+def _limits_jobs(arguments: list[str]) -> bool:
     """Whether these arguments of snakemake, or a profile, give a number of cores or jobs, or run nothing."""
     from snakemake.cli import parse_args
 
-    with (
-        contextlib.chdir(root),
-        contextlib.redirect_stderr(StringIO()),
-        contextlib.redirect_stdout(StringIO()),
-    ):
+    with contextlib.redirect_stderr(StringIO()), contextlib.redirect_stdout(StringIO()):
         try:
             _, parsed = parse_args(arguments)
         except (SystemExit, Exception):  # --help, or a mistake, which Snakemake reports when it is started
@@ -141,22 +157,18 @@ def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
 
         print("\n".join(sensitivity_forecast.lines(sensitivity_plan.load(path), chosen.reports)))
         return
-    cores = len(os.sched_getaffinity(0)) if chosen.cores is None else chosen.cores
+    cores = host.cores() if chosen.cores is None else chosen.cores
     if cores < 1:
         raise UserError(f"plan: --cores {cores}; at least 1")
     loaded = splits.load(path, _narrow(chosen), True, chosen.reports, chosen.results, cores)
     loaded = pool.widened(loaded, chosen.reports)
-    settled = references.settled(loaded, chosen.results, chosen.reports, _note)
+    settled = references.settled(loaded, chosen.results, chosen.reports, note)
     waiting = [cell for cell in settled.cells if not pending.up_to_date(cell, chosen.results / cell.folder)]
     waiting = [cell for cell in waiting if not settled.restored(cell)]
     waiting += live_check.waiting(references.checked(settled, chosen.results), chosen.results)
     taken = {cell.folder for cell in regrouping.ready(waiting, chosen.results)}
     waiting = [cell for cell in waiting if cell.folder not in taken]
     print("\n".join(forecast.lines(settled, waiting, chosen.reports, cores, chosen.suite)))
-
-
-def _note(line: str) -> None:
-    print(f"rlparity: {line}", file=sys.stderr)
 
 
 def _narrow(chosen: argparse.Namespace) -> dict[str, Any]:
@@ -170,7 +182,7 @@ def _load(chosen: argparse.Namespace) -> Suite:
     from rlparity.suites import suite
     from rlparity.suites.costs import splits
 
-    path, cores = suite.find(chosen.suite), len(os.sched_getaffinity(0))
+    path, cores = suite.find(chosen.suite), host.cores()
     loaded = splits.load(path, _narrow(chosen), True, chosen.reports, chosen.results, cores)
     return pool.widened(loaded, chosen.reports)
 
@@ -188,8 +200,10 @@ def report_interim(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity.analysis import tables
     from rlparity.runs import interim
     from rlparity.shipped_records import references
+    from rlparity.suites import growth
 
-    loaded = references.settled(_load(chosen), chosen.results, chosen.reports, _note)
+    loaded = references.settled(_load(chosen), chosen.results, chosen.reports, note)
+    loaded = growth.settled(loaded, chosen.results)
     references.fill(loaded, chosen.results, chosen.reports)
     found = interim.gather(loaded, chosen.results)
     plan = {**loaded.plan(), "interim": bool(found.places) or len(found.cells) < len(loaded.cells)}

@@ -55,6 +55,8 @@ def part(suite: Suite, narrow: Mapping[str, Any]) -> Suite:
     if not narrow:
         return suite
     wanted = {key: _as_list(value) for key, value in narrow.items() if key not in WHOLE}
+    if suite.growth and "seeds" in wanted:
+        raise UserError("--config seeds: the seeds of this suite grow until its pairs are decided")
     blocks = _blocks(suite)
     there = {
         "algorithms": list(suite.algorithms),

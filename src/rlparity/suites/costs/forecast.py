@@ -6,15 +6,17 @@ import csv
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
+from io import StringIO
 from itertools import pairwise
 from math import prod
 from pathlib import Path
 from statistics import median
 
+from rlparity import project_files
 from rlparity.cell import Cell
 from rlparity.environments.metadata import EnvironmentInfo
 from rlparity.registry import is_small
-from rlparity.suites import memory_needs
+from rlparity.suites import growth, memory_needs
 from rlparity.suites.costs import cost, splits
 from rlparity.suites.costs.speeds import BASES, Speeds, positive
 from rlparity.suites.suite import Suite
@@ -46,6 +48,8 @@ def lines(
         own = [cell for cell in waiting if cell.device == device]
         hours = sum(cost.seconds(cell, rates) for cell in own) / 3600
         yield _row(unit, f"{hours:,.1f}{_bases(own, rates)}")
+    if suite.growth:
+        yield _row("looks", _looks(suite, waiting, rates))
     yield _row("memory", _memory(waiting, infos))
     yield _row("storage", _storage(waiting, infos))
     yield _row("planning", _planning(len(suite.cells), reports))
@@ -70,6 +74,18 @@ def _live(suite: Suite, cells: Collection[Cell]) -> str:
     """How many of them are seeds of shipped references that are trained again as a check."""
     count = sum(map(suite.restored, cells))
     return f" ({count:,} of them to confirm shipped references)" if count else ""
+
+
+def _looks(suite: Suite, waiting: Collection[Cell], rates: Speeds) -> str:
+    """What the first look of a suite whose seeds grow needs of that."""
+    assert suite.growth is not None
+    first = {str(cell.folder) for cell in growth.at(suite, 1)}
+    own = [cell for cell in waiting if str(cell.folder) in first]
+    hours, most = sum(cost.seconds(cell, rates) for cell in own) / 3600, len(suite.growth.seeds)
+    return (
+        f"{most:,} at most, until pairs are decided; numbers here are of all of them, the first look needs "
+        f"{len(own):,} of the {len(waiting):,} cells and {hours:,.1f} hours"
+    )
 
 
 def _jobs(cells: Collection[Cell]) -> str:
@@ -132,13 +148,11 @@ def _parameters(cell: Cell, info: EnvironmentInfo) -> int:
 def _planning(cells: int, reports: Path) -> str:
     """Time until Snakemake's first job starts, from the nearest number of cells that was measured."""
     measured: dict[int, float] = {}
-    try:
-        with (reports / DAG).open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
+    for folder in reversed(project_files.reports(reports)):
+        with suppress(OSError, ValueError, csv.Error):
+            for row in csv.DictReader(StringIO((folder / DAG).read_text(encoding="utf-8"))):
                 with suppress(KeyError, ValueError, TypeError):  # a row that was cut short
                     measured[positive(row["cells"], int)] = positive(row["seconds"], float)
-    except (OSError, ValueError, csv.Error):
-        pass
     if not measured:
         start, each = PLANNING_S
         return f"about {start + each * cells:,.0f} s for Snakemake's graph (assumed)"
