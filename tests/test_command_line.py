@@ -46,7 +46,7 @@ def test_an_unknown_algorithm_is_one_line(capsys: pytest.CaptureFixture[str], tm
 
 def test_seeds_are_not_checked_without_a_plan(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main(["check", "tiny", "--results", str(tmp_path)]) == 4
-    expected = f"rlparity: {tmp_path}/tiny/tables/plan.json: missing; run `rlparity collect` first\n"
+    expected = f"rlparity: {tmp_path}/tiny/tables/plan.json: missing; run `rlparity dev collect` first\n"
     assert capsys.readouterr().err == expected
 
 

@@ -1,4 +1,4 @@
-"""`rlparity gpu`: blocks within their limits, resumed after a kill, and what comes of the archive.
+"""`rlparity dev gpu`: blocks within their limits, resumed after a kill, and what comes of the archive.
 
 Blocks are small programs here; the real ones run once, on the CPU, with tiny budgets.
 """
@@ -231,7 +231,7 @@ def test_a_script_that_is_killed_takes_its_block_with_it_and_is_resumed(call: Ca
 
 
 def test_two_calls_at_once_are_refused(tmp_path: Path) -> None:
-    work, refused = tmp_path / "work", "another rlparity gpu is running there"
+    work, refused = tmp_path / "work", "another rlparity dev gpu is running there"
     with script.alone(work), pytest.raises(UserError, match=refused), script.alone(work):
         pass
     with script.alone(work):
@@ -390,7 +390,7 @@ def as_csv(*made: dict[str, Any]) -> str:
     return text.getvalue()
 
 
-NOT = ": not an archive of rlparity gpu ("
+NOT = ": not an archive of rlparity dev gpu ("
 EVIL = {**with_manifest(), "../evil": "x"}
 FOREIGN = {**with_manifest(), "throughput/bench-a.csv": "a,b\n1,2\n"}
 DEEP = "[" * 100_000

@@ -100,7 +100,7 @@ def test_missing_or_empty_tables_are_told(tmp_path: Path):
         parity_page.render(tmp_path)
     for name in ("parity", "parity_cases"):
         tables.write_csv(tmp_path, name, tables.frame(name, []))
-    with pytest.raises(UserError, match="holds no comparison; run rlparity parity"):
+    with pytest.raises(UserError, match="holds no comparison; run rlparity dev parity"):
         parity_page.render(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""`rlparity settings`, and settings that a user declares: what is printed can be read back; mistakes are one
+"""`rlparity dev settings`, and settings that a user declares: what is printed can be read back; mistakes are one
 line."""
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A cell that is killed, at any moment, and run again leaves the records of an uninterrupted run to the byte.
 
 The children are forked from a server that has imported everything, so that a kill costs no start-up. They run
-`rlparity cell`, and die by SIGKILL at a place that was told them.
+`rlparity dev cell`, and die by SIGKILL at a place that was told them.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ rule collect:
         plan=plan,
         code=fingerprint.stage("collect"),
     shell:
-        "exec rlparity collect {params.suite:q} --narrow {params.narrow:q} >{log:q} 2>&1"
+        "exec rlparity dev collect {params.suite:q} --narrow {params.narrow:q} >{log:q} 2>&1"
 
 
 rule analyse:
@@ -127,4 +127,4 @@ rule analyse:
     params:
         code=fingerprint.stage("analyse"),
     shell:
-        "exec rlparity analyse {wildcards.suite:q} >{log:q} 2>&1"
+        "exec rlparity dev analyse {wildcards.suite:q} >{log:q} 2>&1"

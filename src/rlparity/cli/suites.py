@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlparity.cli import pipeline
-from rlparity.cli.base import Add, add_reports, add_results, print_now
+from rlparity.cli.base import Add, Answer, add_reports, add_results, print_now
 from rlparity.errors import Status, UserError
 from rlparity.runs.parent_death import end_with_parent
 
 if TYPE_CHECKING:
     from rlparity.suites.suite import Suite
 
-TITLE = "suites"
+DEV_TITLE = "records that are shipped"
 
 
 def add_commands(add: Add) -> None:
@@ -32,10 +32,11 @@ def add_commands(add: Add) -> None:
         "Train and report a suite.",
         "SUITE",
         about="Options of snakemake may follow; without --cores all cores are used.",
+        answers=True,
     )
     run.set_defaults(passes_on=True)
     plan = "Estimate the jobs, hours, memory and storage of a suite."
-    planning = add("plan", plan_suite, plan, "SUITE")
+    planning = add("plan", plan_suite, plan, "SUITE", answers=True)
     cores = planning.add_argument("--cores", type=int, metavar="N")
     cores.help = "for which the split that is done first is shown; default: those of this machine"
     _add_folders(planning)
@@ -45,13 +46,18 @@ def add_commands(add: Add) -> None:
         "Copy records from reports instead of training.",
         "SUITE",
         about="Records whose fingerprint and hashes do not match are listed and not copied.",
+        answers=True,
     )
     _add_folders(restore)
-    interim = "Report a suite that is still in training."
-    used = "Finished cells and checkpoints are used; the report is marked as unfinished."
-    _add_folders(add("interim", report_interim, interim, "SUITE", about=used))
+    reporting = "Report a suite from the records that there are."
+    used = "Of a suite in training, finished cells and checkpoints are used; the report is marked as unfinished."
+    _add_folders(add("report", report_suite, reporting, "SUITE", about=used, answers=True))
+    add("diff", diff_reports, "List what changed between two reports.", "REPORT_A", "REPORT_B", answers=True)
+
+
+def add_dev_commands(add: Add) -> None:
+    """Declare the command that keeps shipped records valid."""
     _add_vouch(add)
-    add("diff", diff_reports, "List what changed between two reports.", "REPORT_A", "REPORT_B")
 
 
 def _add_folders(command: argparse.ArgumentParser) -> None:
@@ -94,7 +100,7 @@ def _add_vouch(add: Add) -> None:
         vouch.add_argument(inner, help=argparse.SUPPRESS)
 
 
-def run_suite(chosen: argparse.Namespace, rest: list[str]) -> int:
+def run_suite(chosen: argparse.Namespace, rest: list[str]) -> Answer:
     from rlparity.suites import hyperparameters, suite, yaml_reader
 
     path = suite.find(chosen.suite).resolve()
@@ -102,13 +108,26 @@ def run_suite(chosen: argparse.Namespace, rest: list[str]) -> int:
     if not _limits_jobs(rest, hyperparameters.root()):
         rest = [*rest, "--cores", "all"]
     command = [sys.executable, "-m", "snakemake", *rest, "--configfile", str(path)]
-    with subprocess.Popen(command, cwd=hyperparameters.root()) as process:
+    output = sys.stderr if chosen.json else None
+    with subprocess.Popen(command, cwd=hyperparameters.root(), stdout=output) as process:
         try:
             ended = process.wait()
-            return ended if ended >= 0 else 128 - ended  # by a signal
         except KeyboardInterrupt:
             process.wait()
             raise
+    status = Status(ended) if ended in Status else ended if ended >= 0 else 128 - ended  # by a signal
+    name = yaml_reader.read(path)["name"] if chosen.json else ""
+    report = hyperparameters.root() / "reports" / str(name)
+    return Answer(_report_facts(report, str(name)) if chosen.json else {}, status)
+
+
+def _report_facts(report: Path, name: str) -> dict[str, Any]:
+    """What a report says, for `--json`: none of it where nothing was reported."""
+    from rlparity.analysis import answers
+
+    page = report / "index.html"
+    found = answers.judged(report)
+    return {"suite": name, "report": str(page) if page.is_file() else None, "verdicts": found}
 
 
 def _limits_jobs(arguments: list[str], root: Path) -> bool:
@@ -127,11 +146,11 @@ def _limits_jobs(arguments: list[str], root: Path) -> bool:
     return any(value not in (None, False) for value in (parsed.cores, parsed.jobs, parsed.dryrun))
 
 
-def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
+def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> Answer:
     from rlparity.runs import pending, regrouping
     from rlparity.shipped_records import live_check, pool, references
     from rlparity.suites import suite, yaml_reader
-    from rlparity.suites.costs import forecast, splits
+    from rlparity.suites.costs import fitting, forecast, splits
 
     path = suite.find(chosen.suite)
     raw = yaml_reader.read(path)
@@ -139,8 +158,9 @@ def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
         from rlparity.validation.sensitivity import forecast as sensitivity_forecast
         from rlparity.validation.sensitivity import plan as sensitivity_plan
 
-        print("\n".join(sensitivity_forecast.lines(sensitivity_plan.load(path), chosen.reports)))
-        return
+        planted = sensitivity_plan.load(path)
+        print("\n".join(sensitivity_forecast.lines(planted, chosen.reports)))
+        return Answer({"suite": planted.name, "trials": len(planted.trials())})
     cores = len(os.sched_getaffinity(0)) if chosen.cores is None else chosen.cores
     if cores < 1:
         raise UserError(f"plan: --cores {cores}; at least 1")
@@ -153,6 +173,11 @@ def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
     taken = {cell.folder for cell in regrouping.ready(waiting, chosen.results)}
     waiting = [cell for cell in waiting if cell.folder not in taken]
     print("\n".join(forecast.lines(settled, waiting, chosen.reports, cores, chosen.suite)))
+    infos = {name: each.info for name, each in settled.environments.items()}
+    problems = fitting.problems(waiting, infos, chosen.results)
+    for line in problems:
+        print(f"  does not fit: {line}")
+    return Answer({**forecast.facts(settled, waiting, chosen.reports), "does_not_fit": problems})
 
 
 def _note(line: str) -> None:
@@ -175,16 +200,18 @@ def _load(chosen: argparse.Namespace) -> Suite:
     return pool.widened(loaded, chosen.reports)
 
 
-def restore_records(chosen: argparse.Namespace, rest: list[str]) -> None:
+def restore_records(chosen: argparse.Namespace, rest: list[str]) -> Answer:
     from rlparity.shipped_records import restore
     from rlparity.suites.costs import splits
 
     loaded = _load(chosen)
     splits.keep(loaded, chosen.results)
-    print(restore.restore(loaded, chosen.results, chosen.reports))
+    found = restore.restore(loaded, chosen.results, chosen.reports)
+    print(found)
+    return Answer({"suite": loaded.name, "cells": found.counts, "notes": found.lines})
 
 
-def report_interim(chosen: argparse.Namespace, rest: list[str]) -> None:
+def report_suite(chosen: argparse.Namespace, rest: list[str]) -> Answer:
     from rlparity.analysis import tables
     from rlparity.runs import interim
     from rlparity.shipped_records import references
@@ -200,6 +227,9 @@ def report_interim(chosen: argparse.Namespace, rest: list[str]) -> None:
     filming = [pipeline.make_films] if loaded.films else []
     for stage in (*filming, pipeline.analyse, pipeline.draw, pipeline.report_suite, pipeline.index_reports):
         stage(chosen, rest)
+    report = chosen.reports / loaded.name
+    print(f"report: {report / 'index.html'}")
+    return Answer({**_report_facts(report, loaded.name), "unfinished": plan["interim"]})
 
 
 def vouch_records(chosen: argparse.Namespace, rest: list[str]) -> int:
@@ -229,7 +259,9 @@ def vouch_records(chosen: argparse.Namespace, rest: list[str]) -> int:
     return Status.DONE if valid else Status.DIFFERS
 
 
-def diff_reports(chosen: argparse.Namespace, rest: list[str]) -> None:
+def diff_reports(chosen: argparse.Namespace, rest: list[str]) -> Answer:
     from rlparity.reporting import diff
 
-    print(diff.compare(Path(chosen.report_a), Path(chosen.report_b)))
+    a, b = Path(chosen.report_a), Path(chosen.report_b)
+    print(diff.compare(a, b))
+    return Answer({"a": str(a), "b": str(b), "changes": diff.changes(a, b) if chosen.json else {}})

@@ -45,8 +45,19 @@ class Shipped(NamedTuple):
         return regrouping.damaged(self.folder, self.run)
 
 
-def restore(suite: Suite, results: Path, reports: Path) -> str:
-    """Copy every shipped record that a cell of the suite asks for; returns what was done, a line each.
+class Restored(NamedTuple):
+    """What `restore` has done."""
+
+    lines: list[str]  # about cells, and notes
+    counts: dict[str, int]  # of cells, by what became of them
+
+    def __str__(self) -> str:
+        summary = ", ".join(f"{number} {what}" for what, number in self.counts.items())
+        return "\n".join([*self.lines, summary])
+
+
+def restore(suite: Suite, results: Path, reports: Path) -> Restored:
+    """Copy every shipped record that a cell of the suite asks for.
 
     Seeds of our own agents are also taken from the records of other blocks. Cells whose records are in
     `results` already are left alone.
@@ -71,8 +82,7 @@ def restore(suite: Suite, results: Path, reports: Path) -> str:
             lines.append(f"stale    {name}: {reason}")
     pending.update(suite.cells, results)
     unmark(suite, folders)
-    summary = ", ".join(f"{number} {what}" for what, number in counts.items())
-    return "\n".join([*lines, *_made_elsewhere(taken), summary])
+    return Restored([*lines, *_made_elsewhere(taken)], counts)
 
 
 def _made_elsewhere(taken: Sequence[Shipped]) -> list[str]:
