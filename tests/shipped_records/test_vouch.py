@@ -289,7 +289,7 @@ def test_the_command(checkout: Path) -> None:
     def command(*words: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "PYTHONPATH": ":".join(filter(None, sys.path))}
         return subprocess.run(
-            [sys.executable, "-m", "rlparity", "vouch", "tiny.yaml", *words],
+            [sys.executable, "-m", "rlparity", "dev", "vouch", "tiny.yaml", *words],
             cwd=checkout,
             env=environment,
             capture_output=True,

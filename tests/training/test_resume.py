@@ -147,7 +147,7 @@ def child(folder: Path, place: str, nth: int) -> None:
     checkpoint_files.SEGMENT_BYTES = 3000  # several segments to a checkpoint
     arm(place, nth)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background ignore it
-    os._exit(__main__.main(["cell", "--cell", str(folder / "cell.json")]))
+    os._exit(__main__.main(["dev", "cell", "--cell", str(folder / "cell.json")]))
 
 
 def start(c: Cell, folder: Path, place: str = "", nth: int = 0) -> int:

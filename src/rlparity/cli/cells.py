@@ -13,7 +13,6 @@ from rlparity.errors import UserError
 from rlparity.runs.parent_death import end_with_parent
 
 
-
 def add_commands(add: Add) -> None:
     """Declare the commands of this module."""
     play = add("play", play_cell, "Show a trained agent in a window, or write a GIF.", "CELL")

@@ -24,19 +24,18 @@ def add_dev_commands(add: Add) -> None:
 def print_script(chosen: argparse.Namespace, rest: list[str]) -> None:
     import shtab
 
-    from rlparity.cli import parser
-
-    made = parser.build()
+    made = chosen.build()
     _name_files(made)
     print(shtab.complete(made, shell=chosen.shell))
 
 
 def _name_files(made: argparse.ArgumentParser) -> None:
-    """Let arguments that are files and folders be completed as such; suites are completed as files."""
+    """Let files and folders be completed as such, a suite as a file."""
     import shtab
 
     for action in made._actions:
         if isinstance(action, argparse._SubParsersAction):
+            action.help = "command"  # shtab leaves out what `--help` does
             for inner in dict.fromkeys(action.choices.values()):
                 _name_files(inner)
         elif action.metavar in ("FOLDER", "CELL", "REPORT_A", "REPORT_B"):

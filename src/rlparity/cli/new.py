@@ -31,9 +31,9 @@ def write_skeleton(chosen: argparse.Namespace, rest: list[str]) -> Answer:
 
 
 def _candidate(chosen: argparse.Namespace) -> Answer:
-    from rlparity.candidates import skeleton
+    from rlparity.cli.skeletons import candidate
 
-    file, maker = skeleton.write(chosen.name, chosen.folder)
+    file, maker = candidate.write(chosen.name, chosen.folder)
     words = f"rlparity validate {file}:{maker} --against sb3/ppo --suite cartpole"
     print(f"{file}: fill in what is marked TODO, then: {words}")
     return Answer({"files": [str(file)], "next": words})

@@ -81,10 +81,11 @@ class Commands:
     ) -> argparse.ArgumentParser:
         """Declare a command; `[NAME]` may be left out, `[NAME ...]` is any number. `internal`: not listed.
         `answers`: it has `--json`, and `run` returns an `Answer`."""
-        shown = {} if internal else {"help": summary}  # which completion reads; `help` of the whole is hidden
-        command: argparse.ArgumentParser = self._commands.add_parser(
-            name, description=f"{summary} {about}".strip(), **shown
-        )
+        described = f"{summary} {about}".strip()
+        if internal:
+            command = self._commands.add_parser(name, description=described)
+        else:  # `help` is for completion
+            command = self._commands.add_parser(name, description=described, help=summary)
         called = " ".join([*self.parser.prog.split()[1:], name])
         command.set_defaults(run=run, called=called)
         for word in positional:
@@ -123,6 +124,7 @@ def build() -> Parser:
     parser = Parser(prog="rlparity", usage="rlparity COMMAND ...", epilog=EPILOG, formatter_class=raw)
     version = f"rlparity {rlparity.__version__}"
     parser.add_argument("--version", action="version", version=version, help="print the version and exit")
+    parser.set_defaults(build=build)
     people = Commands(parser, DESCRIPTION)
     for module in PEOPLE:
         module.add_commands(people.add)

@@ -50,7 +50,9 @@ def add_commands(add: Add) -> None:
     )
     _add_folders(restore)
     reporting = "Report a suite from the records that there are."
-    used = "Of a suite in training, finished cells and checkpoints are used; the report is marked as unfinished."
+    used = (
+        "Of a suite in training, finished cells and checkpoints are used; the report is marked as unfinished."
+    )
     _add_folders(add("report", report_suite, reporting, "SUITE", about=used, answers=True))
     add("diff", diff_reports, "List what changed between two reports.", "REPORT_A", "REPORT_B", answers=True)
 
@@ -67,6 +69,8 @@ def _add_folders(command: argparse.ArgumentParser) -> None:
     device.help = "of the machines that train, if the suite's device is auto"
     split = command.add_argument("--split", type=int, metavar="N")
     split.help = "cells of ours per block of seeds; default: the suite's, and for `auto` that of its results"
+    config = command.add_argument("--config", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
+    config.help = "as of `rlparity run`: a part of the suite, or other settings"
 
 
 def _add_vouch(add: Add) -> None:
@@ -115,7 +119,7 @@ def run_suite(chosen: argparse.Namespace, rest: list[str]) -> Answer:
         except KeyboardInterrupt:
             process.wait()
             raise
-    status = Status(ended) if ended in Status else ended if ended >= 0 else 128 - ended  # by a signal
+    status = ended if ended >= 0 else 128 - ended  # by a signal
     name = yaml_reader.read(path)["name"] if chosen.json else ""
     report = hyperparameters.root() / "reports" / str(name)
     return Answer(_report_facts(report, str(name)) if chosen.json else {}, status)
@@ -123,7 +127,7 @@ def run_suite(chosen: argparse.Namespace, rest: list[str]) -> Answer:
 
 def _report_facts(report: Path, name: str) -> dict[str, Any]:
     """What a report says, for `--json`: none of it where nothing was reported."""
-    from rlparity.analysis import answers
+    from rlparity.reporting import answers
 
     page = report / "index.html"
     found = answers.judged(report)
@@ -186,7 +190,10 @@ def _note(line: str) -> None:
 
 def _narrow(chosen: argparse.Namespace) -> dict[str, Any]:
     """As `--config` does, what the options of `_add_folders` replace in a suite."""
-    return {key: value for key in ("device", "split") if (value := getattr(chosen, key)) is not None}
+    from rlparity.suites.config import typed
+
+    given = {key: value for key in ("device", "split") if (value := getattr(chosen, key)) is not None}
+    return typed.pairs(chosen.config, "--config") | given
 
 
 def _load(chosen: argparse.Namespace) -> Suite:
@@ -200,12 +207,21 @@ def _load(chosen: argparse.Namespace) -> Suite:
     return pool.widened(loaded, chosen.reports)
 
 
+def _keep_copy(loaded: Suite, results: Path) -> None:
+    """Write the suite with other settings than its file's beside the results."""
+    from rlparity.suites.config import replaced
+
+    if loaded.path is not None:
+        replaced.keep(loaded.path, loaded.changed, results / loaded.name)
+
+
 def restore_records(chosen: argparse.Namespace, rest: list[str]) -> Answer:
     from rlparity.shipped_records import restore
     from rlparity.suites.costs import splits
 
     loaded = _load(chosen)
     splits.keep(loaded, chosen.results)
+    _keep_copy(loaded, chosen.results)
     found = restore.restore(loaded, chosen.results, chosen.reports)
     print(found)
     return Answer({"suite": loaded.name, "cells": found.counts, "notes": found.lines})
@@ -218,6 +234,7 @@ def report_suite(chosen: argparse.Namespace, rest: list[str]) -> Answer:
 
     loaded = references.settled(_load(chosen), chosen.results, chosen.reports, _note)
     references.fill(loaded, chosen.results, chosen.reports)
+    _keep_copy(loaded, chosen.results)
     found = interim.gather(loaded, chosen.results)
     plan = {**loaded.plan(), "interim": bool(found.places) or len(found.cells) < len(loaded.cells)}
     tables.collect(found.cells, chosen.results, chosen.reports, plan, found.places)

@@ -69,7 +69,8 @@ def add_commands(add: Add) -> None:
 
 
 def train(chosen: argparse.Namespace, rest: list[str]) -> Answer:
-    from rlparity.suites import single, suite, typed
+    from rlparity.suites import single, suite
+    from rlparity.suites.config import typed
     from rlparity.validation import request
 
     if chosen.against is not None and chosen.implementation != "scratch":
@@ -95,7 +96,8 @@ def train(chosen: argparse.Namespace, rest: list[str]) -> Answer:
 def _grown(wanted: Wanted, results: Path) -> Suite:
     """The suite of what is wanted. Blocks of seeds that were trained before stay; the others are new."""
     from rlparity.runs import pending
-    from rlparity.suites import single, typed
+    from rlparity.suites import single
+    from rlparity.suites.config import typed
 
     made = single.mine(wanted)
     seeds = [seed for cell in made.cells for seed in cell.seeds]
@@ -137,8 +139,9 @@ def _answer(
     wanted: Wanted, made: Suite, trained: list[dict[str, Any]], chosen: argparse.Namespace, rest: list[str]
 ) -> Answer:
     """Compare, print the answer, and with `--against` write the report."""
-    from rlparity.analysis import answers, tables
+    from rlparity.analysis import tables
     from rlparity.arms import Arm
+    from rlparity.reporting import answers
     from rlparity.validation import statistics
 
     plan, without = _compared(wanted, made, chosen)

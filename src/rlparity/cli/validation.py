@@ -193,7 +193,7 @@ def _validate(chosen: argparse.Namespace, rest: list[str]) -> Answer:
 
 def _facts(found: Findings, report: Path, concluded: str) -> dict[str, Any]:
     """What a validation found, for `--json`."""
-    from rlparity.analysis import answers
+    from rlparity.reporting import answers
     from rlparity.validation import validate
 
     return {
@@ -201,7 +201,12 @@ def _facts(found: Findings, report: Path, concluded: str) -> dict[str, Any]:
         "conclusion": concluded,
         "layers": {name: validate.line(name, found) for name in ("contract", "parity", "statistics")},
         "checks": [
-            {"layer": one.layer, "name": one.name, "passed": one.passed if one.looked else None, "detail": one.detail}
+            {
+                "layer": one.layer,
+                "name": one.name,
+                "passed": one.passed if one.looked else None,
+                "detail": one.detail,
+            }
             for one in found.checks
         ],
         "verdicts": answers.judged(report) if found.cells else [],

@@ -40,7 +40,9 @@ class Wanted:
     @property
     def name(self) -> str:
         """The folder of its records: the same for the same settings, whatever the seeds are."""
-        settings = json.dumps([self.environment, self.implementation, self.budget, self.values], sort_keys=True)
+        settings = json.dumps(
+            [self.environment, self.implementation, self.budget, self.values], sort_keys=True
+        )
         words = re.sub(r"[^a-z0-9]+", "-", f"train-{self.algorithm}-{self.environment}".lower()).strip("-")
         return f"{words}-{hashlib.sha256(settings.encode()).hexdigest()[:6]}"
 

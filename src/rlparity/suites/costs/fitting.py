@@ -26,7 +26,9 @@ def problems(cells: Collection[Cell], infos: Mapping[str, EnvironmentInfo], resu
     if refused:
         found.append(f"rlparity run refuses it here: {refused[0]}")
     elif needed > there:
-        found.append(f"the largest cell needs {needed / 1024:,.1f} GiB of memory, of {there / 1024:,.1f} here")
+        found.append(
+            f"the largest cell needs {needed / 1024:,.1f} GiB of memory, of {there / 1024:,.1f} here"
+        )
     bytes_ = forecast.storage_bytes(cells, infos)
     free = free_bytes(results)
     if bytes_ > free:

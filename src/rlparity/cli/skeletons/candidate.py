@@ -51,7 +51,9 @@ def write(name: str, folder: Path) -> tuple[Path, str]:
     """Write `<name>.py` into a folder; returns the file and the name of its factory. Raises UserError."""
     module = name.removesuffix(".py")
     if not re.fullmatch(r"[a-z][a-z0-9_]*", module) or keyword.iskeyword(module):
-        raise UserError(f"new candidate: {name!r} is no name of a module; write letters, digits and _, my_ppo")
+        raise UserError(
+            f"new candidate: {name!r} is no name of a module; write letters, digits and _, my_ppo"
+        )
     file, maker = folder / f"{module}.py", "".join(word.capitalize() for word in module.split("_"))
     if file.exists():
         raise UserError(f"new candidate: {file} is there already; choose another name")

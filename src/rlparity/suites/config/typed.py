@@ -62,7 +62,9 @@ def blocks(numbers: Sequence[int]) -> list[str]:
 def names(value: Any) -> list[str]:
     """A list of names, given as one or as text with commas: "ppo,dqn" or "[ppo, dqn]"."""
     if isinstance(value, str):
-        return [word for word in re.split(r"[\s,]+", value.strip().removeprefix("[").removesuffix("]")) if word]
+        return [
+            word for word in re.split(r"[\s,]+", value.strip().removeprefix("[").removesuffix("]")) if word
+        ]
     return [str(one) for one in value] if isinstance(value, list | tuple) else [str(value)]
 
 
