@@ -15,8 +15,10 @@ from rlparity.runs.parent_death import end_with_parent
 
 def add_commands(add: Add) -> None:
     """Declare the commands of this module."""
-    play = add("play", play_cell, "Show a trained agent in a window, or write a GIF.", "CELL")
-    play.add_argument("--gif", type=Path, metavar="FILE", help="write an animated GIF, open no window")
+    play = add("play", play_cell, "Show a trained agent in a window, or write a film.", "CELL", answers=True)
+    play.add_argument(
+        "--film", "--gif", type=Path, metavar="FILE", help="write a .gif or .mp4, open no window"
+    )
     play.add_argument("--seed", type=int, help="a seed of the cell; default: its first")
     _add_bench(add)
 
@@ -80,8 +82,10 @@ def _add_bench(add: Add) -> None:
 def play_cell(chosen: argparse.Namespace, rest: list[str]) -> Answer:
     from rlparity.playback.play import play
 
-    total = play(Path(chosen.cell), chosen.gif, chosen.seed)
-    print(f"return {total:g}" + (f", {chosen.gif}" if chosen.gif else ""))
+    total = play(Path(chosen.cell), chosen.film, chosen.seed)
+    print(f"return {total:g}" + (f", {chosen.film}" if chosen.film else ""))
+    film = str(chosen.film) if chosen.film else None
+    return Answer({"cell": str(chosen.cell), "episode_return": total, "film": film})
 
 
 def run_bench(chosen: argparse.Namespace, rest: list[str]) -> Answer:

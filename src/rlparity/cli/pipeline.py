@@ -95,6 +95,9 @@ def collect(chosen: argparse.Namespace, rest: list[str]) -> None:
     settled = references.settled(pool.widened(loaded, chosen.reports), chosen.results, chosen.reports)
     tables.collect(list(settled.cells), chosen.results, chosen.reports, settled.plan())
     keep_live_checks(settled, chosen.results)
+    from rlparity.playback import policies
+
+    print(policies.ship(settled.name, chosen.results, chosen.reports))
 
 
 def keep_live_checks(settled: Suite, results: Path) -> None:

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
@@ -58,8 +59,18 @@ def add_commands(add: Add) -> None:
 
 
 def add_dev_commands(add: Add) -> None:
-    """Declare the command that keeps shipped records valid."""
+    """Declare the commands that keep shipped records valid, and that add policies to them."""
     _add_vouch(add)
+    policies = add(
+        "policies",
+        ship_policies,
+        "Train the seeds again whose policies a report lacks.",
+        about="Of each arm the smallest seed, as `rlparity play` shows it. Its policy is put into the report "
+        "if every row is the one of the record, which takes the same kind of machine.",
+    )
+    policies.add_argument("suite", metavar="SUITE", help="name of a suite with a report")
+    policies.add_argument("--algorithms", nargs="+", default=[], metavar="NAME", help="default: all")
+    add_reports(policies)
 
 
 def _add_folders(command: argparse.ArgumentParser) -> None:
@@ -112,7 +123,7 @@ def run_suite(chosen: argparse.Namespace, rest: list[str]) -> Answer:
     if not _limits_jobs(rest, hyperparameters.root()):
         rest = [*rest, "--cores", "all"]
     command = [sys.executable, "-m", "snakemake", *rest, "--configfile", str(path)]
-    output = sys.stderr if chosen.json else None
+    output, started = sys.stderr if chosen.json else None, time.time()
     with subprocess.Popen(command, cwd=hyperparameters.root(), stdout=output) as process:
         try:
             ended = process.wait()
@@ -122,16 +133,17 @@ def run_suite(chosen: argparse.Namespace, rest: list[str]) -> Answer:
     status = ended if ended >= 0 else 128 - ended  # by a signal
     name = yaml_reader.read(path)["name"] if chosen.json else ""
     report = hyperparameters.root() / "reports" / str(name)
-    return Answer(_report_facts(report, str(name)) if chosen.json else {}, status)
+    return Answer(_report_facts(report, str(name), started) if chosen.json else {}, status)
 
 
-def _report_facts(report: Path, name: str) -> dict[str, Any]:
-    """What a report says, for `--json`: none of it where nothing was reported."""
+def _report_facts(report: Path, name: str, since: float = 0) -> dict[str, Any]:
+    """What a report says, for `--json`; nothing where its page was not written `since` that time."""
     from rlparity.reporting import answers
 
     page = report / "index.html"
-    found = answers.judged(report)
-    return {"suite": name, "report": str(page) if page.is_file() else None, "verdicts": found}
+    if not page.is_file() or page.stat().st_mtime < since:
+        return {"suite": name, "report": None, "verdicts": []}
+    return {"suite": name, "report": str(page), "verdicts": answers.judged(report)}
 
 
 def _limits_jobs(arguments: list[str], root: Path) -> bool:
@@ -239,7 +251,9 @@ def report_suite(chosen: argparse.Namespace, rest: list[str]) -> Answer:
     plan = {**loaded.plan(), "interim": bool(found.places) or len(found.cells) < len(loaded.cells)}
     tables.collect(found.cells, chosen.results, chosen.reports, plan, found.places)
     pipeline.keep_live_checks(loaded, chosen.results)
-    print("\n".join(found.lines))
+    from rlparity.playback import policies
+
+    print("\n".join([*found.lines, policies.ship(loaded.name, chosen.results, chosen.reports)]))
     chosen.suite, chosen.summary = loaded.name, None
     filming = [pipeline.make_films] if loaded.films else []
     for stage in (*filming, pipeline.analyse, pipeline.draw, pipeline.report_suite, pipeline.index_reports):
@@ -274,6 +288,15 @@ def vouch_records(chosen: argparse.Namespace, rest: list[str]) -> int:
     else:
         valid = vouch.vouch(loaded, cells, chosen.reports, chosen.share, chosen.jobs, print_now)
     return Status.DONE if valid else Status.DIFFERS
+
+
+def ship_policies(chosen: argparse.Namespace, rest: list[str]) -> int:
+    from rlparity.playback import policies
+
+    lost = policies.retrained(chosen.suite, chosen.reports, chosen.algorithms, print_now)
+    for line in lost:
+        print_now(line)
+    return Status.DIFFERS if lost else Status.DONE
 
 
 def diff_reports(chosen: argparse.Namespace, rest: list[str]) -> Answer:

@@ -19,6 +19,7 @@ from rlparity.provenance import fingerprint, host
 from rlparity.runs import pending, regrouping
 from rlparity.suites.suite import Suite
 
+POLICY = "policy.pt"  # which a report may carry, see `runs.shipped_policy`
 SHAPE = (  # of run.json
     *((name, dict) for name in ("cell", "hashes", "versions", "hardware", "definitions", "files")),
     ("vouched", list),
@@ -186,8 +187,9 @@ def take(source: Shipped, folder: Path) -> None:
         shutil.copytree(source.folder, temporary, copy_function=shutil.copyfile)
         records.write(temporary, "progress", [])
         (folder / "run.json").unlink(missing_ok=True)
-        for name in pending.OUTPUTS:  # run.json is the last of them
-            (temporary / name).replace(folder / name)
+        (folder / POLICY).unlink(missing_ok=True)
+        for name in (*([POLICY] if (temporary / POLICY).is_file() else []), *pending.OUTPUTS):
+            (temporary / name).replace(folder / name)  # run.json is the last of them
     except OSError as error:
         raise StorageError(f"{folder}: cannot be restored: {error.strerror}") from None
     finally:

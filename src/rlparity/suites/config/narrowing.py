@@ -58,7 +58,8 @@ def describe(narrow: Mapping[str, Any]) -> str:
 def part(suite: Suite, narrow: Mapping[str, Any]) -> Suite:
     """The suite with the cells that `--config` asks for, and those of the floors of its metrics.
 
-    Of a block of which only some seeds are asked for, these are a cell of their own. Raises UserError for a value that the suite does not have, and where no cell is left.
+    Of a block of which only some seeds are asked for, these are a cell of their own. Raises UserError for a
+    value that the suite does not have, and where no cell is left.
     """
     if not narrow:
         return suite

@@ -36,9 +36,8 @@ def changes(raw: Mapping[str, Any], narrow: Mapping[str, Any]) -> dict[str, Any]
     if "margin" in narrow:
         margin = typed.plain(narrow["margin"], "--config margin")
         if isinstance(margin, bool) or not isinstance(margin, int | float) or not 0 < margin <= 1:
-            raise UserError(
-                f"--config margin: expected a number above 0, at most 1, got {yaml_reader.short(repr(margin))}"
-            )
+            shown = yaml_reader.short(repr(margin))
+            raise UserError(f"--config margin: expected a number above 0, at most 1, got {shown}")
         found["margin"] = margin
     if "hyperparameters" in narrow:
         values = typed.plain(narrow["hyperparameters"], "--config hyperparameters")
