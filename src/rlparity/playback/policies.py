@@ -66,10 +66,9 @@ def retrained(suite: str, reports: Path, algorithms: Sequence[str], say: Callabl
             lost.append(f"{cell.folder}: this machine makes other rows: {finding.difference}")
         else:
             size = shipped_policy.save(shelf, state, shipped_policy.evaluations_of(run)[0])
+            about = f"seed {alone.seeds[0]}, {finding.rows} equal rows, {size / 1024:,.0f} KiB"
             kept = "" if (shelf / shipped_policy.FILE).is_file() else ", too large to be shipped"
-            say(
-                f"{cell.folder}: seed {alone.seeds[0]}, {finding.rows} equal rows, {size / 1024:,.0f} KiB{kept}"
-            )
+            say(f"{cell.folder}: {about}{kept}")
     return lost
 
 

@@ -38,7 +38,7 @@ def mp4(frames: Sequence[np.ndarray], rate: float) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "film.mp4")
         for codec in CODECS:
-            made = cv2.VideoWriter(str(file), cv2.VideoWriter_fourcc(*codec), rate, (width, height))
+            made = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*codec), rate, (width, height))
             if made.isOpened():
                 for frame in frames:
                     made.write(np.ascontiguousarray(frame[:height, :width, ::-1]))

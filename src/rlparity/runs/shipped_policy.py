@@ -1,7 +1,7 @@
-"""The policy that a report carries beside the records of a cell: that of the cell's first seed, as it ended.
+"""The policy that a report carries beside the records of a cell: the last one of its first seed.
 
-Parameters alone, named as in `checkpoint/agent.pt`, and the hash of the evaluations that it belongs to: one of
-other records is never played. Networks that only training needs are left out of references' policies.
+Parameters alone, named as in `checkpoint/agent.pt`, and the hash of the evaluations that it belongs to: one
+of other records is never played. Networks that only training needs are left out of references' policies.
 """
 
 from __future__ import annotations

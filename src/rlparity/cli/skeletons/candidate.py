@@ -25,7 +25,7 @@ class {maker}:
 
     def train(self, make_env, seed, budget):
         """Learn from `budget` environment steps. All randomness must follow from `seed`."""
-        rng = np.random.default_rng(seed)
+        rng, self.acting = (np.random.default_rng([seed, use]) for use in range(2))
         env = make_env(0)  # make_env(1), ... are further ones side by side
         obs, _ = env.reset()  # without a seed: it has one
         while True:  # `step` raises an exception once the budget is spent
@@ -36,10 +36,11 @@ class {maker}:
 
     def act(self, obs, deterministic):
         """Actions for observations (E, *obs): integers (E,), or floats (E, *action). It must not learn."""
-        # TODO: the policy's action
+        # TODO: the policy's action; with `deterministic` the most likely one
         space = self.action_space
-        action = 0 if hasattr(space, "n") else (space.low + space.high) / 2
-        return np.stack([np.asarray(action, dtype=space.dtype)] * len(obs))
+        middle = 0 if hasattr(space, "n") else (space.low + space.high) / 2
+        actions = [middle if deterministic else self.sample(self.acting) for _ in obs]
+        return np.asarray(actions, dtype=space.dtype)
 
     def sample(self, rng):
         space = self.action_space
