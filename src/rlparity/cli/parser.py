@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from types import ModuleType
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType, ModuleType
 from typing import Any, NoReturn
 
 import rlparity
@@ -41,7 +42,8 @@ class Parser(argparse.ArgumentParser):
     """Reports a mistake in one line; of an unknown command, the commands that `--help` lists."""
 
     internal: frozenset[str] = frozenset()
-    moved: dict[str, str] = {}  # noqa: RUF012  # old spelling -> new one
+    moved: Mapping[str, str] = MappingProxyType({})  # old spelling -> new one
+    groups: Mapping[str, list[str]] = MappingProxyType({})  # of `dev`: title -> commands
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
@@ -67,7 +69,6 @@ class Commands:
             required=True, metavar="COMMAND", help=argparse.SUPPRESS, prog=parser.prog
         )
         self._listed: dict[str, str] = {}
-        self._titles: dict[str, str] = {}  # by the first command of a group
 
     def add(
         self,
@@ -100,21 +101,20 @@ class Commands:
             self._listed[name] = f"  {name:12} {summary}"
         return command
 
-    def group(self, title: str, declare: Any, *more: Add) -> None:
+    def group(self, title: str, declare: Callable[[Add], None]) -> None:
         """Declare the commands of a module under a title."""
-        before = len(self._listed)
-        declare(self.add, *more)
-        if len(self._listed) > before:
-            self._titles.setdefault(list(self._listed)[before], title)
+        before = set(self._listed)
+        declare(self.add)
+        self.parser.groups = {
+            **self.parser.groups,
+            title: [name for name in self._listed if name not in before],
+        }
 
-    def describe(self, order: tuple[str, ...] = ()) -> None:
-        """Write the list of commands into the description; with `order`, in that, without titles."""
+    def describe(self, groups: Mapping[str, Sequence[str]]) -> None:
+        """Write the commands into the description, under the titles of their groups."""
         lines = [self._summary]
-        for name in order or self._listed:
-            if not order and name in self._titles:
-                lines += ["", f"{self._titles[name]}:"]
-            lines += ["", "commands:"] if order and name == order[0] else []
-            lines.append(self._listed[name])
+        for title, names in groups.items():
+            lines += ["", f"{title}:", *(self._listed[name] for name in names)]
         self.parser.description = "\n".join(lines)
 
 
@@ -135,8 +135,8 @@ def build() -> Parser:
     for module in MAINTENANCE:
         below.group(module.DEV_TITLE, module.add_dev_commands)
     parser.internal |= {DEV}
-    people.describe(ORDER)
-    below.describe()
+    people.describe({"commands": ORDER})
+    below.describe(inner.groups)
     parser.moved = {name: f"{DEV} {name}" for name in below._commands.choices} | MOVED
     parser.moved = {name: new for name, new in parser.moved.items() if name not in people._commands.choices}
     return parser
