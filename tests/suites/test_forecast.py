@@ -15,7 +15,7 @@ from rlparity.environments import metadata
 from rlparity.errors import UserError
 from rlparity.shipped_records import references
 from rlparity.suites import devices, hyperparameters, memory_needs, suite, yaml_reader
-from rlparity.suites.costs import forecast, speeds
+from rlparity.suites.costs import fitting, forecast, speeds
 from rlparity.suites.costs.speeds import Speeds
 
 SUITES = sorted(path.stem for path in (hyperparameters.root() / suite.SUITES).glob("*.yaml"))
@@ -185,3 +185,27 @@ def test_the_time_to_plan_is_that_of_the_nearest_size_measured(tmp_path: Path) -
     (tmp_path / forecast.DAG).write_text("cells,seconds\n1000,2.0\n10000,14.0\n")
     assert "about 28 s" in forecast._planning(20_000, tmp_path)
     assert "2.0 s measured with 1,000 cells" in forecast._planning(900, tmp_path)
+
+
+def test_what_does_not_fit_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["plan", "mujoco", "--results", str(tmp_path), "--reports", str(tmp_path)]
+    monkeypatch.setattr(memory_needs, "machine_bytes", lambda: 2**40)
+    monkeypatch.setattr(fitting, "free_bytes", lambda folder: 2**45)
+    assert main(words) == 0 and "does not fit" not in capsys.readouterr().out
+    monkeypatch.setattr(memory_needs, "machine_bytes", lambda: 2**30)
+    monkeypatch.setattr(fitting, "free_bytes", lambda folder: 2**20)
+    assert main(words) == 0
+    memory, disk = [line for line in capsys.readouterr().out.splitlines() if "does not fit" in line]
+    assert memory.startswith("  does not fit: rlparity run refuses it here: buffer_size ")
+    assert disk.endswith(f" GiB of files, of 0.0 free at {tmp_path}")
+
+
+def test_a_plan_takes_other_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["plan", "smoke", "--results", str(tmp_path), "--reports", str(tmp_path), "--config"]
+    assert main([*words, "budgets=3k", "algorithms=ppo", "seeds=0", "implementations=[scratch]"]) == 0
+    printed = capsys.readouterr().out
+    assert "2, 0 of them trained" in printed and "6,000 environment steps" in printed
+    assert main([*words, "budgets=many"]) == 4
+    assert "--config budgets many: write a whole number" in capsys.readouterr().err
