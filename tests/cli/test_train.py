@@ -15,9 +15,9 @@ from validating import described
 from rlparity.__main__ import main
 from rlparity.cell import Cell
 from rlparity.cli import pipeline
+from rlparity.cli.train import single
 from rlparity.records import write, write_bytes
 from rlparity.runs import run_cell
-from rlparity.suites import single
 
 pytestmark = pytest.mark.usefixtures("in_checkout")
 STEPS = 8192

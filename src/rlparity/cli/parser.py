@@ -8,8 +8,9 @@ from types import MappingProxyType, ModuleType
 from typing import Any, NoReturn
 
 import rlparity
-from rlparity.cli import cells, completion, gpu, new, pipeline, suites, training, validation
+from rlparity.cli import cells, completion, gpu, new, pipeline, suites, validation
 from rlparity.cli.base import Add
+from rlparity.cli.train import command as train
 from rlparity.errors import MEANINGS, UserError, unknown
 
 DESCRIPTION = "Train agents beside reference implementations, over many seeds, and report verdicts."
@@ -33,7 +34,7 @@ EPILOG = "\n".join(
     ]
 )
 ORDER = ("run", "plan", "train", "validate", "play", "report", "restore", "bench", "diff", "new")
-PEOPLE: tuple[ModuleType, ...] = (suites, training, cells, validation, new)
+PEOPLE: tuple[ModuleType, ...] = (suites, train, cells, validation, new)
 MAINTENANCE: tuple[ModuleType, ...] = (pipeline, validation, suites, gpu, completion)
 MOVED = {"interim": "report"}  # commands of earlier versions that are not below `dev`
 

@@ -18,7 +18,7 @@ from rlparity.errors import Status, UserError
 
 if TYPE_CHECKING:
     from rlparity.cell import Cell
-    from rlparity.suites.single import Wanted
+    from rlparity.cli.train.single import Wanted
     from rlparity.suites.suite import Suite
 
 GOOD = ("EQUIVALENT", "BETTER")
@@ -69,7 +69,8 @@ def add_commands(add: Add) -> None:
 
 
 def train(chosen: argparse.Namespace, rest: list[str]) -> Answer:
-    from rlparity.suites import single, suite
+    from rlparity.cli.train import single
+    from rlparity.suites import suite
     from rlparity.suites.config import typed
     from rlparity.validation import request
 
@@ -95,8 +96,8 @@ def train(chosen: argparse.Namespace, rest: list[str]) -> Answer:
 
 def _grown(wanted: Wanted, results: Path) -> Suite:
     """The suite of what is wanted. Blocks of seeds that were trained before stay; the others are new."""
+    from rlparity.cli.train import single
     from rlparity.runs import pending
-    from rlparity.suites import single
     from rlparity.suites.config import typed
 
     made = single.mine(wanted)
@@ -200,7 +201,8 @@ def _final(row: dict[str, Any]) -> str:
 
 def _compared(wanted: Wanted, made: Suite, chosen: argparse.Namespace) -> tuple[Suite, str]:
     """The suite with the records of the reference and of the random agent; or without, and why."""
-    from rlparity.suites import single
+    from rlparity.cli.train import single
+    from rlparity.shipped_records.references import trained_here
     from rlparity.validation import statistics
 
     if wanted.reference is None:
@@ -218,7 +220,9 @@ def _compared(wanted: Wanted, made: Suite, chosen: argparse.Namespace) -> tuple[
     if broken := statistics.train(waiting, chosen.results, jobs, print_now):
         raise UserError(broken[0])
     floor = [cell for cell in plan.cells if cell.agent == single.FLOOR]
-    return replace(plan, cells=(*floor, *references.cells, *made.cells)), ""
+    own = any(trained_here(cell, chosen.results) for cell in references.cells)
+    cells = (*floor, *references.cells, *made.cells)
+    return replace(plan, cells=cells, references="train" if own else "shipped"), ""
 
 
 def _report(plan: Suite, chosen: argparse.Namespace, rest: list[str]) -> Path:
