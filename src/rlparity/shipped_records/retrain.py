@@ -45,7 +45,13 @@ def retrain_part(cell: Cell, folder: Path, share: float) -> Finding:
     until `EVALUATIONS` evaluations after different updates have been compared, and a target network that is
     copied at intervals was copied. Raises UserError where the sources are not the fingerprint's.
     """
+    _check_sources(cell)
     return _compared(cell, Comparison(cell, *_left(folder, cell.seeds[0]), least(cell, share)))
+
+
+def _check_sources(cell: Cell) -> None:
+    if fingerprint.of(cell) != cell.fingerprint:
+        raise UserError(f"{cell.folder}: the sources were edited meanwhile; vouch again")
 
 
 def _compared(cell: Cell, comparison: Comparison) -> Finding:
@@ -53,8 +59,6 @@ def _compared(cell: Cell, comparison: Comparison) -> Finding:
     torch.set_num_threads(1)
     malloc.keep_freed_memory()
     trainer = import_module(registry.trainer(cell))
-    if fingerprint.of(cell) != cell.fingerprint:
-        raise UserError(f"{cell.folder}: the sources were edited meanwhile; vouch again")
     try:
         trainer.run(cell, comparison, recorder=comparison.recorder)
         comparison.close(whole=True)
@@ -70,6 +74,7 @@ def whole(cell: Cell, folder: Path) -> tuple[Finding, State]:
 
     Raises UserError where the sources are not the fingerprint's.
     """
+    _check_sources(cell)
     comparison = Comparison(cell, *_left(folder, cell.seeds[0]), cell.budget)
     return _compared(cell, comparison), comparison.recorder.state
 

@@ -160,6 +160,9 @@ def _answer(
         role = "" if verdict.primary else ", which does not decide"
         told = verdict.detail.partition(": ")[2]
         print_now(f"beside {wanted.reference}: {verdict.word} by {verdict.endpoint} ({told}){role}")
+    for row in rows:
+        if row["role"] == "primary" and row["seeds_needed"]:
+            print_now(f"about {row['seeds_needed']} seeds of each would decide {row['endpoint']}")
     if without and wanted.reference is not None:
         print_now(f"no comparison with {wanted.reference}: {without}")
     page = _report(plan, chosen, rest) if wanted.against else None
