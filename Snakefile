@@ -35,11 +35,7 @@ else:
 
     rule all:
         input:
-            records=expand(
-                "results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/{record}",
-                zip,
-                **cells_with("episodes.parquet", "evaluations.parquet", "run.json"),
-            ),
+            records=records_of("episodes.parquet", "evaluations.parquet", "run.json"),
             report=expand("reports/{suite}/index.html", suite=suite.name),
             index="reports/index.html",
             verdict=expand("results/{suite}/finished", suite=suite.name),

@@ -46,8 +46,9 @@ def kind(entry: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
         return " or ".join(kind(resolved(each, schema), schema) for each in entry["oneOf"])
     types = entry.get("type", "any")
     words = " or ".join([types] if isinstance(types, str) else types)
-    if words == "array":
-        return f"list of: {kind(resolved(entry.get('items', {}), schema), schema)}"
+    if "array" in words:
+        listed = f"list of: {kind(resolved(entry.get('items', {}), schema), schema)}"
+        return words.replace("array", listed).replace(" or object", ", or mapping")
     values = entry.get("additionalProperties")
     if words == "object" and isinstance(values, Mapping) and "properties" not in values:
         return f"mapping of names to {kind(resolved(values, schema), schema)}"

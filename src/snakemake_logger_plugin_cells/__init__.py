@@ -93,6 +93,8 @@ class LogHandler(LogHandlerBase):
         wildcards = dict(getattr(record, "wildcards", None) or {})
         job = Job(rule, name(rule, wildcards), Path(logs[0]) if logs else None)
         self._running[record.jobid] = job  # type: ignore[attr-defined]
+        known = self._done + sum(one.is_cell for one in self._running.values())
+        self._cells = max(self._cells, known)  # a look may ask for more than the run began with
         if self._foot is None and rule != "all":
             self._print(f"{self._clock()} {job.name}" + (": training" if rule == "train" else ""))
 

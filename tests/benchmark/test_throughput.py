@@ -71,6 +71,15 @@ def test_large_blocks_run_in_the_first_round_only(monkeypatch):
     assert counts == {("sb3", 1): 3, ("scratch", 1): 3, ("scratch", 50): 1}
 
 
+def test_every_second_round_runs_backwards_after_the_reference(monkeypatch):
+    """So no arm is always the one that follows the reference."""
+    made = runs(monkeypatch, [1.0] * 6)
+    rows = throughput.compare(plan.cells("ppo", "CartPole-v1", [1, 2]), rounds=2)
+    assert [len(cell.seeds) for cell in made if cell.implementation == "scratch"] == [1, 2, 2, 1]
+    assert [cell.implementation for cell in made[::3]] == ["sb3", "sb3"]
+    assert [row["seeds"] for row in rows] == [1, 1, 2]
+
+
 def test_a_row_has_the_reference_rate_of_its_own_rounds(monkeypatch):
     runs(monkeypatch, [100.0, 400.0, 500.0, 50.0, 150.0, 200.0, 1000.0])  # 50 seeds in the first round
     reference, one, fifty = throughput.compare(plan.cells("ppo", "CartPole-v1", [1, 50]), rounds=3)

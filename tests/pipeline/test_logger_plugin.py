@@ -61,6 +61,17 @@ def test_plain_lines_count_cells(
     assert lines[2].endswith("] collect") and len(lines) == 3
 
 
+def test_cells_that_a_look_asks_for_are_counted_once_they_start(
+    handler: Handler, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start(handler, tmp_path)
+    handler.send(event=LogEvent.JOB_FINISHED, job_id=7)
+    for job in (8, 9):
+        handler.send(event=LogEvent.JOB_INFO, jobid=job, rule_name="train", wildcards=WILDCARDS, log=["x"])
+        handler.send(event=LogEvent.JOB_FINISHED, job_id=job)
+    assert capsys.readouterr().err.splitlines()[-1].endswith("3 of 3 cells done")
+
+
 def test_a_failed_job_shows_who_and_the_end_of_its_log(
     handler: Handler, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

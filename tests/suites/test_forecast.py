@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from resolved import resolve
 
 from rlparity.__main__ import main
 from rlparity.cell import Cell
@@ -31,7 +32,8 @@ def test_every_suite_has_a_plan(name: str, tmp_path: Path, capsys: pytest.Captur
     assert printed.startswith(f"suite {name}: ")
     raw = yaml_reader.read(hyperparameters.root() / suite.SUITES / f"{name}.yaml")
     if "kind" not in raw:
-        rows = [line.split()[0] for line in printed.splitlines()[1:9]]
+        rows = [line.split()[0] for line in printed.splitlines()[1:10]]
+        rows = [row for row in rows if row != "looks"][:8]  # where seeds grow
         assert rows == ["cells", "jobs", "steps", "core-hours", "GPU-hours", "memory", "storage", "planning"]
         asked = references.settled(suite.load(suite.find(name), elsewhere=True), tmp_path, tmp_path)
         assert f"{len(asked.cells):,}, 0 of them trained" in printed
@@ -209,3 +211,12 @@ def test_a_plan_takes_other_settings(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "2, 0 of them trained" in printed and "6,000 environment steps" in printed
     assert main([*words, "budgets=many"]) == 4
     assert "--config budgets many: write a whole number" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("in_checkout")
+def test_a_plan_of_growing_seeds_says_what_the_first_look_needs(tmp_path: Path) -> None:
+    seeds = {"start": 5, "step": 5, "until": "decided", "at_most": 15}
+    made = resolve(algorithms=["random", "ppo"], seeds=seeds, reference_seeds={"ppo": ["0-4"]})
+    text = "\n".join(forecast.lines(made, made.cells, tmp_path))
+    # Three blocks of the floor, one of ours and five of the reference; then two blocks of ours at most.
+    assert "looks       3 at most" in text and "needs 9 of the 11 cells" in text

@@ -2,17 +2,38 @@
 
 
 localrules:
+    look,
     collect,
     analyse,
 
 
+if suite.growth:
+
+    localrules:
+        look,
+
+    checkpoint look:
+        input:
+            records=records_of("episodes.parquet", "evaluations.parquet", "progress.parquet", "run.json"),
+        output:
+            open="results/{suite}/looks/{look}.json",
+        log:
+            "results/{suite}/looks/{look}.log",
+        benchmark:
+            "results/{suite}/looks/{look}.tsv"
+        conda:
+            "../../environment.yml"
+        params:
+            suite=str(suite.path),
+            narrow=json.dumps(dict(suite.narrowed)),
+            code=fingerprint.stage("analyse"),
+        shell:
+            "exec rlparity dev look {params.suite:q} --look {wildcards.look} --narrow {params.narrow:q} >{log:q} 2>&1"
+
+
 rule collect:
     input:
-        records=expand(
-            "results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/{record}",
-            zip,
-            **cells_with("episodes.parquet", "evaluations.parquet", "progress.parquet", "run.json"),
-        ),
+        records=records_of("episodes.parquet", "evaluations.parquet", "progress.parquet", "run.json"),
         live=expand(
             "results/{suite}/live/{environment}/{implementation}/{algorithm}/{seeds}/check.json",
             zip,
@@ -102,13 +123,13 @@ rule analyse:
             caption="../report/cost.rst",
             category="Tables",
         ),
-        live=[
+        further=[
             report(
                 f"reports/{{suite}}/{name}.csv",
                 caption=f"../report/{name}.rst",
                 category="Tables",
             )
-            for name in (["live_checks"] if live else [])
+            for name in (["live_checks"] if live else []) + (["looks"] if suite.growth else [])
         ],
         atari=[
             report(

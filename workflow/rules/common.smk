@@ -15,7 +15,7 @@ from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
 from rlparity.runs import pending, regrouping
 from rlparity.shipped_records import live_check, pool, references
-from rlparity.suites import memory_needs
+from rlparity.suites import growth, memory_needs
 from rlparity.suites import suite as suites
 from rlparity.suites.config import replaced
 from rlparity.suites.costs import cost, splits
@@ -71,11 +71,12 @@ try:
         if copied:
             say(f"suite {suite.name}: {copied} cells taken from shipped records")
         pool.take_floor(suite, Path("results"), Path("reports"))
-        waiting = pending.update(suite.cells, Path("results"))
+        reached = growth.reached(suite, Path("results"))
+        waiting = pending.update(reached, Path("results"))
         waiting += references.renewed(suite, Path("results"))
         taken = regrouping.ready(waiting, Path("results"))
         waiting += live_check.waiting(live, Path("results"))
-        estimate = cost.describe(suite.cells, waiting, Path("reports"), taken)
+        estimate = cost.describe(reached, waiting, Path("reports"), taken)
         say(f"suite {suite.name}: {estimate}")
 except UserError as error:
     sys.exit(f"rlparity: {error}")
@@ -86,13 +87,13 @@ report: "../report/methods.rst"
 
 wildcard_constraints:
     suite=suite.name,
+    look=r"\d+",
     environment="|".join(sorted(map(re.escape, set(suite.columns()["environment"])))),
     implementation="|".join(suite.implementations),
     algorithm="|".join(sorted(library().algorithms)),
     seeds=r"seeds-\d+-\d+",
 
 
-cells = suite.columns()
 needed = {
     str(cell.folder): memory_needs.needed_mib(cell, suite.environments[cell.environment].info)
     for cell in suite.cells
@@ -111,10 +112,25 @@ def columns_of(some):
     return dataclasses.replace(suite, cells=tuple(some)).columns()
 
 
-def cells_with(*records):
-    """The table of cells, repeated for each of these files of records."""
-    table = {name: values * len(records) for name, values in cells.items()}
-    return table | {"record": [record for record in records for _ in suite.cells]}
+RECORD = "results/{suite}/{environment}/{implementation}/{algorithm}/{seeds}/{record}"
+
+
+def records_of(*records):
+    """A function for an input: these files of records of all cells that are needed.
+
+    Where seeds grow, those that the looks ask for; Snakemake takes a look where its answer is missing.
+    """
+
+    def files(wildcards):
+        until = wildcards.get("look")
+        for look in range(1, int(until) if until else len(suite.growth.seeds) if suite.growth else 1):
+            if not growth.still_open(Path(checkpoints.look.get(suite=suite.name, look=look).output.open)):
+                break
+        some = columns_of(growth.reached(suite, Path("results"), int(until) if until else None))
+        table = {name: values * len(records) for name, values in some.items()}
+        return expand(RECORD, zip, **table, record=[one for one in records for _ in some["suite"]])
+
+    return files
 
 
 def memory_of(cell):

@@ -2,6 +2,7 @@
 
 A plan of an older version has no metrics and no margins of environments, gives a reference by the name of its
 configuration alone, declares nothing deterministic, and names no primary endpoint and no family of tests.
+The plan of a suite with fixed numbers of seeds has no looks.
 """
 
 from __future__ import annotations
@@ -58,6 +59,17 @@ def primary(plan: Plan) -> str:
 def family(plan: Plan) -> str:
     """What the tests of verdicts are adjusted over: see `families`."""
     return str(plan.get("family", "report"))
+
+
+def looks(plan: Plan) -> tuple[range, ...]:
+    """The seeds of a judged arm at each look, where a suite's seeds grow until its pairs are decided; else
+    none.
+    """
+    about = plan.get("looks")
+    if about is None:
+        return ()
+    first = int(about["first"])
+    return tuple(range(first, first + int(n)) for n in about["seeds"])
 
 
 def reference(plan: Plan, algorithm: str) -> Arm | None:

@@ -75,6 +75,10 @@ class Scores:
         better = quantity.metric.better
         return better * x, better * y, better * self.floor(quantity)
 
+    def by_seed(self, quantity: Quantity, arm: Arm) -> pd.Series:
+        """Scores by seed, in the metric's unit; NaN where a seed failed or has not ended."""
+        return self._arm(quantity, arm)
+
     def failed(self, quantity: Quantity, arm: Arm) -> str:
         """The seeds that have no score, as "3, 7"."""
         scores = self._arm(quantity, arm)

@@ -24,7 +24,7 @@ from rlparity.analysis.published.numbers import published
 from rlparity.analysis.published.paper_table import paper
 from rlparity.analysis.schemas import TABLES
 from rlparity.analysis.scores import ENDPOINTS, TRAINING, Scores, pairs
-from rlparity.analysis.verdicts import verdicts
+from rlparity.analysis.verdicts import look_table, verdicts
 from rlparity.environments.atari_ids import games
 from rlparity.metrics import Metric
 
@@ -65,10 +65,17 @@ def analyse(tables: Path, published_numbers: Path, into: Path) -> None:
     if games(plan["environments"]):
         made["human_normalised"] = human_normalised(scores, plan, references(published_numbers))
         made["dqn2013"] = dqn2013(scores, plan, printed(published_numbers))
-    for name in set(ATARI) - made.keys():
+    if plans.looks(plan):
+        made["looks"] = look_table(scores, plan, equal)
+    for name in {*ATARI, "looks"} - made.keys():
         (into / f"{name}.csv").unlink(missing_ok=True)
     for name, rows in made.items():
         table.write_csv(into, name, rows)
+
+
+def scores_of(evaluations: pd.DataFrame, runs: pd.DataFrame, plan: Plan) -> pd.DataFrame:
+    """Table `scores` of records that are not collected yet; see `score`."""
+    return score(evaluation_points(evaluations, plan), runs, plan)
 
 
 def evaluation_points(evaluations: pd.DataFrame, plan: Plan) -> pd.DataFrame:

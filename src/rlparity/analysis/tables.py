@@ -104,7 +104,7 @@ def write_csv(folder: Path, name: str, table: pd.DataFrame) -> None:
 
 
 def collect(
-    cells: list[Cell],
+    cells: Sequence[Cell],
     results: Path,
     reports: Path,
     plan: Mapping[str, Any],
@@ -117,12 +117,35 @@ def collect(
     Raises UserError, naming the file, for records that are missing, damaged, of another cell, or of other
     code or settings than those of the suite.
     """
+    tables, shipped = gather(cells, results, places)
+    shelf = reports / plan["name"] / "records"
+    into = results / plan["name"] / "tables"
+    for kind, table in tables.items():
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd")
+        write_bytes(into / f"{kind}.parquet", sink.getvalue().to_pybytes())
+    for name, content in shipped.items():
+        path = shelf / name
+        if not path.exists() or path.read_bytes() != content:
+            write_bytes(path, content)
+    text = json.dumps(plan, indent=1) + "\n"
+    for folder in (into, reports / plan["name"]):
+        write_bytes(folder / "plan.json", text.encode())
+
+
+def gather(
+    cells: Sequence[Cell], results: Path, places: Mapping[str, Path] | None = None
+) -> tuple[dict[str, pa.Table], dict[Path, bytes]]:
+    """The tables of records of all cells, sorted, and what a report ships of them, by its place there.
+
+    As of `collect`, which writes them.
+    """
     parts: dict[str, list[pa.Table]] = {kind: [schema.empty_table()] for kind, schema in SCHEMAS.items()}
     runs: list[dict[str, Any]] = []
     shipped: dict[Path, bytes] = {}
     for cell in cells:
         folder = (places or {}).get(str(cell.folder), results / cell.folder)
-        run, shelf = read_run(folder, cell), reports / plan["name"] / "records" / Path(*cell.folder.parts[1:])
+        run, own = read_run(folder, cell), Path(*cell.folder.parts[1:])
         for kind in SCHEMAS:
             file = folder / f"{kind}.parquet"
             if kind == "progress" and not file.exists():
@@ -130,23 +153,14 @@ def collect(
             content = _verified(file, run)
             parts[kind].append(_records(file, content, cell))
             if file.name in SHIPPED:
-                shipped[shelf / file.name] = content
-        shipped[shelf / "run.json"] = (folder / "run.json").read_bytes()
+                shipped[own / file.name] = content
+        shipped[own / "run.json"] = (folder / "run.json").read_bytes()
         runs += _runs(cell, run)
     tables = {kind: pa.concat_tables(tables) for kind, tables in parts.items()}
     tables["runs"] = pa.Table.from_pylist(runs, schema=_schema("runs"))
-    into = results / plan["name"] / "tables"
-    for kind, table in tables.items():
-        sink = pa.BufferOutputStream()
-        order = [(key, "ascending") for key in ORDER[kind]]
-        pq.write_table(table.sort_by(order), sink, compression="zstd")
-        write_bytes(into / f"{kind}.parquet", sink.getvalue().to_pybytes())
-    for path, content in shipped.items():
-        if not path.exists() or path.read_bytes() != content:
-            write_bytes(path, content)
-    text = json.dumps(plan, indent=1) + "\n"
-    for folder in (into, reports / plan["name"]):
-        write_bytes(folder / "plan.json", text.encode())
+    return {
+        kind: table.sort_by([(key, "ascending") for key in ORDER[kind]]) for kind, table in tables.items()
+    }, shipped
 
 
 def read_run(folder: Path, cell: Cell) -> dict[str, Any]:

@@ -16,6 +16,9 @@ Holm's family; the other endpoint, `auc` in most cases, decides.
 
 With fewer than five seeds the reason says what the numbers look like, and how many seeds would decide.
 
+Where a suite's seeds grow until its pairs are decided, `decisions.looks` decides instead, and there is no
+p_holm.
+
 A failed seed has no score. Leaving it out flatters the arm that lost it, so no verdict may rest on that: if
 a seed of the implementation failed, EQUIVALENT and BETTER are withheld, if one of the reference failed,
 EQUIVALENT and WORSE; the row is then INCONCLUSIVE, and names the seeds.
@@ -31,26 +34,29 @@ import numpy as np
 import pandas as pd
 
 from rlparity.analysis import attainable, plans, scores, statistics, tables
-from rlparity.analysis.decisions import families, seeds_to_decide
+from rlparity.analysis.decisions import families, looks, seeds_to_decide
 from rlparity.analysis.decisions.families import NO_SPREAD, PRIMARY, SECONDARY
+from rlparity.analysis.decisions.obstacles import (
+    AT_THE_CEILING,
+    FEWEST,
+    NOTHING_FINISHED,
+    NOTHING_LEARNED,
+    RANDOM,
+    TOO_FEW,
+    constant,
+    obstacle,
+)
 from rlparity.analysis.intervals import rule
 from rlparity.analysis.plans import Plan
 from rlparity.analysis.schemas import TABLES
 from rlparity.analysis.scores import Floor, Pair, Quantity, Scores
-from rlparity.metrics import RETURN
 
-FEWEST = 5  # seeds per arm below which nothing is decided, unless it is deterministic
-TOO_FEW = f"fewer than {FEWEST} seeds"  # a reason, or the beginning of one
 NEITHER = "neither equivalence nor a difference is shown"  # the reason of an ordinary INCONCLUSIVE
 ALPHA = 0.05
 NO_VERDICT = "NO VERDICT"
-NOTHING_FINISHED = "no finished seed"  # the beginning of a reason
-NOTHING_LEARNED = "reference did not learn"  # the beginning of a reason
-AT_THE_CEILING = "all at the ceiling"  # the beginning of a reason
 UNDECIDED = "INCONCLUSIVE"
 DID_NOT_LEARN = f"{UNDECIDED} ({NOTHING_LEARNED})"
 STOCHASTIC = (False, False)  # neither implementation nor reference is declared deterministic
-RANDOM = str(RETURN.floor)
 INTERVALS = (("ci90_low", "ci90_high"), ("ci95_low", "ci95_high"))
 MEANS = ("mean_implementation", "mean_reference", "mean_random")
 
@@ -58,19 +64,55 @@ MEANS = ("mean_implementation", "mean_reference", "mean_random")
 def verdicts(table: pd.DataFrame, plan: Plan, equal: pd.DataFrame | None = None) -> pd.DataFrame:
     """Table of verdicts from the table of scores, and those on the terms of candidates; see `Scores`."""
     arms = Scores(table, equal)
+    rated = _rated(arms, plan)
+    rows = [_row(arms, plan, pair, quantity) | {"role": role} for pair, quantity, role in rated]
+    if plans.looks(plan):
+        for row, followed in zip(rows, looks.follow(rated, arms, plan), strict=True):
+            row |= _at_looks(row, followed)
+    else:
+        _at_once(rows, plans.family(plan))
+    made = [in_units(row, quantity.metric.better) for row, (_, quantity, _) in zip(rows, rated, strict=True)]
+    return tables.frame("verdicts", [{name: row[name] for name in TABLES["verdicts"]} for row in made])
+
+
+def look_table(table: pd.DataFrame, plan: Plan, equal: pd.DataFrame | None = None) -> pd.DataFrame:
+    """Table of looks, from the same; empty where numbers of seeds are fixed."""
+    return looks.table(followed(table, plan, equal), plan)
+
+
+def followed(table: pd.DataFrame, plan: Plan, equal: pd.DataFrame | None = None) -> list[looks.Row]:
+    """What became of every row of verdicts at the looks of a suite; none where numbers of seeds are fixed."""
+    arms = Scores(table, equal)
+    return looks.follow(_rated(arms, plan), arms, plan)
+
+
+def _rated(arms: Scores, plan: Plan) -> list[tuple[Pair, Quantity, str]]:
+    """Pairs and quantities of the rows, with their roles."""
     rated = [
         (pair, quantity) for pair in scores.pairs(plan, arms) for quantity in arms.quantities(pair, plan)
     ]
-    rows = [_row(arms, plan, *one) | {"role": role} for one, role in zip(rated, _roles(rated), strict=True)]
-    family, with_more = plans.family(plan), [row | {"reason": row["otherwise"]} for row in rows]
+    return [(*one, role) for one, role in zip(rated, _roles(rated), strict=True)]
+
+
+def _at_once(rows: Sequence[dict[str, Any]], family: str) -> None:
+    """Add verdicts with fixed numbers of seeds to rows."""
+    with_more = [row | {"reason": row["otherwise"]} for row in rows]
     found = zip(families.adjusted(rows, family), families.adjusted(with_more, family), strict=True)
     for row, (now, later) in zip(rows, found, strict=True):
         row |= now
         row["verdict"], row["reason"] = decide(row)
-        row["seeds_needed"], looks = _needed(row, later["family_size"])
-        row["reason"] += looks
-    made = [in_units(row, quantity.metric.better) for row, (_, quantity) in zip(rows, rated, strict=True)]
-    return tables.frame("verdicts", [{name: row[name] for name in TABLES["verdicts"]} for row in made])
+        row["seeds_needed"], looks_like = _needed(row, later["family_size"])
+        row["reason"] += looks_like
+
+
+def _at_looks(row: Mapping[str, Any], found: looks.Row) -> dict[str, Any]:
+    """The verdict of a row whose pair is looked at until it is decided. Its p values allow for none."""
+    word, reason = looks.verdict(found)
+    kept = {"p_holm": np.nan, "family_size": found.family, "seeds_needed": ""}
+    if not word:
+        return kept | dict(zip(("verdict", "reason"), _stopped(reason), strict=True))
+    verdict, reason = _unless_lost(word, row)
+    return kept | {"verdict": verdict, "reason": reason}
 
 
 def _roles(rated: Sequence[tuple[Pair, Quantity]]) -> Iterator[str]:
@@ -165,12 +207,12 @@ def tested(
     declarations of these two. `margin` and `smallest_margin` are fractions of the distance
     |mean(reference) - mean(floor)|. Below `fewest` seeds, `FEWEST` if not given, nothing is decided.
     """
-    fixed = (deterministic[0] and _constant(x), deterministic[1] and _constant(y))
+    fixed = (deterministic[0] and constant(x), deterministic[1] and constant(y))
     welch = statistics.welch(x, y, fixed)
     (low, high), (ci95_low, ci95_high) = welch.interval(1 - 2 * ALPHA), welch.interval(0.95)
     means = [float(arm.mean()) if len(arm) else np.nan for arm in (x, y)] + [scores.mean(floor)]
     distance = abs(means[1] - means[2])
-    reason = _obstacle(x, y, floor, floor_name, fixed, fewest or FEWEST)
+    reason = obstacle(x, y, floor, floor_name, fixed, fewest or FEWEST)
     if not reason and fixed != deterministic:
         reason = "an arm is declared deterministic, and its seeds differ"
     if not reason and welch.se == 0 and not welch.exact and abs(welch.difference) <= margin * distance:
@@ -195,37 +237,6 @@ def tested(
     }
 
 
-def _constant(arm: statistics.Array) -> bool:
-    return len(arm) > 0 and bool(np.ptp(arm) == 0)
-
-
-def _obstacle(
-    x: statistics.Array,
-    y: statistics.Array,
-    floor: Floor,
-    floor_name: str,
-    fixed: tuple[bool, bool],
-    fewest: int,
-) -> str:
-    """The reason against any verdict, or none; `fixed` marks the arms that are deterministic."""
-    given = np.ndim(floor) == 0  # a constant has no spread
-    if not len(y):
-        return "no finished run of the reference"
-    if not len(x):
-        return f"{NOTHING_FINISHED}: could not be judged"
-    if not np.size(floor):
-        return f"no {floor_name} agent in the suite"
-    if any(len(arm) < fewest and not exact for arm, exact in zip((x, y), fixed, strict=True)):
-        return TOO_FEW
-    if np.size(floor) < 2 and not given:
-        return f"fewer than 2 seeds of the {floor_name} agent"
-    above = statistics.welch(y, np.atleast_1d(floor), (fixed[1], given))
-    equal, seeds = _constant(np.concatenate([x, y])) and not all(fixed), f"{len(x)} and {len(y)} seeds"
-    if above.difference <= 3 * above.se:
-        return NOTHING_LEARNED + (f": all at the floor, {seeds}" if equal else "")
-    return f"{AT_THE_CEILING}, {seeds}" if equal else ""
-
-
 def in_short(implementation: str, reference: str) -> str:
     """The name of a reference beside its failed seeds: "sb3"; "scratch/ppo" if it is of `implementation`."""
     own, _, _ = reference.partition("/")
@@ -235,17 +246,24 @@ def in_short(implementation: str, reference: str) -> str:
 def decide(row: Mapping[str, Any]) -> tuple[str, str]:
     """Verdict and reason, from a row that has all its numbers, and in `reason` any reason against one."""
     if reason := row["reason"]:
-        words = {NOTHING_LEARNED: DID_NOT_LEARN, AT_THE_CEILING: NO_VERDICT, NOTHING_FINISHED: NO_VERDICT}
-        return next((word for start, word in words.items() if reason.startswith(start)), UNDECIDED), reason
-    reference = in_short(row["implementation"], row["reference"])
+        return _stopped(reason)
     if row["p_equivalence"] < ALPHA:
-        word, rests_on = "EQUIVALENT", {row["implementation"], reference}
-    elif row["p_holm"] >= ALPHA:
+        return _unless_lost("EQUIVALENT", row)
+    if row["p_holm"] >= ALPHA:
         return UNDECIDED, NEITHER
-    elif row["difference"] < 0:
-        word, rests_on = "WORSE", {reference}
-    else:
-        word, rests_on = "BETTER", {row["implementation"]}
+    return _unless_lost("WORSE" if row["difference"] < 0 else "BETTER", row)
+
+
+def _stopped(reason: str) -> tuple[str, str]:
+    """The word for a reason against a verdict, and the reason."""
+    words = {NOTHING_LEARNED: DID_NOT_LEARN, AT_THE_CEILING: NO_VERDICT, NOTHING_FINISHED: NO_VERDICT}
+    return next((word for start, word in words.items() if reason.startswith(start)), UNDECIDED), reason
+
+
+def _unless_lost(word: str, row: Mapping[str, Any]) -> tuple[str, str]:
+    """A verdict, unless it rests on an arm that lost a seed, and no reason; else UNDECIDED and why."""
+    judged, reference = row["implementation"], in_short(row["implementation"], row["reference"])
+    rests_on = {"EQUIVALENT": {judged, reference}, "WORSE": {reference}, "BETTER": {judged}}[word]
     lost = [arm for arm in row["failed_seeds"].split("; ") if arm.partition(" ")[0] in rests_on]
     return (UNDECIDED, f"{word} but for failed seeds ({'; '.join(lost)})") if lost else (word, "")
 

@@ -2,8 +2,10 @@
 
 A whole run without evaluation is timed: making environments, stepping, learning, writing records. Every run
 has its own process, whose start and imports are not timed. A round runs the reference, then ours with each
-number of seeds, then what else is measured beside them. Ratios are taken within a round, so that a machine
-whose speed drifts does not bias them. Each row has the rate of the reference in its own rounds.
+number of seeds, then what else is measured beside them; every second round all but the reference in the
+opposite order, since a run's place in a round has an effect of its own. Ratios are taken within a round, so
+that a machine whose speed drifts does not bias them. Each row has the rate of the reference in its own
+rounds.
 """
 
 from __future__ import annotations
@@ -88,7 +90,9 @@ def compare(
     rows: list[Row] = [{} for _ in plan]
     measured: list[list[Measured]] = [[] for _ in plan]
     for turn in range(rounds):
-        for i, cell in enumerate(plan):
+        others = range(1, len(plan))
+        for i in (0, *(reversed(others) if turn % 2 else others)):
+            cell = plan[i]
             if turn and len(cell.seeds) >= ONCE:
                 continue
             result = (runs or {}).get(cell.implementation, _child)(cell)

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from rlparity.errors import Status, UserError
 from rlparity.runs.parent_death import end_with_parent
 
 if TYPE_CHECKING:
+    from rlparity.suites.growth import Judged
     from rlparity.suites.suite import Suite
 
 DEV_TITLE = "stages, called by the pipeline in this order"
@@ -33,10 +35,13 @@ def add_dev_commands(add: Add) -> None:
     live.add_argument(
         "--time-limit", type=float, default=0, metavar="SECONDS", help="default: 0, which is none"
     )
+    looking = add("look", take_look, "Judge pairs with the seeds there are, ask for more.", "SUITE")
+    looking.add_argument("--look", type=int, required=True, metavar="K", help="number of the look, from 1")
     collecting = add("collect", collect, "Write tables from the records of all cells.", "SUITE")
-    collecting.add_argument(
-        "--narrow", type=json.loads, default={}, metavar="JSON", help="values of the suite to replace"
-    )
+    for command in (looking, collecting):
+        command.add_argument(
+            "--narrow", type=json.loads, default={}, metavar="JSON", help="values of the suite to replace"
+        )
     films = add("films", make_films, "Write short films of trained agents.", "SUITE")
     analysing = add("analyse", analyse, "Write statistics and verdicts from the tables.", "SUITE")
     drawing = add("draw", draw, "Write figures from the statistics.", "SUITE")
@@ -53,7 +58,7 @@ def add_dev_commands(add: Add) -> None:
         about="Exit status 3 if there are any.",
         answers=True,
     )
-    for command in (live, collecting, films, analysing, drawing, reporting, index, check):
+    for command in (live, looking, collecting, films, analysing, drawing, reporting, index, check):
         add_results(command)
         add_reports(command)
 
@@ -86,13 +91,50 @@ def confirm(chosen: argparse.Namespace, rest: list[str]) -> None:
     print(f"{cell.folder}: {found['difference'] or 'the same rows as shipped'}")
 
 
-def collect(chosen: argparse.Namespace, rest: list[str]) -> None:
-    from rlparity.analysis import tables
+def take_look(chosen: argparse.Namespace, rest: list[str]) -> None:
+    from rlparity.runs import pending
+    from rlparity.suites import growth
+
+    whole = _settled(chosen)
+    if whole.growth is None or not 0 < chosen.look < len(whole.growth.seeds):
+        raise UserError(
+            f"look: --look {chosen.look}: not a look of suite {whole.name!r} after which more follow"
+        )
+    pairs = still_open(
+        replace(whole, cells=tuple(growth.reached(whole, chosen.results, chosen.look))), chosen.results
+    )
+    growth.write(growth.file(chosen.results, whole, chosen.look), pairs)
+    pending.update(growth.at(whole, chosen.look + 1, pairs), chosen.results)
+    print("\n".join(f"{'/'.join(pair)}: not decided yet" for pair in pairs) or "every pair is decided")
+
+
+def still_open(reached: Suite, results: Path) -> list[Judged]:
+    """The pairs of a suite that are not decided by the records of its cells."""
+    from rlparity.analysis import summarize, tables, verdicts
+    from rlparity.analysis.decisions.families import PRIMARY
+    from rlparity.suites.growth import Judged
+
+    found, _ = tables.gather(reached.cells, results)
+    plan = reached.plan()
+    scores = summarize.scores_of(found["evaluations"].to_pandas(), found["runs"].to_pandas(), plan)
+    rows = (row for row in verdicts.followed(scores, plan) if row.role == PRIMARY and row.is_open)
+    return list(dict.fromkeys(Judged(row.pair.environment, *row.pair.judged) for row in rows))
+
+
+def _settled(chosen: argparse.Namespace) -> Suite:
+    """The suite of the pipeline, with the references whose records there are."""
     from rlparity.shipped_records import pool, references
     from rlparity.suites import suite
 
     loaded = suite.load(suite.find(chosen.suite), chosen.narrow, elsewhere=True)
-    settled = references.settled(pool.widened(loaded, chosen.reports), chosen.results, chosen.reports)
+    return references.settled(pool.widened(loaded, chosen.reports), chosen.results, chosen.reports)
+
+
+def collect(chosen: argparse.Namespace, rest: list[str]) -> None:
+    from rlparity.analysis import tables
+    from rlparity.suites import growth
+
+    settled = growth.settled(_settled(chosen), chosen.results)
     tables.collect(list(settled.cells), chosen.results, chosen.reports, settled.plan())
     keep_live_checks(settled, chosen.results)
     from rlparity.playback import policies

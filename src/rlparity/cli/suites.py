@@ -243,8 +243,10 @@ def report_suite(chosen: argparse.Namespace, rest: list[str]) -> Answer:
     from rlparity.analysis import tables
     from rlparity.runs import interim
     from rlparity.shipped_records import references
+    from rlparity.suites import growth
 
     loaded = references.settled(_load(chosen), chosen.results, chosen.reports, _note)
+    loaded = growth.settled(loaded, chosen.results)
     references.fill(loaded, chosen.results, chosen.reports)
     _keep_copy(loaded, chosen.results)
     found = interim.gather(loaded, chosen.results)

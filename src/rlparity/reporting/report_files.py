@@ -16,7 +16,7 @@ from rlparity.metrics import RETURN
 
 TABLES = (
     *("verdicts", "summary", "scores", "paper", "human_normalised", "dqn2013", "curves", "seed_curves"),
-    *("profiles", "improvement", "thresholds", "cost", "live_checks"),
+    *("profiles", "improvement", "thresholds", "cost", "live_checks", "looks"),
 )
 BY_METRIC = tuple(  # tables whose rows are of a metric of the plan; older ones do not name it
     name for name in TABLES if "metric" in schemas.TABLES[name] and "metric" not in schemas.required(name)

@@ -16,7 +16,7 @@ from rlparity.environments import atari_games, metadata
 from rlparity.environments.metadata import EnvironmentInfo
 from rlparity.errors import UserError, unknown
 from rlparity.metrics import RETURN, Metric
-from rlparity.suites import yaml_reader
+from rlparity.suites import growth, yaml_reader
 from rlparity.suites.hyperparameters import Algorithm
 
 SEEDS = 100_000  # of an environment, that a suite may ask for
@@ -52,11 +52,15 @@ def environments(raw: Mapping[str, Any], found: list[str]) -> list[Environment]:
         name: tuple(seed_blocks(seeds, f"reference_seeds.{name}", found))
         for name, seeds in raw.get("reference_seeds", {}).items()
     }
+    grown = growth.read(raw["seeds"], found)
     for i, item in enumerate(raw["environments"]):
         own: Mapping[str, Any] = {"id": item} if isinstance(item, str) else item
         where = f"environments[{i}]"
-        seeds, place = (own["seeds"], f"{where}.seeds") if "seeds" in own else (raw["seeds"], "seeds")
-        blocks = tuple(seed_blocks(seeds, place, found))
+        if isinstance(raw["seeds"], Mapping):
+            blocks = grown.blocks if grown else ()
+        else:
+            seeds, place = (own["seeds"], f"{where}.seeds") if "seeds" in own else (raw["seeds"], "seeds")
+            blocks = tuple(seed_blocks(seeds, place, found))
         for name in _names(own["id"], where, found):
             if path_name(name) in seen:
                 found.append(f"{where}: {name!r} is there twice")

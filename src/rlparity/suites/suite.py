@@ -17,9 +17,18 @@ from rlparity.metrics import RETURN
 from rlparity.provenance import fingerprint
 from rlparity.registry import IMPLEMENTATIONS
 from rlparity.suites import cells as grid
-from rlparity.suites import checks, devices, hyperparameters, memory_needs, splitting, yaml_reader
+from rlparity.suites import (
+    checks,
+    devices,
+    growth,
+    hyperparameters,
+    memory_needs,
+    splitting,
+    yaml_reader,
+)
 from rlparity.suites.config import narrowing, replaced
 from rlparity.suites.environments import Environment, environments
+from rlparity.suites.growth import Growth
 from rlparity.suites.hyperparameters import Algorithm
 
 SUITES = Path("workflow", "suites")
@@ -50,6 +59,7 @@ class Suite:
     cells: tuple[Cell, ...]
     deterministic: tuple[Arm, ...] = ()  # arms declared to give the same value with every seed
     split: int | str = 1  # as the suite or `--config` names it; with `auto`, blocks are whole
+    growth: Growth | None = None  # of seeds, where they grow until pairs are decided
     path: Path | None = None  # of the suite file
     live_check: bool = False  # whether a seed of each restored reference is trained here, too
     # References without valid shipped records, which are trained: `arm_folder` and the reason.
@@ -72,6 +82,7 @@ class Suite:
             "algorithms": {name: self._configuration(one) for name, one in self.algorithms.items()},
             "environments": {name: self._environment(one) for name, one in self.environments.items()},
             "cells": [json.loads(cell.to_json()) for cell in self.cells],
+            **({"looks": self.growth.plan()} if self.growth else {}),
             **({"split": self.split} if self.split not in (1, splitting.AUTO) else {}),
             **({"unshipped": dict(self.unshipped)} if self.unshipped else {}),
         }
@@ -254,8 +265,10 @@ def resolve(
         cells=tuple(cells),
         deterministic=_deterministic(raw, library.algorithms, cells),
         changed=changed,
+        growth=growth.read(raw["seeds"], found),
     )
-    return _with_fingerprints(narrowing.part(whole, narrow))
+    _refuse(heading, growth.problems(raw, whole))
+    return _with_fingerprints(growth.kept(narrowing.part(whole, narrow)))
 
 
 def _deterministic(

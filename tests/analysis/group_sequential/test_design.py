@@ -26,10 +26,10 @@ def test_information_comes_from_both_arms():
 
 
 def test_holm_raises_the_level_once_a_pair_is_answered():
-    two = Design(60, 2, FEW)
-    first, alone = two.difference
+    one, two = Design(60, FEW), [Design(60, FEW)] * 2
+    first, alone = one.difference(2), one.difference()
     assert (first > alone).all()
-    np.testing.assert_allclose(alone, Design(60, 1, FEW).difference[0])
+    np.testing.assert_allclose(design.levels(two, 2, 3), [[first, first], [alone, alone]])
     between = (first[0] + alone[0]) / 2  # enough for one pair of one, not of two
     quiet = np.zeros((1, 2, 3))
     z = quiet.copy()
@@ -37,25 +37,43 @@ def test_holm_raises_the_level_once_a_pair_is_answered():
     assert (design.run(two, z, quiet).verdict == UNDECIDED).all()
     z[0, 1, 0] = -first[0] - 1  # the other pair is answered, and leaves its level
     found = design.run(two, z, quiet)
-    assert found.verdict.tolist() == [[BETTER, WORSE]] and found.seeds.tolist() == [[5, 5]]
+    assert found.verdict.tolist() == [[BETTER, WORSE]] and found.look.tolist() == [[0, 0]]
 
 
 def test_equivalence_is_asked_first_and_leaves_the_level_of_differences_alone():
-    one = Design(60, 1, FEW)
+    one = Design(60, FEW)
     large = np.full((1, 1, 3), 9.0)
-    assert design.run(one, large, large).verdict.tolist() == [[EQUIVALENT]]
-    two = Design(60, 2, FEW)
+    assert design.run([one], large, large).verdict.tolist() == [[EQUIVALENT]]
+    two = [one] * 2
     equivalence, difference = np.zeros((1, 2, 3)), np.zeros((1, 2, 3))
     equivalence[0, 0, 0] = 9.0
-    difference[0, 1] = (two.difference[0] + two.difference[1]) / 2
+    difference[0, 1] = (one.difference(2) + one.difference()) / 2
     assert design.run(two, difference, equivalence).verdict.tolist() == [[EQUIVALENT, UNDECIDED]]
 
 
 def test_a_decided_pair_is_looked_at_no_more_and_no_number_answers_nothing():
-    one = Design(60, 1, FEW)
     z = np.array([[[np.nan, 9.0, -9.0]]])
-    found = design.run(one, z, np.full((1, 1, 3), np.nan))
-    assert (found.verdict.item(), found.seeds.item()) == (BETTER, 10)
+    found = design.run([Design(60, FEW)], z, np.full((1, 1, 3), np.nan))
+    assert (found.verdict.item(), found.look.item()) == (BETTER, 1)
+
+
+def test_pairs_of_a_family_have_looks_and_references_of_their_own():
+    """Each has the boundaries of its own information; a pair is never decided beyond its looks."""
+    designs = [Design(60, FEW), Design(20, (5, 10))]
+    found = design.levels(designs, 2, 3)
+    np.testing.assert_allclose(found[1, 0], designs[0].difference())
+    np.testing.assert_allclose(found[0, 1, :2], designs[1].difference(2))
+    assert np.isinf(found[:, 1, 2]).all()
+    late = np.zeros((1, 2, 3))
+    late[0, 1, 2] = 30.0
+    assert (design.run(designs, late, np.zeros((1, 2, 3))).verdict == UNDECIDED).all()
+
+
+def test_no_spread_answers_nothing():
+    same = Sample.of(np.full((1, 5), 500.0))
+    for other in (500.0, 400.0):
+        z = design.z_scores(same, Sample.of(np.full((1, 20), other)), Sample.of(20.0), 0.2)
+        assert np.isnan(z).all()
 
 
 def test_scores_by_hand():
@@ -78,7 +96,7 @@ def test_scores_by_hand():
 def test_error_of_normal_data_over_all_looks(shift):
     """4,000 families of two pairs: false differences without one, false equivalences at the margin, at most
     5 % plus three standard errors."""
-    rng, margin, n = np.random.default_rng(int(10 + shift)), 0.2, Design(20, 2, FEW)
+    rng, margin, n = np.random.default_rng(int(10 + shift)), 0.2, [Design(20, FEW)] * 2
     z = []
     for _ in range(2):
         y, floor = rng.normal(100, 15, (4000, 20)), rng.normal(0, 0.5, (4000, 10))
@@ -100,9 +118,9 @@ def test_arms_of_unequal_spread_err_as_the_page_says():
     worst = {}
     for ratio in (0.01, 0.5, 2.0, 1e6):  # variance of the judged arm by that of the reference
         for weight, sides, boundaries in (
-            (1.0, 2, planned.difference[-1]),
-            (0.8, 1, planned.equivalence[-1]),
-            (1.2, 1, planned.equivalence[-1]),
+            (1.0, 2, planned.difference()),
+            (0.8, 1, planned.equivalence()),
+            (1.2, 1, planned.equivalence()),
         ):
             information = [1 / (ratio / n + weight**2 / 60) for n in planned.seeds]
             looks = Looks(tuple(one / information[-1] for one in information), sides)

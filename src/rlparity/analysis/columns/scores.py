@@ -101,6 +101,24 @@ TABLES = {
         mean_reference float? in the metric's unit
         mean_random float? mean of the floor: the random agent, another configuration, or a constant
     """),
+    "looks": PLACE
+    | METRIC
+    | columns("""
+        endpoint str the primary endpoint, auc or final
+    """)
+    | PAIR
+    | columns("""
+        look int number of the look, from 1
+        seeds_implementation int seeds of the implementation at this look
+        seeds_reference int seeds of the reference, the same at all looks
+        information float 1 / (1 / seeds of ours + 1 / seeds of the reference), by that of the last look
+        z_difference float normal deviate of the difference, above 0 where the judged arm's value is larger
+        boundary_difference float a difference is shown where |z_difference| is as large; infinite: not asked
+        z_equivalence float the smaller deviate of the two one-sided tests at the margin
+        boundary_equivalence float equivalence is shown where z_equivalence is as large
+        family_size int pairs that share the error of all looks
+        verdict str? EQUIVALENT, WORSE or BETTER at the look that decided; empty at others
+    """),
     "paper": PLACE
     | METRIC
     | columns("""

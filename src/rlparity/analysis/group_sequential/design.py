@@ -22,6 +22,7 @@ is known beforehand for equal spreads alone: where the judged arm's is much the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -41,10 +42,11 @@ UNDECIDED, EQUIVALENT, WORSE, BETTER = 0, 1, 2, 3
 
 @dataclass(frozen=True)
 class Design:
-    """Looks, spending function and error of a family of `pairs`, each with `reference` seeds beside."""
+    """Looks at a pair whose reference has `reference` seeds, with a spending function and the error of its
+    family.
+    """
 
     reference: int
-    pairs: int = 1
     seeds: tuple[int, ...] = SEEDS
     spending: str = SPENDING
     alpha: float = ALPHA
@@ -55,27 +57,22 @@ class Design:
         information = [1 / (1 / n + 1 / self.reference) for n in self.seeds]
         return tuple(one / information[-1] for one in information)
 
-    @property
-    def difference(self) -> Array:
-        """Boundaries for |Z|, (pairs, K): row i is for when i of the pairs have been answered."""
-        return _boundaries(self, 2)
+    def difference(self, tests: int = 1) -> Array:
+        """Boundaries for |Z| at each look, (K,), where the pair has one of so many parts of alpha."""
+        return _boundaries(self, 2, tests)
 
-    @property
-    def equivalence(self) -> Array:
-        """Boundaries for the smaller Z of the two one-sided tests, (pairs, K), likewise."""
-        return _boundaries(self, 1)
+    def equivalence(self, tests: int = 1) -> Array:
+        """Boundaries for the smaller Z of the two one-sided tests, (K,), likewise."""
+        return _boundaries(self, 1, tests)
 
     def nominal(self, sides: int) -> Array:
         """The p at which a single pair is decided at each look, (K,), of a test with so many sides."""
-        z = self.difference[-1] if sides == 2 else self.equivalence[-1]
-        return np.asarray(sides * scipy.stats.norm.sf(z))
+        return np.asarray(sides * scipy.stats.norm.sf(_boundaries(self, sides, 1)))
 
 
 @cache
-def _boundaries(design: Design, sides: int) -> Array:
-    looks = Looks(design.fractions, sides)
-    levels = [design.alpha / (design.pairs - answered) for answered in range(design.pairs)]
-    return np.array([looks.spending(design.spending, level) for level in levels])
+def _boundaries(design: Design, sides: int, tests: int) -> Array:
+    return Looks(design.fractions, sides).spending(design.spending, design.alpha / tests)
 
 
 @dataclass(frozen=True)
@@ -112,8 +109,9 @@ def z_scores(x: Sample, y: Sample, floor: Sample, share: float) -> tuple[Array, 
 def _contrast(df: float, *terms: tuple[Array | float, Sample]) -> Array:
     """Z of a sum of means times factors."""
     variance = sum((factor**2 * sample.error for factor, sample in terms), np.zeros(()))
+    value = sum((factor * sample.mean for factor, sample in terms), np.zeros(()))
     with np.errstate(divide="ignore", invalid="ignore"):
-        t = sum((factor * sample.mean for factor, sample in terms), np.zeros(())) / np.sqrt(variance)
+        t = np.where(variance > 0, value / np.sqrt(variance), np.nan)
     return as_normal(t, df)
 
 
@@ -128,29 +126,42 @@ class Outcome:
     """What became of R families of M pairs."""
 
     verdict: NDArray[np.int64]  # (R, M): EQUIVALENT, WORSE, BETTER or UNDECIDED
-    seeds: NDArray[np.int64]  # (R, M): seeds of the judged arm when it was decided, or the most there are
+    look: NDArray[np.int64]  # (R, M): the look at which it was decided, from 0; -1 where it was not
 
 
-def run(design: Design, difference: Array, equivalence: Array) -> Outcome:
-    """Decide families of pairs: Z of the difference and of equivalence, (R, M, K) each.
+def run(designs: Sequence[Design], difference: Array, equivalence: Array) -> Outcome:
+    """Decide families of pairs: Z of the difference and of equivalence, (R, M, K) each, K the most looks of
+    any.
 
-    NaN answers nothing. At one look equivalence is asked first; a pair that is decided is looked at no more,
-    so the other question about it stays unanswered and goes on counting in its family.
+    `designs` are those of the M pairs. NaN answers nothing. At one look equivalence is asked first; a pair
+    that is decided is looked at no more, so the other question about it stays unanswered and goes on
+    counting in its family.
     """
     families, pairs, looks = difference.shape
     verdict = np.zeros((families, pairs), dtype=np.int64)
-    seeds = np.full((families, pairs), design.seeds[-1], dtype=np.int64)
+    decided = np.full((families, pairs), -1, dtype=np.int64)
+    questions = (
+        (levels(designs, 1, looks), equivalence, (EQUIVALENT, EQUIVALENT)),
+        (levels(designs, 2, looks), np.abs(difference), (BETTER, WORSE)),
+    )
     for look in range(looks):
-        for boundaries, z, words in (
-            (design.equivalence, equivalence[..., look], (EQUIVALENT, EQUIVALENT)),
-            (design.difference, np.abs(difference[..., look]), (BETTER, WORSE)),
-        ):
+        for boundaries, z, words in questions:
             while True:
-                answered = np.isin(verdict, words).sum(-1)
-                level = boundaries[np.minimum(answered, pairs - 1), look]
-                now = (verdict == UNDECIDED) & (z >= level[:, None])
+                answered = np.minimum(np.isin(verdict, words).sum(-1), pairs - 1)
+                now = (verdict == UNDECIDED) & (z[..., look] >= boundaries[answered, :, look])
                 if not now.any():
                     break
                 word = np.where(difference[..., look] < 0, words[1], words[0])
-                verdict, seeds = np.where(now, word, verdict), np.where(now, design.seeds[look], seeds)
-    return Outcome(verdict, seeds)
+                verdict, decided = np.where(now, word, verdict), np.where(now, look, decided)
+    return Outcome(verdict, decided)
+
+
+def levels(designs: Sequence[Design], sides: int, looks: int) -> Array:
+    """Boundaries of a family's M pairs, (M, M, K): [i] where i of them are answered; infinite beyond a
+    pair's looks.
+    """
+    found = np.full((len(designs), len(designs), looks), np.inf)
+    for answered, pair in np.ndindex(found.shape[:2]):
+        one = _boundaries(designs[pair], sides, len(designs) - answered)
+        found[answered, pair, : len(one)] = one
+    return found

@@ -52,16 +52,17 @@ def rows(references: Sequence[Judged], draws: int = DRAWS) -> Iterator[dict[str,
             ]
             sizes = [y.shape[-1] for _, y in arms]
             families = [
-                (str(one.pool.arm), [z], size) for one, z, size in zip(references, scores, sizes, strict=True)
+                (str(one.pool.arm), [z], [size])
+                for one, z, size in zip(references, scores, sizes, strict=True)
             ]
-            together = [(ALL, scores, min(sizes))] if len(references) > 1 else []
-            for name, members, reference in [*families, *together]:
+            together = [(ALL, scores, sizes)] if len(references) > 1 else []
+            for name, members, seeds in [*families, *together]:
                 about = {"pool": name, "draws_from": source, "shift": shift, "pairs": len(members)}
-                yield from _rows(about | {"asked": BOTH}, members, reference)
+                yield from _rows(about | {"asked": BOTH}, members, seeds)
                 if shift > -2:
                     alone = [_alone(z, shift == 0) for z in members]
                     about |= {"asked": DIFFERENCE if shift == 0 else EQUIVALENCE}
-                    yield from _rows(about, alone, reference)
+                    yield from _rows(about, alone, seeds)
 
 
 def margin(one: Judged) -> float:
@@ -99,16 +100,20 @@ def _alone(z: tuple[Array, Array], difference: bool) -> tuple[Array, Array]:
 
 
 def _rows(
-    about: dict[str, Any], members: list[tuple[Array, Array]], reference: int
+    about: dict[str, Any], members: list[tuple[Array, Array]], references: Sequence[int]
 ) -> Iterator[dict[str, Any]]:
-    """A row for each spending function, and for each fixed number of seeds, of a family of pairs."""
+    """A row for each spending function, and for each fixed number of seeds, of a family of pairs.
+
+    `references` are the numbers of seeds of their references.
+    """
     difference, equivalence = (np.stack([z[k] for z in members], 1) for k in (0, 1))
     at_once = [
         _at_once(difference[..., look], equivalence[..., look]) for look in range(difference.shape[-1])
     ]
     for spending in SPENDING:
-        found = sequential.run(Design(reference, len(members), spending=spending), difference, equivalence)
-        seeds = found.seeds.mean()
+        designs = [Design(reference, spending=spending) for reference in references]
+        found = sequential.run(designs, difference, equivalence)
+        seeds = np.array(sequential.SEEDS)[found.look].mean()  # undecided: -1, the most
         fixed = _fixed(about, found.verdict, at_once)
         numbers = {"seeds": seeds, "fixed_seeds": fixed, "saved": 1 - seeds / fixed}
         yield about | {"design": spending} | shares(about["shift"], found.verdict) | numbers
@@ -120,7 +125,7 @@ def _rows(
 def _at_once(difference: Array, equivalence: Array) -> NDArray[np.int64]:
     """Verdicts with one look, Holm over the family: (R, M) each."""
     pairs = difference.shape[-1]
-    once = Design(1, pairs, seeds=(1,))
+    once = [Design(1, seeds=(1,))] * pairs
     return sequential.run(once, difference[..., None], equivalence[..., None]).verdict
 
 

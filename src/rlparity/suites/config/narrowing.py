@@ -64,6 +64,8 @@ def part(suite: Suite, narrow: Mapping[str, Any]) -> Suite:
     if not narrow:
         return suite
     wanted = {key: narrow[key] for key in LISTS if key in narrow}
+    if suite.growth and "seeds" in narrow:
+        raise UserError("--config seeds: the seeds of this suite grow until its pairs are decided")
     there = {
         "algorithms": list(suite.algorithms),
         "environments": list(suite.environments),

@@ -46,7 +46,7 @@ def changes(raw: Mapping[str, Any], narrow: Mapping[str, Any]) -> dict[str, Any]
                 "--config hyperparameters: write them by configuration, as in '{ppo: {learning_rate: 1e-3}}'"
             )
         found["hyperparameters"] = {name: dict(each) for name, each in values.items()}
-    if "seeds" in narrow:
+    if "seeds" in narrow and not isinstance(raw.get("seeds"), Mapping):  # which would grow
         asked = typed.seeds(_as_list(narrow["seeds"]), "--config seeds")
         if not _numbers(asked) <= _known(raw):
             found["seeds"] = asked

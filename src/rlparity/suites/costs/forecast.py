@@ -15,7 +15,7 @@ from typing import Any
 from rlparity.cell import Cell
 from rlparity.environments.metadata import EnvironmentInfo
 from rlparity.registry import is_small
-from rlparity.suites import memory_needs
+from rlparity.suites import growth, memory_needs
 from rlparity.suites.costs import cost, splits
 from rlparity.suites.costs.speeds import BASES, Speeds, positive
 from rlparity.suites.suite import Suite
@@ -47,6 +47,8 @@ def lines(
         own = [cell for cell in waiting if cell.device == device]
         hours = sum(cost.seconds(cell, rates) for cell in own) / 3600
         yield _row(unit, f"{hours:,.1f}{_bases(own, rates)}")
+    if suite.growth:
+        yield _row("looks", _looks(suite, waiting, rates))
     yield _row("memory", _memory(waiting, infos))
     yield _row("storage", _storage(waiting, infos))
     yield _row("planning", _planning(len(suite.cells), reports))
@@ -96,6 +98,18 @@ def _live(suite: Suite, cells: Collection[Cell]) -> str:
     """How many of them are seeds of shipped references that are trained again as a check."""
     count = sum(map(suite.restored, cells))
     return f" ({count:,} of them to confirm shipped references)" if count else ""
+
+
+def _looks(suite: Suite, waiting: Collection[Cell], rates: Speeds) -> str:
+    """What the first look of a suite whose seeds grow needs of that."""
+    assert suite.growth is not None
+    first = {str(cell.folder) for cell in growth.at(suite, 1)}
+    own = [cell for cell in waiting if str(cell.folder) in first]
+    hours, most = sum(cost.seconds(cell, rates) for cell in own) / 3600, len(suite.growth.seeds)
+    return (
+        f"{most:,} at most, until pairs are decided; numbers here are of all of them, the first look needs "
+        f"{len(own):,} of the {len(waiting):,} cells and {hours:,.1f} hours"
+    )
 
 
 def _jobs(cells: Collection[Cell]) -> str:

@@ -111,6 +111,8 @@ def _view(folder: Folder, stale: int) -> dict[str, Any]:
         "verdicts": tables.verdicts(folder),
         "ran": [one.sentence(table=True) for one in candidate_settings.of(folder)],
         "ran_otherwise": tables.ran(folder),
+        "looks": tables.looks(folder),
+        "looks_mean": bind(text.looks),
         "secondary": tables.verdicts(folder, SECONDARY),
         "decides": join(endpoint_title(end, folder.quantity) for end in _endpoints(folder, PRIMARY)),
         "second": join(endpoint_title(end, folder.quantity) for end in _endpoints(folder, SECONDARY)),

@@ -56,6 +56,8 @@ def family(folder: Folder, role: str = PRIMARY) -> str:
     rows = of_role(folder, role)
     if rows.empty:
         return ""
+    if plans.looks(folder.plan):
+        return _error_of_looks(folder, max(map(_size, rows.itertuples())))
     if plans.family(folder.plan) == families.ROW:
         return "The p value of each row is not adjusted: the suite declares every row a family of its own."
     size, out = max(map(_size, rows.itertuples())), sum(not _size(row) for row in rows.itertuples())
@@ -63,6 +65,34 @@ def family(folder: Folder, role: str = PRIMARY) -> str:
     if len(rows) == 1:
         text = f"Holm's correction runs over a family of {whole(size)}, this row" if size else ""
     return f"{text}{f'; {out} cannot be decided and do not count' * bool(out and size)}." if text else ""
+
+
+def _error_of_looks(folder: Folder, size: int) -> str:
+    """What a suite whose seeds grow controls, in a sentence."""
+    together = f" of the {size} pairs" if size > 1 and plans.family(folder.plan) != families.ROW else ""
+    return (
+        f"Over all looks{together} together, a false difference has a probability of at most 5 %, and so has "
+        "a false equivalence. No p is adjusted: each look has boundaries of its own."
+    )
+
+
+def looks(folder: Folder) -> Table:
+    """A row for each look at a pair, by the primary endpoint, where a suite's seeds grow."""
+    place, *metric = _where(folder)
+    head = [place, "algorithm", "look", "verdict", *metric, "seeds", "information"]
+    head += ["Z of the difference", "boundary", "Z of equivalence", "boundary"]
+    total, rows = len(plans.looks(folder.plan)), []
+    for row in folder.ordered("looks").itertuples(index=False):
+        place, *metric = _where(folder, row)
+        word = Badge(row.verdict) if isinstance(row.verdict, str) and row.verdict else NONE
+        cells = [place, folder.called(row), f"{row.look} of {total}", word, *metric]
+        cells += [
+            f"{whole(row.seeds_implementation)} / {whole(row.seeds_reference)}",
+            percent(row.information),
+        ]
+        cells += [number(row.z_difference), f"\N{PLUS-MINUS SIGN}{number(row.boundary_difference)}"]
+        rows.append([*cells, number(row.z_equivalence), number(row.boundary_equivalence)])
+    return Table(head, rows, "looks.csv", _last(head, 6))
 
 
 def _size(row: Any) -> int:

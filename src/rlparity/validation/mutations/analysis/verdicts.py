@@ -38,7 +38,7 @@ def y17(patch: Patch) -> None:
         above = bool(np.size(floor)) and bool(len(y)) and np.mean(y) > np.mean(floor)
         return "" if above and found == verdicts.NOTHING_LEARNED else found
 
-    patch.wrap(verdicts, "_obstacle", around)
+    patch.wrap(verdicts, "obstacle", around)
 
 
 @bug("Y18", "two seeds of an arm are enough for a verdict")
