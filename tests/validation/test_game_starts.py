@@ -14,7 +14,7 @@ import torch
 from rlparity.environments import atari, atari_presets
 from rlparity.environments.atari import Atari
 from rlparity.transitions import Step
-from rlparity.validation.contract.own_agents import game_starts
+from rlparity.validation.contract.own_agents.kinds import game_starts
 
 pytestmark = pytest.mark.probes
 PONG = "ALE/Pong-v5@nature"
@@ -24,8 +24,8 @@ Plant = Callable[[Patch], None]
 
 @pytest.fixture(autouse=True)
 def fewer(monkeypatch: Patch) -> None:
-    monkeypatch.setattr(game_starts, "GAMES", 24)
-    monkeypatch.setattr(game_starts, "FEW", 4)
+    monkeypatch.setattr(game_starts, "GAMES", 20)
+    monkeypatch.setattr(game_starts, "FEW", 3)
 
 
 @pytest.mark.parametrize(
@@ -63,19 +63,21 @@ def step(change: Callable[[Any, Step], Step]) -> Plant:
 
 def first_seeds(patch: Patch) -> None:
     """A reset without the seeds it is asked for."""
-    start = Atari._start
+    reset = Atari.reset
 
-    def starts(self: Any, seeds: Any) -> None:
+    def resets(self: Any, seeds: Any) -> None:
         self.first = getattr(self, "first", seeds)
-        start(self, self.first)
+        reset(self, self.first)
 
-    patch.setattr(Atari, "_start", starts)
+    patch.setattr(Atari, "reset", resets)
 
 
 def by_place(patch: Patch) -> None:
     start = Atari._start
     patch.setattr(
-        Atari, "_start", lambda self, seeds: start(self, [seed + i for i, seed in enumerate(seeds)])
+        Atari,
+        "_start",
+        lambda self, seeds: start(self, [seed + len(seeds) * i for i, seed in enumerate(seeds)]),
     )
 
 
@@ -113,8 +115,8 @@ STARTS: list[tuple[str, Plant, str]] = [
     ("at once", emulator(noop_max=0), "they should be"),
     ("half as many", emulator(noop_max=15), "they should be spread evenly"),
     ("one seed", one_seed, "depend on each other"),
-    ("the first seeds", first_seeds, "in another place of the block"),
-    ("by place", by_place, "in another place of the block"),
+    ("the first seeds", first_seeds, "have the same starts"),
+    ("by place", by_place, "alone than beside another"),
     ("without the clock", without_clock, "two times, have the same starts"),
     ("limits end", step(lambda self, x: x._replace(discount=1 - x.last)), "discount [[0.0], [0.0]]"),
     ("never last", step(lambda self, x: x._replace(last=torch.zeros_like(x.last))), "last is [[0.0], [0.0]]"),
