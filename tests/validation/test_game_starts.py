@@ -28,14 +28,10 @@ def fewer(monkeypatch: Patch) -> None:
     monkeypatch.setattr(game_starts, "FEW", 3)
 
 
-@pytest.mark.parametrize(
-    ("environment", "frames"),
-    [(PONG, "1 to 29"), ("ALE/Freeway-v5@nature", "0 to"), ("ALE/Pong-v5@machado", "0 to 0")],
-)
-def test_games_start_as_they_should(environment: str, frames: str) -> None:
-    assert game_starts.as_published(environment)[0]
-    passed, detail = game_starts.drawn(environment)
-    assert passed and frames in detail, detail
+def test_games_start_as_they_should() -> None:
+    assert game_starts.as_published(PONG)[0]
+    passed, detail = game_starts.drawn("ALE/Freeway-v5@nature")
+    assert passed and " after 0 to " in detail, detail
 
 
 def preset(**changes: Any) -> Plant:
@@ -112,7 +108,6 @@ def test_other_presets_are_named(plant: Plant, line: str, monkeypatch: Patch) ->
 
 
 STARTS: list[tuple[str, Plant, str]] = [
-    ("at once", emulator(noop_max=0), "they should be"),
     ("half as many", emulator(noop_max=15), "they should be spread evenly"),
     ("one seed", one_seed, "depend on each other"),
     ("the first seeds", first_seeds, "have the same starts"),
