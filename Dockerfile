@@ -1,4 +1,4 @@
-# Not built yet: no Docker daemon was at hand. Its pip commands were run in a new virtual environment, Debian 12, 2026-11-30.
+# Not built yet: no Docker daemon was at hand. Its pip commands, but for PyTorch's own index, were run on Debian 12, 2026-11-30.
 #
 # docker build -t rlparity .
 # docker build -t rlparity:cuda --build-arg DEVICE=cuda .

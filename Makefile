@@ -29,7 +29,7 @@ quick: $(STAMP)
 
 # On a machine with a GPU. The same command goes on with what did not fit into the minutes.
 gpu: $(STAMP)
-	rlparity gpu --minutes $(MINUTES)
+	rlparity dev gpu --minutes $(MINUTES)
 
 # As root, on Linux: disks are mounted, and filled.
 test-faults: $(STAMP)

@@ -31,6 +31,7 @@ BLOCKS: dict[str, dict[str, Callable[[], str]]] = {
         "statuses": command_line.statuses,
         "commands": command_line.commands,
     },
+    "docs/reference/json.md": {"answers": partial(schema.keys, "answers")},
     "docs/reference/suite-file.md": {
         name: partial(schema.keys, name) for name in ("suite", "sensitivity", "hyperparameters")
     },

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import rlparity
 from rlparity.__main__ import _parser, main
 from rlparity.cli import gpu, suites
 from rlparity.errors import MEANINGS, Interrupted, Status, StorageError, UserError
@@ -21,12 +22,50 @@ from rlparity.errors import MEANINGS, Interrupted, Status, StorageError, UserErr
 ROOT = Path(__file__).parents[1]
 
 
-def _commands() -> dict[str, argparse.ArgumentParser]:
-    found = next(each for each in _parser()._actions if isinstance(each, argparse._SubParsersAction))
+def _below(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    (found,) = (each for each in parser._actions if isinstance(each, argparse._SubParsersAction))
     return dict(found.choices)
 
 
-COMMANDS = _commands()
+def _commands(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """All commands, those of maintenance as "dev NAME"."""
+    people = _below(parser)
+    dev = _below(people.pop("dev"))
+    return people | {f"dev {name}": command for name, command in dev.items()}
+
+
+COMMANDS = _commands(_parser())
+PEOPLE = ["run", "plan", "train", "validate", "play", "report", "restore", "bench", "diff", "new"]
+
+
+def test_help_shows_ten_commands_in_the_order_of_use(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert re.findall(r"^  ([a-z]+)  +[A-Z]", capsys.readouterr().out, flags=re.MULTILINE) == PEOPLE
+    assert {name for name in COMMANDS if not name.startswith("dev ")} == set(PEOPLE)
+
+
+def test_help_of_dev_lists_every_command_but_the_internal_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["dev", "--help"])
+    listed = re.findall(r"^  ([a-z]+)  +[A-Z]", capsys.readouterr().out, flags=re.MULTILINE)
+    there = [name.removeprefix("dev ") for name in COMMANDS if name.startswith("dev ")]
+    assert listed == [name for name in there if name not in ("layer", "attempt")]
+
+
+@pytest.mark.parametrize(
+    "name", [name.removeprefix("dev ") for name in COMMANDS if name.startswith("dev ")] + ["interim"]
+)
+def test_old_spellings_name_the_new_ones(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name, "tiny", "--results", "elsewhere"]) == Status.USAGE
+    new = "report" if name == "interim" else f"dev {name}"
+    assert capsys.readouterr().err == f"rlparity: {name}: this command is `rlparity {new}` now\n"
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert not ended.value.code and capsys.readouterr().out == f"rlparity {rlparity.__version__}\n"
 
 
 def test_an_unknown_command_is_told_from_those_that_help_lists(capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,8 +87,8 @@ def test_an_unknown_algorithm_is_one_line(capsys: pytest.CaptureFixture[str], tm
 
 
 def test_seeds_are_not_checked_without_a_plan(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    assert main(["check", "tiny", "--results", str(tmp_path)]) == 4
-    expected = f"rlparity: {tmp_path}/tiny/tables/plan.json: missing; run `rlparity collect` first\n"
+    assert main(["dev", "check", "tiny", "--results", str(tmp_path)]) == 4
+    expected = f"rlparity: {tmp_path}/tiny/tables/plan.json: missing; run `rlparity dev collect` first\n"
     assert capsys.readouterr().err == expected
 
 
@@ -79,13 +118,14 @@ def words(name: str) -> list[str]:
         for action in needed
         for word in (*action.option_strings[:1], "1" if action.type is int else "{}")
     ]
-    return ["their:make", *found] if name == "validate" else found
+    special = {"validate": ["their:make", *found], "new": ["candidate", "mine"], "dev completion": ["bash"]}
+    return special.get(name, found)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_mistake_in_the_words_is_one_line_and_4(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     wrong = ["--no-such-option"] if name != "run" else []  # whose options are Snakemake's
-    assert main([name, *(words(name) if wrong else []), *wrong]) == Status.USAGE
+    assert main([*name.split(), *(words(name) if wrong else []), *wrong]) == Status.USAGE
     message = capsys.readouterr().err
     assert message.startswith("rlparity: ") and message.count("\n") == 1 and "--help" in message
 
@@ -113,17 +153,16 @@ def test_every_command_ends_with_the_status_of_its_error(
             raise error
 
     made = _parser()
-    (commands,) = [each for each in made._actions if isinstance(each, argparse._SubParsersAction)]
-    commands.choices[name].set_defaults(run=run)
+    _commands(made)[name].set_defaults(run=run)
     monkeypatch.setattr("rlparity.__main__._parser", lambda: made)
-    assert main([name, *words(name)]) == status
+    assert main([*name.split(), *words(name)]) == status
 
 
 @pytest.mark.parametrize(
     ("module", "call", "name", "status"),
     [
-        (gpu, "_run", ["gpu"], 2),
-        ("rlparity.runs.pending", "failed_seeds", ["check", "tiny"], 3),
+        (gpu, "_run", ["dev", "gpu"], 2),
+        ("rlparity.runs.pending", "failed_seeds", ["dev", "check", "tiny"], 3),
     ],
 )
 def test_what_is_left_to_do_and_seeds_that_failed(

@@ -133,3 +133,18 @@ def test_make_tells_in_one_line_that_venv_is_missing(tmp_path: Path) -> None:
 def test_make_clean_removes_results_only() -> None:
     recipe = (ROOT / "Makefile").read_text().split("\nclean:\n")[1].split("\n\n")[0]
     assert recipe.strip() == "find results -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +"
+
+
+def test_what_only_linux_has_is_asked_for_where_it_may_be_missing() -> None:
+    """Names that macOS lacks stand beside a check for them, in these modules alone."""
+    guarded = {"provenance/host.py", "benchmark/pinning.py", "environments/probing/before_training.py"}
+    named = re.compile(r"sched_[gs]etaffinity|prctl|mallopt|/proc/")
+    guards = ("hasattr(os", 'sys.platform == "linux"', 'sys.platform != "linux"', "except OSError")
+    found = {}
+    for file in (ROOT / "src" / "rlparity").rglob("*.py"):
+        text = file.read_text()
+        if named.search(text):
+            found[str(file.relative_to(ROOT / "src" / "rlparity"))] = any(guard in text for guard in guards)
+    assert guarded <= set(found) and all(found.values()), found
+    rules = [file.read_text() for file in (ROOT / "workflow").rglob("*.smk")]
+    assert rules and not any(named.search(text) for text in rules)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import importlib
-from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from blocks import package
 from blocks.markdown import code, escaped, table
@@ -19,16 +18,20 @@ def statuses() -> str:
 
 
 def commands() -> str:
-    """A section for each module of commands, a part for each command."""
-    parser = package.command_line()
-    known = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
-    parts = []
-    by_module = groupby(known.choices.items(), lambda pair: pair[1].get_default("run").__module__)
-    for name, inside in by_module:
-        about = (importlib.import_module(name).__doc__ or "").strip().splitlines()[0]
-        parts.append(f"## {name.rpartition('.')[2].capitalize()}\n\n{about}")
-        parts += [command(called, parser) for called, parser in inside]
+    """A part for each command: first those for people, then those below `dev`, group by group."""
+    people = below(package.command_line())
+    parts = ["## Commands", *(command(name, people[name]) for name in package.ORDER), "## rlparity dev"]
+    dev = below(people["dev"])
+    for title, names in people["dev"].groups.items():
+        parts.append(f"**{title[0].upper()}{title[1:]}.**")
+        parts += [command(f"dev {name}", dev[name]) for name in names]
     return "\n\n".join(parts)
+
+
+def below(parser: argparse.ArgumentParser) -> dict[str, Any]:
+    """The commands of a parser, by name."""
+    known = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    return dict(known.choices)
 
 
 def command(name: str, parser: argparse.ArgumentParser) -> str:

@@ -4,6 +4,7 @@ from rlparity.__main__ import _parser as command_line
 from rlparity.agents.base import module as agent_module
 from rlparity.analysis import tables
 from rlparity.analysis.schemas import TABLES
+from rlparity.cli.parser import ORDER
 from rlparity.errors import MEANINGS
 from rlparity.records import SCHEMAS as RECORDS
 from rlparity.registry import AGENTS, REFERENCES
@@ -18,6 +19,7 @@ __all__ = [
     "ANALYSIS",
     "CORPUS",
     "MEANINGS",
+    "ORDER",
     "RECORDS",
     "REFERENCES",
     "TABLES",

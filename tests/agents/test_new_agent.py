@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rlparity.cli import new_agent
+from rlparity.cli.skeletons import agent as new_agent
 from rlparity.errors import UserError
 from rlparity.suites import yaml_reader
 

@@ -1,4 +1,4 @@
-"""`rlparity gpu`: blocks within their limits, resumed after a kill, and what comes of the archive.
+"""`rlparity dev gpu`: blocks within their limits, resumed after a kill, and what comes of the archive.
 
 Blocks are small programs here; the real ones run once, on the CPU, with tiny budgets.
 """
@@ -232,7 +232,7 @@ def test_a_script_that_is_killed_takes_its_block_with_it_and_is_resumed(call: Ca
 
 
 def test_two_calls_at_once_are_refused(tmp_path: Path) -> None:
-    work, refused = tmp_path / "work", "another rlparity gpu is running there"
+    work, refused = tmp_path / "work", "another rlparity dev gpu is running there"
     with script.alone(work), pytest.raises(UserError, match=refused), script.alone(work):
         pass
     with script.alone(work):
@@ -318,7 +318,7 @@ def test_cells_share_a_gpu_by_cores_and_memory() -> None:
 def test_bad_input_is_one_line(
     arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["gpu", *arguments, "--results", str(tmp_path)]) == 4
+    assert main(["dev", "gpu", *arguments, "--results", str(tmp_path)]) == 4
     error = capsys.readouterr().err
     assert message in error and error.count("rlparity: ") == 1 and list(tmp_path.iterdir()) == []
 
@@ -327,7 +327,7 @@ def test_a_machine_without_a_gpu_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("rlparity.suites.devices._cuda", lambda: False)
-    assert main(["gpu", "--results", str(tmp_path)]) == 4
+    assert main(["dev", "gpu", "--results", str(tmp_path)]) == 4
     expected = "rlparity: gpu: PyTorch finds no CUDA device here; --device cpu tries the script\n"
     assert capsys.readouterr().err == expected
 
@@ -391,7 +391,7 @@ def as_csv(*made: dict[str, Any]) -> str:
     return text.getvalue()
 
 
-NOT = ": not an archive of rlparity gpu ("
+NOT = ": not an archive of rlparity dev gpu ("
 EVIL = {**with_manifest(), "../evil": "x"}
 FOREIGN = {**with_manifest(), "throughput/bench-a.csv": "a,b\n1,2\n"}
 DEEP = "[" * 100_000
@@ -466,7 +466,7 @@ def test_a_bad_archive_is_one_line_and_nothing_is_taken(
     make(path)
     before = sorted(tmp_path.rglob("*"))
     arguments = ["--suite", str(tiny), "--results", str(into / "results"), "--reports", str(into / "reports")]
-    assert main(["gpu", "--take", str(path), *arguments]) == 4
+    assert main(["dev", "gpu", "--take", str(path), *arguments]) == 4
     error = capsys.readouterr().err
     assert error.startswith(f"rlparity: {path}: ") and message in error and error.count("\n") == 1
     assert sorted(tmp_path.rglob("*")) == before
@@ -574,7 +574,16 @@ def test_the_script_is_killed_goes_on_and_its_archive_is_taken_elsewhere(
     monkeypatch.setattr(blocks, "CELLS_S", 300)
     monkeypatch.setitem(blocks.BENCHES, "ppo", ("ppo", "CartPole-v1", (), 300))
     results, there = tmp_path / "results", tmp_path / "there"
-    asked = ["gpu", "--device", "cpu", "--suite", str(tiny), "--only", "facts,bench-ppo,cells-CartPole-v1"]
+    asked = [
+        "dev",
+        "gpu",
+        "--device",
+        "cpu",
+        "--suite",
+        str(tiny),
+        "--only",
+        "facts,bench-ppo,cells-CartPole-v1",
+    ]
     asked += ["--seeds", "1", "--budget", "256", "--minutes", "30", "--results", str(results)]
     work, path = results / ".gpu", results / "gpu.tar.gz"
     command = [sys.executable, "-c", PATIENT, *asked]
@@ -605,7 +614,7 @@ def test_the_script_is_killed_goes_on_and_its_archive_is_taken_elsewhere(
     assert path.stat().st_size < 2**17
 
     folders = ["--results", str(there / "results"), "--reports", str(there / "reports")]
-    assert main(["gpu", "--take", str(path), "--suite", str(tiny), *folders]) == 0
+    assert main(["dev", "gpu", "--take", str(path), "--suite", str(tiny), *folders]) == 0
     told = capsys.readouterr().out
     assert "2 rows of throughput.csv" in told and "1 restored, 0 there already" in told
     assert "blocks: facts done, bench-ppo done, cells-CartPole-v1 done" in told

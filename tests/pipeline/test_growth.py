@@ -122,7 +122,7 @@ def test_a_look_beyond_those_that_ask_for_more_is_refused(
 ) -> None:
     monkeypatch.chdir(checkout.path)
     for look in ("0", "3"):
-        assert main(["look", "growing.yaml", "--look", look]) == 4
+        assert main(["dev", "look", "growing.yaml", "--look", look]) == 4
         assert "not a look of suite 'growing' after which more follow" in capsys.readouterr().err
 
 

@@ -193,10 +193,10 @@ def test_shipped_references_are_taken_and_one_seed_of_each_is_checked(checkout: 
 
 
 def test_a_failed_seed_is_reported_at_the_end(checkout: Checkout) -> None:
-    assert checkout.run("-m", "rlparity", "check", "tiny").returncode == 0
+    assert checkout.run("-m", "rlparity", "dev", "check", "tiny").returncode == 0
     run = checkout.path / "results/tiny/CartPole-v1/scratch/ppo/seeds-0-1/run.json"
     run.write_text(run.read_text().replace('"failed_seeds": {}', '"failed_seeds": {"1": "not a number"}'))
-    failed = checkout.run("-m", "rlparity", "check", "tiny")
+    failed = checkout.run("-m", "rlparity", "dev", "check", "tiny")
     assert failed.returncode == 3 and failed.stderr.count("\n") == 1
     assert "tiny/CartPole-v1/scratch/ppo/seeds-0-1: seed 1 failed: not a number" in failed.stderr
 
@@ -239,8 +239,8 @@ def test_auto_divides_what_is_not_trained_yet_where_cores_are_free(checkout: Che
 def test_numbers_that_snakemake_reads_otherwise_are_no_overrides(checkout: Checkout) -> None:
     checkout.edit("tiny.yaml", append="margin: 2e-1\n")
     assert checkout.plan() == (set(), Counter())
-    refused = checkout.snakemake("--dry-run", "--config", "margin=0.3")
-    assert "--config: unknown key 'margin'; choose from" in refused.stderr and refused.returncode != 0
+    refused = checkout.snakemake("--dry-run", "--config", "title=other")
+    assert "--config: unknown key 'title'; choose from" in refused.stderr and refused.returncode != 0
     sensitivity = (ROOT / "workflow" / "suites" / "sensitivity.yaml").read_text()
     (checkout.path / "tiny.yaml").write_text(sensitivity.replace("margin: 0.2", "margin: 2e-1"))
     assert "margin: 2e-1" in (checkout.path / "tiny.yaml").read_text()
@@ -279,10 +279,10 @@ def test_a_cluster_may_have_the_gpu_that_its_login_node_has_not(checkout: Checko
     assert "device: auto means this machine's" in refused.stderr and refused.returncode != 0
     assert checkout.plan(*away, "--config", "device=cuda")[0] == SCRATCH | SB3
     assert checkout.plan() == (set(), Counter())
-    for command in ("plan", "restore", "interim"):
+    for command in ("plan", "restore", "report"):
         done = checkout.run("-m", "rlparity", command, "tiny.yaml", "--device", "cuda")
         assert "PyTorch" not in done.stderr and "Traceback" not in done.stderr, done.stderr
-    done = checkout.run("-m", "rlparity", "collect", "tiny.yaml", "--narrow", '{"device": "cuda"}')
+    done = checkout.run("-m", "rlparity", "dev", "collect", "tiny.yaml", "--narrow", '{"device": "cuda"}')
     assert "CPU" not in done.stderr.upper() and "CUDA" not in done.stderr.upper(), done.stderr
 
 
@@ -355,9 +355,9 @@ def test_commands_report_errors_in_one_line(finished: Checkout) -> None:
         (["run", "tinny"], "unknown suite 'tinny'"),
         (["train", "ppoo", "CartPole-v1"], "train: unknown algorithm 'ppoo'"),
         (["train", "ppo", "CartPole-v1", "--set", "gamma"], "write KEY=VALUE"),
-        (["check", "tiny2"], "tables/plan.json: missing"),
-        (["cell", "--cell", "{}", "--into", "x"], "not a cell"),
-        (["collect", "nowhere.yaml"], "nowhere.yaml: no such file"),
+        (["dev", "check", "tiny2"], "tables/plan.json: missing"),
+        (["dev", "cell", "--cell", "{}", "--into", "x"], "not a cell"),
+        (["dev", "collect", "nowhere.yaml"], "nowhere.yaml: no such file"),
     ]:
         done = finished.run("-m", "rlparity", *arguments)
         assert done.returncode == 4, arguments

@@ -108,7 +108,7 @@ def test_a_report_of_one_split_gives_the_records_and_films_of_another(
     """Nothing is trained again, neither a block that is divided nor one that is put together."""
     made = suite.resolve({**RAW, "split": wanted}, NAME)
     shutil.copytree(trained[shipped] / "reports", tmp_path / "reports")
-    done = restore.restore(made, tmp_path / "results", tmp_path / "reports")
+    done = str(restore.restore(made, tmp_path / "results", tmp_path / "reports"))
     assert done.splitlines()[-1] == f"{len(made.cells)} restored, 0 there already, 0 stale, 0 not shipped"
     again = report_of(made, tmp_path, draws=False)
     assert csv(again) == csv(trained[wanted] / "reports" / NAME)

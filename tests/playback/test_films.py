@@ -307,7 +307,7 @@ def test_a_failed_seed_is_left_out(place: Path):
 
 
 def test_a_suite_without_tables_is_one_line(tmp_path: Path):
-    with pytest.raises(UserError, match=r"plan\.json: missing; run `rlparity collect` first"):
+    with pytest.raises(UserError, match=r"plan\.json: missing; run `rlparity dev collect` first"):
         films.make(SUITE, tmp_path, tmp_path)
 
 

@@ -89,7 +89,7 @@ def _of_block(folder: Path) -> Any:
         (lambda folder: (folder / "run.json").unlink(), "not a finished cell"),
         (lambda folder: (folder / "run.json").write_text("{}"), "not a record of a run"),
         (lambda folder: (folder / "run.json").write_text('{"cell": 3}'), "not a record of a run"),
-        (lambda folder: (folder / "checkpoint" / checkpoint_files.FILE).unlink(), "no checkpoint"),
+        (lambda folder: (folder / "checkpoint" / checkpoint_files.FILE).unlink(), "no policy beside these"),
     ],
 )
 def test_what_cannot_be_played_is_one_line(tmp_path: Path, spoil: Any, message: str):

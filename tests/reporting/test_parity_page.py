@@ -100,13 +100,13 @@ def test_missing_or_empty_tables_are_told(tmp_path: Path):
         parity_page.render(tmp_path)
     for name in ("parity", "parity_cases"):
         tables.write_csv(tmp_path, name, tables.frame(name, []))
-    with pytest.raises(UserError, match="holds no comparison; run rlparity parity"):
+    with pytest.raises(UserError, match="holds no comparison; run rlparity dev parity"):
         parity_page.render(tmp_path)
 
 
 @pytest.mark.probes
 def test_the_command_compares_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    assert main(["parity", "qrdqn", "--dtype", "float64", "float32", "--reports", str(tmp_path)]) == 0
+    assert main(["dev", "parity", "qrdqn", "--dtype", "float64", "float32", "--reports", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert sum(line.startswith("pass parity: qrdqn, ") for line in lines) == 6  # small images among them
     assert lines[-1] == f"report: {tmp_path / 'parity' / 'index.html'}"
@@ -146,9 +146,9 @@ def test_a_failure_is_told_and_is_the_exit_status(
 
     invented(tmp_path / "parity")
     monkeypatch.setattr(parity, "compare_case", broken)
-    assert main(["parity", "trpo", "--reports", str(tmp_path)]) == 1
+    assert main(["dev", "parity", "trpo", "--reports", str(tmp_path)]) == 1
     printed = capsys.readouterr().out
     assert "FAIL parity: trpo, default (float64) (ZeroDivisionError: float division by zero)" in printed
     assert re.search(r"1 of \d configurations in float64", printed)
-    assert main(["parity", "trpoo", "--reports", str(tmp_path)]) == 4
+    assert main(["dev", "parity", "trpoo", "--reports", str(tmp_path)]) == 4
     assert "unknown algorithm 'trpoo'" in capsys.readouterr().err

@@ -345,7 +345,7 @@ def test_a_cell_is_trained_by_the_code_of_its_fingerprint(tmp_path: Path) -> Non
     pending.update([edited], tmp_path)
     file = tmp_path / edited.folder / pending.CELL_FILE
     done = subprocess.run(
-        [sys.executable, "-m", "rlparity", "cell", "--cell", str(file)], capture_output=True, text=True
+        [sys.executable, "-m", "rlparity", "dev", "cell", "--cell", str(file)], capture_output=True, text=True
     )
     assert done.returncode == 4 and "has changed since it was planned" in done.stderr
     assert done.stderr.count("\n") == 1 and not list(file.parent.glob("*.parquet"))

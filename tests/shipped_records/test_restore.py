@@ -29,7 +29,7 @@ def shipped(reports: Path, report: str, cell: Cell, **changes: Any) -> Path:
 
 
 def said(suite: Suite, folder: Path) -> list[str]:
-    return restore.restore(suite, folder / "results", folder / "reports").splitlines()
+    return str(restore.restore(suite, folder / "results", folder / "reports")).splitlines()
 
 
 def test_records_of_another_suite_with_other_settings_are_not_shipped(suite: Suite, tmp_path: Path) -> None:

@@ -90,12 +90,12 @@ def test_the_page_its_twin_the_index_and_the_terminal_name_them(
 ) -> None:
     where = ["--reports", str(report.parent)]
     pages = [report / "index.html", report / "README.md", report.parent / "index.html"]
-    assert main(["report", "tiny", *where]) == main(["index", *where]) == 0
+    assert main(["dev", "render", "tiny", *where]) == main(["dev", "index", *where]) == 0
     assert "stale" not in capsys.readouterr().out
     assert not any("stale" in page.read_text() for page in pages)
     record(report, planned("scratch", "ppo"), fingerprint=OTHER)
     record(report, planned("sb3", "ppo"), fingerprint=OTHER)
-    assert main(["report", "tiny", *where]) == main(["index", *where]) == 0
+    assert main(["dev", "render", "tiny", *where]) == main(["dev", "index", *where]) == 0
     line = "2 of the 3 records are stale: code or settings that training depends on have changed since."
     assert f"stale: {line} rlparity run tiny trains them again." in capsys.readouterr().out
     page, twin, index = (page.read_text() for page in pages)

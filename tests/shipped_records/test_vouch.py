@@ -108,7 +108,7 @@ def test_equal_rows_make_every_record_of_a_kind_valid(tiny: tuple[Suite, Path], 
         True,
         ["nothing to vouch for: 0 vouched for, 7 valid already, 0 stale, 0 not shipped"],
     )
-    report = restore.restore(suite, tmp_path / "results", reports)
+    report = str(restore.restore(suite, tmp_path / "results", reports))
     assert report.splitlines()[-1] == "7 restored, 0 there already, 0 stale, 0 not shipped"
     for cell in suite.cells:
         folder = tmp_path / "results" / cell.folder
@@ -289,7 +289,7 @@ def test_the_command(checkout: Path) -> None:
     def command(*words: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "PYTHONPATH": ":".join(filter(None, sys.path))}
         return subprocess.run(
-            [sys.executable, "-m", "rlparity", "vouch", "tiny.yaml", *words],
+            [sys.executable, "-m", "rlparity", "dev", "vouch", "tiny.yaml", *words],
             cwd=checkout,
             env=environment,
             capture_output=True,

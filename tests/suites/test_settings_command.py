@@ -1,5 +1,7 @@
-"""`rlparity settings`, and settings that a user declares: what is printed can be read back; mistakes are one
-line."""
+"""`rlparity dev settings`, and settings that a user declares: what is printed can be read back.
+
+Mistakes are one line.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("in_checkout")
 
 
 def printed(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    assert main(["settings", *words]) == 0
+    assert main(["dev", "settings", *words]) == 0
     return capsys.readouterr().out
 
 
@@ -86,7 +88,7 @@ def test_a_suite_may_replace_settings(tmp_path: Path) -> None:
     ],
 )
 def test_mistakes_are_one_line(words: tuple[str, ...], line: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["settings", *words]) != 0
+    assert main(["dev", "settings", *words]) != 0
     error = capsys.readouterr().err
     assert line in error and error.count("\n") == 1
 

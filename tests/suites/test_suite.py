@@ -14,7 +14,8 @@ from rlparity.environments import metadata
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
 from rlparity.registry import AGENTS, REFERENCES
-from rlparity.suites import hyperparameters, memory_needs, narrowing, suite, value_checks, yaml_reader
+from rlparity.suites import hyperparameters, memory_needs, suite, value_checks, yaml_reader
+from rlparity.suites.config import narrowing
 from rlparity.suites.costs import cost
 from rlparity.suites.costs.speeds import EPISODE_S, Speeds
 
@@ -209,7 +210,7 @@ def test_narrowing_leaves_fingerprints_alone() -> None:
     [
         ({"algorithms": ["pppo"]}, "--config algorithms: unknown value 'pppo'"),
         ({"algorithms": ["a2c"]}, "unknown value 'a2c'; choose from dqn-double, ppo, random"),
-        ({"seeds": ["0-3"]}, "unknown value '0-3'; choose from 0-1, 2-4"),
+        ({"seeds": ["3-0"]}, "--config seeds 3-0: write ranges such as 0-4, or single seeds such as 0,1,2"),
         ({"environments": ["Acrobot-v1"]}, "--config environments"),
         ({"algorithms": ["random"], "implementations": ["sb3"]}, "no cell of suite 'made-up' is left"),
     ],

@@ -12,6 +12,7 @@ import numpy as np
 from monitor_logs import monitor
 
 from rlparity.cell import Cell
+from rlparity.provenance import fingerprint
 from rlparity.records import write, write_bytes
 from rlparity.suites import suite
 from rlparity.validation import request
@@ -81,14 +82,18 @@ def ship(plan: suite.Suite, reports: Path, **changes: Any) -> None:
                 for mode in cell.evaluation.modes
             ]
             write(folder, "evaluations", rows)
-            names = ("episodes.parquet", "evaluations.parquet")
-            run = {
-                "status": "done", "failed_seeds": {}, "cell": json.loads(cell.to_json()),
-                "fingerprint": cell.fingerprint, "versions": plan.parts(cell)["versions"],
-                "hashes": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names},
-                **changes,
-            }  # fmt: skip
+            run = described(cell, folder) | changes
             write_bytes(folder / "run.json", json.dumps(run).encode())
+
+
+def described(cell: Cell, folder: Path) -> dict[str, Any]:
+    """run.json of a cell whose rows are in a folder."""
+    names = ("episodes.parquet", "evaluations.parquet")
+    return {
+        "status": "done", "failed_seeds": {}, "cell": json.loads(cell.to_json()),
+        "fingerprint": cell.fingerprint, "versions": fingerprint.parts(cell)["versions"],
+        "hashes": {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names},
+    }  # fmt: skip
 
 
 def _episodes(cell: Cell, seed: int) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """A cell that is killed, at any moment, and run again leaves the records of an uninterrupted run to the byte.
 
 The children are forked from a server that has imported everything, so that a kill costs no start-up. They run
-`rlparity cell`, and die by SIGKILL at a place that was told them.
+`rlparity dev cell`, and die by SIGKILL at a place that was told them.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def child(folder: Path, place: str, nth: int) -> None:
     checkpoint_files.SEGMENT_BYTES = 3000  # several segments to a checkpoint
     arm(place, nth)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background ignore it
-    os._exit(__main__.main(["cell", "--cell", str(folder / "cell.json")]))
+    os._exit(__main__.main(["dev", "cell", "--cell", str(folder / "cell.json")]))
 
 
 def start(c: Cell, folder: Path, place: str = "", nth: int = 0) -> int:

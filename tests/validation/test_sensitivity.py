@@ -406,7 +406,7 @@ def test_a_false_alarm_is_reported(tmp_path: Path) -> None:
 
 
 def test_missing_outcomes_are_reported(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="run rlparity sensitivity first"):
+    with pytest.raises(UserError, match="run rlparity dev sensitivity first"):
         sensitivity_page.render(tmp_path, tmp_path)
 
 

@@ -156,7 +156,7 @@ def test_ways_need_statistics(tmp_path: Path) -> None:
 def test_an_unknown_way_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     load(tmp_path)
     folders = ["--results", str(tmp_path), "--reports", str(tmp_path)]
-    assert command_line(["sensitivity", str(tmp_path / "few.yaml"), "--ways", "logs", *folders]) != 0
+    assert command_line(["dev", "sensitivity", str(tmp_path / "few.yaml"), "--ways", "logs", *folders]) != 0
     assert "unknown way 'logs'; choose from entry, entry-update" in capsys.readouterr().err
 
 

@@ -28,7 +28,7 @@ if suite.growth:
             narrow=json.dumps(dict(suite.narrowed)),
             code=fingerprint.stage("analyse"),
         shell:
-            "exec rlparity look {params.suite:q} --look {wildcards.look} --narrow {params.narrow:q} >{log:q} 2>&1"
+            "exec rlparity dev look {params.suite:q} --look {wildcards.look} --narrow {params.narrow:q} >{log:q} 2>&1"
 
 
 rule collect:
@@ -59,7 +59,7 @@ rule collect:
         plan=plan,
         code=fingerprint.stage("collect"),
     shell:
-        "exec rlparity collect {params.suite:q} --narrow {params.narrow:q} >{log:q} 2>&1"
+        "exec rlparity dev collect {params.suite:q} --narrow {params.narrow:q} >{log:q} 2>&1"
 
 
 rule analyse:
@@ -148,4 +148,4 @@ rule analyse:
     params:
         code=fingerprint.stage("analyse"),
     shell:
-        "exec rlparity analyse {wildcards.suite:q} >{log:q} 2>&1"
+        "exec rlparity dev analyse {wildcards.suite:q} >{log:q} 2>&1"

@@ -18,6 +18,7 @@ from rlparity.runs import pending, regrouping
 from rlparity.shipped_records import live_check, pool, references
 from rlparity.suites import growth, memory_needs
 from rlparity.suites import suite as suites
+from rlparity.suites.config import replaced
 from rlparity.suites.costs import cost, splits
 from rlparity.suites.costs.speeds import Speeds
 from rlparity.suites.hyperparameters import library, put_command_on_path
@@ -152,6 +153,7 @@ def minutes_of(cell):
 onstart:
     if workflow.is_main_process:
         splits.keep(suite, Path("results"))
+        replaced.keep(suite.path, suite.changed, Path("results", suite.name))
 
 
 onsuccess:

@@ -25,7 +25,7 @@ if suite.films:
         params:
             code=fingerprint.stage("films"),
         shell:
-            "exec rlparity films {wildcards.suite:q} >{log:q} 2>&1"
+            "exec rlparity dev films {wildcards.suite:q} >{log:q} 2>&1"
 
 
 rule draw:
@@ -56,7 +56,7 @@ rule draw:
     params:
         code=fingerprint.stage("draw"),
     shell:
-        "exec rlparity draw {wildcards.suite:q} >{log:q} 2>&1"
+        "exec rlparity dev draw {wildcards.suite:q} >{log:q} 2>&1"
 
 
 rule render:
@@ -82,7 +82,7 @@ rule render:
     params:
         code=fingerprint.stage("report"),
     shell:
-        "exec rlparity report {wildcards.suite:q} --summary {output.summary:q} >{log:q} 2>&1"
+        "exec rlparity dev render {wildcards.suite:q} --summary {output.summary:q} >{log:q} 2>&1"
 
 
 rule list_suites:
@@ -97,7 +97,7 @@ rule list_suites:
     params:
         code=fingerprint.stage("report"),
     shell:
-        "exec rlparity index >{log:q} 2>&1"
+        "exec rlparity dev index >{log:q} 2>&1"
 
 
 rule check_seeds:
@@ -112,4 +112,4 @@ rule check_seeds:
     conda:
         "../../environment.yml"
     shell:
-        "exec rlparity check {wildcards.suite:q} >{log:q} 2>&1"
+        "exec rlparity dev check {wildcards.suite:q} >{log:q} 2>&1"

@@ -29,7 +29,7 @@ rule train:
         runtime=minutes_of,
         time_limit=math.ceil(suite.time_limit * 3600),
     shell:
-        "exec rlparity cell --cell {input.cell:q} --time-limit {resources.time_limit} >{log:q} 2>&1"
+        "exec rlparity dev cell --cell {input.cell:q} --time-limit {resources.time_limit} >{log:q} 2>&1"
 
 
 if live:
@@ -54,4 +54,4 @@ if live:
             runtime=minutes_of,
             time_limit=math.ceil(suite.time_limit * 3600),
         shell:
-            "exec rlparity confirm --cell {input.cell:q} --time-limit {resources.time_limit} >{log:q} 2>&1"
+            "exec rlparity dev confirm --cell {input.cell:q} --time-limit {resources.time_limit} >{log:q} 2>&1"

@@ -55,7 +55,7 @@ rule try_mutations:
     params:
         code=code,
     shell:
-        "exec rlparity sensitivity {input.suite:q} --jobs {threads} >{log:q} 2>&1"
+        "exec rlparity dev sensitivity {input.suite:q} --jobs {threads} >{log:q} 2>&1"
 
 
 rule render_sensitivity:
@@ -73,7 +73,7 @@ rule render_sensitivity:
     params:
         code=fingerprint.stage("sensitivity"),
     shell:
-        "exec rlparity sensitivity {wildcards.suite:q} --page >{log:q} 2>&1"
+        "exec rlparity dev sensitivity {wildcards.suite:q} --page >{log:q} 2>&1"
 
 
 rule list_reports:
@@ -88,7 +88,7 @@ rule list_reports:
     params:
         code=fingerprint.stage("report"),
     shell:
-        "exec rlparity index >{log:q} 2>&1"
+        "exec rlparity dev index >{log:q} 2>&1"
 
 
 onsuccess:

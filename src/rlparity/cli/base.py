@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from rlparity.errors import UserError
+from rlparity.errors import Status, UserError
 
 Add = Callable[..., argparse.ArgumentParser]  # name, what runs it, summary, positional arguments
+
+
+class Answer(NamedTuple):
+    """What a command found out: with `--json` it is printed, by the schema `answers.schema.yaml`."""
+
+    data: Mapping[str, Any]
+    status: int = Status.DONE
 
 
 def print_now(line: str) -> None:

@@ -15,11 +15,11 @@ from rlparity.runs.parent_death import end_with_parent
 if TYPE_CHECKING:
     from rlparity.benchmark.gpu.blocks import Block
 
-TITLE = "a machine with a GPU"
+DEV_TITLE = "a machine with a GPU"
 WORK, ARCHIVE = ".gpu", "gpu.tar.gz"  # below the folder of results
 
 
-def add_commands(add: Add) -> None:
+def add_dev_commands(add: Add) -> None:
     """Declare the command of this module."""
     command = add(
         "gpu",
@@ -93,7 +93,7 @@ def _run(chosen: argparse.Namespace, started: float) -> bool:
         )
         whole = made.run(asked, chosen.minutes, started)
     size = f"{path.stat().st_size / 2**10:,.0f} KiB"
-    print_now(f"archive: {path} ({size}); rlparity gpu --take {path} adds it to the reports")
+    print_now(f"archive: {path} ({size}); rlparity dev gpu --take {path} adds it to the reports")
     return whole
 
 
@@ -120,4 +120,4 @@ def _take(chosen: argparse.Namespace, rest: list[str]) -> None:
 
         print(benchmark.render(chosen.reports / "benchmark"))
         pipeline.index_reports(chosen, rest)
-    print(f"rlparity interim {chosen.suite} --device {found.device} makes the report of its records")
+    print(f"rlparity report {chosen.suite} --device {found.device} makes the report of its records")

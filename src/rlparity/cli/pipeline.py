@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rlparity import project_files
-from rlparity.cli.base import Add, add_reports, add_results, note, print_now
+from rlparity.cli.base import Add, Answer, add_reports, add_results, note, print_now
 from rlparity.errors import Status, UserError
 from rlparity.runs.parent_death import end_with_parent
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from rlparity.suites.growth import Judged
     from rlparity.suites.suite import Suite
 
-TITLE = "stages, called by the pipeline in this order"
+DEV_TITLE = "stages, called by the pipeline in this order"
 STARTED = time.monotonic()
 
 
-def add_commands(add: Add) -> None:
+def add_dev_commands(add: Add) -> None:
     """Declare a command for each stage, in the order in which the pipeline calls them."""
     cell = add("cell", train_cell, "Train one cell of a suite.")
     cell.add_argument("--cell", required=True, help="the cell as JSON, or the file that has it (cell.json)")
@@ -46,13 +46,18 @@ def add_commands(add: Add) -> None:
     films = add("films", make_films, "Write short films of trained agents.", "SUITE")
     analysing = add("analyse", analyse, "Write statistics and verdicts from the tables.", "SUITE")
     drawing = add("draw", draw, "Write figures from the statistics.", "SUITE")
-    reporting = add("report", report_suite, "Write the page of a suite.", "SUITE")
+    reporting = add("render", report_suite, "Write the page of a suite.", "SUITE")
     reporting.add_argument(
         "--summary", type=Path, metavar="FILE", help="write what is printed to a file, too"
     )
     index = add("index", index_reports, "Write the page that lists all suites.")
     check = add(
-        "check", check_seeds, "List the seeds that failed.", "SUITE", about="Exit status 3 if there are any."
+        "check",
+        check_seeds,
+        "List the seeds that failed.",
+        "SUITE",
+        about="Exit status 3 if there are any.",
+        answers=True,
     )
     for command in (live, looking, collecting, films, analysing, drawing, reporting, index, check):
         add_results(command)
@@ -134,6 +139,9 @@ def collect(chosen: argparse.Namespace, rest: list[str]) -> None:
     settled = growth.settled(_settled(chosen), chosen.results)
     tables.collect(list(settled.cells), chosen.results, chosen.reports, settled.plan())
     keep_live_checks(settled, chosen.results)
+    from rlparity.playback import policies
+
+    print(policies.ship(settled.name, chosen.results, chosen.reports))
 
 
 def keep_live_checks(settled: Suite, results: Path) -> None:
@@ -184,10 +192,11 @@ def index_reports(chosen: argparse.Namespace, rest: list[str]) -> None:
     report.render_index(chosen.reports, stale.counts(chosen.reports))
 
 
-def check_seeds(chosen: argparse.Namespace, rest: list[str]) -> int:
+def check_seeds(chosen: argparse.Namespace, rest: list[str]) -> Answer:
     from rlparity.runs import pending
 
     failed = pending.failed_seeds(chosen.results / chosen.suite / "tables" / "plan.json", chosen.results)
     for line in failed:
         print(f"rlparity: {line}", file=sys.stderr)
-    return Status.NOT_JUDGED if failed else Status.DONE
+    data = {"suite": chosen.suite, "failed": failed}
+    return Answer(data, Status.NOT_JUDGED if failed else Status.DONE)

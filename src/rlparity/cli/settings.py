@@ -14,7 +14,7 @@ FORMATS = ("yaml", "json", "flags")
 
 
 def add_command(add: Add) -> None:
-    """Declare `rlparity settings`."""
+    """Declare `rlparity dev settings`."""
     command = add(
         "settings",
         print_settings,

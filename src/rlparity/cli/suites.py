@@ -8,6 +8,7 @@ import json
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlparity import project_files
 from rlparity.cli import pipeline
-from rlparity.cli.base import Add, add_reports, add_results, note, print_now
+from rlparity.cli.base import Add, Answer, add_reports, add_results, note, print_now
 from rlparity.errors import Status, UserError
 from rlparity.provenance import host
 from rlparity.runs.parent_death import end_with_parent
@@ -23,7 +24,7 @@ from rlparity.runs.parent_death import end_with_parent
 if TYPE_CHECKING:
     from rlparity.suites.suite import Suite
 
-TITLE = "suites"
+DEV_TITLE = "records that are shipped"
 
 
 def add_commands(add: Add) -> None:
@@ -34,10 +35,11 @@ def add_commands(add: Add) -> None:
         "Train and report a suite.",
         "SUITE",
         about="Options of snakemake may follow; without --cores all cores are used.",
+        answers=True,
     )
     run.set_defaults(passes_on=True)
     plan = "Estimate the jobs, hours, memory and storage of a suite."
-    planning = add("plan", plan_suite, plan, "SUITE")
+    planning = add("plan", plan_suite, plan, "SUITE", answers=True)
     cores = planning.add_argument("--cores", type=int, metavar="N")
     cores.help = "for which the split that is done first is shown; default: those of this machine"
     _add_folders(planning)
@@ -47,21 +49,39 @@ def add_commands(add: Add) -> None:
         "Copy records from reports instead of training.",
         "SUITE",
         about="Records whose fingerprint and hashes do not match are listed and not copied.",
+        answers=True,
     )
     _add_folders(restore)
-    interim = "Report a suite that is still in training."
-    used = "Finished cells and checkpoints are used; the report is marked as unfinished."
-    _add_folders(add("interim", report_interim, interim, "SUITE", about=used))
+    reporting = "Report a suite from the records that there are."
+    used = (
+        "Of a suite in training, finished cells and checkpoints are used; the report is marked as unfinished."
+    )
+    _add_folders(add("report", report_suite, reporting, "SUITE", about=used, answers=True))
+    add("diff", diff_reports, "List what changed between two reports.", "REPORT_A", "REPORT_B", answers=True)
     starting = add(
         "init",
         copy_starter,
         "Copy a suite, the settings and examples, to be edited.",
         about="In that folder they come before those of the project. Files that are there already stay.",
+        internal=True,
     )
     starting.add_argument("folder", nargs="?", type=Path, default=Path(), help="default: the working folder")
     starting.add_argument("--suite", default="cartpole", metavar="SUITE", help="default: cartpole")
+
+
+def add_dev_commands(add: Add) -> None:
+    """Declare the commands that keep shipped records valid, and that add policies to them."""
     _add_vouch(add)
-    add("diff", diff_reports, "List what changed between two reports.", "REPORT_A", "REPORT_B")
+    policies = add(
+        "policies",
+        ship_policies,
+        "Train the seeds again whose policies a report lacks.",
+        about="Of each arm the smallest seed, as `rlparity play` shows it. Its policy is put into the report "
+        "if every row is the one of the record, which takes the same kind of machine.",
+    )
+    policies.add_argument("suite", metavar="SUITE", help="name of a suite with a report")
+    policies.add_argument("--algorithms", nargs="+", default=[], metavar="NAME", help="default: all")
+    add_reports(policies)
 
 
 def _add_folders(command: argparse.ArgumentParser) -> None:
@@ -71,6 +91,8 @@ def _add_folders(command: argparse.ArgumentParser) -> None:
     device.help = "of the machines that train, if the suite's device is auto"
     split = command.add_argument("--split", type=int, metavar="N")
     split.help = "cells of ours per block of seeds; default: the suite's, and for `auto` that of its results"
+    config = command.add_argument("--config", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
+    config.help = "as of `rlparity run`: a part of the suite, or other settings"
 
 
 def _add_vouch(add: Add) -> None:
@@ -113,7 +135,7 @@ def copy_starter(chosen: argparse.Namespace, rest: list[str]) -> None:
     print(f"{there}rlparity run {made[0].stem} trains and reports the suite")
 
 
-def run_suite(chosen: argparse.Namespace, rest: list[str]) -> int:
+def run_suite(chosen: argparse.Namespace, rest: list[str]) -> Answer:
     from rlparity.suites import suite, yaml_reader
 
     path = suite.find(chosen.suite).resolve()
@@ -122,13 +144,27 @@ def run_suite(chosen: argparse.Namespace, rest: list[str]) -> int:
     if not _limits_jobs(rest):
         rest = [*rest, "--cores", "all"]
     command = [sys.executable, "-m", "snakemake", *rest, "--configfile", str(path)]
-    with subprocess.Popen(command) as process:
+    output, started = sys.stderr if chosen.json else None, time.time()
+    with subprocess.Popen(command, stdout=output) as process:
         try:
             ended = process.wait()
-            return ended if ended >= 0 else 128 - ended  # by a signal
         except KeyboardInterrupt:
             process.wait()
             raise
+    status = ended if ended >= 0 else 128 - ended  # by a signal
+    name = yaml_reader.read(path)["name"] if chosen.json else ""
+    report = Path("reports", str(name))
+    return Answer(_report_facts(report, str(name), started) if chosen.json else {}, status)
+
+
+def _report_facts(report: Path, name: str, since: float = 0) -> dict[str, Any]:
+    """What a report says, for `--json`; nothing where its page was not written `since` that time."""
+    from rlparity.reporting import answers
+
+    page = report / "index.html"
+    if not page.is_file() or page.stat().st_mtime < since:
+        return {"suite": name, "report": None, "verdicts": []}
+    return {"suite": name, "report": str(page), "verdicts": answers.judged(report)}
 
 
 def _limits_jobs(arguments: list[str]) -> bool:
@@ -143,11 +179,11 @@ def _limits_jobs(arguments: list[str]) -> bool:
     return any(value not in (None, False) for value in (parsed.cores, parsed.jobs, parsed.dryrun))
 
 
-def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
+def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> Answer:
     from rlparity.runs import pending, regrouping
     from rlparity.shipped_records import live_check, pool, references
     from rlparity.suites import suite, yaml_reader
-    from rlparity.suites.costs import forecast, splits
+    from rlparity.suites.costs import fitting, forecast, splits
 
     path = suite.find(chosen.suite)
     raw = yaml_reader.read(path)
@@ -155,8 +191,9 @@ def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
         from rlparity.validation.sensitivity import forecast as sensitivity_forecast
         from rlparity.validation.sensitivity import plan as sensitivity_plan
 
-        print("\n".join(sensitivity_forecast.lines(sensitivity_plan.load(path), chosen.reports)))
-        return
+        planted = sensitivity_plan.load(path)
+        print("\n".join(sensitivity_forecast.lines(planted, chosen.reports)))
+        return Answer({"suite": planted.name, "trials": len(planted.trials())})
     cores = host.cores() if chosen.cores is None else chosen.cores
     if cores < 1:
         raise UserError(f"plan: --cores {cores}; at least 1")
@@ -169,11 +206,19 @@ def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> None:
     taken = {cell.folder for cell in regrouping.ready(waiting, chosen.results)}
     waiting = [cell for cell in waiting if cell.folder not in taken]
     print("\n".join(forecast.lines(settled, waiting, chosen.reports, cores, chosen.suite)))
+    infos = {name: each.info for name, each in settled.environments.items()}
+    problems = fitting.problems(waiting, infos, chosen.results)
+    for line in problems:
+        print(f"  does not fit: {line}")
+    return Answer({**forecast.facts(settled, waiting, chosen.reports), "does_not_fit": problems})
 
 
 def _narrow(chosen: argparse.Namespace) -> dict[str, Any]:
     """As `--config` does, what the options of `_add_folders` replace in a suite."""
-    return {key: value for key in ("device", "split") if (value := getattr(chosen, key)) is not None}
+    from rlparity.suites.config import typed
+
+    given = {key: value for key in ("device", "split") if (value := getattr(chosen, key)) is not None}
+    return typed.pairs(chosen.config, "--config") | given
 
 
 def _load(chosen: argparse.Namespace) -> Suite:
@@ -187,16 +232,27 @@ def _load(chosen: argparse.Namespace) -> Suite:
     return pool.widened(loaded, chosen.reports)
 
 
-def restore_records(chosen: argparse.Namespace, rest: list[str]) -> None:
+def _keep_copy(loaded: Suite, results: Path) -> None:
+    """Write the suite with other settings than its file's beside the results."""
+    from rlparity.suites.config import replaced
+
+    if loaded.path is not None:
+        replaced.keep(loaded.path, loaded.changed, results / loaded.name)
+
+
+def restore_records(chosen: argparse.Namespace, rest: list[str]) -> Answer:
     from rlparity.shipped_records import restore
     from rlparity.suites.costs import splits
 
     loaded = _load(chosen)
     splits.keep(loaded, chosen.results)
-    print(restore.restore(loaded, chosen.results, chosen.reports))
+    _keep_copy(loaded, chosen.results)
+    found = restore.restore(loaded, chosen.results, chosen.reports)
+    print(found)
+    return Answer({"suite": loaded.name, "cells": found.counts, "notes": found.lines})
 
 
-def report_interim(chosen: argparse.Namespace, rest: list[str]) -> None:
+def report_suite(chosen: argparse.Namespace, rest: list[str]) -> Answer:
     from rlparity.analysis import tables
     from rlparity.runs import interim
     from rlparity.shipped_records import references
@@ -205,15 +261,21 @@ def report_interim(chosen: argparse.Namespace, rest: list[str]) -> None:
     loaded = references.settled(_load(chosen), chosen.results, chosen.reports, note)
     loaded = growth.settled(loaded, chosen.results)
     references.fill(loaded, chosen.results, chosen.reports)
+    _keep_copy(loaded, chosen.results)
     found = interim.gather(loaded, chosen.results)
     plan = {**loaded.plan(), "interim": bool(found.places) or len(found.cells) < len(loaded.cells)}
     tables.collect(found.cells, chosen.results, chosen.reports, plan, found.places)
     pipeline.keep_live_checks(loaded, chosen.results)
-    print("\n".join(found.lines))
+    from rlparity.playback import policies
+
+    print("\n".join([*found.lines, policies.ship(loaded.name, chosen.results, chosen.reports)]))
     chosen.suite, chosen.summary = loaded.name, None
     filming = [pipeline.make_films] if loaded.films else []
     for stage in (*filming, pipeline.analyse, pipeline.draw, pipeline.report_suite, pipeline.index_reports):
         stage(chosen, rest)
+    report = chosen.reports / loaded.name
+    print(f"report: {report / 'index.html'}")
+    return Answer({**_report_facts(report, loaded.name), "unfinished": plan["interim"]})
 
 
 def vouch_records(chosen: argparse.Namespace, rest: list[str]) -> int:
@@ -243,7 +305,18 @@ def vouch_records(chosen: argparse.Namespace, rest: list[str]) -> int:
     return Status.DONE if valid else Status.DIFFERS
 
 
-def diff_reports(chosen: argparse.Namespace, rest: list[str]) -> None:
+def ship_policies(chosen: argparse.Namespace, rest: list[str]) -> int:
+    from rlparity.playback import policies
+
+    lost = policies.retrained(chosen.suite, chosen.reports, chosen.algorithms, print_now)
+    for line in lost:
+        print_now(line)
+    return Status.DIFFERS if lost else Status.DONE
+
+
+def diff_reports(chosen: argparse.Namespace, rest: list[str]) -> Answer:
     from rlparity.reporting import diff
 
-    print(diff.compare(Path(chosen.report_a), Path(chosen.report_b)))
+    a, b = Path(chosen.report_a), Path(chosen.report_b)
+    print(diff.compare(a, b))
+    return Answer({"a": str(a), "b": str(b), "changes": diff.changes(a, b) if chosen.json else {}})

@@ -7,10 +7,10 @@ import contextlib
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rlparity.cli import pipeline, settings
-from rlparity.cli.base import Add, add_reports, add_results, print_now
+from rlparity.cli.base import Add, Answer, add_reports, add_results, print_now
 from rlparity.errors import Status, UserError, unknown
 from rlparity.provenance import host
 from rlparity.runs.parent_death import end_with_parent
@@ -18,16 +18,24 @@ from rlparity.runs.parent_death import end_with_parent
 if TYPE_CHECKING:
     from rlparity.validation.validate import Findings
 
-TITLE = "validation"
+DEV_TITLE = "layers of validation, and how far they can be trusted"
 
 
 def add_commands(add: Add) -> None:
-    """Declare the commands of this module, and two that layers of validation call for themselves."""
+    """Declare `rlparity validate`."""
     _add_validate(add)
+
+
+def add_dev_commands(add: Add) -> None:
+    """Declare the commands of single layers, and two that layers of validation call for themselves."""
     settings.add_command(add)
     _add_parity(add)
     lockstep = add(
-        "lockstep", run_lockstep, "Compare trainings with the reference's, step by step.", "[ALGORITHM ...]"
+        "lockstep",
+        run_lockstep,
+        "Compare trainings with the reference's, step by step.",
+        "[ALGORITHM ...]",
+        answers=True,
     )
     lockstep.add_argument("--steps", type=int, default=20_000, help="environment steps; default: 20000")
     add_reports(lockstep)
@@ -69,6 +77,7 @@ def _add_validate(add: Add) -> None:
         about="Layers: contract, update parity, statistics. Exit status: 0 if the verdict is "
         "EQUIVALENT or BETTER, 1 if the contract fails or the verdict is WORSE, 2 if neither is shown, 3 if "
         "nothing could be judged.",
+        answers=True,
     )
     candidate = validate.add_mutually_exclusive_group(required=True)
     candidate.add_argument("entry", nargs="?", metavar="MODULE:FACTORY", help="a Python entry point")
@@ -115,6 +124,7 @@ def _add_parity(add: Add) -> None:
         compare_updates,
         "Compare single updates with the reference's.",
         "[ALGORITHM ...]",
+        answers=True,
         about="Both start from the same weights and are given the same batches and random draws.",
     )
     dtypes = ["float64", "float32"]
@@ -137,7 +147,7 @@ def _add_sensitivity(add: Add) -> None:
     add_reports(command)
 
 
-def validate_candidate(chosen: argparse.Namespace, rest: list[str]) -> int:
+def validate_candidate(chosen: argparse.Namespace, rest: list[str]) -> Answer:
     from rlparity.validation import junit
 
     if chosen.junit is None:
@@ -150,7 +160,7 @@ def validate_candidate(chosen: argparse.Namespace, rest: list[str]) -> int:
         raise
 
 
-def _validate(chosen: argparse.Namespace, rest: list[str]) -> int:
+def _validate(chosen: argparse.Namespace, rest: list[str]) -> Answer:
     from rlparity.analysis import tables
     from rlparity.reporting import candidate_settings
     from rlparity.suites import suite
@@ -175,8 +185,33 @@ def _validate(chosen: argparse.Namespace, rest: list[str]) -> int:
         junit.write(found, chosen.strict, chosen.junit)
     if found.ran:
         print_now(f"report: {report / 'index.html'}")
-    print_now(validate.conclusion(found, chosen.strict))
-    return found.status(chosen.strict)
+    concluded = validate.conclusion(found, chosen.strict)
+    print_now(concluded)
+    status = found.status(chosen.strict)
+    return Answer(_facts(found, report, concluded) if chosen.json else {}, status)
+
+
+def _facts(found: Findings, report: Path, concluded: str) -> dict[str, Any]:
+    """What a validation found, for `--json`."""
+    from rlparity.reporting import answers
+    from rlparity.validation import validate
+
+    return {
+        "candidate": found.plan.title,
+        "conclusion": concluded,
+        "layers": {name: validate.line(name, found) for name in ("contract", "parity", "statistics")},
+        "checks": [
+            {
+                "layer": one.layer,
+                "name": one.name,
+                "passed": one.passed if one.looked else None,
+                "detail": one.detail,
+            }
+            for one in found.checks
+        ],
+        "verdicts": answers.judged(report) if found.cells else [],
+        "report": str(report / "index.html") if found.ran else None,
+    }
 
 
 def _write_pages(found: Findings, report: Path, chosen: argparse.Namespace, rest: list[str]) -> None:
@@ -192,17 +227,18 @@ def _write_pages(found: Findings, report: Path, chosen: argparse.Namespace, rest
     pipeline.index_reports(chosen, rest)
 
 
-def compare_updates(chosen: argparse.Namespace, rest: list[str]) -> int:
+def compare_updates(chosen: argparse.Namespace, rest: list[str]) -> Answer:
     from rlparity.reporting.pages import parity as parity_page
     from rlparity.validation.parity import table as parity_table
 
     folder = chosen.reports / "parity"
     passed = parity_table.make(chosen.algorithm, chosen.dtype, folder, print_now)
     print(parity_page.render(folder))
-    return Status.DONE if passed else Status.DIFFERS
+    data = {"passed": passed, "table": str(folder / "parity.csv")}
+    return Answer(data, Status.DONE if passed else Status.DIFFERS)
 
 
-def run_lockstep(chosen: argparse.Namespace, rest: list[str]) -> int:
+def run_lockstep(chosen: argparse.Namespace, rest: list[str]) -> Answer:
     if chosen.steps < 1:
         raise UserError(f"lockstep: --steps {chosen.steps}; at least 1")
     from rlparity.suites import suite
@@ -216,7 +252,8 @@ def run_lockstep(chosen: argparse.Namespace, rest: list[str]) -> int:
 
     print(lockstep_page.render(folder))
     pipeline.index_reports(chosen, rest)
-    return Status.DONE if well else Status.DIFFERS
+    data = {"passed": well, "table": str(folder / "lockstep.csv")}
+    return Answer(data, Status.DONE if well else Status.DIFFERS)
 
 
 def calibrate_verdicts(chosen: argparse.Namespace, rest: list[str]) -> int:

@@ -53,7 +53,7 @@ def make(suite: str, results: Path, reports: Path) -> str:
     try:
         plan = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{file}: missing; run `rlparity collect` first") from None
+        raise UserError(f"{file}: missing; run `rlparity dev collect` first") from None
     folder = reports / suite / "films"
     cells = chosen(plan["cells"])
     share = REPORT_BYTES // max(sum(len(saved_policies.steps(cell)) for cell in cells), 1)

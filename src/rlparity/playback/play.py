@@ -1,10 +1,11 @@
-"""Watch a trained cell: a window for a person at the screen, or an animated GIF."""
+"""Watch a trained cell: a window for a person at the screen, an animated GIF or an MP4."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import math
+import shlex
 import warnings
 from importlib import import_module
 from pathlib import Path
@@ -15,14 +16,16 @@ from torch import Tensor
 
 from rlparity import registry
 from rlparity.agents import base as agents
+from rlparity.arms import OURS
 from rlparity.cell import EPSILON, Cell
 from rlparity.environments import base as environments
 from rlparity.environments import normalization
 from rlparity.errors import UserError, not_written
-from rlparity.playback import gif, rendering
+from rlparity.playback import rendering, video
 from rlparity.playback.rendering import Renderer
-from rlparity.runs import saved_policies
+from rlparity.runs import saved_policies, shipped_policy
 from rlparity.seeding import Streams, Uniforms
+from rlparity.suites import hyperparameters
 from rlparity.training import checkpoint_files
 from rlparity.training.epsilon_greedy import EpsilonGreedy
 from rlparity.training.evaluation import Policy
@@ -43,18 +46,21 @@ class PlayedEpisode(NamedTuple):
 def play(folder: Path, into: Path | None = None, seed: int | None = None, max_steps: int = 1000) -> float:
     """Play one episode with a trained seed of the cell in `folder` and return its raw return.
 
-    With a path `into`, the first `max_steps` steps are written there as a GIF, one frame a step unless the
-    environment is faster than GIFs are; without, a window shows the episode.
+    With a path `into`, the first `max_steps` steps are written there, as an MP4 if its name says so, else as
+    a GIF, one frame a step unless the environment is faster than GIFs are; without, a window shows the
+    episode.
     """
     cell = _cell(folder)
     seed = cell.seeds[0] if seed is None else seed
     if seed not in cell.seeds:
         raise UserError(f"{folder}: no seed {seed}; choose from {', '.join(map(str, cell.seeds))}")
-    state = checkpoint_files.load(folder / "checkpoint")
+    if into is not None:
+        encode = video.encoder(into)
+    state, file = _state(cell, folder, seed)
     try:
-        player = Player(cell, saved_policies.of_seed(cell, state, cell.seeds.index(seed)), seed)
+        player = Player(cell, state, seed)
     except ValueError as error:
-        raise UserError(f"{folder / 'checkpoint'}: does not fit the cell ({error})") from None
+        raise UserError(f"{file}: does not fit the cell ({error})") from None
     screen = rendering.make(cell.environment, window=into is None)
     try:
         every = math.ceil(screen.steps_per_s / FRAMES_PER_S)
@@ -62,8 +68,50 @@ def play(folder: Path, into: Path | None = None, seed: int | None = None, max_st
     finally:
         screen.close()
     if into is not None:
-        _write(into, gif.encode(episode.frames, round(100 * every / screen.steps_per_s)))
+        _write(into, encode(episode.frames, screen.steps_per_s / every))
     return episode.episode_return
+
+
+def _state(cell: Cell, folder: Path, seed: int) -> tuple[State, Path]:
+    """The parameters of one seed, and the file or folder that they are from. Raises UserError."""
+    run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    own, shipped = folder / "checkpoint", folder / shipped_policy.FILE
+    if (own / checkpoint_files.FILE).is_file():
+        try:
+            return saved_policies.of_seed(cell, checkpoint_files.load(own), cell.seeds.index(seed)), own
+        except ValueError as error:
+            raise UserError(f"{own}: does not fit the cell ({error})") from None
+    if shipped.is_file():
+        if seed != cell.seeds[0]:
+            raise UserError(
+                f"{folder}: the report carries the policy of seed {cell.seeds[0]} alone; {_how(cell, seed)}"
+            )
+        return shipped_policy.load(folder, run), shipped
+    raise UserError(f"{folder}: no policy beside these records; {_how(cell, seed)}")
+
+
+def _how(cell: Cell, seed: int) -> str:
+    """The command that trains a policy of one seed again."""
+    settings = hyperparameters.library().lookup(cell.environment, cell.agent).hyperparameters
+    options = hyperparameters.library().algorithms[cell.algorithm].options_for(cell.environment)
+    usual = {**settings, **options}
+    other = [
+        f"{name}={json.dumps(value)}"
+        for name, value in cell.hyperparameters.items()
+        if usual.get(name) != value
+    ]
+    words = [
+        "rlparity",
+        "train",
+        cell.algorithm,
+        cell.environment,
+        "--steps",
+        str(cell.budget),
+        "--seeds",
+        str(seed),
+    ]
+    words += [] if cell.implementation == OURS else ["--implementation", cell.implementation]
+    return f"{shlex.join([*words, *(['--set', *other] if other else [])])} trains one, and names its folder"
 
 
 def watch(player: Player, screen: Renderer, seed: int, every: int, most: int) -> PlayedEpisode:
@@ -135,7 +183,10 @@ def _reference(cell: Cell, state: State) -> tuple[Policy, int | None]:
     env.close()
     weights = {k.removeprefix("policy."): v for k, v in state.items() if k.startswith("policy.")}
     policy: Any = model.policy
-    policy.load_state_dict(weights)
+    lost = policy.load_state_dict(weights, strict=False).missing_keys
+    unused = tuple(name.removeprefix("policy.") for name in shipped_policy.UNUSED)
+    if needed := sorted(name for name in lost if not name.startswith(unused)):
+        raise KeyError(needed[0])
     return sb3_models.Policy(model), getattr(env.action_space, "n", None)
 
 

@@ -1,4 +1,4 @@
-"""Stable-Baselines3's constructor arguments for settings as `rlparity settings` prints them."""
+"""Stable-Baselines3's constructor arguments for settings as `rlparity dev settings` prints them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def reference_keywords(
     """The keyword arguments with which `PPO("MlpPolicy", env, **reference_keywords(settings))` is the
     reference of a block of settings; so for A2C, DQN, QR-DQN, DDPG, TD3, SAC and TRPO.
 
-    `settings` are by Stable-Baselines3's names, from `rlparity settings`, `{settings}` or what a factory is
-    given: a schedule becomes a function, the network and its start become `policy_kwargs`. `n_envs` and
+    `settings` are by Stable-Baselines3's names, from `rlparity dev settings`, `{settings}` or what a factory
+    is given: a schedule becomes a function, the network and its start become `policy_kwargs`. `n_envs` and
     `normalize` are left out: the environments need them. `n_actions` is the number of components of an
     action, needed where `noise_std` is not 0. With `images` the policy is Nature's `CnnPolicy`, which has no
     `net_arch` here.

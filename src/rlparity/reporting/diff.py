@@ -19,7 +19,16 @@ Values = dict[str, Any]  # name of a row -> what is compared of it
 
 
 def compare(a: Path, b: Path) -> str:
-    """What changed from report `a` to report `b`, one change a line, under a heading per kind.
+    """What changed from report `a` to report `b` as text, under a heading per kind; see `changes`."""
+    text = [f"A: {a} ({dates(Folder(a))})", f"B: {b} ({dates(Folder(b))})"]
+    found = changes(a, b)
+    for heading, lines in found.items():
+        text += ["", heading, *(f"  {line}" for line in lines)]
+    return "\n".join(text if found else [*text, "", "No differences."])
+
+
+def changes(a: Path, b: Path) -> dict[str, list[str]]:
+    """What changed from report `a` to report `b`, one change a line, by kind; kinds without any are left out.
 
     A score is listed where either estimate is outside the other's 95 % interval. Raises UserError where a
     folder is no report.
@@ -36,12 +45,8 @@ def compare(a: Path, b: Path) -> str:
         "Records": _records,
         "Tables": _tables,
     }
-    text = [f"A: {a} ({dates(old)})", f"B: {b} ({dates(new)})"]
     found = {heading: list(lines(old, new)) for heading, lines in sections.items()}
-    for heading, changes in found.items():
-        if changes:
-            text += ["", heading, *(f"  {line}" for line in changes)]
-    return "\n".join(text if any(found.values()) else [*text, "", "No differences."])
+    return {heading: lines for heading, lines in found.items() if lines}
 
 
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[tuple[str, Any, Any]]:

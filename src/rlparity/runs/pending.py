@@ -74,7 +74,7 @@ def parse(text: str) -> Cell:
 def failed_seeds(plan: Path, results: Path) -> list[str]:
     """One line for every seed of a plan that failed. Raises UserError where there is no plan."""
     if not plan.is_file():
-        raise UserError(f"{plan}: missing; run `rlparity collect` first")
+        raise UserError(f"{plan}: missing; run `rlparity dev collect` first")
     lines = []
     for values in json.loads(plan.read_text(encoding="utf-8"))["cells"]:
         cell = Cell.from_json(json.dumps(values))

@@ -19,6 +19,7 @@ from rlparity.provenance import fingerprint, host
 from rlparity.runs import pending, regrouping
 from rlparity.suites.suite import Suite
 
+POLICY = "policy.pt"  # which a report may carry, see `runs.shipped_policy`
 SHAPE = (  # of run.json
     *((name, dict) for name in ("cell", "hashes", "versions", "hardware", "definitions", "files")),
     ("vouched", list),
@@ -45,8 +46,19 @@ class Shipped(NamedTuple):
         return regrouping.damaged(self.folder, self.run)
 
 
-def restore(suite: Suite, results: Path, reports: Path) -> str:
-    """Copy every shipped record that a cell of the suite asks for; returns what was done, a line each.
+class Restored(NamedTuple):
+    """What `restore` has done."""
+
+    lines: list[str]  # about cells, and notes
+    counts: dict[str, int]  # of cells, by what became of them
+
+    def __str__(self) -> str:
+        summary = ", ".join(f"{number} {what}" for what, number in self.counts.items())
+        return "\n".join([*self.lines, summary])
+
+
+def restore(suite: Suite, results: Path, reports: Path) -> Restored:
+    """Copy every shipped record that a cell of the suite asks for.
 
     Seeds of our own agents are also taken from the records of other blocks. Cells whose records are in
     `results` already are left alone.
@@ -71,8 +83,7 @@ def restore(suite: Suite, results: Path, reports: Path) -> str:
             lines.append(f"stale    {name}: {reason}")
     pending.update(suite.cells, results)
     unmark(suite, folders)
-    summary = ", ".join(f"{number} {what}" for what, number in counts.items())
-    return "\n".join([*lines, *_made_elsewhere(taken), summary])
+    return Restored([*lines, *_made_elsewhere(taken)], counts)
 
 
 def _made_elsewhere(taken: Sequence[Shipped]) -> list[str]:
@@ -183,8 +194,9 @@ def take(source: Shipped, folder: Path) -> None:
         shutil.copytree(source.folder, temporary, copy_function=shutil.copyfile)
         records.write(temporary, "progress", [])
         (folder / "run.json").unlink(missing_ok=True)
-        for name in pending.OUTPUTS:  # run.json is the last of them
-            (temporary / name).replace(folder / name)
+        (folder / POLICY).unlink(missing_ok=True)
+        for name in (*([POLICY] if (temporary / POLICY).is_file() else []), *pending.OUTPUTS):
+            (temporary / name).replace(folder / name)  # run.json is the last of them
     except OSError as error:
         raise StorageError(f"{folder}: cannot be restored: {error.strerror}") from None
     finally:

@@ -21,7 +21,7 @@ from rlparity.provenance import fingerprint
 from rlparity.runs import malloc
 from rlparity.runs.run_cell import configuration
 from rlparity.shipped_records.vouch import Finding
-from rlparity.training.recorder import Recorder
+from rlparity.training.recorder import Recorder, State
 from rlparity.transitions import Episode
 
 KINDS = ("evaluations", "episodes")  # in this order: an evaluation comes before the step that follows it
@@ -45,13 +45,20 @@ def retrain_part(cell: Cell, folder: Path, share: float) -> Finding:
     until `EVALUATIONS` evaluations after different updates have been compared, and a target network that is
     copied at intervals was copied. Raises UserError where the sources are not the fingerprint's.
     """
+    _check_sources(cell)
+    return _compared(cell, Comparison(cell, *_left(folder, cell.seeds[0]), least(cell, share)))
+
+
+def _check_sources(cell: Cell) -> None:
+    if fingerprint.of(cell) != cell.fingerprint:
+        raise UserError(f"{cell.folder}: the sources were edited meanwhile; vouch again")
+
+
+def _compared(cell: Cell, comparison: Comparison) -> Finding:
     assert len(cell.seeds) == 1
     torch.set_num_threads(1)
     malloc.keep_freed_memory()
     trainer = import_module(registry.trainer(cell))
-    if fingerprint.of(cell) != cell.fingerprint:
-        raise UserError(f"{cell.folder}: the sources were edited meanwhile; vouch again")
-    comparison = Comparison(cell, *_left(folder, cell.seeds[0]), least(cell, share))
     try:
         trainer.run(cell, comparison, recorder=comparison.recorder)
         comparison.close(whole=True)
@@ -60,6 +67,16 @@ def retrain_part(cell: Cell, folder: Path, share: float) -> Finding:
     except Difference as difference:
         return Finding(comparison.env_step, comparison.n_rows, str(difference))
     return Finding(comparison.env_step, comparison.n_rows)
+
+
+def whole(cell: Cell, folder: Path) -> tuple[Finding, State]:
+    """Train the one seed of `cell` to its end beside the records in `folder`; with its last policy.
+
+    Raises UserError where the sources are not the fingerprint's.
+    """
+    _check_sources(cell)
+    comparison = Comparison(cell, *_left(folder, cell.seeds[0]), cell.budget)
+    return _compared(cell, comparison), comparison.recorder.state
 
 
 def least(cell: Cell, share: float) -> int:

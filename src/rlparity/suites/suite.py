@@ -24,10 +24,10 @@ from rlparity.suites import (
     growth,
     hyperparameters,
     memory_needs,
-    narrowing,
     splitting,
     yaml_reader,
 )
+from rlparity.suites.config import narrowing, replaced
 from rlparity.suites.environments import Environment, environments
 from rlparity.suites.growth import Growth
 from rlparity.suites.hyperparameters import Algorithm
@@ -65,13 +65,14 @@ class Suite:
     # References without valid shipped records, which are trained: `arm_folder` and the reason.
     unshipped: Mapping[str, str] = field(default_factory=dict)
     narrowed: Mapping[str, Any] = field(default_factory=dict)
+    changed: Mapping[str, Any] = field(default_factory=dict)  # of `narrowed`, what replaces the file's keys
 
     def plan(self) -> dict[str, Any]:
         """The resolved suite as plain data, all that the stages after training read of it."""
         return {
             "name": self.name,
             "title": self.title,
-            "description": " ".join(filter(None, (self.description, narrowing.describe(self.narrowed)))),
+            "description": " ".join(filter(None, (self.description, *self._other_than_file()))),
             "margin": self.margin,
             "primary": self.primary,
             "family": self.family,
@@ -85,6 +86,10 @@ class Suite:
             **({"split": self.split} if self.split not in (1, splitting.AUTO) else {}),
             **({"unshipped": dict(self.unshipped)} if self.unshipped else {}),
         }
+
+    def _other_than_file(self) -> tuple[str, str]:
+        part = {key: value for key, value in self.narrowed.items() if key not in self.changed}
+        return narrowing.describe(part), replaced.describe(self.changed)
 
     def _configuration(self, algorithm: Algorithm) -> dict[str, Any]:
         return {
@@ -215,6 +220,8 @@ def resolve(
 ) -> Suite:
     """The suite of these keys with its cells. Raises UserError with a line for each problem."""
     library = hyperparameters.library()
+    changed = replaced.changes(raw, narrow or {})
+    raw = replaced.applied(raw, changed) if changed else raw
     found = list(yaml_reader.problems(raw, project_files.schema(SCHEMA)))
     has_shape = not found
     found += checks.bad_names(raw, library.algorithms) + checks.bad_paths(raw)
@@ -254,6 +261,7 @@ def resolve(
         environments={each.id: each for each in places},
         cells=tuple(cells),
         deterministic=_deterministic(raw, library.algorithms, cells),
+        changed=changed,
         growth=growth.read(raw["seeds"], found),
     )
     _refuse(heading, growth.problems(raw, whole))

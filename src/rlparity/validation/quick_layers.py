@@ -46,7 +46,7 @@ def check_entry_point(layer: str, cell: Cell) -> list[Check]:
     started = time.perf_counter()
     with process_group.folder() as private, process_group.folder() as work:
         into = private / "checks.json"
-        words = [sys.executable, "-m", "rlparity", "layer"]
+        words = [sys.executable, "-m", "rlparity", "dev", "layer"]
         words += ["--request", json.dumps(request), "--into", str(into)]
         variables = process_group.environment(base)
         try:

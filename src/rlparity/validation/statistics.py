@@ -135,7 +135,7 @@ def _train(cell: Cell, results: Path) -> tuple[str, float]:
     folder, started = results / cell.folder, time.monotonic()
     with (folder / "train.log").open("wb") as log:
         done = subprocess.run(
-            [sys.executable, "-m", "rlparity", "cell", "--cell", str(folder / pending.CELL_FILE)],
+            [sys.executable, "-m", "rlparity", "dev", "cell", "--cell", str(folder / pending.CELL_FILE)],
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             stdout=log,
             stderr=log,

@@ -95,7 +95,7 @@ def take(path: Path, asked: Path, results: Path, reports: Path) -> Taken:
         about = {name: manifest.get(name) for name in ("rlparity", "device", "facts", "blocks")}
         write_bytes(reports / "benchmark" / MANIFEST, (json.dumps(about, indent=1) + "\n").encode())
         splits.keep(loaded, results)
-        restored = restore.restore(loaded, results, folder).replace(f"{folder}/", "")
+        restored = str(restore.restore(loaded, results, folder)).replace(f"{folder}/", "")
         return Taken(manifest["device"], len(rows), [*lines, *restored.splitlines()])
 
 
@@ -151,7 +151,7 @@ def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, into: Path) -> N
 
 
 def _no_archive(path: Path, error: Exception, where: str = "") -> UserError:
-    return UserError(f"{path}: not an archive of rlparity gpu ({where}{_line(error)})")
+    return UserError(f"{path}: not an archive of rlparity dev gpu ({where}{_line(error)})")
 
 
 def _manifest(path: Path, folder: Path) -> dict[str, Any]:

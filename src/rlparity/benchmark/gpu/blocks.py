@@ -71,7 +71,7 @@ def plan(options: Options) -> Plan:
     loaded = suite.load(options.suite, {"device": options.device}, elsewhere=True)
     python, device = [sys.executable, "-m"], options.device
     common = {"device": device, "sources": sources()}
-    facts = [*python, "rlparity", "gpu", "--device", device, "--facts"]
+    facts = [*python, "rlparity", "dev", "gpu", "--device", device, "--facts"]
     chosen = "cuda" if device == "cuda" else "not cuda"
     tests = [*python, "pytest", str(TESTS / "cuda"), "-m", chosen]
     tests += ["-rfEs", "--durations=10", "-p", "no:cacheprovider"]

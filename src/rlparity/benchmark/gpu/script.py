@@ -137,7 +137,7 @@ def alone(work: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"{work}: another rlparity gpu is running there; wait for its end") from None
+            raise UserError(f"{work}: another rlparity dev gpu is running there; wait for its end") from None
         except OSError as error:
             raise UserError(f"{work}: cannot be locked ({error.strerror}); choose other --results") from None
         yield

@@ -44,4 +44,5 @@ def checked(
 
 
 def _jobs() -> int:
-    return max(1, min(JOBS, len(os.sched_getaffinity(0))))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(JOBS, cores)

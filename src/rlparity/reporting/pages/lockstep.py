@@ -43,7 +43,7 @@ def render(folder: Path) -> str:
     """
     curves, runs = (tables.read(folder / f"{name}.csv") for name in ("lockstep", "lockstep_runs"))
     if curves.empty or runs.empty:
-        raise UserError(f"{folder}: holds no run; run rlparity lockstep")
+        raise UserError(f"{folder}: holds no run; run rlparity dev lockstep")
     figure = folder / "figures" / "distance.svg"
     figure.parent.mkdir(parents=True, exist_ok=True)
     with styled():

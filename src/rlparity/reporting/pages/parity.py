@@ -40,7 +40,7 @@ def render(folder: Path) -> str:
     """
     rows, cases = (tables.read(folder / f"{name}.csv") for name in ("parity", "parity_cases"))
     if rows.empty or cases.empty:
-        raise UserError(f"{folder}: holds no comparison; run rlparity parity")
+        raise UserError(f"{folder}: holds no comparison; run rlparity dev parity")
     figure = folder / "figures" / "growth.svg"
     figure.parent.mkdir(parents=True, exist_ok=True)
     with styled():

@@ -85,7 +85,7 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{file}: cannot be read ({error}); run rlparity sensitivity first") from None
+        raise UserError(f"{file}: cannot be read ({error}); run rlparity dev sensitivity first") from None
     return content
 
 

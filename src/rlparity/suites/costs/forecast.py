@@ -11,6 +11,7 @@ from itertools import pairwise
 from math import prod
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from rlparity import project_files
 from rlparity.cell import Cell
@@ -58,6 +59,31 @@ def lines(
         here = " or ".join(sorted({cell.device for cell in suite.cells}))
         yield _row("device", f"auto is {here} here; for a cluster write cpu or cuda, or --config device=cuda")
     yield from _table(waiting, rates)
+
+
+def facts(suite: Suite, waiting: Collection[Cell], reports: Path) -> dict[str, Any]:
+    """The numbers of `lines` as plain data, for `rlparity plan --json`."""
+    rates, infos = Speeds(reports), {name: each.info for name, each in suite.environments.items()}
+    hours = {
+        device: sum(cost.seconds(cell, rates) for cell in waiting if cell.device == device) / 3600
+        for device in ("cpu", "cuda")
+    }
+    needed = [memory_needs.needed_mib(cell, infos[cell.environment]) for cell in waiting]
+    return {
+        "suite": suite.name,
+        "cells": len(suite.cells),
+        "to_train": len(waiting),
+        "steps": sum(cell.budget * len(cell.seeds) for cell in waiting if cell.kind != "logs"),
+        "core_hours": hours["cpu"],
+        "gpu_hours": hours["cuda"],
+        "largest_cell_mib": max(needed, default=0),
+        "machine_mib": memory_needs.machine_bytes() // 2**20,
+        "storage_bytes": storage_bytes(waiting, infos),
+        "arms": [
+            {"arm": arm, "cells": len(each), "hours": sum(each), "longest_cell_hours": max(each)}
+            for arm, each in _hours(waiting, rates).items()
+        ],
+    }
 
 
 def _row(name: str, text: str) -> str:
@@ -120,8 +146,18 @@ def _memory(cells: Collection[Cell], infos: Mapping[str, EnvironmentInfo]) -> st
     return f"{most / 1024:,.1f} GiB for the largest cell ({which}), {known}"
 
 
+def storage_bytes(cells: Collection[Cell], infos: Mapping[str, EnvironmentInfo]) -> int:
+    """Bytes of the records and policies of these cells, and of the largest replay memory in a checkpoint."""
+    largest = max((memory_needs.checkpoint_bytes(cell, infos[cell.environment]) for cell in cells), default=0)
+    return _kept_bytes(cells, infos) + largest
+
+
+def _kept_bytes(cells: Collection[Cell], infos: Mapping[str, EnvironmentInfo]) -> int:
+    return sum(RECORDS_BYTES * len(cell.seeds) + _policies(cell, infos[cell.environment]) for cell in cells)
+
+
 def _storage(cells: Collection[Cell], infos: Mapping[str, EnvironmentInfo]) -> str:
-    kept = sum(RECORDS_BYTES * len(cell.seeds) + _policies(cell, infos[cell.environment]) for cell in cells)
+    kept = _kept_bytes(cells, infos)
     under_way = [memory_needs.checkpoint_bytes(cell, infos[cell.environment]) for cell in cells]
     return (
         f"{kept / 2**30:,.1f} GiB of records and policies; while a cell with checkpoints trains, its replay "
@@ -164,10 +200,16 @@ def _planning(cells: int, reports: Path) -> str:
 
 def _table(cells: Collection[Cell], rates: Speeds) -> Iterator[str]:
     """Hours by arm."""
+    hours = _hours(cells, rates)
+    if hours:
+        yield f"  {'arm':<32} {'cells':>7} {'hours':>11} {'longest cell':>13}"
+    for arm, each in hours.items():
+        yield f"  {arm:<32} {len(each):>7,} {sum(each):>11,.1f} {max(each):>11,.1f} h"
+
+
+def _hours(cells: Collection[Cell], rates: Speeds) -> dict[str, list[float]]:
+    """Hours of the cells of each arm, the arm that takes longest first."""
     hours: dict[str, list[float]] = defaultdict(list)
     for cell in cells:
         hours[f"{cell.implementation}/{cell.algorithm}"].append(cost.seconds(cell, rates) / 3600)
-    if hours:
-        yield f"  {'arm':<32} {'cells':>7} {'hours':>11} {'longest cell':>13}"
-    for arm, each in sorted(hours.items(), key=lambda item: -sum(item[1])):
-        yield f"  {arm:<32} {len(each):>7,} {sum(each):>11,.1f} {max(each):>11,.1f} h"
+    return dict(sorted(hours.items(), key=lambda item: -sum(item[1])))

@@ -53,7 +53,7 @@ def load(
         return loaded
     n = _kept(loaded, reports, results)
     if n is None:
-        kept = {key: narrow[key] for key in ("device", "references") if key in narrow}
+        kept = {key: narrow[key] for key in ("device", "references", *loaded.changed) if key in narrow}
         n = chosen(suites.load(path, kept, elsewhere), cores, Speeds(reports))
     return loaded if n == 1 else suites.load(path, {**narrow, "split": n}, elsewhere)
 

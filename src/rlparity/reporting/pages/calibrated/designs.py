@@ -39,7 +39,8 @@ def section(looks: pd.DataFrame, into: Path) -> Section:
         text.append(
             "AdaStop (the package adastop, arXiv 2306.10882; five seeds a look, eight looks, alpha 5 %) asks "
             "for a difference alone, and its reference grows with the judged arm; its rows come from the "
-            "first draws of the same streams. Repeat with: pip install adastop; rlparity calibrate --adastop."
+            "first draws of the same streams. Repeat with: pip install adastop; "
+            "rlparity dev calibrate --adastop."
         )
         shown.append(_table(tables.read(into / ADASTOP), ADASTOP))
     return Section("Until decided", text=text, tables=shown)

@@ -22,8 +22,8 @@ FIRST = ("first", "first_evidence", "first_commit")
 TEXT = (
     "Bugs in statistics, tables, verdicts and comparisons with published numbers. Nothing is trained: the "
     "analysis is checked on numbers worked out by hand, on relations that must hold and on drawn seeds "
-    "(`rlparity calibrate --quick`). The first run is that of the checks as they were written before anybody "
-    "who wrote them had seen the bugs. To repeat: `rlparity sensitivity sensitivity --analysis`."
+    "(`rlparity dev calibrate --quick`). The first run is that of the checks as they were written before "
+    "anybody who wrote them had seen the bugs. To repeat: `rlparity dev sensitivity sensitivity --analysis`."
 )
 
 

@@ -87,7 +87,7 @@ def _manifest(folder: Folder) -> dict[str, list[dict[str, Any]]]:
         whole_entries = all(entry["records"] and entry["file"] for entry in manifest["films"])
         assert whole_entries and all(entry["reason"] for entry in manifest["left_out"])
     except (ValueError, KeyError, TypeError, AssertionError):
-        raise UserError(f"{file}: not a list of films; make them again with `rlparity films`") from None
+        raise UserError(f"{file}: not a list of films; make them again with `rlparity dev films`") from None
     return manifest
 
 

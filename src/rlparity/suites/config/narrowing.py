@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import TYPE_CHECKING, Any
 
 from rlparity.arms import OURS, Arm
@@ -11,12 +11,16 @@ from rlparity.cell import Cell
 from rlparity.errors import UserError, unknown
 from rlparity.registry import IMPLEMENTATIONS
 from rlparity.suites import devices, splitting, yaml_reader
+from rlparity.suites.config import typed
+from rlparity.suites.config.replaced import SETTINGS
+from rlparity.suites.environments import seed_blocks
 
 if TYPE_CHECKING:
     from rlparity.suites.suite import Suite
 
-WHOLE = ("tensorboard", "device", "split", "references")  # of NARROWING, those that leave no cell out
+WHOLE = ("tensorboard", "device", "split", "references", *SETTINGS)  # those that leave no cell out
 NARROWING = ("algorithms", "environments", "implementations", "seeds", *WHOLE)
+LISTS = ("algorithms", "environments", "implementations")
 REFERENCES = ("train", "shipped")
 
 
@@ -26,6 +30,10 @@ def checked(narrow: Mapping[str, Any]) -> dict[str, Any]:
     Raises UserError.
     """
     found = dict(narrow)
+    found |= {key: typed.names(narrow[key]) for key in LISTS if key in narrow}
+    if "seeds" in narrow:
+        given = narrow["seeds"]
+        found["seeds"] = typed.seeds(given if isinstance(given, list | tuple) else [given], "--config seeds")
     if "tensorboard" in narrow:
         text = str(narrow["tensorboard"])
         if text.lower() not in ("true", "false"):
@@ -43,59 +51,56 @@ def checked(narrow: Mapping[str, Any]) -> dict[str, Any]:
 def describe(narrow: Mapping[str, Any]) -> str:
     """A sentence for the report on what was left of the suite; empty where it is whole."""
     chosen = {key: value for key, value in narrow.items() if key not in WHOLE}
-    named = (f"{key} {', '.join(map(str, _as_list(value)))}" for key, value in chosen.items())
+    named = (f"{key} {', '.join(map(str, value))}" for key, value in chosen.items())
     return f"Only a part of the suite was run: {'; '.join(named)}." if chosen else ""
 
 
 def part(suite: Suite, narrow: Mapping[str, Any]) -> Suite:
     """The suite with the cells that `--config` asks for, and those of the floors of its metrics.
 
-    Raises UserError for a value that the suite does not have, and where no cell is left.
+    Of a block of which only some seeds are asked for, these are a cell of their own. Raises UserError for a
+    value that the suite does not have, and where no cell is left.
     """
     if not narrow:
         return suite
-    wanted = {key: _as_list(value) for key, value in narrow.items() if key not in WHOLE}
-    if suite.growth and "seeds" in wanted:
+    wanted = {key: narrow[key] for key in LISTS if key in narrow}
+    if suite.growth and "seeds" in narrow:
         raise UserError("--config seeds: the seeds of this suite grow until its pairs are decided")
-    blocks = _blocks(suite)
     there = {
         "algorithms": list(suite.algorithms),
         "environments": list(suite.environments),
         "implementations": suite.implementations,
-        "seeds": list(blocks),
     }
     _refuse_unknown(wanted, there)
-    algorithms = [str(name) for name in wanted.get("algorithms", there["algorithms"])]
+    algorithms = list(wanted.get("algorithms", there["algorithms"]))
     algorithms += [name for name in suite.floors if name in suite.algorithms and name not in algorithms]
     references = {suite.algorithms[name].reference for name in algorithms}
     environments = wanted.get("environments", there["environments"])
     implementations = wanted.get("implementations", there["implementations"])
-    seeds = {seed for name in wanted.get("seeds", there["seeds"]) for seed in blocks[str(name)]}
+    seeds = {seed for block in seed_blocks(narrow.get("seeds", ()), "seeds", []) for seed in block}
 
     def is_kept(cell: Cell) -> bool:
         for_reference = cell.implementation in IMPLEMENTATIONS.keys() - {OURS}
         arm = Arm(cell.implementation, cell.algorithm)
         if not (arm in references or (cell.algorithm in algorithms and not for_reference)):
             return False
-        here = cell.environment in environments and cell.implementation in implementations
-        return here and ("seeds" not in wanted or seeds.issuperset(cell.seeds))
+        return cell.environment in environments and cell.implementation in implementations
 
     cells = [
-        dataclasses.replace(cell, tensorboard=narrow.get("tensorboard", cell.tensorboard))
+        dataclasses.replace(cell, tensorboard=narrow.get("tensorboard", cell.tensorboard), seeds=block)
         for cell in suite.cells
         if is_kept(cell)
+        for block in (_within(cell.seeds, seeds) if "seeds" in narrow else (cell.seeds,))
     ]
     if not cells:
         raise UserError(f"--config: no cell of suite {suite.name!r} is left by {dict(narrow)}")
     return _with_cells(suite, cells, algorithms, narrow)
 
 
-def _blocks(suite: Suite) -> dict[str, tuple[int, ...]]:
-    """The blocks of seeds of a suite, by name: "0-4", of a single seed "7" too."""
-    blocks = {
-        f"{block[0]}-{block[-1]}": block for each in suite.environments.values() for block in each.blocks
-    }
-    return blocks | {str(block[0]): block for block in blocks.values() if len(block) == 1}
+def _within(block: tuple[int, ...], seeds: Set[int]) -> list[tuple[int, ...]]:
+    """The seeds of a block that are among others, as blocks of neighbours."""
+    chosen = typed.blocks([seed for seed in block if seed in seeds])
+    return seed_blocks(chosen, "seeds", [])
 
 
 def _refuse_unknown(wanted: Mapping[str, list[Any]], there: Mapping[str, list[str]]) -> None:
@@ -120,7 +125,3 @@ def _with_cells(suite: Suite, cells: list[Cell], algorithms: list[str], narrow: 
         cells=tuple(cells),
         narrowed=dict(narrow),
     )
-
-
-def _as_list(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else [value]

@@ -1,4 +1,4 @@
-"""The files that `rlparity new-agent` writes: an agent that learns at once, and its page."""
+"""The files that `rlparity new agent` writes: an agent that learns at once, and its page."""
 
 from __future__ import annotations
 

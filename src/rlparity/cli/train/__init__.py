@@ -1,0 +1,1 @@
+"""`rlparity train`: one algorithm in one environment, without a suite file."""
