@@ -23,9 +23,7 @@ def add_commands(add: Add) -> None:
     )
     command.add_argument("kind", choices=list(KINDS), metavar="KIND", help=f"one of: {', '.join(KINDS)}")
     _add_rest(command)
-    shorter = add(
-        "new-agent", write_skeleton, "The same as `rlparity new agent`.", internal=True, answers=True
-    )
+    shorter = add("new-agent", write_skeleton, "The same as `rlparity new agent`.", internal=True)
     shorter.set_defaults(kind="agent")
     _add_rest(shorter)
 

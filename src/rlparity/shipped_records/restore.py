@@ -19,7 +19,7 @@ from rlparity.provenance import fingerprint, host
 from rlparity.runs import pending, regrouping
 from rlparity.suites.suite import Suite
 
-POLICY = "policy.pt"  # which a report may carry, see `runs.shipped_policy`
+POLICY = "policy.pt"  # which a report may carry, see `playback.shipped_policy`
 SHAPE = (  # of run.json
     *((name, dict) for name in ("cell", "hashes", "versions", "hardware", "definitions", "files")),
     ("vouched", list),

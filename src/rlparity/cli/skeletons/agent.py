@@ -1,4 +1,4 @@
-"""The files that begin a new algorithm: the agent and its page are written, and entered where agents are listed."""
+"""Begin a new algorithm: write its agent and its page, and enter them where agents are listed."""
 
 from __future__ import annotations
 
