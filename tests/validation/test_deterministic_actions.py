@@ -21,6 +21,7 @@ from rlparity.training import evaluation
 from rlparity.training.epsilon_greedy import EpsilonGreedy
 from rlparity.validation.checks import Answer
 from rlparity.validation.contract.own_agents import check as agent_contract
+from rlparity.validation.contract.own_agents.kinds import deterministic_actions
 
 pytestmark = pytest.mark.probes
 MODES = "deterministic actions are the policy's mode"
@@ -235,3 +236,9 @@ def test_other_ways_to_the_same_action_are_no_fault(plant: Plant, algorithm: str
     for name in (MODES, EVALUATIONS, SHARES):
         answer = checked(name, algorithm)
         assert answer is None or answer[0], answer
+
+
+def test_an_agent_that_is_not_known_is_not_worked_out(monkeypatch: Patch) -> None:
+    monkeypatch.setattr(deterministic_actions, "KNOWN", ())
+    assert checked(MODES, "dqn") == checked(EVALUATIONS, "dqn") == deterministic_actions.UNKNOWN
+    assert checked(MODES, "random") is None

@@ -39,6 +39,8 @@ LATE = 10**6  # environment steps after which nothing is random any more
 GRID = 600  # evenly spread uniform numbers
 EPSILON, EPISODES = 0.3, 20
 ATARI = (4, 84, 84)
+KNOWN = ("reinforce", "actor_critic", "a2c", "ppo", "trpo", "dqn", "qrdqn", "ddpg", "td3", "sac")
+UNKNOWN = (True, "not worked out: no plain version of this agent's policy is known")
 
 
 def answers(agent: Any, plain: dict[str, PlainNetwork], obs: Tensor) -> tuple[str, Tensor]:
@@ -81,6 +83,8 @@ def expected(agent: Any, spec: EnvSpec, plain: dict[str, PlainNetwork], obs: Ten
 
 def modes(cell: Cell, spec: EnvSpec, with_images: bool) -> Answer | None:
     """Deterministic actions of a new agent with shaken parameters; None if its only policy is chance."""
+    if cell.agent not in KNOWN:
+        return UNKNOWN if cell.agent != "random" else None
     problem, looked = _modes(cell, spec, SIZES)
     if with_images and problem is None and looked:
         problem, more = _modes(cell, EnvSpec(2, 1, ATARI, spec.n_actions), (1.0,))
@@ -190,6 +194,8 @@ def evaluated(log: Log) -> Answer | None:
     agent, spec, cell = log.agent, log.environments[0].spec, log.cell
     if not log.initial:
         return None
+    if cell.agent not in KNOWN:
+        return UNKNOWN
     segments, final = log.environments[1].segments, len(cell.evaluation.modes)
     rounds = -(-cell.evaluation.final_episodes // cell.evaluation.episodes)
     looked = 0

@@ -48,7 +48,7 @@ class Drawn:
         with_noise = hasattr(self.log.agent, "temperature") or hasattr(self.log.agent, "smoothing")
         found = [u.arguments[1] for u in self.log.updates if len(u.arguments) > 1]
         tensors = [x for x in found if isinstance(x, Tensor) and x.numel()]
-        return [x for x in tensors if with_noise or not x.is_floating_point()]
+        return [x for x in tensors if with_noise or hasattr(self.log.agent, "shuffles")]
 
     def evaluations(self) -> Iterator[Tensor]:
         """Of actions in each round of evaluations, (T, S, E, U)."""
