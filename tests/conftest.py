@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
 from pathlib import Path
 
 import pytest
 
-from rlparity.suites import hyperparameters
+from rlparity import project_files
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -29,20 +29,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip("PyTorch finds no CUDA device here")
 
 
+@pytest.fixture(autouse=True)
+def apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take over no records of this checkout's reports but where a test names that folder, and forget the
+    folders that commands put on the path."""
+    monkeypatch.setattr(project_files, "REPORTS", project_files.PROJECT / "no reports")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+
 @pytest.fixture
-def in_checkout(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Work in the root of this checkout, with its settings; those of another folder are forgotten."""
+def in_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in the root of this checkout."""
     monkeypatch.chdir(ROOT)
-    forget_other_settings()
-    yield
-    forget_other_settings()
-
-
-def forget_other_settings() -> None:
-    """Reading the settings takes a tenth of a second, so those of this checkout are kept."""
-    if hyperparameters.root.cache_info().currsize and hyperparameters.root() != ROOT:
-        hyperparameters.root.cache_clear()
-        hyperparameters.library.cache_clear()
 
 
 @pytest.fixture

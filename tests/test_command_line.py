@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +42,7 @@ def test_help_shows_ten_commands_in_the_order_of_use(capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit):
         main(["--help"])
     assert re.findall(r"^  ([a-z]+)  +[A-Z]", capsys.readouterr().out, flags=re.MULTILINE) == PEOPLE
-    assert {name for name in COMMANDS if not name.startswith("dev ")} == set(PEOPLE)
+    assert {name for name in COMMANDS if not name.startswith("dev ")} == {*PEOPLE, "init"}
 
 
 def test_help_of_dev_lists_every_command_but_the_internal_ones(capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,11 +54,12 @@ def test_help_of_dev_lists_every_command_but_the_internal_ones(capsys: pytest.Ca
 
 
 @pytest.mark.parametrize(
-    "name", [name.removeprefix("dev ") for name in COMMANDS if name.startswith("dev ")] + ["interim"]
+    "name",
+    [name.removeprefix("dev ") for name in COMMANDS if name.startswith("dev ")] + ["interim", "new-agent"],
 )
 def test_old_spellings_name_the_new_ones(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([name, "tiny", "--results", "elsewhere"]) == Status.USAGE
-    new = "report" if name == "interim" else f"dev {name}"
+    new = {"interim": "report", "new-agent": "new agent"}.get(name, f"dev {name}")
     assert capsys.readouterr().err == f"rlparity: {name}: this command is `rlparity {new}` now\n"
 
 
@@ -68,7 +72,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_unknown_command_is_told_from_those_that_help_lists(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
-    listed = re.findall(r"^  ([a-z]+)  +[A-Z]", capsys.readouterr().out, flags=re.MULTILINE)
+    listed = re.findall(r"^  ([a-z-]+)  +[A-Z]", capsys.readouterr().out, flags=re.MULTILINE)
     assert main(["rn"]) == 4
     message = capsys.readouterr().err
     choices = f"choose from {', '.join(sorted(listed))} (did you mean 'run'?)"
@@ -87,6 +91,21 @@ def test_seeds_are_not_checked_without_a_plan(capsys: pytest.CaptureFixture[str]
     assert main(["dev", "check", "tiny", "--results", str(tmp_path)]) == 4
     expected = f"rlparity: {tmp_path}/tiny/tables/plan.json: missing; run `rlparity dev collect` first\n"
     assert capsys.readouterr().err == expected
+
+
+@pytest.mark.parametrize(("system", "status"), [("linux", 0), ("darwin", 0), ("win32", 4), ("cygwin", 4)])
+def test_other_systems_are_told_in_one_line_at_the_start(
+    system: str, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    if system == "darwin":
+        monkeypatch.delattr(os, "sched_getaffinity")  # used by defaults of options
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    with contextlib.suppress(SystemExit):
+        assert main(["--help"]) == status
+    message = capsys.readouterr().err
+    line = f"rlparity: it does not run on {system}; on Windows use it inside WSL, as on Linux\n"
+    assert message == (line if status else "")
 
 
 # --- exit statuses

@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 
+from rlparity import project_files
 from rlparity.cli import answers
 from rlparity.cli.parser import build as _parser
 from rlparity.errors import STORAGE, Status, UserError
@@ -17,6 +18,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status, see `errors.Status`. An error that the user can cause is one
     line."""
     try:
+        if sys.platform not in ("linux", "darwin"):
+            raise UserError(f"it does not run on {sys.platform}; on Windows use it inside WSL, as on Linux")
+        project_files.put_working_folder_on_path()
         parser = _parser()
         chosen, rest = parser.parse_known_args(arguments)
         if rest and not getattr(chosen, "passes_on", False):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
@@ -11,6 +13,7 @@ from typing import Any
 KINDS = ("entry", "command", "logs")  # a Python entry point, a program, or what one has left
 # Fields of a cell that leave its records as they are.
 UNRELATED = frozenset({"suite", "tensorboard", "checkpoint_every", "fingerprint"})
+LONGEST_NAME = 100  # characters of an id with keys in the name of a folder
 EPSILON = "epsilon-"  # and a probability: a mode that is deterministic but for that many random actions
 
 
@@ -87,6 +90,17 @@ class Cell:
         return cls(evaluation=Protocol(**evaluation), **values)
 
 
+def is_configured(environment: str) -> bool:
+    """Whether an id has keys, `ID@KEY=VALUE,...`: see `environments.configured.ids`."""
+    return "=" in environment.partition("@")[2]
+
+
 def path_name(environment: str) -> str:
-    """An environment id as one path component: "ALE/Pong-v5" becomes "ALE_Pong-v5"."""
-    return environment.replace("/", "_").replace(":", "_")
+    """An environment id as one path component: "ALE/Pong-v5" becomes "ALE_Pong-v5".
+
+    Of an id with keys, what a file name had better not contain is replaced, and a hash of the id is added.
+    """
+    if not is_configured(environment):
+        return environment.replace("/", "_").replace(":", "_")
+    readable = re.sub(r"[^\w.@=+-]+", "_", environment)[:LONGEST_NAME]
+    return f"{readable}-{hashlib.sha256(environment.encode()).hexdigest()[:8]}"

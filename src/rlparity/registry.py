@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from rlparity.arms import OURS, SB3
-from rlparity.cell import Cell
+from rlparity.cell import Cell, is_configured
 from rlparity.metrics import RETURN, Metric
 
 
@@ -103,6 +103,9 @@ NAMESPACES = {  # families of ids such as "ALE/Pong-v5@nature"
     ),
 }
 GENERIC = Family("rlparity.environments.gymnasium_env")  # all others
+CONFIGURED = Family(  # ids with keys, such as "CartPole-v1@max_episode_steps=200"
+    "rlparity.environments.configured.specification", reference="rlparity.references.sb3_configured"
+)
 PARTS = {  # loaded by `part`; a cell depends on those that its data ask for, see `provenance.fingerprint`
     "categorical": "rlparity.nn.policies:Categorical",
     "gaussian": "rlparity.nn.policies:Gaussian",
@@ -119,6 +122,7 @@ PARTS = {  # loaded by `part`; a cell depends on those that its data ask for, se
     "prioritized": "rlparity.buffers.prioritized:PrioritizedSampler",
     "dueling": "rlparity.nn.q_networks:DuelingNetwork",
     "epsilon-greedy": "rlparity.training.epsilon_greedy:EpsilonGreedy",
+    "guard": "rlparity.environments.guard:guarded",  # passes on what it is given: no cell depends on it
 }
 SMALL = {"convolutions": "small convolutions", "frame replay": "whole images"}  # parts for small images
 NATURE = 36  # pixels: the least side of an image that the convolutions of Nature 2015 leave anything of
@@ -126,6 +130,8 @@ NATURE = 36  # pixels: the least side of an image that the convolutions of Natur
 
 def family(environment: str) -> Family:
     """The family of an environment by its id."""
+    if is_configured(environment):
+        return CONFIGURED
     namespace = environment.partition("/")[0]
     return FAMILIES.get(environment) or NAMESPACES.get(namespace, GENERIC)
 

@@ -15,7 +15,7 @@ from rlparity.agents import base as agents
 from rlparity.suites import hyperparameters
 
 LEARNERS = [name for name in CONFIGURATIONS if name != "random"]
-STOCHASTIC = [name for name in LEARNERS if "dqn" not in name and name not in CONTINUOUS]
+STOCHASTIC = [name for name in LEARNERS if name not in CONTINUOUS and not probes.values_actions(build(name))]
 SHORT = {
     "ppo": {"n_steps": 8, "batch_size": 8, "n_epochs": 2},
     "dqn": {"learning_starts": 8, "net_arch": (128, 128)},

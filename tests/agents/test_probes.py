@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from probes import GAMMA, MONTE_CARLO_CUT, PROBES, applies, learn, read, readings, tolerance
-from small import CONFIGURATIONS
+from probes import GAMMA, MONTE_CARLO_CUT, PROBES, applies, has_values, learn, read, readings, tolerance
+from small import CONFIGURATIONS, build
 
+from rlparity import registry
+from rlparity.suites import hyperparameters
 from rlparity.transitions import Step
 
 pytestmark = pytest.mark.probes
@@ -20,21 +22,16 @@ def test_probe(algorithm: str, probe: str):
 
 
 def test_the_table_leaves_out_only_what_has_no_opinion():
-    without_values = {"reinforce", "reinforce-togo", "reinforce-discounted", "reinforce-baseline"}
-    discrete = [p for p in PROBES if not PROBES[p].continuous]
-    left_out = {a for a in CONFIGURATIONS for p in discrete if not applies(a, p)}
-    assert left_out == {"random", "ddpg", "td3", "sac", *without_values}
-    unheard = {a for a in CONFIGURATIONS for p in PROBES if PROBES[p].continuous and not applies(a, p)}
-    assert {a for a in CONFIGURATIONS if a not in unheard} == {
-        "a2c",
-        "ppo",
-        "trpo",
-        "npg",
-        "ddpg",
-        "td3",
-        "sac",
-    }
-    assert len(TABLE) == 13 * 6 + 4 * 2 + 7 * 6  # discrete values, discrete policies, continuous
+    """By what agents are built of: all six probes of a kind of action where they learn values, else two."""
+    for algorithm in CONFIGURATIONS:
+        agent = hyperparameters.library().algorithms[algorithm].agent
+        many = 0 if agent == "random" else 6 if has_values(build(algorithm)) else 2
+        for kind in ("discrete", "continuous"):
+            own = [p for p in PROBES if PROBES[p].continuous == (kind == "continuous")]
+            expected = many if kind in registry.AGENTS[agent].actions else 0
+            assert sum(applies(algorithm, p) for p in own) == expected, (algorithm, kind)
+    policies = {a for a in CONFIGURATIONS if sum((a, p) in TABLE for p in PROBES) == 2}
+    assert policies == {"reinforce", "reinforce-togo", "reinforce-discounted", "reinforce-baseline"}
 
 
 @pytest.mark.parametrize(("algorithm", "mistaken"), [("td3", 25 / 7), ("ddpg", 25 / 7), ("sac", 25 / 7)])

@@ -139,6 +139,26 @@ def test_training_returns_meet_training_returns(tmp_path: Path) -> None:
     assert ("theirs", "auc") not in found
 
 
+@pytest.mark.parametrize("lacking", ["evaluations", "training"])
+def test_what_all_seeds_have_is_judged(tmp_path: Path, lacking: str) -> None:
+    """Seed 1 of the candidate logged only one of both."""
+    evaluated = points(
+        (THEIRS, "sampled", 50, 1.0), (THEIRS, "sampled", 100, 3.0), (SB3, "sampled", 100, 2.0)
+    )
+    path = episodes(tmp_path, (THEIRS, 50, 1.0), (SB3, 50, 2.0))
+    ended, seeds = pd.read_parquet(path), pd.concat([runs(), runs().iloc[:1].assign(seed=1)])
+    if lacking == "training":
+        evaluated = pd.concat([evaluated, evaluated.iloc[:2].assign(seed=1)])
+    else:
+        tables.frame(
+            "episodes", [*ended.to_dict("records"), *ended.iloc[:1].assign(seed=1).to_dict("records")]
+        ).to_parquet(path)
+    found = logged_returns.score(evaluated, path, seeds, plan())
+    ends = set(found[found["implementation"] == "theirs"]["endpoint"])
+    assert ends == ({"auc", "final"} if lacking == "training" else {"training_auc", "training_final"})
+    assert not found[found["implementation"] == "theirs"]["value"].isna().any()
+
+
 def test_stretches_are_of_the_arms_own_budget() -> None:
     step, value = pd.Series([100, 200]), pd.Series([1.0, 3.0])
     assert logged_returns.stretches(step, value, 200, 2).tolist() == [1.0, 3.0]

@@ -25,6 +25,7 @@ from typing import Any
 import pytest
 import yaml
 
+from rlparity import project_files
 from rlparity.__main__ import main
 from rlparity.benchmark import pinning, table
 from rlparity.benchmark import plan as bench_plan
@@ -33,7 +34,7 @@ from rlparity.benchmark.gpu.blocks import Block, Options
 from rlparity.environments import metadata
 from rlparity.errors import UserError
 from rlparity.runs import pending
-from rlparity.suites import hyperparameters, memory_needs, suite
+from rlparity.suites import memory_needs, suite
 
 SUITE = """\
 name: tiny
@@ -586,7 +587,7 @@ def test_the_script_is_killed_goes_on_and_its_archive_is_taken_elsewhere(
     asked += ["--seeds", "1", "--budget", "256", "--minutes", "30", "--results", str(results)]
     work, path = results / ".gpu", results / "gpu.tar.gz"
     command = [sys.executable, "-c", PATIENT, *asked]
-    killed = subprocess.Popen(command, cwd=hyperparameters.root(), stdout=subprocess.PIPE, text=True)
+    killed = subprocess.Popen(command, cwd=project_files.PROJECT, stdout=subprocess.PIPE, text=True)
     assert killed.stdout is not None
     printed = []
     while not printed or printed[-1] != "bench-ppo: starts, limit 300 s\n":

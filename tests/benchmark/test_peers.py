@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from rlparity import project_files
 from rlparity.arms import PEERS
 from rlparity.benchmark import peers, plan, throughput
 from rlparity.errors import UserError
-from rlparity.suites import hyperparameters
 
-ROOT = hyperparameters.root()
+ROOT = project_files.PROJECT
 ECHO = """
 import json, os, sys
 asked = json.loads(sys.argv[1])

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import pytest
 
+from rlparity import project_files
 from rlparity.__main__ import main
 from rlparity.benchmark import pinning, plan, table, throughput, timed_run
 from rlparity.errors import UserError
 from rlparity.provenance import host
-from rlparity.suites import hyperparameters
 
-ROOT = hyperparameters.root()
+ROOT = project_files.PROJECT
 
 
 def rows(path):

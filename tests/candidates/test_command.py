@@ -83,9 +83,9 @@ def test_rows_are_what_it_logged_in_its_own_folder(tmp_path: Path) -> None:
         ("import os; os.kill(os.getpid(), 11)", "crashed by signal SIGSEGV, and printed nothing"),
         ("print('\\x00\\x1b[31mgarbage' * 1000)", "wrote nothing"),
         ("open('notes.txt', 'w')", "wrote no returns, only notes.txt"),
-        ("open('monitor.csv', 'wb').write(b'\\x00\\xff')", "monitor.csv: cannot be read"),
+        ("open('monitor.csv', 'wb').write(b'\\x00\\xff')", "monitor.csv: is not text"),
         (LOGS + "write([])", "contains no returns"),
-        (LOGS + "write([float('nan')])", "monitor.csv: return 1 of 1 is nan"),
+        (LOGS + "write([float('nan')])", "monitor.csv: line 3: r is nan"),
         (LOGS + "write([20] * 5)", "monitor.csv: trained 100 of 400 environment steps"),
         (LOGS + "write([20] * 20, environment='CartPole-v0')", "made in CartPole-v0, not in CartPole-v1"),
         (GOOD + "raise RuntimeError('at the end')", "ended with status 1: RuntimeError: at the end"),
@@ -99,7 +99,7 @@ def test_what_goes_wrong_is_one_line(tmp_path: Path, code: str, line: str) -> No
 
 def test_returns_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
     code = "open('log.csv', 'w').write('env_step,episode_return\\n100,20.0\\n390,nan\\n')"
-    assert "return 2 of 2 is nan" in reason(tmp_path, code)
+    assert "line 3: episode_return is nan" in reason(tmp_path, code)
 
 
 def test_what_hangs_is_stopped_with_all_it_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

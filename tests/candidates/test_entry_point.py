@@ -227,6 +227,22 @@ def test_one_act_that_hangs_or_raises_is_named() -> None:
     assert entry_point.train(theirs(), Fails).failed[4].startswith("act raised IndexError: no such layer")
 
 
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("FailsLater", r"step\(\d\) raised ValueError: out of fuel"),
+        ("NanObs", r"an observation is not finite: \[nan nan nan\]"),
+        ("RewardNan", "the reward is nan"),
+    ],
+)
+def test_a_fault_of_the_environment_is_not_the_candidates(name: str, what: str) -> None:
+    """The environment is named, with seed and step; evaluations are left out."""
+    made = replace(theirs(), environment=f"odd_environments:{name}-v0")
+    reason = entry_point.train(made, Honest, evaluate=False).failed[4]
+    where = rf"environment 'odd_environments:{name}-v0', seed 4, environment step [\d,]+: "
+    assert re.match(where + what, reason), reason
+
+
 def test_an_entry_of_a_cell_is_run() -> None:
     rows = entry_point.run(theirs(entry=f"{EXAMPLES / 'misbehaving.py'}:Honest"))
     assert not rows.failed and rows.episodes

@@ -84,7 +84,8 @@ def test_one_monitor_file_is_summed_up(tmp_path: Path) -> None:
     path = monitor(tmp_path / "monitor.csv", [(40, 40, 1), (50, 50, 2)])
     assert pairs(read(path)) == [(40, 40), (90, 50)]
     shared = read(path, expected=EXPECTED._replace(n_envs=2), n_envs=2)
-    assert pairs(shared) == [(40, 40), (90, 50)] and any("one monitor file for 2" in n for n in shared.notes)
+    assert pairs(shared) == [(40, 40), (90, 50)]
+    assert any("sums of the lengths of episodes that have ended" in note for note in shared.notes)
 
 
 def test_evaluations_have_all_episodes_and_the_mode_of_the_policy(tmp_path: Path) -> None:
@@ -170,12 +171,13 @@ def test_unused_options_are_noted(tmp_path: Path) -> None:
     assert left == [f"left out: {rows}: training is read from {trained}; choose with `files`"]
     left = [note for note in read(trained, tag="charts/return").notes if note.startswith("left out: ")]
     assert left == ["left out: `tag` is for tensorboard files, of which there are none"]
-    assert not [note for note in read(trained, rows).notes if note.startswith("left out: ")]
+    left = [note for note in read(trained, rows).notes if note.startswith("left out: ")]
+    assert left == [f"left out: {rows}: training is read from {trained}; choose with `files`"]
 
 
 def test_dopamine_files_hold_several_runs(tmp_path: Path) -> None:
     """The n-th row of an iteration is the n-th run's; iteration i ends after i + 1 of them."""
-    path = tmp_path / "pong.json"
+    path = tmp_path / "runs.json"
     rows = [{"Agent": "DQN", "Iteration": i, "Value": v} for i, v in ((0, 1.0), (0, 5.0), (1, 2.0), (1, 6.0))]
     path.write_text(json.dumps([*rows, {"Agent": "C51", "Iteration": 0, "Value": 9.0}]))
     assert pairs(read(path, agent="DQN", iteration_steps=50, seed=1)) == [(50, 5.0), (100, 6.0)]
@@ -217,8 +219,10 @@ def test_unsorted_rows_are_sorted_with_a_note(tmp_path: Path) -> None:
 
 def test_rows_in_any_order_are_sorted_too(tmp_path: Path) -> None:
     order = np.random.default_rng(0).permutation(np.arange(1, 101))
-    path = table(tmp_path / "log.csv", env_step=order.tolist(), episode_return=order.astype(float).tolist())
-    assert pairs(read(path)) == [(step, float(step)) for step in range(1, 101)]
+    value = order * 37 % 101
+    path = table(tmp_path / "log.csv", env_step=order.tolist(), episode_return=value.astype(float).tolist())
+    found = read(path, expected=EXPECTED._replace(environment="Walker-v0"))
+    assert pairs(found) == [(step, float(step * 37 % 101)) for step in range(1, 101)]
 
 
 def test_duplicate_rows_are_dropped_with_a_note(tmp_path: Path) -> None:
@@ -256,19 +260,19 @@ def test_more_returns_at_a_step_than_sub_environments_are_several_runs(tmp_path:
     assert "2 returns at environment step 10, but 1 sub-environments" in refused(path)
 
 
-@pytest.mark.parametrize("name", ["table", "monitor", "concatenated"])
+@pytest.mark.parametrize("name", ["table", "monitor", "concatenated"])  # monitors: refused by their sum
 def test_several_runs_in_one_file_are_refused(tmp_path: Path, name: str) -> None:
     steps = [*range(10, 101, 10)] * 2
     if name == "table":
         path = table(tmp_path / "log.csv", env_step=steps, episode_return=[1.0] * 20)
         assert "several runs in one file, environment steps fall from 100 to 10 at row 11" in refused(path)
     elif name == "monitor":
-        path = monitor(tmp_path / "monitor.csv", [(1, 10, t) for t in (1, 2, 3, 0.5, 1.5)])
-        assert "several runs in one file, time restarts at episode 4" in refused(path)
+        path = monitor(tmp_path / "monitor.csv", [(1, 20, t) for t in (1, 2, 3, 4, 5) * 2])
+        assert "2 times the budget of 100: about twice, so an evaluation or another run" in refused(path)
     else:
-        path = monitor(tmp_path / "monitor.csv", [(1, 10, 1)])
+        path = monitor(tmp_path / "monitor.csv", [(1, 20, t) for t in range(1, 6)])
         path.write_text(path.read_text() * 2)
-        assert "several runs in one file, another begins at line 4" in refused(path)
+        assert "2 times the budget of 100: about twice, so an evaluation or another run" in refused(path)
 
 
 @pytest.mark.parametrize("measure", ["training", "evaluation"])
@@ -282,10 +286,10 @@ def test_short_runs_in_one_table_are_several_too(tmp_path: Path, measure: str) -
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_return_that_is_no_number_is_refused(tmp_path: Path, value: float) -> None:
     path = table(tmp_path / "log.parquet", env_step=[10, 95], episode_return=[1.0, value])
-    assert f"return 2 of 2 is {value}" in refused(path)
+    assert f"row 2: episode_return is {value}" in refused(path)
     words = tmp_path / "log.csv"
     words.write_text("env_step,episode_return\n10,1.0\n95,a lot\n")
-    assert "episode_return 2 is 'a lot', not a number" in refused(words)
+    assert "line 3: episode_return is 'a lot', not a number" in refused(words)
 
 
 def test_another_environment_or_version_is_refused(tmp_path: Path) -> None:

@@ -23,6 +23,10 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "a suite of 5,000 letters": ("plan", "a" * 5000),
     "a training of nobody's": ("train", "pppo", "CartPole-v1"),
     "a training nowhere": ("train", "ppo", "CartPole-v999"),
+    "a training without an end": ("train", "a2c", "odd_environments:Forever-v0"),
+    "a training of the reference without an end": (
+        *("train", "a2c", "odd_environments:Forever-v0", "--implementation", "sb3"),
+    ),
     "a training of no steps": ("train", "ppo", "CartPole-v1", "--budget", "0"),
     "a training of text": ("train", "ppo", "CartPole-v1", "--budget", "many"),
     "a training with half a setting": ("train", "ppo", "CartPole-v1", "--set", "gamma"),

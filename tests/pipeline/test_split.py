@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from resolved import BASE
 
+from rlparity import project_files
 from rlparity.__main__ import main
 from rlparity.analysis import summarize, tables
 from rlparity.playback import films
@@ -19,7 +20,7 @@ from rlparity.reporting.figures import draw
 from rlparity.reporting.pages.suite import report
 from rlparity.runs.run_cell import run_cell
 from rlparity.shipped_records import restore
-from rlparity.suites import hyperparameters, suite
+from rlparity.suites import suite
 
 pytestmark = [pytest.mark.whole, pytest.mark.usefixtures("in_checkout")]
 RAW: dict[str, Any] = {
@@ -32,7 +33,7 @@ RAW: dict[str, Any] = {
 }
 NAME = str(RAW["name"])
 TIMED = "cost.csv"  # the only table with times
-PUBLISHED = hyperparameters.root() / "workflow" / "resources" / "published"
+PUBLISHED = project_files.PROJECT / project_files.PUBLISHED
 
 
 def report_of(made: suite.Suite, folder: Path, draws: bool = True) -> Path:

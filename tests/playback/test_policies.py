@@ -21,9 +21,9 @@ from small import BRIEF, cell
 from rlparity.__main__ import main
 from rlparity.cell import Cell
 from rlparity.errors import UserError
-from rlparity.playback import play, policies, video
+from rlparity.playback import play, policies, shipped_policy, video
 from rlparity.provenance import fingerprint
-from rlparity.runs import run_cell, shipped_policy
+from rlparity.runs import run_cell
 from rlparity.shipped_records import restore
 from rlparity.training import checkpoint_files
 

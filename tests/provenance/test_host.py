@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -73,3 +74,44 @@ def test_rounding_depends_on_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None
     off = host.rounding(host.hardware())
     assert on != off and off.endswith("; off") and "numba" in on
     assert host.rounding({}) == "an unknown processor"
+
+
+def test_peak_memory_has_one_unit_on_all_systems(monkeypatch: pytest.MonkeyPatch) -> None:
+    """getrusage(2): KiB on Linux, bytes on macOS."""
+    monkeypatch.setattr(host.resource, "getrusage", lambda _: SimpleNamespace(ru_maxrss=3 * 2**20))
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert host.peak_memory_mib() == 3 * 2**10
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert host.peak_memory_mib() == 3
+
+
+def test_cores_are_those_of_the_machine_where_processes_cannot_be_pinned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert host.cores() == len(os.sched_getaffinity(0))
+    monkeypatch.delattr(os, "sched_getaffinity")  # macOS has none
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    assert host.cores() == 7
+
+
+def test_the_commit_is_that_of_these_sources_and_of_no_other_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the package is installed in a virtual environment inside of somebody's repository."""
+
+    def git(*words: str) -> None:
+        own = ("-c", "user.name=a", "-c", "user.email=a@b")
+        subprocess.run(["git", "-C", str(tmp_path), *own, *words], check=True, capture_output=True)
+
+    git("init")
+    git("commit", "--allow-empty", "--message", "theirs")
+    inside = tmp_path / ".venv" / "rlparity" / "project"
+    inside.mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(host, "PROJECT", inside)
+    assert host.git() == {"commit": None, "dirty": None}
+    monkeypatch.setattr(host, "PROJECT", tmp_path)
+    assert host.git()["commit"] and host.git()["dirty"] is False
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "new.py").touch()
+    assert host.git()["dirty"] is True

@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from refusals import NARROW, refused
 
+from rlparity import project_files
 from rlparity.__main__ import main
 from rlparity.errors import UserError
-from rlparity.suites import hyperparameters, suite, yaml_reader
+from rlparity.suites import suite, yaml_reader
 
 pytestmark = pytest.mark.usefixtures("in_checkout")
 ROOT = Path(__file__).parents[2]
@@ -378,7 +379,7 @@ SETTINGS: dict[str, Any] = {
 
 @cache
 def shipped_settings() -> Any:
-    return yaml_reader.read(ROOT / hyperparameters.RESOURCES)
+    return yaml_reader.read(ROOT / project_files.SETTINGS)
 
 
 @pytest.mark.parametrize("damage", SETTINGS.values(), ids=SETTINGS)
@@ -389,15 +390,10 @@ def test_settings_that_are_wrong(
     used = {environment: whole["settings"][environment] for environment in ("default", "CartPole-v1")}
     raw = copy.deepcopy({**whole, "settings": used})  # the others take a quarter of a second to read
     damage(raw)
-    for folder in (hyperparameters.RESOURCES.parent, hyperparameters.SCHEMAS, suite.SUITES):
-        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
-    for schema in (ROOT / hyperparameters.SCHEMAS).glob("*.yaml"):
-        (tmp_path / hyperparameters.SCHEMAS / schema.name).write_bytes(schema.read_bytes())
-    (tmp_path / hyperparameters.RESOURCES).write_text(yaml.safe_dump(raw))
+    (tmp_path / project_files.RESOURCES).mkdir(parents=True)
+    (tmp_path / project_files.SETTINGS).write_text(yaml.safe_dump(raw))
     (tmp_path / "suite.yaml").write_text(yaml.safe_dump(GOOD))
     monkeypatch.chdir(tmp_path)
-    hyperparameters.root.cache_clear()
-    hyperparameters.library.cache_clear()
     assert "hyperparameters.yaml" in refused(capsys, "plan", "suite.yaml")
     assert not (tmp_path / "results").exists()
 

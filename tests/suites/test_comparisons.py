@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from resolved import resolve
 
-from rlparity import registry
+from rlparity import project_files, registry
 from rlparity.analysis import plans
 from rlparity.arms import Arm
 from rlparity.errors import UserError
@@ -155,6 +155,6 @@ def test_nothing_is_deterministic_unless_declared(tmp_path: Path, monkeypatch: p
 
 
 def test_the_schema_has_the_default_margin() -> None:
-    root = hyperparameters.root() / hyperparameters.SCHEMAS
+    root = project_files.PROJECT / "workflow" / "schemas"
     schema = yaml_reader.read(root / "suite.schema.yaml")
     assert schema["properties"]["margin"]["default"] == suite.MARGIN

@@ -10,16 +10,17 @@ from typing import Any
 import pytest
 from resolved import resolve
 
+from rlparity import project_files
 from rlparity.__main__ import main
 from rlparity.cell import Cell
 from rlparity.environments import metadata
 from rlparity.errors import UserError
 from rlparity.shipped_records import references
-from rlparity.suites import devices, hyperparameters, memory_needs, suite, yaml_reader
+from rlparity.suites import devices, memory_needs, suite, yaml_reader
 from rlparity.suites.costs import fitting, forecast, speeds
 from rlparity.suites.costs.speeds import Speeds
 
-SUITES = sorted(path.stem for path in (hyperparameters.root() / suite.SUITES).glob("*.yaml"))
+SUITES = sorted(path.stem for path in (project_files.PROJECT / project_files.SUITES).glob("*.yaml"))
 PONG = Cell("s", "ALE/Pong-v5@nature", "scratch", "ppo", "ppo", (0,), 1000)
 CARTPOLE = Cell("s", "CartPole-v1", "sb3", "a2c", "a2c", (0,), 1000)
 
@@ -30,7 +31,7 @@ def test_every_suite_has_a_plan(name: str, tmp_path: Path, capsys: pytest.Captur
     assert main(["plan", name, "--results", str(tmp_path), "--reports", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith(f"suite {name}: ")
-    raw = yaml_reader.read(hyperparameters.root() / suite.SUITES / f"{name}.yaml")
+    raw = yaml_reader.read(project_files.PROJECT / project_files.SUITES / f"{name}.yaml")
     if "kind" not in raw:
         rows = [line.split()[0] for line in printed.splitlines()[1:10]]
         rows = [row for row in rows if row != "looks"][:8]  # where seeds grow

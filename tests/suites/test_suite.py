@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from resolved import BASE, resolve
 
+from rlparity import project_files
 from rlparity.environments import metadata
 from rlparity.errors import UserError
 from rlparity.provenance import fingerprint
@@ -109,6 +110,8 @@ def test_fingerprint_knows_every_other_field() -> None:
         ({"algorithms": ["pppo"]}, "(did you mean 'ppo'?)"),
         ({"algorithms": ["ppo", "ppo"]}, "algorithms[1]: 'ppo' is there twice"),
         ({"environments": ["CartPole-v11"]}, "environments[0]: unknown environment 'CartPole-v11'"),
+        ({"environments": ["PongNoFrameskip-v4"]}, "(did you mean 'ALE/Pong-v5@nature'?)"),
+        ({"environments": ["Breakout"]}, "(did you mean 'ALE/Breakout-v5@nature'?)"),
         ({"environments": ["nowhere_at_all:X-v0"]}, "cannot be imported: No module named 'nowhere_at_all'"),
         ({"environments": ["CartPole-v1", "CartPole-v1"]}, "environments[1]: 'CartPole-v1' is there twice"),
         ({"environments": ["Pendulum-v1"], "algorithms": ["dqn"]}, "'dqn' cannot act in 'Pendulum-v1'"),
@@ -272,7 +275,7 @@ def test_unwritable_results_folder(tmp_path: Path) -> None:
 @pytest.mark.probes
 def test_every_committed_suite_resolves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory_needs.os, "sysconf", lambda name: 2**20)  # a terabyte of memory
-    for path in (ROOT / suite.SUITES).glob("*.yaml"):
+    for path in (ROOT / project_files.SUITES).glob("*.yaml"):
         if path.stem.startswith("sensitivity"):
             with pytest.raises(UserError, match="it plants bugs"):
                 suite.load(path)

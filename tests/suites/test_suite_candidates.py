@@ -14,12 +14,13 @@ from monitor_logs import monitor
 from resolved import BASE
 from small import cell
 
+from rlparity import project_files
 from rlparity.cell import Cell
 from rlparity.errors import UserError
 from rlparity.provenance import candidate_files, fingerprint
 from rlparity.runs import pending
 from rlparity.shipped_records import vouch
-from rlparity.suites import hyperparameters, suite
+from rlparity.suites import suite
 from rlparity.suites.costs import cost
 from rlparity.suites.costs.speeds import Speeds
 from rlparity.validation import request
@@ -84,7 +85,7 @@ def test_seeds_that_are_asked_for_are_those_of_the_logs_that_are_judged(tmp_path
 
 
 def test_options_of_returns_are_text_unless_the_schema_has_another_type() -> None:
-    schema = yaml.safe_load((ROOT / hyperparameters.SCHEMAS / "suite.schema.yaml").read_text())
+    schema = yaml.safe_load((project_files.schema("suite.schema.yaml")).read_text())
     keys = schema["properties"]["candidates"]["additionalProperties"]["properties"]["returns"]["properties"]
     other = sorted(key for key, value in keys.items() if value.get("type", "string") != "string")
     assert list(request.NOT_TEXT) == other

@@ -277,6 +277,11 @@ TUNED: dict[str, dict[str, Any]] = {  # budget: environment steps, or games of a
     },
 }
 
+ONLINE: dict[str, Any] = {  # of an agent that is new
+    "hyperparameters": {"learning_rate": 0.01, "learning_rate_schedule": "linear"},
+    "n_envs": 16,
+    "budget": 6_400,
+}
 
 # Noise to explore with; and little of it in policies whose own value pays for it.
 OWN: dict[str, dict[str, Any]] = {
@@ -311,9 +316,20 @@ def learn(
     return agent
 
 
+def tuned_for(agent: str) -> dict[str, Any]:
+    """Settings for the probes: of TUNED, else of the block `probes` in hyperparameters.yaml, else ONLINE."""
+    library = hyperparameters.library()
+    if agent in TUNED:
+        return TUNED[agent]
+    if agent not in library.settings.get("probes", {}):
+        return ONLINE
+    block = library.lookup("probes", agent)
+    return {**ONLINE, "hyperparameters": block.hyperparameters, "n_envs": block.n_envs}
+
+
 def _cell(algorithm: str, probe: str, changes: Mapping[str, Any]) -> Cell:
     named = hyperparameters.library().algorithms[algorithm]
-    tuned = TUNED[named.agent]
+    tuned, known = tuned_for(named.agent), hyperparameters.config(named.agent)
     return Cell(
         suite="probes",
         environment=probe,
@@ -324,7 +340,7 @@ def _cell(algorithm: str, probe: str, changes: Mapping[str, Any]) -> Cell:
         budget=budget(algorithm, probe),
         n_envs=tuned["n_envs"],
         hyperparameters={
-            **SMALL,
+            **{name: value for name, value in SMALL.items() if name in known},
             **tuned["hyperparameters"],
             **OWN.get(named.agent, {}),
             **named.options,
@@ -336,7 +352,7 @@ def _cell(algorithm: str, probe: str, changes: Mapping[str, Any]) -> Cell:
 def budget(algorithm: str, probe: str) -> int:
     """Environment steps of a training."""
     agent = hyperparameters.library().algorithms[algorithm].agent
-    steps: int = TUNED[agent]["budget"]
+    steps: int = tuned_for(agent)["budget"]
     return steps * (PROBES[probe].horizon if agent in MONTE_CARLO else 1)
 
 
@@ -364,7 +380,7 @@ def read(agent: Any, algorithm: str, probe: str, place: int = 0) -> list[Reading
     readings = []
     for state, values in Q_VALUES[probe].items():
         obs = torch.full((len(agent.alive), 1, 1), float(state))
-        if named.agent in ("dqn", "qrdqn"):
+        if values_actions(agent):
             learned = q_values(agent, obs)[own, 0]
             for action, value in enumerate(values):
                 readings.append(Reading(f"Q({state:g}, {action})", value, learned[:, action].tolist()))
@@ -379,8 +395,23 @@ def read(agent: Any, algorithm: str, probe: str, place: int = 0) -> list[Reading
     return readings
 
 
+def values_actions(agent: Any) -> bool:
+    """Whether it learns the value of each action, and no policy."""
+    return any(hasattr(agent, name) for name in ("q_values", "quantiles", "q")) and not hasattr(
+        agent, "actor"
+    )
+
+
+def has_values(agent: Any) -> bool:
+    """Whether it learns values of states or actions, by what it is built of."""
+    return values_actions(agent) or hasattr(agent, "critic") or "critic" in critic(agent).stacks
+
+
 def q_values(agent: Any, obs: Tensor) -> Tensor:
     """Q(s, .) of observations (S, B, 1) -> (S, B, A)."""
+    if hasattr(agent, "q_values"):
+        found: Tensor = agent.q_values(obs)
+        return found
     if hasattr(agent, "quantiles"):
         return agent.quantiles(agent.network, obs).mean(2)
     return agent.q.values(obs)

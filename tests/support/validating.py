@@ -63,7 +63,8 @@ def write_logs(folder: Path, shift: float = 0.0, seeds: int = 6, length: int = 2
         rng = np.random.default_rng([seed, 1])
         level = np.linspace(22, 200 - shift, 160) + rng.normal(0, 3, 160) + rng.normal(0, 3)
         monitor(
-            folder / f"seed-{seed}" / "monitor.csv", [(value, length, t) for t, value in enumerate(level)]
+            folder / f"seed-{seed}" / "monitor.csv",
+            [(round(value), length, t) for t, value in enumerate(level)],
         )
 
 

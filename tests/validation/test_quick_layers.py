@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from monitor_logs import monitor
 from validating import findings, question, theirs, write_logs
@@ -211,6 +212,21 @@ def test_contract_of_logs(tiny: Path, tmp_path: Path) -> None:
     first, second = logged(tiny, tmp_path)
     assert not first.passed and "seed 1: " in first.detail and "trained 10 of 4,000" in first.detail
     assert not second.passed and second.detail == "seed 2 has the same records as seed 0"
+    assert not first.ran and not second.ran  # neither says anything of the implementation
+
+
+@pytest.mark.parametrize("value", [500.0, 9.0])
+def test_equal_rows_of_seeds_at_a_bound_are_no_copies(tiny: Path, tmp_path: Path, value: float) -> None:
+    """Every return of every seed is the same, as before a task is learned; two such seeds are not one."""
+    for seed in range(3):
+        steps = np.arange(1000, 4001, 1000)
+        (tmp_path / f"seed-{seed}").mkdir()
+        np.savez(
+            tmp_path / f"seed-{seed}" / "evaluations.npz", timesteps=steps, results=np.full((4, 2), value)
+        )
+    readable, differ, copies = logged(tiny, tmp_path)
+    assert readable.passed and differ.passed and not copies.looked
+    assert copies.name == f"copies among seeds 0, 1, 2, all of whose returns are {value:g},"
 
 
 def test_one_environment_without_readable_logs_leaves_the_other_to_be_judged(

@@ -11,13 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rlparity import records
+from rlparity import project_files, records
 from rlparity.analysis import sequential_tests
 from rlparity.errors import UserError
 from rlparity.provenance import definitions
 from rlparity.provenance.definition_text import Definition
 from rlparity.reporting.pages import sensitivity as sensitivity_page
-from rlparity.suites import hyperparameters
 from rlparity.validation.mutations.corpus import CORPUS
 from rlparity.validation.sensitivity import plan as sensitivity_plan
 from rlparity.validation.sensitivity import run as sensitivity
@@ -413,4 +412,4 @@ def test_missing_outcomes_are_reported(tmp_path: Path) -> None:
 
 def test_a_suite_of_trainings_is_refused() -> None:
     with pytest.raises(UserError, match="unknown key 'environments'"):
-        sensitivity_plan.load(hyperparameters.root() / "workflow" / "suites" / "smoke.yaml")
+        sensitivity_plan.load(project_files.PROJECT / project_files.SUITES / "smoke.yaml")

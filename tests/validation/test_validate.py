@@ -22,6 +22,7 @@ from rlparity.validation.validate import Findings
 pytestmark = pytest.mark.usefixtures("in_checkout")
 
 
+SHORT = Check("contract", "logs of x can be compared", False, "seed 1: trained 60 of 100", ran=False)
 BROKEN, DIFFERS = Check("contract", "save and load", False, "lost"), Check("parity", "default", False, "1e-2")
 
 
@@ -40,6 +41,10 @@ BROKEN, DIFFERS = Check("contract", "save and load", False, "lost"), Check("pari
         (["EQUIVALENT"], [DIFFERS], {}, 0, 1),
         (["INCONCLUSIVE"], [DIFFERS], {}, 2, 1),
         ([], [], {"contract": "no such module", "statistics": "x"}, 3, 3),
+        (["EQUIVALENT"], [SHORT], {}, 3, 3),
+        (["INCONCLUSIVE"], [SHORT], {}, 3, 3),
+        (["WORSE"], [SHORT], {}, 1, 1),
+        (["EQUIVALENT"], [SHORT, BROKEN], {}, 1, 1),
     ],
 )
 def test_exit_status(
@@ -58,6 +63,19 @@ def test_a_line_for_each_layer(tiny: Path) -> None:
     assert validate.line("statistics", found) == line
     assert validate.line("lockstep", found) == "lockstep: not run: no"
     assert validate.conclusion(found, False).endswith("does not match its reference (status 1)")
+
+
+def test_a_short_log_says_nothing_of_the_implementation(tiny: Path, tmp_path: Path) -> None:
+    found = findings(tiny, ["INCONCLUSIVE"], [SHORT])
+    line = "contract: could not be judged, 1 of 1: logs of x can be compared: seed 1: trained 60 of 100"
+    assert validate.line("contract", found) == line
+    last = validate.conclusion(found, False)
+    assert "could not be judged: seed 1: trained 60" in last
+    assert "does not match" not in last
+    validate.record(found, False, tmp_path)
+    assert [row[2] for row in validation.layers(tmp_path).rows] == ["could not be judged", "INCONCLUSIVE"]
+    junit.write(found, False, tmp_path / "x.xml")
+    assert ET.parse(tmp_path / "x.xml").getroot()[0].get("errors") == "1"
 
 
 def test_what_was_not_looked_at_is_named_everywhere(tiny: Path, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ rule analyse:
         plan="results/{suite}/tables/plan.json",
         live_checks="results/{suite}/tables/live_checks.json",
         live_evaluations="results/{suite}/tables/live_evaluations.parquet",
-        published=sorted(map(str, Path("workflow/resources/published").glob("*.csv"))),
+        published=sorted(map(str, project_files.find(project_files.PUBLISHED).glob("*.csv"))),
     output:
         scores=report(
             "reports/{suite}/scores.csv",

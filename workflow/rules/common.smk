@@ -5,14 +5,15 @@ import dataclasses
 import io
 import json
 import math
-import os
 import re
 import sys
 from pathlib import Path
 
+from rlparity import project_files
 from rlparity.environments import atari_ids
+from rlparity.environments.probing import before_training
 from rlparity.errors import UserError
-from rlparity.provenance import fingerprint
+from rlparity.provenance import fingerprint, host
 from rlparity.runs import pending, regrouping
 from rlparity.shipped_records import live_check, pool, references
 from rlparity.suites import growth, memory_needs
@@ -45,6 +46,7 @@ def runs_on_cluster():
 
 
 put_command_on_path()
+project_files.put_working_folder_on_path()
 try:
     suites.check_writable(Path("results"), Path("reports"))
     if len(workflow.configfiles) > 1:
@@ -54,7 +56,7 @@ try:
     elsewhere = on_cluster or not workflow.is_main_process
     overrides = workflow.config_settings.config  # from --config; `config` has the file's values, too
     # On a cluster starting a job costs more than a few seeds in one process: blocks stay whole, as with one core.
-    cores = 1 if elsewhere else workflow.resource_settings.cores or len(os.sched_getaffinity(0))
+    cores = 1 if elsewhere else workflow.resource_settings.cores or host.cores()
     suite = splits.load(
         Path(workflow.configfiles[0]), overrides, elsewhere, Path("reports"), Path("results"), cores
     )
@@ -72,7 +74,12 @@ try:
             say(f"suite {suite.name}: {copied} cells taken from shipped records")
         pool.take_floor(suite, Path("results"), Path("reports"))
         reached = growth.reached(suite, Path("results"))
-        waiting = pending.update(reached, Path("results"))
+        untrained = {cell.folder for cell in live_check.waiting(live, Path("results"))}
+        untrained |= {
+            cell.folder for cell in reached if not pending.up_to_date(cell, Path("results", cell.folder))
+        }
+        probed = before_training.checked(reached, say, lambda cell: cell.folder in untrained)
+        waiting = pending.update(probed, Path("results"))
         waiting += references.renewed(suite, Path("results"))
         taken = regrouping.ready(waiting, Path("results"))
         waiting += live_check.waiting(live, Path("results"))

@@ -7,19 +7,20 @@ Snakemake removes outputs of failed jobs: after an interruption, finished trials
 import sys
 from pathlib import Path
 
-from rlparity import registry
+from rlparity import project_files, registry
 from rlparity.errors import UserError
 from rlparity.provenance import definitions, fingerprint
 from rlparity.suites import hyperparameters, yaml_reader
 from rlparity.suites import suite as suites
 
 hyperparameters.put_command_on_path()
+project_files.put_working_folder_on_path()
 try:
     suites.check_writable(Path("results"), Path("reports"))
     if len(workflow.configfiles) > 1:
         raise UserError(f"--configfile: one suite at a time, not {len(workflow.configfiles)}")
     raw = yaml_reader.read(Path(workflow.configfiles[0]))
-    schema = hyperparameters.root() / hyperparameters.SCHEMAS / "sensitivity.schema.yaml"
+    schema = project_files.schema("sensitivity.schema.yaml")
     if problems := list(yaml_reader.problems(raw, schema)):
         raise UserError("\n  - ".join([f"Bad suite {workflow.configfiles[0]}:", *problems]))
     if workflow.config_settings.config:

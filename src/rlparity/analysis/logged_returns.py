@@ -9,7 +9,7 @@ the protocol has evaluations.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,11 +71,29 @@ def score(points: pd.DataFrame, episodes: Path, runs: pd.DataFrame, plan: Plan) 
         budgets = {tuple(cell[key] for key in ARM): cell["budget"] for cell in plan["cells"]}
         for who in one.others():
             budgets.setdefault(who, one.budget)
-        values = {**_evaluated(one, points), **_trained(one, trained, budgets)}
+        kinds = _evaluated(one, points), _trained(one, trained, budgets)
+        values = _of_all_seeds(kinds, one.candidate, _finished(runs, one.candidate))
         for who in (one.candidate, *one.others()):
             rows += ({**row, "terms": one.candidate[0]} for row in _scores(who, values, runs))
     terms = pd.Series([row.pop("terms") for row in rows], dtype=str)
     return tables.frame("scores", rows).assign(terms=terms)
+
+
+def _finished(runs: pd.DataFrame, who: Who) -> set[int]:
+    own = runs[_is(runs, who)]
+    return set(own[own["status"] == "done"]["seed"])
+
+
+def _of_all_seeds(kinds: Sequence[Values], who: Who, finished: set[int]) -> Values:
+    """The endpoints that all finished seeds of a candidate have: some may have logged evaluations, or returns
+    in training, alone. All endpoints if neither kind or each has all seeds."""
+    found = [kind for kind in kinds if kind]
+    whole = [kind for kind in found if all(finished <= _seeds(end, who) for end in kind.values())]
+    return {name: values for kind in (whole or found) for name, values in kind.items()}
+
+
+def _seeds(values: Mapping[tuple[Who, int], float], who: Who) -> set[int]:
+    return {seed for one, seed in values if one == who}
 
 
 def _scores(who: Who, values: Values, runs: pd.DataFrame) -> Iterator[dict[str, Any]]:

@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 
-from rlparity import registry
+from rlparity import project_files, registry
 from rlparity.errors import UserError
 from rlparity.provenance import host
 from rlparity.records import write_bytes
-from rlparity.suites import hyperparameters
 from rlparity.suites.costs.forecast import DAG
 
 COLUMNS = ("cells", "seconds", "seconds_again", "hardware", "versions", "commit")
@@ -57,15 +56,15 @@ def _dry_runs(size: int) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "dag.yaml")
         file.write_text(json.dumps(suite), encoding="utf-8")
-        root = hyperparameters.root()
         command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "all", "--cores", "1"]
-        command += ["--snakefile", str(root / "Snakefile"), "--configfile", str(file), "--directory", folder]
-        return _timed(command, root), _timed(command, root)
+        command += ["--snakefile", str(project_files.SNAKEFILE)]
+        command += ["--configfile", str(file), "--directory", folder]
+        return _timed(command), _timed(command)
 
 
-def _timed(command: list[str], root: Path) -> float:
+def _timed(command: list[str]) -> float:
     started = time.perf_counter()
-    done = subprocess.run(command, capture_output=True, text=True, cwd=root)
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise UserError(f"bench: the dry run failed: {done.stderr.strip()[-300:]}")
     return time.perf_counter() - started

@@ -19,13 +19,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from rlparity import project_files
 from rlparity.arms import PEERS
 from rlparity.benchmark.table import Measured
 from rlparity.benchmark.throughput import Other
 from rlparity.cell import Cell
 from rlparity.errors import UserError
 from rlparity.runs.run_cell import configuration
-from rlparity.suites import hyperparameters
 
 ENVIRONMENTS = ".envs"  # below the folder of results
 PLACES = (("ppo", "CartPole-v1"), ("dqn", "CartPole-v1"))  # what the scripts can run
@@ -47,8 +47,9 @@ def chosen(text: str) -> list[str]:
 
 def other(name: str, results: Path) -> Other:
     """A peer as what is measured beside ours; its environment is made if it is not there."""
-    python = environment(name, hyperparameters.root() / "workflow" / "envs" / f"{name}.txt", results)
-    script = hyperparameters.root() / "workflow" / "peers" / f"{name}.py"
+    folder = project_files.PROJECT / "workflow"
+    python = environment(name, folder / "envs" / f"{name}.txt", results)
+    script = folder / "peers" / f"{name}.py"
     return Other(partial(cells, name), partial(run, python, script))
 
 

@@ -4,8 +4,7 @@ A whole run without evaluation is timed: making environments, stepping, learning
 has its own process, whose start and imports are not timed. A round runs the reference, then ours with each
 number of seeds, then what else is measured beside them; every second round all but the reference in the
 opposite order, since a run's place in a round has an effect of its own. Ratios are taken within a round, so
-that a machine whose speed drifts does not bias them. Each row has the rate of the reference in its own
-rounds.
+that a machine whose speed drifts does not bias them. Each row has the reference's rate of its own rounds.
 """
 
 from __future__ import annotations

@@ -20,8 +20,8 @@ from gymnasium.wrappers import FrameStackObservation, TransformObservation
 
 from rlparity import registry
 from rlparity.cell import Cell
+from rlparity.environments import guard
 from rlparity.environments.atari_presets import SIZE, STACK
-from rlparity.environments.gymnasium_env import make_single
 from rlparity.seeding import Streams
 from rlparity.training.recorder import OnEpisodes, Recorder
 from rlparity.transitions import Episode
@@ -49,11 +49,9 @@ def make(environment: str) -> gym.Env:
     """Make one sub-environment. Observations of Atari games are (4, 84, 84) bytes, the newest frame last;
     those of MinAtar (channels, 10, 10) booleans."""
     module: Any = import_module(registry.family(environment).reference)
-    if environment.startswith("MinAtar/"):
+    if not environment.startswith("ALE/"):
         made: gym.Env = module.make_single(environment)
         return made
-    if not environment.startswith("ALE/"):
-        return make_single(environment)
     stacked = FrameStackObservation(module.make_single(environment), STACK, padding_type="zero")
     shown = spaces.Box(0, 255, (STACK, SIZE, SIZE), np.uint8)
     return TransformObservation(stacked, lambda frames: frames[..., 0], shown)
@@ -130,6 +128,11 @@ class TrainingEnvironments:
         self.raised = self.raised or Misbehaved(reason)
         raise self.raised
 
+    def refuse_environment(self, what: str) -> None:
+        """End training, because the environment is broken."""
+        name, seed = self._cell.environment, self._cell.seeds[0]
+        self.refuse(f"environment {name!r}, seed {seed}, environment step {self.env_step + 1:,}: {what}")
+
     def close(self) -> None:
         """Close every sub-environment."""
         for env in self._made:
@@ -167,7 +170,7 @@ class RecordedEnvironment(gym.Wrapper):
             self._owner.refuse(f"{who} was stepped before a reset, or after its episode had ended")
         if problem := bad_actions(np.asarray(action), self.env.action_space, bounded=True):
             self._owner.refuse(f"{who} was given {problem}")
-        obs, reward, ended, cut, info = self.env.step(action)
+        obs, reward, ended, cut, info = self._stepped(action)
         self._running = not (ended or cut)
         raw, self._over = float(reward), ended or cut
         if self._lives:
@@ -176,6 +179,18 @@ class RecordedEnvironment(gym.Wrapper):
         self._length += 1
         self._owner.after(self._index, (self._return, self._length) if self._over else None)
         return obs, reward, ended, cut, info
+
+    def _stepped(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """What the environment returns; its own faults are not the candidate's."""
+        try:
+            stepped = self.env.step(action)
+        except Exception as error:
+            self._owner.refuse_environment(f"step({guard.shown(action)}) raised {guard.summary(error)}")
+        if not np.isfinite(float(stepped[1])):
+            self._owner.refuse_environment(f"the reward is {stepped[1]}")
+        if not guard.is_finite(stepped[0]):
+            self._owner.refuse_environment(f"an observation is not finite: {guard.shown(stepped[0])}")
+        return stepped
 
 
 def bad_actions(

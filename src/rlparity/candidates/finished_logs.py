@@ -10,7 +10,7 @@ from rlparity.candidates.command import expected, record
 from rlparity.cell import Cell
 from rlparity.log_readers import convert as logs
 from rlparity.log_readers import seeds
-from rlparity.log_readers.series import Reading, Refused
+from rlparity.log_readers.series import EVALUATION, TRAINING, Reading, Refused
 from rlparity.log_readers.settings import read as stated_in
 from rlparity.training.recorder import Recorder
 
@@ -36,7 +36,13 @@ def run(cell: Cell, folder: Path, recorder: Recorder) -> tuple[str, ...]:
         return ()
     record(recorder, logged)
     root = os.path.commonpath([file.parent for file in found.files[seed]])
-    return (*found.notes, *(note.replace(f"{root}/", "") for note in logged.notes))
+    notes = [note.replace(f"{root}/", "") for note in logged.notes]
+    others = seeds.measures(found, cell.candidate)
+    if not logged.evaluations and EVALUATION in others:
+        notes.append("no evaluations, which others have: all are judged by their returns in training")
+    if not logged.episodes and TRAINING in others:
+        notes.append("no returns in training, which others have: all are judged by their evaluations")
+    return (*found.notes, *notes)
 
 
 def versions(cell: Cell) -> dict[str, str]:

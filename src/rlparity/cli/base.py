@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +23,11 @@ class Answer(NamedTuple):
 def print_now(line: str) -> None:
     """Print a line without buffering, also into a file or a pipe."""
     print(line, flush=True)
+
+
+def note(line: str) -> None:
+    """Print a line on the error output, beside what a command answers."""
+    print(f"rlparity: {line}", file=sys.stderr, flush=True)
 
 
 def add_results(command: argparse.ArgumentParser) -> None:

@@ -10,7 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rlparity.cli.base import Add, Answer, add_reports, add_results, print_now
+from rlparity import project_files
+from rlparity.cli.base import Add, Answer, add_reports, add_results, note, print_now
 from rlparity.errors import Status, UserError
 from rlparity.runs.parent_death import end_with_parent
 
@@ -92,6 +93,7 @@ def confirm(chosen: argparse.Namespace, rest: list[str]) -> None:
 
 
 def take_look(chosen: argparse.Namespace, rest: list[str]) -> None:
+    from rlparity.environments.probing import before_training
     from rlparity.runs import pending
     from rlparity.suites import growth
 
@@ -104,7 +106,7 @@ def take_look(chosen: argparse.Namespace, rest: list[str]) -> None:
         replace(whole, cells=tuple(growth.reached(whole, chosen.results, chosen.look))), chosen.results
     )
     growth.write(growth.file(chosen.results, whole, chosen.look), pairs)
-    pending.update(growth.at(whole, chosen.look + 1, pairs), chosen.results)
+    pending.update(before_training.checked(growth.at(whole, chosen.look + 1, pairs), note), chosen.results)
     print("\n".join(f"{'/'.join(pair)}: not decided yet" for pair in pairs) or "every pair is decided")
 
 
@@ -160,9 +162,8 @@ def make_films(chosen: argparse.Namespace, rest: list[str]) -> None:
 
 def analyse(chosen: argparse.Namespace, rest: list[str]) -> None:
     from rlparity.analysis import live_checks, summarize
-    from rlparity.suites import hyperparameters
 
-    published = hyperparameters.root() / hyperparameters.RESOURCES.parent / "published"
+    published = project_files.find(project_files.PUBLISHED)
     found, report = chosen.results / chosen.suite / "tables", chosen.reports / chosen.suite
     summarize.analyse(found, published, report)
     live_checks.analyse(found, report)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
+import shlex
 import subprocess
 import sys
 import time
@@ -14,9 +14,11 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rlparity import project_files
 from rlparity.cli import pipeline
-from rlparity.cli.base import Add, Answer, add_reports, add_results, print_now
+from rlparity.cli.base import Add, Answer, add_reports, add_results, note, print_now
 from rlparity.errors import Status, UserError
+from rlparity.provenance import host
 from rlparity.runs.parent_death import end_with_parent
 
 if TYPE_CHECKING:
@@ -56,6 +58,15 @@ def add_commands(add: Add) -> None:
     )
     _add_folders(add("report", report_suite, reporting, "SUITE", about=used, answers=True))
     add("diff", diff_reports, "List what changed between two reports.", "REPORT_A", "REPORT_B", answers=True)
+    starting = add(
+        "init",
+        copy_starter,
+        "Copy a suite, the settings and examples, to be edited.",
+        about="In that folder they come before those of the project. Files that are there already stay.",
+        internal=True,
+    )
+    starting.add_argument("folder", nargs="?", type=Path, default=Path(), help="default: the working folder")
+    starting.add_argument("--suite", default="cartpole", metavar="SUITE", help="default: cartpole")
 
 
 def add_dev_commands(add: Add) -> None:
@@ -115,16 +126,26 @@ def _add_vouch(add: Add) -> None:
         vouch.add_argument(inner, help=argparse.SUPPRESS)
 
 
+def copy_starter(chosen: argparse.Namespace, rest: list[str]) -> None:
+    from rlparity.suites import suite
+
+    made = project_files.copy_starter(suite.find(chosen.suite), chosen.folder)
+    print("\n".join(map(str, made)))
+    there = "" if chosen.folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(chosen.folder))} && "
+    print(f"{there}rlparity run {made[0].stem} trains and reports the suite")
+
+
 def run_suite(chosen: argparse.Namespace, rest: list[str]) -> Answer:
-    from rlparity.suites import hyperparameters, suite, yaml_reader
+    from rlparity.suites import suite, yaml_reader
 
     path = suite.find(chosen.suite).resolve()
     yaml_reader.read(path)  # refuses a template, whose expressions Snakemake would run
-    if not _limits_jobs(rest, hyperparameters.root()):
+    rest = [*rest, "--snakefile", str(project_files.SNAKEFILE)]
+    if not _limits_jobs(rest):
         rest = [*rest, "--cores", "all"]
     command = [sys.executable, "-m", "snakemake", *rest, "--configfile", str(path)]
     output, started = sys.stderr if chosen.json else None, time.time()
-    with subprocess.Popen(command, cwd=hyperparameters.root(), stdout=output) as process:
+    with subprocess.Popen(command, stdout=output) as process:
         try:
             ended = process.wait()
         except KeyboardInterrupt:
@@ -132,7 +153,7 @@ def run_suite(chosen: argparse.Namespace, rest: list[str]) -> Answer:
             raise
     status = ended if ended >= 0 else 128 - ended  # by a signal
     name = yaml_reader.read(path)["name"] if chosen.json else ""
-    report = hyperparameters.root() / "reports" / str(name)
+    report = Path("reports", str(name))
     return Answer(_report_facts(report, str(name), started) if chosen.json else {}, status)
 
 
@@ -146,15 +167,11 @@ def _report_facts(report: Path, name: str, since: float = 0) -> dict[str, Any]:
     return {"suite": name, "report": str(page), "verdicts": answers.judged(report)}
 
 
-def _limits_jobs(arguments: list[str], root: Path) -> bool:
+def _limits_jobs(arguments: list[str]) -> bool:
     """Whether these arguments of snakemake, or a profile, give a number of cores or jobs, or run nothing."""
     from snakemake.cli import parse_args
 
-    with (
-        contextlib.chdir(root),
-        contextlib.redirect_stderr(StringIO()),
-        contextlib.redirect_stdout(StringIO()),
-    ):
+    with contextlib.redirect_stderr(StringIO()), contextlib.redirect_stdout(StringIO()):
         try:
             _, parsed = parse_args(arguments)
         except (SystemExit, Exception):  # --help, or a mistake, which Snakemake reports when it is started
@@ -177,12 +194,12 @@ def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> Answer:
         planted = sensitivity_plan.load(path)
         print("\n".join(sensitivity_forecast.lines(planted, chosen.reports)))
         return Answer({"suite": planted.name, "trials": len(planted.trials())})
-    cores = len(os.sched_getaffinity(0)) if chosen.cores is None else chosen.cores
+    cores = host.cores() if chosen.cores is None else chosen.cores
     if cores < 1:
         raise UserError(f"plan: --cores {cores}; at least 1")
     loaded = splits.load(path, _narrow(chosen), True, chosen.reports, chosen.results, cores)
     loaded = pool.widened(loaded, chosen.reports)
-    settled = references.settled(loaded, chosen.results, chosen.reports, _note)
+    settled = references.settled(loaded, chosen.results, chosen.reports, note)
     waiting = [cell for cell in settled.cells if not pending.up_to_date(cell, chosen.results / cell.folder)]
     waiting = [cell for cell in waiting if not settled.restored(cell)]
     waiting += live_check.waiting(references.checked(settled, chosen.results), chosen.results)
@@ -194,10 +211,6 @@ def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> Answer:
     for line in problems:
         print(f"  does not fit: {line}")
     return Answer({**forecast.facts(settled, waiting, chosen.reports), "does_not_fit": problems})
-
-
-def _note(line: str) -> None:
-    print(f"rlparity: {line}", file=sys.stderr)
 
 
 def _narrow(chosen: argparse.Namespace) -> dict[str, Any]:
@@ -214,7 +227,7 @@ def _load(chosen: argparse.Namespace) -> Suite:
     from rlparity.suites import suite
     from rlparity.suites.costs import splits
 
-    path, cores = suite.find(chosen.suite), len(os.sched_getaffinity(0))
+    path, cores = suite.find(chosen.suite), host.cores()
     loaded = splits.load(path, _narrow(chosen), True, chosen.reports, chosen.results, cores)
     return pool.widened(loaded, chosen.reports)
 
@@ -245,7 +258,7 @@ def report_suite(chosen: argparse.Namespace, rest: list[str]) -> Answer:
     from rlparity.shipped_records import references
     from rlparity.suites import growth
 
-    loaded = references.settled(_load(chosen), chosen.results, chosen.reports, _note)
+    loaded = references.settled(_load(chosen), chosen.results, chosen.reports, note)
     loaded = growth.settled(loaded, chosen.results)
     references.fill(loaded, chosen.results, chosen.reports)
     _keep_copy(loaded, chosen.results)

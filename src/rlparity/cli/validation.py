@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rlparity.cli import pipeline, settings
 from rlparity.cli.base import Add, Answer, add_reports, add_results, print_now
 from rlparity.errors import Status, UserError, unknown
+from rlparity.provenance import host
 from rlparity.runs.parent_death import end_with_parent
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _add_validate(add: Add) -> None:
     references.help = "take the reference's records from a report, or train it; default: shipped"
     validate.add_argument("--strict", action="store_true", help="fail if update parity differs, too")
     validate.add_argument("--junit", type=Path, metavar="FILE", help="write JUnit XML")
-    jobs = validate.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), metavar="N")
+    jobs = validate.add_argument("--jobs", type=int, default=host.cores(), metavar="N")
     jobs.help = "processes at a time; default: one for each core"
     add_results(validate)
     add_reports(validate)

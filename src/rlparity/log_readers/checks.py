@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from rlparity import atari_names
+from rlparity.atari_names import Difference
+from rlparity.log_readers.rules import adding_up, clock, means, order
+from rlparity.log_readers.rules.adding_up import Run
 from rlparity.log_readers.series import EVALUATION, Refused, Series
-
-RESTART = 0.5  # steps that fall below this share of the highest so far begin another run
 
 
 class Expected(NamedTuple):
@@ -28,29 +31,52 @@ class Checked(NamedTuple):
     notes: tuple[str, ...]  # assumptions and repairs, a line each
 
 
-def check(series: Series, expected: Expected) -> Checked:
-    """Return the series in a form that can be compared. Raises Refused if there is none."""
-    notes = list(series.notes)
+def check(series: Series, expected: Expected, longer: bool = False) -> Checked:
+    """Return the series in a form that can be compared. Raises Refused if there is none.
+
+    `longer`: the run is known to be longer than the budget, and its first part is meant.
+    """
     expected = expected._replace(n_envs=series.n_envs or expected.n_envs)
-    _same_environment(series, expected, notes)
+    run = Run(*expected, longer)
+    series = same_environment(series, expected.environment)
     _whole_numbers(series)
-    series = _in_order(series, notes)
-    series = _without_duplicates(series, expected, notes)
-    series = _within_budget(series, expected, notes)
-    _long_enough(series, expected)
-    return Checked(series, tuple(f"{series.source}: {note}" for note in notes))
+    if series.summed and series.n_envs == 0:
+        series = _with_clock(series, expected)
+    series = adding_up.steps_for_frames(series, run)
+    series = order.sort(series, scale(expected))
+    series = _without_duplicates(series, expected)
+    if series.measure != EVALUATION and not series.means:
+        means.refuse(series, expected.environment, expected.n_envs, expected.time_limit)
+    series = adding_up.whole_run(series, run)
+    return Checked(series, tuple(f"{series.source}: {note}" for note in series.notes))
 
 
-def _same_environment(series: Series, expected: Expected, notes: list[str]) -> None:
+def scale(expected: Expected) -> order.Scale:
+    """What is near and far in a run."""
+    return order.Scale(expected.budget, expected.n_envs, expected.time_limit)
+
+
+def same_environment(series: Series, environment: str) -> Series:
+    """The series, with a note on what its id does not say. Raises Refused if it is of another environment."""
     if series.environment is None:
-        notes.append(f"does not name its environment, assumed to be {expected.environment}")
-    elif _plain(series.environment) != _plain(expected.environment):
-        raise Refused(f"{series.source}: made in {series.environment}, not in {expected.environment}")
+        return series.noted(f"does not name its environment, assumed to be {environment}")
+    found = difference(series.environment, environment)
+    if found.refused:
+        raise Refused(f"{series.source}: {found.refused}")
+    return series.noted(found.note) if found.note else series
 
 
-def _plain(environment: str) -> str:
-    """An environment id without `module:` and `@preset`, which programs do not log."""
-    return environment.rpartition(":")[2].partition("@")[0]
+def difference(named: str, environment: str) -> Difference:
+    """How a logged id differs from the one that is asked for."""
+    if (of_game := atari_names.compare(named, environment)) is not None:
+        return of_game
+    same = plain(named) == plain(environment)
+    return Difference("" if same else f"made in {named}, not in {environment}", "")
+
+
+def plain(environment: str) -> str:
+    """An environment id as folders have it, without `module:` and `@preset`, which programs do not log."""
+    return environment.rpartition(":")[2].partition("@")[0].replace("/", "-").replace("_", "-")
 
 
 def _whole_numbers(series: Series) -> None:
@@ -60,50 +86,39 @@ def _whole_numbers(series: Series) -> None:
         if len(wrong := np.flatnonzero(~np.isfinite(values))):
             raise Refused(f"{series.source}: {name} {wrong[0] + 1} of {len(values)} is {values[wrong[0]]}")
     step = series.env_step
-    if len(wrong := np.flatnonzero((step < 0) | (step != np.floor(step)))):
+    if len(wrong := np.flatnonzero((step < 0) | (step != np.floor(step)) | (step > 2**53))):
         raise Refused(f"{series.source}: environment step {step[wrong[0]]:g} is not a whole number from 0")
+    if len(wrong := np.flatnonzero(~np.isfinite(series.episode_length) | (series.episode_length < 0))):
+        raise Refused(f"{series.source}: length {wrong[0] + 1} is {series.episode_length[wrong[0]]:g}")
 
 
-def _in_order(series: Series, notes: list[str]) -> Series:
-    """Sort by environment step. Raises Refused if the steps show several runs."""
-    step = series.env_step
-    decreases = np.flatnonzero(np.diff(step) < 0) + 1
-    if not len(decreases):
-        return series
-    highest = np.maximum.accumulate(step)
-    restart = [i for i in decreases if step[i] <= RESTART * highest[i - 1] and i + 1 < len(step)]
-    if restart and _are_runs(step, restart):
-        i = restart[0]
-        raise Refused(
-            f"{series.source}: several runs in one file, environment steps fall from {step[i - 1]:.0f} to "
-            f"{step[i]:.0f} at row {i + 1}; split it, or name its column of seeds"
-        )
-    notes.append(f"{len(decreases)} rows were not in the order of environment steps; sorted")
-    return _take(series, np.argsort(step, kind="stable"))
+def _with_clock(series: Series, expected: Expected) -> Series:
+    """Steps of episodes of as many sub-environments as expected that share a file, if they overlap in time;
+    else those of one after the other."""
+    n = expected.n_envs
+    ends = None
+    if series.time is not None:
+        ends = clock.of_sub_environments(series.episode_length, series.time, n, expected.time_limit)
+    if ends is None:
+        return series.noted("environment steps are sums of the lengths of episodes that have ended")
+    return series._replace(env_step=ends).noted(
+        f"environment steps are those of {n} sub-environments that share the file, by lengths and times"
+    )
 
 
-def _are_runs(step: np.ndarray, restart: list[np.intp]) -> bool:
-    """Whether the pieces between restarts are runs: steps never decrease in them, or rarely in few pieces."""
-    pieces = np.split(step, restart)
-    decreases = sum(int((np.diff(piece) < 0).sum()) for piece in pieces)
-    if not decreases and min(map(len, pieces)) > 1:
-        return True
-    return decreases <= len(step) // 10 and len(restart) <= len(step) // 10
-
-
-def _without_duplicates(series: Series, expected: Expected, notes: list[str]) -> Series:
+def _without_duplicates(series: Series, expected: Expected) -> Series:
     """Drop duplicate rows of training: at most `n_envs` episodes end at one step. Raises Refused if more are
     left. The episodes of an evaluation all have the same step.
     """
     if series.measure == EVALUATION:
         return series
-    series = _without_copy(series, notes)
+    series = _without_copy(series)
     _, first, count = np.unique(series.env_step, return_index=True, return_counts=True)
     if count.max() <= expected.n_envs:
         return series
     rows = _rows(series)
     unique = np.sort(np.unique(rows, axis=0, return_index=True)[1])
-    reduced = _take(series, unique)
+    reduced = series.take(unique)
     left = np.unique(reduced.env_step, return_counts=True)[1].max()
     if left > expected.n_envs:
         at = first[count > expected.n_envs][0]
@@ -111,11 +126,10 @@ def _without_duplicates(series: Series, expected: Expected, notes: list[str]) ->
             f"{series.source}: {count.max()} returns at environment step {series.env_step[at]:.0f}, but "
             f"{expected.n_envs} sub-environments; are these several runs, or is n_envs another?"
         )
-    notes.append(f"{len(rows) - len(unique)} duplicate rows dropped")
-    return reduced
+    return reduced.noted(f"{len(rows) - len(unique)} duplicate rows dropped")
 
 
-def _without_copy(series: Series, notes: list[str]) -> Series:
+def _without_copy(series: Series) -> Series:
     """Drop half of the rows if every row occurs an even number of times.
 
     They are no duplicates if the lengths of all episodes add up to no more than the steps trained: then equal
@@ -125,36 +139,9 @@ def _without_copy(series: Series, notes: list[str]) -> Series:
     count = np.unique(rows, axis=0, return_counts=True)[1]
     if (count % 2).any() or (length.all() and length.sum() <= series.env_step.max()):
         return series
-    notes.append(f"{len(rows) // 2} duplicate rows dropped")
-    return _take(series, np.sort(np.lexsort(rows.T)[::2]))
+    kept = np.sort(np.lexsort(rows.T)[::2])
+    return series.take(kept).noted(f"{len(rows) // 2} duplicate rows dropped")
 
 
-def _rows(series: Series) -> np.ndarray:
+def _rows(series: Series) -> NDArray[np.float64]:
     return np.column_stack([series.env_step, series.episode_return, series.episode_length])
-
-
-def _within_budget(series: Series, expected: Expected, notes: list[str]) -> Series:
-    inside = np.flatnonzero(series.env_step <= expected.budget)
-    if not len(inside):
-        raise Refused(f"{series.source}: all rows are beyond the budget of {expected.budget:,} steps")
-    if (beyond := len(series.env_step) - len(inside)) > 0:
-        notes.append(f"{beyond} rows beyond the budget of {expected.budget:,} steps were left out")
-    return _take(series, inside) if beyond else series
-
-
-def _long_enough(series: Series, expected: Expected) -> None:
-    """Raise Refused if the log ends too early: by more than one episode, or one interval of evaluations."""
-    reached = int(series.env_step.max())
-    spacing = expected.budget // expected.points
-    if series.measure == EVALUATION:
-        steps = np.unique(series.env_step)
-        spacing = max(spacing, int(np.diff(steps).max())) if len(steps) > 1 else spacing
-    else:
-        spacing = max(spacing, (expected.time_limit or 0) * expected.n_envs)
-    if reached + min(spacing, expected.budget // 2) < expected.budget:
-        raise Refused(f"{series.source}: trained {reached:,} of {expected.budget:,} environment steps")
-
-
-def _take(series: Series, rows: np.ndarray) -> Series:
-    columns = ("env_step", "episode_return", "episode_length")
-    return series._replace(**{name: getattr(series, name)[rows] for name in columns})

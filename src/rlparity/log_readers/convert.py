@@ -9,20 +9,22 @@ Nothing is unpickled.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from rlparity.log_readers import csv_and_parquet, dopamine, sb3_monitor, tensorboard
-from rlparity.log_readers import sb3_evaluations as evaluations
+from rlparity.log_readers import checks, file_names
 from rlparity.log_readers.checks import Checked, Expected, check
+from rlparity.log_readers.formats import csv_and_parquet, dopamine, monitors, tensorboard
+from rlparity.log_readers.formats import sb3_evaluations as evaluations
+from rlparity.log_readers.rules import order
 from rlparity.log_readers.series import EVALUATION, TRAINING, Reading, Refused, Series
 from rlparity.metrics import RETURN
 
-READERS: dict[str, Callable[[Sequence[Path], Reading], list[Series]]] = {
-    "monitor": sb3_monitor.read,
+Reader = Callable[[Sequence[Path], Reading], tuple[list[Series], list[str]]]  # series, and files left out
+READERS: dict[str, Reader] = {
+    "monitor": monitors.read,
     "evaluations": evaluations.read,
     "tensorboard": tensorboard.read,
     "dopamine": dopamine.read,
@@ -30,14 +32,7 @@ READERS: dict[str, Callable[[Sequence[Path], Reading], list[Series]]] = {
 }
 OPTIONS = {"tensorboard": "tag", "dopamine": "iteration_steps", "table": "columns"}  # fields of Reading
 AMBIGUOUS = {"tensorboard": tensorboard.measure, "table": csv_and_parquet.measure}  # training or evaluation
-PATTERNS = {  # of file names; the first that matches
-    "*monitor.csv": "monitor",
-    "*.npz": "evaluations",
-    "*tfevents*": "tensorboard",
-    "*.json": "dopamine",
-    "*.csv": "table",
-    "*.parquet": "table",
-}
+SHOWN = 4  # files in a note
 
 
 class Logged(NamedTuple):
@@ -54,16 +49,8 @@ def runs(files: Sequence[Path], reading: Reading) -> tuple[list[Series], list[st
     Returns in training are read from one format, evaluations from one, too: a format for which `reading` has
     an option, else the first of READERS. Raises Refused if no file can be read.
     """
-    formats: dict[str, list[Path]] = {}
-    for path in files:
-        name = reading.format or next(
-            (kind for end, kind in PATTERNS.items() if fnmatch(path.name, end)), None
-        )
-        if name is None:
-            raise Refused(f"{path}: of no known format; name one of {', '.join(READERS)} with `format`")
-        formats.setdefault(name, []).append(path)
+    formats, refused = _formats(files, reading)
     found: list[Series] = []
-    refused: list[str] = []
     named = [name for name, option in OPTIONS.items() if getattr(reading, option)]
     for name in dict.fromkeys((*named, *READERS)):
         if name not in formats:
@@ -72,18 +59,41 @@ def runs(files: Sequence[Path], reading: Reading) -> tuple[list[Series], list[st
             continue
         first, measure = formats[name][0], _measure(name, reading)
         if there := [series.source for series in found if series.measure == measure]:
-            if name in named or (reading.measure and name in AMBIGUOUS):
-                refused.append(f"{first}: {measure} is read from {there[0]}; choose with `files`")
+            if others := [path for path in formats[name] if not file_names.is_settings(path)]:
+                names = ", ".join(str(path) for path in others[:SHOWN])
+                more = f" and {len(others) - SHOWN} more" if len(others) > SHOWN else ""
+                refused.append(f"{names}{more}: {measure} is read from {there[0]}; choose with `files`")
             continue
+        paths = formats[name]
+        if name in AMBIGUOUS and measure == TRAINING:
+            paths, theirs = file_names.split(paths)
+            refused += [f"{path}: of evaluations, by its name" for path in theirs]
         try:
-            found += READERS[name](formats[name], reading)
+            series, left = READERS[name](paths, reading)
+            found += series
+            refused += [line for line in left if not file_names.is_settings(Path(line.partition(":")[0]))]
         except Refused as error:
             refused.append(str(error))
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             refused.append(f"{first}: cannot be read ({error})")
     if not found:
         raise Refused("; ".join(refused) or "no log files")
     return found, refused
+
+
+def _formats(files: Sequence[Path], reading: Reading) -> tuple[dict[str, list[Path]], list[str]]:
+    """The files by format, and a line for each of no known one, if there are others."""
+    formats: dict[str, list[Path]] = {}
+    unknown: list[Path] = []
+    for path in files:
+        name = reading.format or file_names.format_of(path)
+        if name is None:
+            unknown.append(path)
+        else:
+            formats.setdefault(name, []).append(path)
+    if unknown and not formats:
+        raise Refused(f"{unknown[0]}: of no known format; name one of {', '.join(READERS)} with `format`")
+    return formats, [f"{path}: of no known format" for path in unknown]
 
 
 def _measure(name: str, reading: Reading) -> str:
@@ -103,26 +113,47 @@ def read(
     here = [series for series in found if series.seed in (None, seed)]
     if not here:
         raise Refused(f"{files[0]}: no rows of seed {seed}")
-    named = {series.environment for series in here if series.environment is not None}
-    if len(named) == 1:  # of all files of the run
-        here = [series._replace(environment=min(named)) for series in here]
+    here = _of_environment(here, expected.environment, refused)
     checked = []
-    for series in here:
+    for measure in (TRAINING, EVALUATION):
+        parts = [series for series in here if series.measure == measure]
         try:
-            if series.measure == EVALUATION:
-                _same_policy(series, reading, modes)
-            checked.append(check(series, expected))
+            if not parts:
+                continue
+            if measure == EVALUATION:
+                _same_policy(parts[0], reading, modes)
+            empty = [part for part in parts if not len(part.env_step)]
+            parts = [part for part in parts if len(part.env_step)] or parts[:1]
+            refused += [f"{part.source}: contains no returns" for part in empty if part not in parts]
+            whole = order.join(parts, checks.scale(expected)) if len(parts) > 1 else parts[0]
+            checked.append(check(whole, expected, reading.longer))
         except Refused as error:
             refused.append(str(error))
-    for measure in (TRAINING, EVALUATION):
-        if len(several := [one for one in checked if one.series.measure == measure]) > 1:
-            names = ", ".join(one.series.source for one in several[:3])
-            raise Refused(f"several runs of seed {seed}: {names}; name one with `files`")
     if not checked:
         raise Refused("; ".join(refused))
     notes = [note for one in checked for note in one.notes]
     notes += [f"left out: {reason}" for reason in refused]
     return Logged(*_rows(checked, mode(reading)), tuple(notes))
+
+
+def _of_environment(series: Sequence[Series], environment: str, refused: list[str]) -> list[Series]:
+    """Series of the environment: those of another one are left out, and those that name none have that of the
+    others of the run. Raises Refused if all are of others."""
+    kept, problems = [], []
+    for one in series:
+        try:
+            if one.environment is not None:
+                checks.same_environment(one, environment)
+            kept.append(one)
+        except Refused as error:
+            problems.append(str(error))
+    named = {one.environment for one in kept if one.environment is not None}
+    if problems and not named:  # what names none is taken to be of the same run as what was refused
+        raise Refused("; ".join(problems))
+    refused += problems
+    if len(named) != 1:
+        return kept
+    return [one._replace(environment=min(named)) for one in kept]
 
 
 def mode(reading: Reading) -> str:

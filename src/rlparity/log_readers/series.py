@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +15,6 @@ from rlparity.errors import UserError
 
 CLEANRL_TAG = "charts/episodic_return"
 TRAINING, EVALUATION = "training", "evaluation"
-RUNNING_MEANS = {"ep_rew_mean": "Stable-Baselines3's mean over the last 100 episodes"}  # by the end of a name
 
 
 class Refused(UserError):
@@ -29,9 +30,25 @@ class Series(NamedTuple):
     episode_return: NDArray[np.float64]  # (n,)
     episode_length: NDArray[np.float64]  # (n,) environment steps; 0 if unknown
     seed: int | None = None
-    environment: str | None = None  # Gymnasium id in the file
+    environment: str | None = None  # id in the file
     notes: tuple[str, ...] = ()  # assumptions made in reading
     n_envs: int = 0  # sub-environments; 0 if unknown
+    means: bool = False  # rows are means that the format is known to hold, not single episodes
+    summed: bool = False  # environment steps are no column, but sums of lengths in the order of rows
+    time: NDArray[np.float64] | None = None  # (n,) seconds from the first step, where `summed`
+    files: tuple[Path, ...] = ()  # that it was read from
+    when: float = math.nan  # seconds since 1970 at which its first row was written; NaN if unknown
+    until: float = math.nan  # ... its last row
+    begins: float = math.nan  # environment step at which this part of a run begins; NaN: not logged
+
+    def take(self, rows: NDArray[Any]) -> Series:
+        """Some of the rows, by index or mask."""
+        columns = ("env_step", "episode_return", "episode_length")
+        return self._replace(**{name: getattr(self, name)[rows] for name in columns})
+
+    def noted(self, *notes: str) -> Series:
+        """The same with more notes."""
+        return self._replace(notes=(*self.notes, *notes))
 
 
 @dataclass(frozen=True)
@@ -47,6 +64,7 @@ class Reading:
     iteration_steps: int = 0  # environment steps of one of Dopamine's iterations
     agent: str = ""  # of a Dopamine file
     n_envs: int = 0  # sub-environments in parallel; 0: those of the cell
+    longer: bool = False  # the run was longer than the budget, and its first part is meant
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Reading:
@@ -54,21 +72,18 @@ class Reading:
         return cls(**values)
 
 
-def refuse_running_means(name: str, source: str) -> None:
-    """Raise Refused if a tag or column is known to contain no returns of single episodes."""
-    for end, what in RUNNING_MEANS.items():
-        if name.endswith(end):
-            raise Refused(f"{source}: is {what}; returns of single episodes are needed")
-
-
 def numbers(values: ArrayLike, source: str, name: str) -> NDArray[np.float64]:
     """Convert a column to numbers, (n,). Raises Refused if a value is not a number."""
     column = np.asarray(values)
+    if np.iscomplexobj(column):
+        raise Refused(f"{source}: {name} has complex numbers")
     try:
         return column.astype(np.float64).ravel()
     except (TypeError, ValueError):
         wrong = next(i for i, value in enumerate(column.ravel().tolist()) if not _is_number(value))
-        raise Refused(f"{source}: {name} {wrong + 1} is {column.ravel()[wrong]!r}, not a number") from None
+        value = column.ravel()[wrong]
+        shown = value.item() if isinstance(value, np.generic) else value
+        raise Refused(f"{source}: {name} {wrong + 1} is {str(shown)[:40]!r}, not a number") from None
 
 
 def _is_number(value: object) -> bool:

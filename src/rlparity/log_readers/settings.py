@@ -16,10 +16,10 @@ from typing import Any, ClassVar, NamedTuple
 
 import yaml
 
-from rlparity.log_readers import tensorboard
+from rlparity.log_readers.file_names import SETTINGS
+from rlparity.log_readers.formats import tensorboard
 from rlparity.log_readers.setting_names import named
 
-FILES = ("config.yml", "config.json", "args.json", "hyperparameters.json")
 LARGEST = 2**22  # bytes of a file that is read
 
 
@@ -65,7 +65,7 @@ def beside(files: Sequence[Path], environment: str) -> list[Path]:
     folders = list(dict.fromkeys(file.parent for file in files))
     inner = environment.rpartition(":")[2].partition("@")[0].replace("/", "-")
     places = [
-        (place, place / name) for folder in folders for place in (folder, folder / inner) for name in FILES
+        (place, place / name) for folder in folders for place in (folder, folder / inner) for name in SETTINGS
     ]
     places += [(folder, archive) for folder in folders for archive in sorted(folder.glob("*.zip"))]
     return [

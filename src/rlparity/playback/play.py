@@ -21,9 +21,9 @@ from rlparity.cell import EPSILON, Cell
 from rlparity.environments import base as environments
 from rlparity.environments import normalization
 from rlparity.errors import UserError, not_written
-from rlparity.playback import rendering, video
+from rlparity.playback import rendering, shipped_policy, video
 from rlparity.playback.rendering import Renderer
-from rlparity.runs import saved_policies, shipped_policy
+from rlparity.runs import saved_policies
 from rlparity.seeding import Streams, Uniforms
 from rlparity.suites import hyperparameters
 from rlparity.training import checkpoint_files

@@ -13,10 +13,9 @@ from typing import Any
 
 from rlparity.cell import Cell
 from rlparity.errors import UserError
-from rlparity.playback import films
+from rlparity.playback import films, shipped_policy
 from rlparity.provenance import fingerprint
 from rlparity.records import write_bytes
-from rlparity.runs import shipped_policy
 from rlparity.shipped_records import live_check, retrain
 
 PLAN = "plan.json"

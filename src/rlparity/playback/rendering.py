@@ -21,6 +21,7 @@ from torch import Tensor
 
 from rlparity import registry
 from rlparity.environments import metadata
+from rlparity.environments.configured import making
 from rlparity.errors import UserError
 from rlparity.training.checkpoint_files import first_line
 
@@ -89,7 +90,7 @@ class GymnasiumRenderer:
     def __init__(self, environment: str, mode: str, **keywords: Any):
         self._name, self._window = environment, mode == "human"
         with drawing(environment):
-            self._env: Any = gym.make(environment, render_mode=mode, disable_env_checker=True, **keywords)
+            self._env: Any = making.make_single(environment, render_mode=mode, **keywords)
         self.steps_per_s = float(self._env.metadata.get("render_fps") or 30)
 
     def reset(self, seed: int) -> Tensor:

@@ -46,6 +46,7 @@ def parts(cell: Cell) -> dict[str, Any]:
     hashes = [source_hash(cell)]
     if not elsewhere and info.module is not None and source_code.path(info.module) is not None:
         hashes.append(definitions.whole_module(info.module))
+    hashes += [definitions.whole_module(name) for name in info.wrapper_modules if source_code.path(name)]
     packages = [] if elsewhere else ["torch", "numpy", "gymnasium"]
     packages += ["numba"] if computed_by_kernel(cell) else []
     reference = registry.REFERENCES[cell.agent] if cell.implementation == registry.REFERENCE else None

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rlparity.project_files import PROJECT
+
 PACKAGES = (
     "rlparity",
     "torch",
@@ -109,15 +111,20 @@ def _cpuinfo(name: str) -> str | None:
 
 
 def git() -> dict[str, Any]:
-    """The commit of this checkout, and whether it is dirty: tracked files changed, or modules untracked."""
+    """The commit of the clone that these sources are in, and whether it is dirty: tracked files changed, or
+    modules untracked. Both are None of sources outside a clone, such as installed ones."""
 
     def ask(*words: str) -> str | None:
+        command = ["git", "-C", str(PROJECT), *words]
         try:
-            done = subprocess.run(["git", *words], capture_output=True, text=True, check=True, timeout=20)
+            done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
         except (OSError, subprocess.SubprocessError):
             return None
         return done.stdout.strip()
 
+    top = ask("rev-parse", "--show-toplevel")
+    if top is None or Path(top) != PROJECT.resolve():  # of another repository, in which it is installed
+        return {"commit": None, "dirty": None}
     commit = ask("rev-parse", "HEAD")
     changed = ask("status", "--porcelain", "--untracked-files=no", "--", ".", ":!reports")
     modules = ask("ls-files", "--others", "--exclude-standard", "--", ":(top)src/*.py")
@@ -126,4 +133,12 @@ def git() -> dict[str, Any]:
 
 def peak_memory_mib() -> float:
     """Peak resident memory of this process, MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    units = 2**20 if sys.platform == "darwin" else 2**10  # macOS counts bytes, Linux KiB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / units
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1  # macOS cannot pin a process

@@ -14,6 +14,7 @@ import pandas as pd
 
 from rlparity.analysis import plans
 from rlparity.arms import OURS, Arm
+from rlparity.cell import path_name
 from rlparity.metrics import RETURN, Metric
 from rlparity.reporting import report_files
 from rlparity.reporting.formatting import ENDPOINTS, label
@@ -245,4 +246,4 @@ def by_reference(row: Any) -> bool:
 
 def slug(environment: str) -> str:
     """An environment id as part of a file name: "ALE/Pong-v5" becomes "ALE_Pong-v5"."""
-    return re.sub(r"[^\w.-]", "_", environment)
+    return re.sub(r"[^\w.-]", "_", path_name(environment))

@@ -19,7 +19,7 @@ from rlparity.agents import base as agents
 from rlparity.cell import Cell
 from rlparity.errors import StorageError, UserError
 from rlparity.provenance import candidate_files, fingerprint, host
-from rlparity.runs import lock, malloc, pending, regrouping, saved_policies
+from rlparity.runs import environment_faults, lock, malloc, pending, regrouping, saved_policies
 from rlparity.runs.progress import Display
 from rlparity.training import checkpoint_files
 from rlparity.training.checkpointing import Checkpointer, resumes_exactly
@@ -120,7 +120,8 @@ def _train(cell: Cell, folder: Path, checkpointer: Checkpointer) -> tuple[Record
     """Train a cell; returns its recorder, and for a candidate the assumptions that were made."""
     recorder = Recorder(cell, saved_policies.SavedPolicies(cell, folder / "checkpoint"))
     if cell.candidate:
-        notes: tuple[str, ...] = import_module(registry.CANDIDATES[cell.kind]).run(cell, folder, recorder)
+        with environment_faults.named(cell, recorder, checkpointer):
+            notes: tuple[str, ...] = import_module(registry.CANDIDATES[cell.kind]).run(cell, folder, recorder)
         if cell.kind != "logs" and not candidate_files.digests(cell):
             notes += ("no file of its code is known: this record stays valid whatever changes in it",)
         if cell.kind == "command" and not candidate_files.has_lock(cell):
@@ -131,11 +132,12 @@ def _train(cell: Cell, folder: Path, checkpointer: Checkpointer) -> tuple[Record
     display = Display(cell, folder / "heartbeat.json", folder / "tensorboard" if cell.tensorboard else None)
     try:
         train = import_module(registry.trainer(cell)).run
-        if cell.checkpoint_every:
-            with checkpointer.heeding_signals():
-                train(cell, display, checkpointer=checkpointer, recorder=recorder)
-        else:
-            train(cell, display, recorder=recorder)
+        with environment_faults.named(cell, recorder, checkpointer):
+            if cell.checkpoint_every:
+                with checkpointer.heeding_signals():
+                    train(cell, display, checkpointer=checkpointer, recorder=recorder)
+            else:
+                train(cell, display, recorder=recorder)
         display.summarise(recorder)
     finally:
         display.close()

@@ -12,14 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rlparity import records
+from rlparity import project_files, records
 from rlparity.cell import Cell
 from rlparity.errors import StorageError
 from rlparity.provenance import fingerprint, host
 from rlparity.runs import pending, regrouping
 from rlparity.suites.suite import Suite
 
-POLICY = "policy.pt"  # which a report may carry, see `runs.shipped_policy`
+POLICY = "policy.pt"  # which a report may carry, see `playback.shipped_policy`
 SHAPE = (  # of run.json
     *((name, dict) for name in ("cell", "hashes", "versions", "hardware", "definitions", "files")),
     ("vouched", list),
@@ -103,15 +103,22 @@ def unmark(suite: Suite, folders: Sequence[Path]) -> None:
     marked = Path(".snakemake", "incomplete")
     files = [str(folder / name) for folder in folders for name in pending.OUTPUTS]
     if files and suite.path is not None and marked.is_dir() and any(marked.iterdir()):
-        command = [sys.executable, "-m", "snakemake", "--configfile", str(suite.path), "--cleanup-metadata"]
-        subprocess.run([*command, *files], capture_output=True, check=False)
+        command = [sys.executable, "-m", "snakemake", "--snakefile", str(project_files.SNAKEFILE)]
+        command += ["--configfile", str(suite.path), "--cleanup-metadata", *files]
+        subprocess.run(command, capture_output=True, check=False)
 
 
 def shipped(reports: Path, suite: str = "") -> list[Shipped]:
-    """All finished records that the reports carry, those of the report of `suite` first.
+    """All finished records that may be taken over: those of `reports`, then those that came with the project,
+    of each those of the report of `suite` first.
 
     A file that is no run.json is left out.
     """
+    return [one for folder in project_files.reports(reports) for one in in_reports(folder, suite)]
+
+
+def in_reports(reports: Path, suite: str = "") -> list[Shipped]:
+    """Those of one folder of reports."""
     found = []
     own = reports / suite
     paths = reports.glob("*/records/**/run.json")

@@ -140,7 +140,7 @@ def vouch(suite: Suite, wanted: Sequence[Cell], reports: Path, share: float, job
 
 def take_stock(suite: Suite, wanted: Iterable[Cell], reports: Path) -> Stock:
     """Sort the shipped records of these cells: valid, missing, to be vouched for, or past that."""
-    catalogue, stock = {one.folder: one for one in restore.shipped(reports)}, Stock()
+    catalogue, stock = {one.folder: one for one in restore.in_reports(reports)}, Stock()
     for cell in wanted:
         shipped = catalogue.get(reports / suite.name / "records" / Path(*cell.folder.parts[1:]))
         if shipped is None:

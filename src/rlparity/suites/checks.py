@@ -79,7 +79,7 @@ def bad_spaces(environment: str, info: EnvironmentInfo, algorithm: Algorithm) ->
     if info.actions not in known:
         found.append(
             f"algorithm {algorithm.name!r} cannot act in {environment!r}: its actions are "
-            f"{info.actions}, agent {algorithm.agent!r} knows {', '.join(known)}"
+            f"{info.actions}, agent {algorithm.agent!r} knows {', '.join(known)}{info.hint}"
         )
     if info.image and not registry.AGENTS[algorithm.agent].images:
         seeing = ", ".join(name for name, entry in registry.AGENTS.items() if entry.images)
@@ -102,8 +102,8 @@ def bad_choice(
     block = hyperparameters.library().block(environment.id, algorithm.agent)
     options = algorithm.options_for(environment.id)
     tables = {
-        f"{hyperparameters.RESOURCES}: settings.{block}.{algorithm.agent}": chosen.hyperparameters,
-        f"{hyperparameters.RESOURCES}: algorithms.{algorithm.name}.options": options,
+        f"{hyperparameters.place()}: settings.{block}.{algorithm.agent}": chosen.hyperparameters,
+        f"{hyperparameters.place()}: algorithms.{algorithm.name}.options": options,
         f"hyperparameters.{algorithm.name}": raw.get("hyperparameters", {}).get(algorithm.name, {}),
     }
     for where, values in tables.items():

@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rlparity import registry
-from rlparity.cell import path_name
+from rlparity import atari_names, registry
+from rlparity.cell import is_configured, path_name
 from rlparity.environments import atari_games, metadata
+from rlparity.environments.configured import ids
 from rlparity.environments.metadata import EnvironmentInfo
 from rlparity.errors import UserError, unknown
 from rlparity.metrics import RETURN, Metric
@@ -61,7 +62,7 @@ def environments(raw: Mapping[str, Any], found: list[str]) -> list[Environment]:
         else:
             seeds, place = (own["seeds"], f"{where}.seeds") if "seeds" in own else (raw["seeds"], "seeds")
             blocks = tuple(seed_blocks(seeds, place, found))
-        for name in _names(own["id"], where, found):
+        for name in _names(own, where, found):
             if path_name(name) in seen:
                 found.append(f"{where}: {name!r} is there twice")
             seen.add(path_name(name))
@@ -72,21 +73,34 @@ def environments(raw: Mapping[str, Any], found: list[str]) -> list[Environment]:
     return made
 
 
-def _names(name: str, where: str, found: list[str]) -> list[str]:
-    """The ids that an id stands for: itself, or all games of a list."""
+def _names(own: Mapping[str, Any], where: str, found: list[str]) -> list[str]:
+    """The ids that a suite's keys about an environment stand for: one with its kwargs, time limit and
+    wrappers, or all games of a list."""
+    keys = {key: own[key] for key in ("kwargs", ids.TIME_LIMIT, ids.WRAPPERS) if key in own}
     try:
-        return list(atari_games.expand(name))
+        if not keys:
+            return list(atari_games.expand(ids.canonical(own["id"])))
+        if is_configured(own["id"]):
+            raise UserError(
+                f"{own['id']!r} has keys in its id; write {' and '.join(keys)} there or here, not both"
+            )
+        return [ids.write(ids.of_keys(own["id"], keys, repr(own["id"])))]
     except UserError as error:
         found.append(f"{where}: {error}")
         return []
 
 
 def _info(name: str, where: str, found: list[str]) -> EnvironmentInfo | None:
+    if not name.startswith("ALE/") and ":" not in name and (ours := atari_names.suggestion(name)):
+        found.append(
+            f"{where}: unknown environment {name!r}; Atari games have a preset (did you mean {ours!r}?)"
+        )
+        return None
     try:
         return metadata.probe(name)
     except UserError as error:
         found.append(f"{where}: {error}")
-    except Exception as error:  # of the user's module, which is imported there
+    except (Exception, SystemExit) as error:  # of the user's module, which is imported there
         message = yaml_reader.short(" ".join(f"{type(error).__name__}: {error}".split()))
         found.append(f"{where}: environment {name!r} cannot be made: {message}")
     return None

@@ -13,16 +13,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from rlparity import arms
+from rlparity import arms, project_files
 from rlparity.arms import Arm
 from rlparity.environments import metadata
+from rlparity.environments.configured import ids
 from rlparity.errors import UserError, unknown
 from rlparity.provenance import source_code
 from rlparity.registry import AGENTS, IMPLEMENTATIONS, is_small
 from rlparity.suites import yaml_reader
-
-RESOURCES = Path("workflow", "resources", "hyperparameters.yaml")
-SCHEMAS = Path("workflow", "schemas")
 
 
 @dataclass(frozen=True)
@@ -62,8 +60,9 @@ class Library:
     settings: Mapping[str, Mapping[str, Settings]]
 
     def block(self, environment: str, agent: str) -> str:
-        """The key of the settings for an environment: its id, else its namespace, else "default"."""
-        names = (environment, namespace(environment))
+        """The key of the settings for an environment: its id, with or without keys, else its namespace, else
+        "default"."""
+        names = (environment, ids.base(environment), namespace(environment))
         return next((name for name in names if agent in self.settings.get(name, {})), "default")
 
     def lookup(self, environment: str, agent: str) -> Settings:
@@ -81,17 +80,12 @@ class Library:
 
 def namespace(environment: str) -> str:
     """The part of a Gymnasium id before the name: "ALE" of "ALE/Pong-v5@nature", empty for most."""
-    return environment.rpartition(":")[2].rpartition("/")[0]
+    return ids.base(environment).rpartition(":")[2].rpartition("/")[0]
 
 
-@cache
-def root() -> Path:
-    """The repository's root: the working directory or one above it, else that of this package."""
-    here = Path.cwd()
-    for folder in (here, *here.parents, source_code.PACKAGE.parents[1]):
-        if (folder / RESOURCES).is_file():
-            return folder
-    raise UserError(f"{RESOURCES}: not found from {here}; run rlparity inside a checkout of its repository")
+def place() -> str:
+    """The path of the hyperparameters.yaml in use, for messages."""
+    return project_files.shown(project_files.find(project_files.SETTINGS))
 
 
 def put_command_on_path() -> None:
@@ -101,15 +95,18 @@ def put_command_on_path() -> None:
         os.environ["PATH"] = os.pathsep.join([folder, os.environ.get("PATH", "")])
 
 
-@cache
 def library() -> Library:
-    """The checked content of hyperparameters.yaml."""
-    path = root() / RESOURCES
+    """The checked content of hyperparameters.yaml: that of the working folder, else the project's."""
+    return _library(project_files.find(project_files.SETTINGS).resolve())
+
+
+@cache
+def _library(path: Path) -> Library:
     raw = yaml_reader.read(path)
-    found = list(yaml_reader.problems(raw, root() / SCHEMAS / "hyperparameters.schema.yaml"))
+    found = list(yaml_reader.problems(raw, project_files.schema("hyperparameters.schema.yaml")))
     found = found or _bad_names(raw["algorithms"], raw["settings"])
     if found:
-        raise UserError("\n  - ".join([f"Bad {RESOURCES}:", *found]))
+        raise UserError("\n  - ".join([f"Bad {place()}:", *found]))
     algorithms = {name: _algorithm(name, values) for name, values in raw["algorithms"].items()}
     settings = {
         environment: {agent: Settings(**block) for agent, block in blocks.items()}

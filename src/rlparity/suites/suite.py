@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from rlparity import project_files
 from rlparity.arms import OURS, Arm
 from rlparity.cell import Cell, path_name
 from rlparity.errors import StorageError, UserError, unknown
@@ -31,7 +32,6 @@ from rlparity.suites.environments import Environment, environments
 from rlparity.suites.growth import Growth
 from rlparity.suites.hyperparameters import Algorithm
 
-SUITES = Path("workflow", "suites")
 SCHEMA = "suite.schema.yaml"
 SENSITIVITY = "sensitivity"  # kind of a suite that plants bugs
 FLOOR = str(RETURN.floor)  # the configuration that has learned nothing, of the return
@@ -169,24 +169,22 @@ def arm_folder(cell: Cell) -> str:
 
 
 def find(name: str) -> Path:
-    """A suite file by its name ("smoke") or path."""
-    folder = hyperparameters.root() / SUITES
-    for file in (Path(name), folder / f"{name}.yaml"):
+    """A suite file by its path or its name ("smoke"), of the working folder before those of the project."""
+    folders = project_files.folders(project_files.SUITES)
+    for file in (Path(name), *(folder / f"{name}.yaml" for folder in folders)):
         with contextlib.suppress(OSError):  # a name longer than a file's may be
             if file.is_file():
                 return file
     if os.sep in name or Path(name).suffix in (".yaml", ".yml"):
         raise UserError(f"{yaml_reader.short(name)}: no such file")
-    raise unknown(
-        "suite", yaml_reader.short(name), (file.stem for file in folder.glob("*.yaml")), str(SUITES)
-    )
+    known = {file.stem for folder in folders for file in folder.glob("*.yaml")}
+    raise unknown("suite", yaml_reader.short(name), known, " and ".join(map(project_files.shown, folders)))
 
 
 def keys(path: Path) -> dict[str, Any]:
     """The keys of a suite's file, of which the schema has checked the shape. Raises UserError."""
     raw = _mapping(path)
-    schema = hyperparameters.root() / hyperparameters.SCHEMAS / SCHEMA
-    _refuse(f"Bad suite {path}", list(yaml_reader.problems(raw, schema)))
+    _refuse(f"Bad suite {path}", list(yaml_reader.problems(raw, project_files.schema(SCHEMA))))
     return raw
 
 
@@ -210,8 +208,8 @@ def load(path: Path, narrow: Mapping[str, Any] | None = None, elsewhere: bool = 
     for key in overrides:
         if key not in narrowing.NARROWING:
             raise unknown("key", key, narrowing.NARROWING, "--config")
-    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    return replace(resolve(raw, f"Bad suite {shown}", overrides, elsewhere), path=shown)
+    shown = project_files.shown(path)
+    return replace(resolve(raw, f"Bad suite {shown}", overrides, elsewhere), path=Path(shown))
 
 
 def resolve(
@@ -222,10 +220,9 @@ def resolve(
 ) -> Suite:
     """The suite of these keys with its cells. Raises UserError with a line for each problem."""
     library = hyperparameters.library()
-    schema = hyperparameters.root() / hyperparameters.SCHEMAS / SCHEMA
     changed = replaced.changes(raw, narrow or {})
     raw = replaced.applied(raw, changed) if changed else raw
-    found = list(yaml_reader.problems(raw, schema))
+    found = list(yaml_reader.problems(raw, project_files.schema(SCHEMA)))
     has_shape = not found
     found += checks.bad_names(raw, library.algorithms) + checks.bad_paths(raw)
     if isinstance(raw.get("split"), str):

@@ -28,7 +28,7 @@ class Check(NamedTuple):
     detail: str  # the evidence, one line: numbers, the first tensor that differs, ...
     seconds: float = 0.0
     looked: bool = True  # False: it was not looked at, and `detail` is the reason
-    ran: bool = True  # False: the candidate's code ended by an error or a hang, which says nothing of it
+    ran: bool = True  # False: an error, a hang or an unreadable log, which says nothing of the implementation
 
     def __str__(self) -> str:
         verdict = "pass" if self.passed else "FAIL"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rlparity.errors import UserError
 from rlparity.validation.checks import LAYERS, Check
-from rlparity.validation.validate import Findings
+from rlparity.validation.validate import Findings, unjudged
 
 UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # what XML 1.0 cannot hold
 
@@ -58,6 +58,7 @@ def _suite(root: ET.Element, layer: str, checks: Sequence[Check], found: Finding
     for check in checks:
         case = _case(suite, layer, check.name, check.seconds)
         tag = "system-out" if check.passed or (layer == "parity" and not strict) else "failure"
+        tag = "error" if unjudged(check) else tag
         tag = tag if check.looked else "skipped"
         _add_outcome(case, tag, check.detail)
     for verdict in found.verdicts if layer == "statistics" else ():

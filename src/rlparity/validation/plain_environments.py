@@ -11,6 +11,8 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.wrappers import RecordEpisodeStatistics
 
+from rlparity.cell import is_configured
+from rlparity.environments.configured import ids, making
 from rlparity.environments.minatar.game import make_single
 
 NAMESPACE = "Cut"
@@ -32,6 +34,8 @@ def with_time_limit(environment: str, n_steps: int) -> str:
     keep theirs."""
     if is_atari(environment) or is_minatar(environment):
         return environment
+    if is_configured(environment):
+        return ids.write(dataclasses.replace(ids.parse(environment), max_episode_steps=n_steps))
     made = plain(environment)  # imports the module of "module:Id"
     made.close()
     assert made.spec is not None
@@ -44,6 +48,8 @@ def plain(environment: str) -> gym.Env:
     """One environment, as a user of Gymnasium makes it; games of MinAtar as the reference gets them."""
     if is_minatar(environment):
         return make_single(environment)
+    if is_configured(environment):
+        return making.make_single(environment)
     return gym.make(environment, disable_env_checker=True)
 
 

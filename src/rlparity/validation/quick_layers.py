@@ -147,6 +147,25 @@ def _check_logs(cells: list[Cell]) -> list[Check]:
     returns = sum(len(one.episodes) + len(one.evaluations) for one in logged.values())
     detail = "; ".join(problems) or f"{len(logged)} seeds, {returns:,} returns"
     seconds = time.perf_counter() - started
-    first = Check("contract", f"logs of {environment} can be compared", not problems, detail, seconds)
-    copies = duplicates({seed: (one.episodes, one.evaluations) for seed, one in logged.items()})
-    return [first, Check("contract", f"seeds of {environment} differ", not copies, copies)]
+    name = f"logs of {environment} can be compared"
+    first = Check("contract", name, not problems, detail, seconds, ran=not problems)
+    rows = {seed: (one.episodes, one.evaluations) for seed, one in logged.items()}
+    bounded = {seed: value for seed, one in logged.items() if (value := _constant(one)) is not None}
+    copies = duplicates({seed: content for seed, content in rows.items() if seed not in bounded})
+    checked = [first, Check("contract", f"seeds of {environment} differ", not copies, copies, ran=not copies)]
+    if duplicates({seed: rows[seed] for seed in bounded}):
+        named = ", ".join(f"{value:g}" for value in sorted(set(bounded.values())))
+        which = f"copies among seeds {', '.join(map(str, bounded))}, all of whose returns are {named},"
+        checked.append(not_looked_at("contract", which, "different runs have equal rows there"))
+    return checked
+
+
+def _constant(logged: logs.Logged) -> float | None:
+    """The one value of all returns, as of runs that stay at a bound; None if there are several."""
+    rows = [row["value"] for row in logged.evaluations] or [row["episode_return"] for row in logged.episodes]
+    return float(rows[0]) if len(set(rows)) == 1 and not (logged.evaluations and _vary(logged)) else None
+
+
+def _vary(logged: logs.Logged) -> bool:
+    """Whether returns in training differ from each other, too."""
+    return len({row["episode_return"] for row in logged.episodes}) > 1

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rlparity import atari_names
 from rlparity.cell import KINDS, Cell
 from rlparity.environments import metadata
 from rlparity.errors import UserError, unknown
@@ -15,7 +16,7 @@ from rlparity.registry import REFERENCE
 from rlparity.suites import checks, hyperparameters, suite, value_checks, yaml_reader
 from rlparity.suites.suite import FLOOR, Suite
 
-NOT_TEXT = ("columns", "deterministic", "iteration_steps", "n_envs")  # keys of `returns` without text values
+NOT_TEXT = ("columns", "deterministic", "iteration_steps", "longer", "n_envs")  # keys without text values
 
 KIND_NAMES = {"entry": "a Python entry point", "command": "a command", "logs": "finished logs"}
 
@@ -194,6 +195,8 @@ def resolve(request: Request, changes: Mapping[str, Any]) -> Suite:
         )
     for wanted in request.environments:
         if wanted not in ids:
+            if (ours := atari_names.suggestion(wanted)) in ids:
+                raise UserError(f"--environments: {wanted!r} is {ours!r} in suite {raw.get('name')!r}")
             raise unknown("environment", wanted, ids, "--environments")
     for place in places:
         place["algorithms"] = [FLOOR, request.against]

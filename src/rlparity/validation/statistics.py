@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rlparity.cell import Cell
+from rlparity.environments.probing import before_training
 from rlparity.metrics import RETURN
 from rlparity.registry import REFERENCE
 from rlparity.runs import pending
@@ -93,7 +94,10 @@ def floor(plan: Suite, results: Path, reports: Path) -> list[Cell]:
 def train(cells: Sequence[Cell], results: Path, jobs: int, say: Say) -> list[str]:
     """Train cells that are not trained yet, and failed seeds of the candidate: `jobs` at a time, each in its
     own process, finished logs in this one. Returns a line for each error that is not the candidate's."""
-    waiting = pending.update(cells, results)
+    checked = before_training.checked(
+        cells, say, lambda cell: not pending.up_to_date(cell, results / cell.folder)
+    )
+    waiting = pending.update(checked, results)
     waiting += [cell for cell in cells if cell not in waiting and _failed(cell, results)]
     for cell in [cell for cell in waiting if cell.kind == "logs"]:
         waiting.remove(cell)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rlparity.cell import Cell
+from rlparity.environments.probing import before_training
 from rlparity.errors import Status, UserError
 from rlparity.provenance import candidate_files
 from rlparity.records import write_bytes
@@ -54,18 +55,20 @@ class Findings:
         if not self.ran:
             return f"contract: {self.left_out['contract']}"
         found = [f"no seed finished in {place}: {reason}" for place, reason in self.unfinished.items()]
+        found += [check.detail for check in self.checks if unjudged(check)]
         return "; ".join(found) or self.left_out.get("statistics", "")
 
     def status(self, strict: bool = False) -> Status:
         """NOT_JUDGED if the contract could not be run, or no seed finished; DIFFERS if the contract fails or
-        a verdict is WORSE; NOT_JUDGED if there are no statistics, or no seed finished in one environment;
+        a verdict is WORSE; NOT_JUDGED if there are no statistics, logs of a seed cannot be compared, or no
+        seed finished in one environment;
         DONE if all primary verdicts are EQUIVALENT or BETTER; else UNDECIDED. A parity difference fails with
         `strict` only."""
         places = {cell.environment for cell in self.plan.cells if cell.candidate}
         if not self.ran or (places and self.unfinished.keys() >= places):
             return Status.NOT_JUDGED
         failing = ("contract", "parity") if strict else ("contract",)
-        if any(check.layer in failing and not check.passed for check in self.checks):
+        if any(check.layer in failing and not check.passed and check.ran for check in self.checks):
             return Status.DIFFERS
         if any(verdict.word == "WORSE" for verdict in self.verdicts):
             return Status.DIFFERS
@@ -73,6 +76,11 @@ class Findings:
             return Status.NOT_JUDGED
         primary = [verdict.good for verdict in self.verdicts if verdict.primary]
         return Status.DONE if primary and all(primary) else Status.UNDECIDED
+
+
+def unjudged(check: Check) -> bool:
+    """Whether a check of the contract found what says nothing of the implementation, such as a short log."""
+    return check.layer == "contract" and not check.passed and not check.ran
 
 
 def run(requested: Request, results: Path, reports: Path, jobs: int, say: Say) -> Findings:
@@ -85,6 +93,7 @@ def run(requested: Request, results: Path, reports: Path, jobs: int, say: Say) -
         say(f"note: {plan.description}")  # names the seeds that have none
     found = Findings(plan)
     mine = request.cells_of(plan, requested.candidate_name)
+    before_training.checked(mine, say)
     _run_quick_layers(requested, mine, found, jobs, say)
     if not found.ran:
         found.left_out["statistics"] = "the contract could not be run"
@@ -176,7 +185,8 @@ def line(layer: str, found: Findings) -> str:
     if failed:
         problems = "; ".join(f"{check.name}: {check.detail}" for check in failed[:SHOWN])
         more = f"; and {len(failed) - SHOWN} more" if len(failed) > SHOWN else ""
-        return f"{layer}: FAIL, {len(failed)} of {len(looked)}: {problems}{more}{note}"
+        word = "could not be judged" if all(map(unjudged, failed)) else "FAIL"
+        return f"{layer}: {word}, {len(failed)} of {len(looked)}: {problems}{more}{note}"
     if not looked:
         return f"{layer}: nothing was looked at{note}"
     alone = looked[0].detail and (len(looked) == 1 or layer == "parity")
@@ -196,6 +206,7 @@ def record(found: Findings, strict: bool, report: Path) -> None:
 def _rows(found: Findings, strict: bool) -> Iterator[tuple[str, str, str, str, str]]:
     for check in found.checks:
         wrong = "differs" if check.layer == "parity" and not strict else "FAIL"
+        wrong = "could not be judged" if unjudged(check) else wrong
         result = ("pass" if check.passed else wrong) if check.looked else NOT_LOOKED_AT
         yield check.layer, check.name, result, check.detail, f"{check.seconds:.1f}"
     for verdict in found.verdicts:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +15,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rlparity import project_files
 from rlparity.arms import OURS
 from rlparity.cell import Cell, path_name
-from rlparity.provenance import source_code
+from rlparity.provenance import host, source_code
 from rlparity.runs import pending
-from rlparity.suites import hyperparameters, splitting, suite
+from rlparity.suites import splitting, suite
 from rlparity.suites.suite import Suite
 
 MINUTES = 9
@@ -35,6 +35,7 @@ BENCHES = {  # algorithm, environment, sizes (empty: all), seconds
 FACTS_S, TESTS_S, CELLS_S = 20, 60, 44
 MOST_AT_ONCE, CELL_GIB = 8, 4  # cells on one GPU, and memory of it for each
 FACTS, TABLE, RESULTS = Path("facts", "facts.json"), Path("benchmark", "throughput.csv"), Path("results")
+TESTS = project_files.PROJECT / "tests"  # which a wheel does not have
 Command = list[str]
 
 
@@ -72,11 +73,11 @@ def plan(options: Options) -> Plan:
     common = {"device": device, "sources": sources()}
     facts = [*python, "rlparity", "dev", "gpu", "--device", device, "--facts"]
     chosen = "cuda" if device == "cuda" else "not cuda"
-    tests = [*python, "pytest", str(hyperparameters.root() / "tests" / "cuda"), "-m", chosen]
+    tests = [*python, "pytest", str(TESTS / "cuda"), "-m", chosen]
     tests += ["-rfEs", "--durations=10", "-p", "no:cacheprovider"]
     found = [
         Block("facts", FACTS_S, common, lambda work: [*facts, str(work / FACTS)]),
-        Block("tests", TESTS_S, common, lambda work: tests),
+        *([Block("tests", TESTS_S, common, lambda work: tests)] if TESTS.is_dir() else []),
         *(_bench(name, options, common) for name in BENCHES),
         *_cells(loaded, options),
     ]
@@ -85,10 +86,10 @@ def plan(options: Options) -> Plan:
 
 def sources() -> str:
     """A hash of the sources that all blocks run, 16 hexadecimal digits."""
-    root, found = hyperparameters.root(), hashlib.sha256()
-    files = [*source_code.PACKAGE.rglob("*.py"), root / hyperparameters.RESOURCES]
+    found = hashlib.sha256()
+    files = [*source_code.PACKAGE.rglob("*.py"), project_files.find(project_files.SETTINGS)]
     for folder in ("cuda", "support"):
-        files += (root / "tests" / folder).glob("*.py")
+        files += (TESTS / folder).glob("*.py")
     for file in sorted(files):
         found.update(file.name.encode() + file.read_bytes())
     return found.hexdigest()[:16]
@@ -139,9 +140,9 @@ def _train(cells: Sequence[Cell], options: Options, split: int | str, work: Path
     left = [cell for cell in cells if not pending.up_to_date(cell, results / cell.folder)]
     if not left:
         return None
-    root, cores = hyperparameters.root(), len(os.sched_getaffinity(0))
+    cores = host.cores()
     command = [sys.executable, "-m", "snakemake", *(str(RESULTS / cell.folder / "run.json") for cell in left)]
-    command += ["--snakefile", str(root / "Snakefile"), "--configfile", str(options.suite.resolve())]
+    command += ["--snakefile", str(project_files.SNAKEFILE), "--configfile", str(options.suite.resolve())]
     command += ["--directory", str(work.resolve()), "--nolock"]
     command += ["--config", f"device={options.device}", f"split={split}"]
     return [*command, "--cores", str(cores), "--resources", f"gpu={at_once(cores, _gpu_bytes(work))}"]

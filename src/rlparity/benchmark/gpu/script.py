@@ -23,7 +23,6 @@ from rlparity.benchmark.gpu.blocks import Block
 from rlparity.errors import UserError, not_written
 from rlparity.provenance import source_code
 from rlparity.records import write_bytes
-from rlparity.suites import hyperparameters
 
 FORMAT = 1  # of state.json
 RESERVE_S = 8.0  # for the start of Python, and for the archive at the end
@@ -81,7 +80,7 @@ class Script:
         else:
             self._note(block, STOPPED, 0.0, limit_s)  # so it stays if this process is killed
             log.unlink(missing_ok=True)
-            ended = process.run(command, hyperparameters.root(), log, limit_s, self._variables())
+            ended = process.run(command, Path.cwd(), log, limit_s, self._variables())
             seconds = time.monotonic() - started
             outcome = DONE if ended.status == 0 else STOPPED if ended.stopped else FAILED
             told = f"{outcome} in {seconds:.0f} s, limit {limit_s:g} s"

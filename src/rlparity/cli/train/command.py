@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from rlparity import registry
 from rlparity.cli import pipeline
-from rlparity.cli.base import Add, Answer, add_reports, add_results, print_now
+from rlparity.cli.base import Add, Answer, add_reports, add_results, note, print_now
 from rlparity.errors import Status, UserError
+from rlparity.provenance import host
 
 if TYPE_CHECKING:
     from rlparity.cell import Cell
@@ -116,23 +116,25 @@ def _grown(wanted: Wanted, results: Path) -> Suite:
 
 def _train(cells: Sequence[Cell], results: Path) -> list[dict[str, Any]]:
     """Train the cells that are not trained yet; a line and a row of the answer for each."""
+    from rlparity.environments.probing import before_training
     from rlparity.runs import pending
 
     rows = []
-    for cell in cells:
+    new = {str(cell.folder) for cell in cells if not pending.up_to_date(cell, results / cell.folder)}
+    for cell in before_training.checked(cells, note, lambda cell: str(cell.folder) in new):
         folder, run = results / cell.folder, None
         if pending.up_to_date(cell, folder):
-            run, new = pending.finished(folder), False
+            run, trained = pending.finished(folder), False
             print_now(f"{folder}: trained before, nothing to train")
         if run is None:
             from rlparity.runs.run_cell import run_cell
 
-            run, new = run_cell(cell, folder, regroup=True), True
+            run, trained = run_cell(cell, folder, regroup=True), True
             print_now(f"{folder}: {run['status']}, {run['steps_per_second'] or 0:,.0f} steps/s")
-        row = {"folder": str(folder), "seeds": list(cell.seeds), "status": run["status"], "trained": new}
+        row = {"folder": str(folder), "seeds": list(cell.seeds), "status": run["status"], "trained": trained}
         rows.append({**row, "steps_per_second": run["steps_per_second"]})
         for seed, reason in run.get("failed_seeds", {}).items():
-            print_now(f"seed {seed} failed: {reason}")
+            note(reason if reason.startswith("environment ") else f"seed {seed}: {reason}")
     return rows
 
 
@@ -219,7 +221,7 @@ def _compared(wanted: Wanted, made: Suite, chosen: argparse.Namespace) -> tuple[
         hint = f"--against {wanted.reference} trains it, too"
         return made, f"{references.refused[0]}; {hint}"
     waiting = [*statistics.floor(plan, chosen.results, chosen.reports), *references.waiting]
-    jobs = chosen.jobs if chosen.jobs > 0 else len(os.sched_getaffinity(0))
+    jobs = chosen.jobs if chosen.jobs > 0 else host.cores()
     if broken := statistics.train(waiting, chosen.results, jobs, print_now):
         raise UserError(broken[0])
     floor = [cell for cell in plan.cells if cell.agent == single.FLOOR]

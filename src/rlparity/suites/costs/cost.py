@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from rlparity import project_files
 from rlparity.cell import Cell
-from rlparity.suites.costs.speeds import THROUGHPUT, Speeds
+from rlparity.suites.costs.speeds import Speeds
 
 START_UP_S = 4.0  # per cell: process, imports, environments
 ALLOWANCE = 4  # times the estimate, as a cluster's time limit: its cores may be slower, or busy
@@ -31,7 +32,9 @@ def describe(
     rates = Speeds(reports)
     minutes = sum(seconds(cell, rates) for cell in waiting) / 60
     steps = sum(cell.budget * len(cell.seeds) for cell in waiting if cell.kind != "logs")
-    basis = f"rates measured in {reports / THROUGHPUT}" if rates else "assumed rates, nothing measured here"
+    basis = "rates of runs in reports" if rates else "assumed rates, nothing measured here"
+    if rates.file is not None:
+        basis = f"rates measured in {project_files.shown(rates.file)}"
     return (
         f"{len(cells)} cells{also}, {len(waiting)} to train: {steps:,} environment steps, "
         f"about {minutes:,.0f} core-minutes ({basis})"

@@ -6,12 +6,14 @@ import csv
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
+from io import StringIO
 from itertools import pairwise
 from math import prod
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from rlparity import project_files
 from rlparity.cell import Cell
 from rlparity.environments.metadata import EnvironmentInfo
 from rlparity.registry import is_small
@@ -182,13 +184,11 @@ def _parameters(cell: Cell, info: EnvironmentInfo) -> int:
 def _planning(cells: int, reports: Path) -> str:
     """Time until Snakemake's first job starts, from the nearest number of cells that was measured."""
     measured: dict[int, float] = {}
-    try:
-        with (reports / DAG).open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
+    for folder in reversed(project_files.reports(reports)):
+        with suppress(OSError, ValueError, csv.Error):
+            for row in csv.DictReader(StringIO((folder / DAG).read_text(encoding="utf-8"))):
                 with suppress(KeyError, ValueError, TypeError):  # a row that was cut short
                     measured[positive(row["cells"], int)] = positive(row["seconds"], float)
-    except (OSError, ValueError, csv.Error):
-        pass
     if not measured:
         start, each = PLANNING_S
         return f"about {start + each * cells:,.0f} s for Snakemake's graph (assumed)"

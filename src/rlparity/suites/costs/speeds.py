@@ -6,11 +6,12 @@ import csv
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple, TypeVar
 
+from rlparity import project_files
 from rlparity.cell import Cell
 from rlparity.environments import metadata
 from rlparity.errors import UserError
@@ -52,10 +53,16 @@ class Run(NamedTuple):
 
 
 class Speeds:
-    """The measurements in a folder of reports."""
+    """The measurements in a folder of reports, and in the reports that came with the project.
+
+    `file` is the table that `rlparity bench` wrote, of the first folder that has one.
+    """
 
     def __init__(self, reports: Path):
-        self._runs = {MEASURED: list(_measured(reports)), TRAINED: list(_trained(reports))}
+        folders = project_files.reports(reports)
+        own = next((folder for folder in folders if any(_measured(folder))), None)
+        self.file = None if own is None else own / THROUGHPUT
+        self._runs = {MEASURED: list(_measured(own or reports)), TRAINED: list(_trained(folders))}
         self._episodes: dict[str, float] = {}
         self._found: dict[tuple[object, ...], Rate] = {}
 
@@ -174,10 +181,10 @@ def _run(row: Mapping[str, str]) -> Run:
     )
 
 
-def _trained(reports: Path) -> Iterator[Run]:
+def _trained(folders: Sequence[Path]) -> Iterator[Run]:
     """Medians over every kind of finished run in the reports. Other work may have slowed the machine down."""
     found: dict[Run, list[Run]] = defaultdict(list)
-    for path in sorted(reports.glob("*/records/**/run.json")):
+    for path in sorted(path for folder in folders for path in folder.glob("*/records/**/run.json")):
         try:
             run = json.loads(path.read_text(encoding="utf-8"))
             # An unfinished run has only a part of its evaluations; one of other blocks has their rate.

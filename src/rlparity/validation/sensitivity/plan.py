@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rlparity import project_files
 from rlparity.errors import UserError
-from rlparity.suites import hyperparameters, yaml_reader
+from rlparity.suites import yaml_reader
 from rlparity.validation.mutations import corpus
 from rlparity.validation.mutations.mutation import Mutation
 
@@ -100,7 +101,7 @@ class Plan:
 def load(path: Path) -> Plan:
     """Read and check a suite file; UserError with a line for every problem."""
     raw = yaml_reader.read(path)
-    found = list(yaml_reader.problems(raw, hyperparameters.root() / hyperparameters.SCHEMAS / SCHEMA))
+    found = list(yaml_reader.problems(raw, project_files.schema(SCHEMA)))
     if not found and "statistics" in raw["layers"] and "statistics" not in raw:
         found = ["top level: missing key 'statistics', which the layer of that name needs"]
     if not found and "ways" in raw and "statistics" not in raw:

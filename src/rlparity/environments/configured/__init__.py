@@ -1,0 +1,1 @@
+"""Environments that a suite makes with keyword arguments, another time limit or wrappers of its own."""

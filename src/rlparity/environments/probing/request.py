@@ -1,0 +1,113 @@
+"""Have environments probed, and remember those that passed, per machine, sources and versions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from rlparity.environments.metadata import SIMULATORS
+from rlparity.environments.probing.process import STALL_S
+from rlparity.errors import UserError
+
+PACKAGE = Path(__file__).parents[2]
+SOURCES = ("environments", "references")  # whose files decide with what an environment is stepped
+START = "from rlparity.environments.probing.process import serve; serve()"
+PACKAGES = ("gymnasium", "numpy", "torch", "stable_baselines3", "ale-py", "minatar", *SIMULATORS.values())
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a probe has found; `files` are those of the user's modules, with their hashes."""
+
+    environment: str
+    refused: str = ""  # why nothing can be trained in it, one line; empty where it passed
+    notes: Sequence[str] = ()
+    resumes: bool = True  # whether an interrupted training can go on exactly
+    compared: int = 0  # steps and resets that were compared
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+def probe(environments: Sequence[str], jobs: int = 1, stall_s: float = STALL_S) -> list[Finding]:
+    """Probe each environment that is not remembered. At most `jobs` at a time."""
+    found = {name: kept for name in environments if (kept := _remembered(name)) is not None}
+    missing = [name for name in dict.fromkeys(environments) if name not in found]
+    for finding in _probed(missing, jobs, stall_s) if missing else ():
+        found[finding.environment] = finding
+        if not finding.refused:
+            _remember(finding)
+    return [found[name] for name in dict.fromkeys(environments)]
+
+
+def _probed(environments: Sequence[str], jobs: int, stall_s: float) -> list[Finding]:
+    request = {"path": sys.path, "environments": list(environments), "jobs": jobs, "stall_s": stall_s}
+    variables = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), *filter(None, sys.path)])}
+    done = subprocess.run(
+        [sys.executable, "-c", START],
+        input=json.dumps(request),
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**variables, "OMP_NUM_THREADS": "1"},
+    )
+    found = [Finding(**json.loads(line)) for line in done.stdout.splitlines() if line.startswith("{")]
+    lacking = set(environments) - {each.environment for each in found}
+    if lacking:
+        reason = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+        raise UserError(f"environments cannot be probed: {reason}")
+    return found
+
+
+def _folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "rlparity", "environments")
+
+
+def _file(environment: str) -> Path:
+    """Where a passed probe is kept: by the id, the versions of what steps it and the sources here."""
+    key = [environment, sys.version, {name: _version(name) for name in PACKAGES}, _sources()]
+    return _folder() / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]}.json"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+@cache
+def _sources() -> str:
+    files = sorted(file for folder in SOURCES for file in (PACKAGE / folder).rglob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def _remembered(environment: str) -> Finding | None:
+    with suppress(OSError, ValueError, TypeError):
+        found = Finding(**json.loads(_file(environment).read_text(encoding="utf-8")))
+        if all(_digest(path) == value for path, value in found.files.items()):
+            return found
+    return None
+
+
+def _digest(path: str) -> str:
+    with suppress(OSError):
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return ""
+
+
+def _remember(finding: Finding) -> None:
+    """Keep a finding; where there is no place for it, the environment is probed again."""
+    file = _file(finding.environment)
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = file.with_suffix(f".{os.getpid()}")
+        part.write_text(json.dumps(asdict(finding)), encoding="utf-8")
+        part.replace(file)

@@ -1,0 +1,1 @@
+"""Read one format each: files to series, unchecked."""
