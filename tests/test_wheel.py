@@ -219,7 +219,7 @@ def test_commands_that_train_nothing(installed: Path, tmp_path: Path) -> None:
         ["init"],
         ["plan", "smoke"],
         ["restore", "atari-small"],
-        ["interim", "atari-small"],
+        ["report", "atari-small"],
     )
     assert "137 of them trained or shipped" in text
     report = tmp_path / "reports" / "atari-small"

@@ -115,7 +115,7 @@ def test_the_worked_example_passes_the_tests_of_agents(tmp_path: Path) -> None:
         return done.stdout
 
     for words in (("sarsa", "--title", "One-step Sarsa"), ("as-written",)):
-        run("-m", "rlparity", "new", "agent", *words)
+        run("-m", "rlparity", "new-agent", *words)
     shutil.copy(EXAMPLE / "sarsa.py", tmp_path / AGENT)
     shutil.copy(EXAMPLE / "sarsa.md", tmp_path / PAGE)
     resources = tmp_path / new_agent.RESOURCES

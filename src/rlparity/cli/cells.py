@@ -28,7 +28,7 @@ def _add_bench(add: Add) -> None:
         "bench",
         run_bench,
         "Measure environment steps per second, ours and the reference's.",
-        about="Each round runs the reference, then ours with each number of seeds; every second one "
+        about="Each round runs the reference, then ours with each number of seeds, every second round "
         "backwards. Writes reports/benchmark, its table after every measurement.",
         answers=True,
     )

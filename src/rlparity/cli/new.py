@@ -9,8 +9,6 @@ from typing import Any
 
 from rlparity.cli.base import Add, Answer
 
-PACKAGES = ("value_based", "policy_gradient", "continuous_control")  # of agents
-
 
 def add_commands(add: Add) -> None:
     """Declare `rlparity new`, with a word of `KINDS` for each skeleton."""
@@ -18,19 +16,29 @@ def add_commands(add: Add) -> None:
         "new",
         write_skeleton,
         "Write the skeleton of an implementation to be filled in.",
-        about="candidate: a Python file for `rlparity validate`. agent: a new algorithm in a checkout, which "
-        "learns at once, by online Q-learning, and is to be changed from there, with its page: "
-        "docs/guide/add-an-algorithm.md.",
+        about="candidate: a Python file for `rlparity validate`. agent: in a checkout, an agent from scratch "
+        "and its page; it learns at once, by online Q-learning, and is to be changed from there "
+        "(docs/guide/add-an-algorithm.md). `rlparity init` copies a suite and the settings.",
         answers=True,
     )
     command.add_argument("kind", choices=list(KINDS), metavar="KIND", help=f"one of: {', '.join(KINDS)}")
+    _add_rest(command)
+    shorter = add("new-agent", write_skeleton, "The same as `rlparity new agent`.", internal=True)
+    shorter.set_defaults(kind="agent")
+    _add_rest(shorter)
+
+
+def _add_rest(command: argparse.ArgumentParser) -> None:
+    from rlparity.cli.skeletons.agent import FOLDERS
+
     command.add_argument("name", metavar="NAME", help="its name, such as my_ppo")
     command.add_argument(
         "--folder", type=Path, default=Path("."), help="where a candidate is written; default: this one"
     )
-    command.add_argument("--title", metavar="TEXT", help="of an agent's pages and tables; default: its name")
-    package = command.add_argument("--package", choices=PACKAGES, default=PACKAGES[0])
-    package.help = f"below agents/ that an agent goes to; default: {PACKAGES[0]}"
+    command.add_argument("--title", metavar="TEXT", help="of an agent on pages; default: its name")
+    command.add_argument(
+        "--package", choices=FOLDERS, default=FOLDERS[0], help=f"of an agent; default: {FOLDERS[0]}"
+    )
 
 
 def write_skeleton(chosen: argparse.Namespace, rest: list[str]) -> Answer:
@@ -51,12 +59,11 @@ def _agent(chosen: argparse.Namespace) -> Answer:
     from rlparity.provenance import source_code
 
     root = source_code.PACKAGE.parents[1]
-    files = agent.write(root, chosen.name, chosen.title or chosen.name, chosen.package)
-    for path in files:
-        print(path)
+    made = agent.write(root, chosen.name, chosen.title or chosen.name, chosen.package)
     words = f"rlparity train {chosen.name} CartPole-v1"
+    print("\n".join(map(str, made)))
     print(f"next: docs/guide/add-an-algorithm.md; {words} trains it already")
-    return Answer({"files": [str(path) for path in files], "next": words})
+    return Answer({"files": [str(file) for file in made], "next": words})
 
 
 # Each kind of skeleton, and what writes it.

@@ -28,7 +28,6 @@ ARGUMENTS = {
 EPILOG = "\n".join(
     [
         "rlparity COMMAND --help lists the options of a command, rlparity dev --help further commands.",
-        "rlparity init copies a suite and the settings into a folder, to be edited.",
         "",
         "exit status (1 and 2 only of commands that judge):",
         *(f"  {status:<4} {meaning}" for status, meaning in MEANINGS.items()),
@@ -37,10 +36,7 @@ EPILOG = "\n".join(
 ORDER = ("run", "plan", "train", "validate", "play", "report", "restore", "bench", "diff", "new")
 PEOPLE: tuple[ModuleType, ...] = (suites, train, cells, validation, new)
 MAINTENANCE: tuple[ModuleType, ...] = (pipeline, validation, suites, gpu, completion)
-MOVED = {
-    "interim": "report",
-    "new-agent": "new agent",
-}  # commands of earlier versions that are not below `dev`
+MOVED = {"interim": "report"}  # commands of earlier versions that are not below `dev`
 
 
 class Parser(argparse.ArgumentParser):

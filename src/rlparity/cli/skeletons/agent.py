@@ -1,4 +1,4 @@
-"""What `rlparity new agent NAME` writes into a checkout: an agent, its page, and where they are entered."""
+"""Begin a new algorithm: write its agent and its page, and enter them where agents are listed."""
 
 from __future__ import annotations
 

@@ -90,8 +90,20 @@ def train(chosen: argparse.Namespace, rest: list[str]) -> Answer:
     if chosen.against is not None:
         single.compared(wanted, made.cells)  # refuses before anything is trained what cannot be compared
     suite.check_writable(chosen.results, *([chosen.reports] if chosen.against else []))
+    made = _probed(made, chosen.results)
     trained = _train(made.cells, chosen.results)
     return _answer(wanted, made, trained, chosen, rest)
+
+
+def _probed(made: Suite, results: Path) -> Suite:
+    """The suite after its environments were looked at, where a cell is still to be trained."""
+    from rlparity.environments.probing import before_training
+    from rlparity.runs import pending
+
+    cells = before_training.checked(
+        made.cells, note, lambda cell: not pending.up_to_date(cell, results / cell.folder)
+    )
+    return replace(made, cells=tuple(cells))
 
 
 def _grown(wanted: Wanted, results: Path) -> Suite:
@@ -116,25 +128,23 @@ def _grown(wanted: Wanted, results: Path) -> Suite:
 
 def _train(cells: Sequence[Cell], results: Path) -> list[dict[str, Any]]:
     """Train the cells that are not trained yet; a line and a row of the answer for each."""
-    from rlparity.environments.probing import before_training
     from rlparity.runs import pending
 
     rows = []
-    new = {str(cell.folder) for cell in cells if not pending.up_to_date(cell, results / cell.folder)}
-    for cell in before_training.checked(cells, note, lambda cell: str(cell.folder) in new):
+    for cell in cells:
         folder, run = results / cell.folder, None
         if pending.up_to_date(cell, folder):
-            run, trained = pending.finished(folder), False
+            run, new = pending.finished(folder), False
             print_now(f"{folder}: trained before, nothing to train")
         if run is None:
             from rlparity.runs.run_cell import run_cell
 
-            run, trained = run_cell(cell, folder, regroup=True), True
+            run, new = run_cell(cell, folder, regroup=True), True
             print_now(f"{folder}: {run['status']}, {run['steps_per_second'] or 0:,.0f} steps/s")
-        row = {"folder": str(folder), "seeds": list(cell.seeds), "status": run["status"], "trained": trained}
+        row = {"folder": str(folder), "seeds": list(cell.seeds), "status": run["status"], "trained": new}
         rows.append({**row, "steps_per_second": run["steps_per_second"]})
         for seed, reason in run.get("failed_seeds", {}).items():
-            note(reason if reason.startswith("environment ") else f"seed {seed}: {reason}")
+            print_now(reason if reason.startswith("environment ") else f"seed {seed} failed: {reason}")
     return rows
 
 
