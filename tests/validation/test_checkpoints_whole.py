@@ -22,7 +22,7 @@ from rlparity.training.evaluation import Evaluator
 from rlparity.training.recorder import Recorder
 from rlparity.validation.checks import Answer
 from rlparity.validation.contract.own_agents import check as agent_contract
-from rlparity.validation.contract.own_agents import checkpoints, live_state
+from rlparity.validation.contract.own_agents.kinds import checkpoints, live_state
 
 pytestmark = pytest.mark.probes
 WHOLE = "a checkpoint holds all of a training"

@@ -16,7 +16,7 @@ from rlparity import seeding
 from rlparity.nn import networks, policies, q_networks
 from rlparity.nn.networks import Layer, Network
 from rlparity.validation.contract.own_agents import check as agent_contract
-from rlparity.validation.contract.own_agents import initial_weights
+from rlparity.validation.contract.own_agents.kinds import initial_weights
 
 pytestmark = pytest.mark.probes
 NAME = "initial parameters have their distributions"

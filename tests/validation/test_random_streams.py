@@ -17,7 +17,7 @@ from rlparity.buffers.replay import Replay
 from rlparity.nn.distributions import gaussian
 from rlparity.seeding import Streams, Uniforms
 from rlparity.validation.contract.own_agents import check as agent_contract
-from rlparity.validation.contract.own_agents import random_numbers
+from rlparity.validation.contract.own_agents.kinds import random_numbers
 
 pytestmark = pytest.mark.probes
 INDEPENDENT = "random numbers are neither shared nor repeated"

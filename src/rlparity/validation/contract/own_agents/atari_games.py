@@ -48,7 +48,7 @@ class PlainGame:
         self._ale.loadROM(rom)
         whole = self.preset.full_action_space
         self._fitting: list[Any] = []  # states of the emulator
-        self._actions = self._ale.getLegalActionSet() if whole else self._ale.getMinimalActionSet()
+        self.actions = self._ale.getLegalActionSet() if whole else self._ale.getMinimalActionSet()
 
     def start(self, first: np.ndarray) -> bool:
         """A new game that begins with the picture `first` (84, 84), after as many no-ops as that takes;
@@ -79,7 +79,7 @@ class PlainGame:
     def _act(self, action: int) -> Emulated:
         before, raw, screens = self._ale.lives(), 0.0, []
         for _ in range(FRAME_SKIP):
-            raw += self._ale.act(self._actions[action])
+            raw += self._ale.act(self.actions[action])
             screens.append(self._ale.getScreenGrayscale())
             if self._ale.game_over():
                 break

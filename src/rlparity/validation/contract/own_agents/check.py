@@ -15,20 +15,16 @@ from rlparity.validation.checks import Answer
 from rlparity.validation.contract.own_agents import (
     atari_games,
     buffers,
-    checkpoints,
-    deterministic_actions,
     exploration,
     fault_showing_env,
     frame_arena,
-    initial_weights,
     initialization,
-    neighbours,
     normalization,
-    random_streams,
     seeds,
     traced_training,
     transitions,
 )
+from rlparity.validation.contract.own_agents.kinds import check as kinds
 from rlparity.validation.contract.own_agents.traced_training import Log
 from rlparity.validation.plain_environments import is_atari
 
@@ -126,30 +122,17 @@ class Trainings:
         """All seeds in the fault-showing environment, traced in detail."""
         return traced_training.run(self.fault_showing_cell, in_detail=True)
 
-    @cached_property
-    def ten(self) -> random_streams.Drawn:
-        """Ten seeds trained together, with what they drew."""
-        return random_streams.train(self.fault_showing_cell, random_streams.SEEDS)
-
-    @cached_property
-    def one_of_ten(self) -> random_streams.Drawn:
-        """One of them trained alone."""
-        seed = random_streams.SEEDS[random_streams.ALONE]
-        return random_streams.train(self.fault_showing_cell, (seed,))
-
 
 def checks(trainings: Trainings) -> dict[str, LazyCheck]:
     """All checks by name."""
-    return {**_environment_checks(trainings), **_seed_checks(trainings), **_learning_checks(trainings)}
+    own = {**_environment_checks(trainings), **_seed_checks(trainings), **_learning_checks(trainings)}
+    return own | kinds.checks(trainings)
 
 
 def _environment_checks(t: Trainings) -> dict[str, LazyCheck]:
     return {
         "all numbers stay finite": lambda: seeds.finite(t.block, t.fault_showing),
         "initial parameters match the reference's": lambda: initialization.parameters(t.fault_showing),
-        "initial parameters have their distributions": lambda: initial_weights.distribution(
-            t.algorithm, t.environment, t.changes
-        ),
         "values of images match the reference's": lambda: _if_images(t),
         "games are the emulator's, frame by frame": lambda: _if_games(t),
         "frames kept once give back whole stacks": lambda: _if_frames(t),
@@ -176,11 +159,6 @@ def _seed_checks(t: Trainings) -> dict[str, LazyCheck]:
         "a seed trained alone matches the seed in a block": lambda: seeds.among_others(t.block, t.alone),
         "sub-environments share no random stream": lambda: seeds.no_shared_streams(t.block),
         "seeds differ": lambda: seeds.all_differ(t.block),
-        "random numbers are neither shared nor repeated": lambda: random_streams.independent(t.ten),
-        "a seed alone draws what it draws among ten": lambda: random_streams.alone(t.ten, t.one_of_ten),
-        "a seed trained alone matches the seed among ten": lambda: seeds.among_others(
-            t.ten.log, t.one_of_ten.log
-        ),
     }
 
 
@@ -193,15 +171,8 @@ def _learning_checks(t: Trainings) -> dict[str, LazyCheck]:
         "actions are within their bounds": _if_bounded,
         "saved parameters give the same actions": partial(_if_learning, seeds.loaded),
         "an interrupted run resumes identically": seeds.interrupted,
-        "a checkpoint holds all of a training": lambda log: checkpoints.complete(t.home, log.cell),
-        "a training that dies again and again ends the same": lambda log: checkpoints.reborn(log.cell),
         "a failed seed is named and isolated": partial(_if_learning, seeds.failed),
-        "a seed outlives the failure of the first": partial(_if_learning, neighbours.outlived),
-        "no fate of a neighbour changes a seed's course": _neighbours,
         "actions follow the policy's distribution": exploration.exploration,
-        "deterministic actions are the policy's mode": partial(_modes, t),
-        "evaluations act as their mode says": deterministic_actions.evaluated,
-        "evaluations with random actions have their share": partial(_epsilon, t),
     }
     return {name: lambda check=check: check(t.fault_showing) for name, check in found.items()}  # type: ignore[misc]
 
@@ -222,19 +193,6 @@ def _if_frames(trainings: Trainings) -> Answer | None:
 
 def _if_replay(log: Log) -> Answer | None:
     return buffers.replayed(log) if object_state.find(log.agent, Replay) else None
-
-
-def _modes(t: Trainings, log: Log) -> Answer | None:
-    spec, images = log.environments[0].spec, is_atari(t.environment)
-    return deterministic_actions.modes(log.cell, spec, images)
-
-
-def _epsilon(t: Trainings, log: Log) -> Answer | None:
-    return deterministic_actions.epsilon_evaluated(log.cell, log.environments[0].spec)
-
-
-def _neighbours(log: Log) -> Answer | None:
-    return neighbours.undisturbed(log.cell, log.environments[0].spec)
 
 
 def _if_bounded(log: Log) -> Answer | None:

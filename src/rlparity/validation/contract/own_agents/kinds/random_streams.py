@@ -20,8 +20,8 @@ from rlparity.cell import Cell, Protocol
 from rlparity.seeding import CHUNK, Streams, Uniforms
 from rlparity.training import loop
 from rlparity.validation.checks import Answer
-from rlparity.validation.contract.own_agents import random_numbers as numbers
 from rlparity.validation.contract.own_agents import traced_training
+from rlparity.validation.contract.own_agents.kinds import random_numbers as numbers
 from rlparity.validation.contract.own_agents.traced_training import Log
 
 SEEDS = (0, 1, 2, 10, 11, 12, 100, 21, 2**32, 2**40 + 1)  # names that a careless join confuses
@@ -120,7 +120,7 @@ def _looks(drawn: Drawn) -> Iterator[tuple[str, str | None]]:
         yield name, numbers.dependent(x, axes)
         yield name, numbers.misshapen(x, "uniform")
         for s in range(x.shape[1]):
-            again = numbers.repeats(x[:, s])
+            again = numbers.repeats(x[:, s].flatten(1)[:, 0])
             yield name, f"seed {drawn.log.cell.seeds[s]} draws the same numbers again" if again else None
     yield from _updates(drawn)
     yield from _uses(drawn)

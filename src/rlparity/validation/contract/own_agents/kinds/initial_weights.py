@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor
 
 from rlparity.agents import base as agents
@@ -26,13 +25,13 @@ from rlparity.seeding import Streams
 from rlparity.suites import hyperparameters
 from rlparity.training import object_state
 from rlparity.validation.checks import Answer
-from rlparity.validation.contract.own_agents.random_numbers import cell, related
+from rlparity.validation.contract.own_agents.kinds.random_numbers import cell, far_from_uniform, related
 
 SEEDS = (3, 4, 5, 2**40)
 OBS, ACTIONS, COMPONENTS = 17, 6, 3  # numbers in an observation, actions, or components of one
 ORTHOGONAL = ("reinforce", "actor_critic", "a2c", "ppo", "trpo")
 POLICY_GAIN, HIDDEN_GAIN, VALUE_GAIN = 0.01, math.sqrt(2), 1.0
-CHANCE = 1e-7  # with which a right distribution is called wrong, for each tensor
+MANY = 20_000  # numbers of a tensor that its distribution is judged by
 EXACT = 1e-4  # relative error of a gain, in single precision
 
 
@@ -164,7 +163,7 @@ def _uniform(weight: Tensor, bias: Tensor) -> str | None:
         share = values.double().flatten().numpy() / bound
         if abs(share).max() > 1 + EXACT:
             return f"has {what} up to {abs(share).max():.3g} times 1 / sqrt(fan_in)"
-        if stats.kstest(share[:20_000], stats.uniform(-1, 2).cdf).pvalue < CHANCE:
+        if far_from_uniform((share[:MANY] + 1) / 2):
             root = float(np.sqrt(np.mean(share**2)))
             return f"has {what} of size {root:.3g} times 1 / sqrt(fan_in); uniform ones have 0.577"
     return None

@@ -9,9 +9,10 @@ neither exploration nor how far training has come.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor
@@ -276,18 +277,15 @@ def epsilon_evaluated(cell: Cell, spec: EnvSpec) -> Answer | None:
 
 def _greedy_in_evaluation(agent: Any, cell: Cell) -> Iterator[bool]:
     made: list[TracedEnv] = []
+    make = environments.make
 
-    class Watched(Evaluator):
-        def _round(self, policy: Any, view: Any, mode: str, name: str) -> Any:
-            seeds = self._random.environments(name, cell.evaluation.episodes)
-            self._env = TracedEnv(
-                environments.make(cell.environment, seeds, "evaluation"), seeds, Log.empty()
-            )
-            made.append(self._env)
-            return super()._round(policy, view, mode, name)
+    def traced(environment: str, seeds: Sequence[Sequence[int]], role: environments.Role) -> TracedEnv:
+        made.append(TracedEnv(make(environment, seeds, role), seeds, Log.empty()))
+        return made[-1]
 
-    evaluator = Watched(cell, Streams(cell))
-    evaluator(agent, lambda obs: obs.float(), 0)
+    evaluator = Evaluator(cell, Streams(cell))
+    with mock.patch.object(environments, "make", traced):
+        evaluator(agent, lambda obs: obs.float(), 0)
     evaluator.close()
     for segment in made[0].segments:
         for step in segment.steps:

@@ -24,26 +24,27 @@ from rlparity.training.recorder import Recorder
 from rlparity.training.run import Session
 from rlparity.transitions import Episode
 from rlparity.validation.checks import Answer
-from rlparity.validation.contract.own_agents import live_state
+from rlparity.validation.contract.own_agents.kinds import live_state
 
-MOMENTS = (1, 7, 16, 17, 30, 42)  # steps of all sub-environments: before, in, at and after updates
+MOMENTS = (1, 16, 17, 30)  # steps of all sub-environments: before, at, after and between updates
+AT_HOME = (7, 42)  # of the environment's own state
 EVERY = 9  # steps between checkpoints of the training that dies
-DEATHS = (12, 13, 29, 38, 47)  # steps at which it does, some with work since the last checkpoint
+DEATHS = (13, 29, 47)  # steps at which it does, some with work since the last checkpoint
 TIMES = ("wall_time_s", "evaluation_time_s")  # of rows and metrics: the clock's
 
 
 class Watcher(Checkpointer):
-    """Writes a checkpoint at `MOMENTS`, restores it, and compares that with the training, which goes on."""
+    """Writes checkpoints at some `moments`, and compares what is restored with the training under way."""
 
-    def __init__(self, cell: Cell, folder: Path):
+    def __init__(self, cell: Cell, folder: Path, moments: tuple[int, ...]):
         super().__init__(cell, folder / "unused")
-        self._into, self.looks = folder, 0
+        self._into, self.looks, self._moments = folder, 0, moments
         self.problem: str | None = None
 
     def __call__(self, session: Any) -> None:
         """Look, if it is time to and nothing was found before."""
         moment, remainder = divmod(session.env_step, self.cell.n_envs)
-        if self.problem is None and moment in MOMENTS and not remainder:
+        if self.problem is None and moment in self._moments and not remainder:
             self.looks += 1
             found = look(self.cell, session, self._into / str(moment))
             self.problem = found and f"restored at step {session.env_step}: {found}"
@@ -65,13 +66,13 @@ def fresh(cell: Cell) -> Session:
     return Session(loop.build(cell, Streams(cell)), Recorder(cell))
 
 
-def complete(*cells: Cell) -> Answer:
+def complete(home: Cell, fault_showing: Cell) -> Answer:
     """A checkpoint holds all that the live training holds, at several moments of its update cycle."""
-    looks, places = 0, dict.fromkeys(cell.environment for cell in cells)
-    for cell in cells:
+    looks, places = 0, dict.fromkeys((home.environment, fault_showing.environment))
+    for cell, moments in ((home, AT_HOME), (fault_showing, MOMENTS)):
         with tempfile.TemporaryDirectory() as folder:
-            watcher = Watcher(cell, Path(folder))
-            train.run(cell, evaluate=cell is cells[-1], checkpointer=watcher)
+            watcher = Watcher(cell, Path(folder), moments)
+            train.run(cell, evaluate=cell is fault_showing, checkpointer=watcher)
         if watcher.problem is not None:
             return False, f"{cell.environment}, {watcher.problem}"
         looks += watcher.looks
