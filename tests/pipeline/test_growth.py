@@ -61,7 +61,9 @@ def planned(checkout: Checkout) -> set[tuple[str, str, str]]:
     done = checkout.snakemake("--dry-run", suites=("growing.yaml",))
     assert done.returncode == 0, done.stderr
     jobs = re.findall(r"implementation=(\S+), algorithm=(\S+), seeds=(\S+)", done.stderr)
-    return {(one, two, three) for one, two, three in jobs}
+    others = re.findall(r"^(?:local)?(?:rule|checkpoint) (\w+):", done.stderr, flags=re.MULTILINE)
+    found = {(one, two, three) for one, two, three in jobs}
+    return found | {(name, "", "") for name in others if name not in ("train", "all")}
 
 
 def test_the_first_look_trains_its_seeds_and_all_of_references_and_floor(checkout: Checkout) -> None:
@@ -115,6 +117,18 @@ def test_a_changed_record_takes_its_look_again(checkout: Checkout, tmp_path: Pat
     done = mine.snakemake("--cores", "1", "results/growing/looks/1.json", suites=("growing.yaml",))
     assert done.returncode == 0, done.stderr
     assert blocks(planned(mine), "scratch", "ppo") == {"seeds-25-29"}
+
+
+def test_another_margin_takes_the_looks_again(checkout: Checkout, tmp_path: Path) -> None:
+    """With a margin of 2 % PPO is not equivalent with five seeds: its next blocks are asked for."""
+    shutil.copytree(checkout.path, tmp_path / "checkout")
+    mine = Checkout(tmp_path / "checkout", checkout.server)
+    (mine.path / "growing.yaml").write_text(GROWING + "margin: 0.02\n")
+    assert ("look", "", "") in planned(mine)
+    done = mine.snakemake("--cores", "1", "results/growing/looks/1.json", suites=("growing.yaml",))
+    assert done.returncode == 0, done.stderr
+    opened = json.loads((mine.path / "results" / "growing" / "looks" / "1.json").read_text())["open"]
+    assert ["CartPole-v1", "scratch", "ppo"] in opened
 
 
 def test_a_look_beyond_those_that_ask_for_more_is_refused(

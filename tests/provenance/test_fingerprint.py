@@ -454,6 +454,15 @@ def test_stages_know_their_own_sources_and_the_report_its_templates(edit: Edit) 
     before = stages()
     edit("reporting/figures/draw.py", append="\nADDED = 1\n")
     assert {name for name, value in stages().items() if value != before[name]} == {"draw"}
+    for file, old, new in (
+        ("analysis/decisions/looks.py", "WORDS = {", "WORDS = {-1: '', "),
+        ("analysis/verdicts.py", "ALPHA = 0.05", "ALPHA = 0.06"),
+        ("analysis/group_sequential/design.py", "ALPHA = 0.05", "ALPHA = 0.06"),
+        ("analysis/live_checks.py", "LEVEL = 0.999", "LEVEL = 0.99"),
+    ):
+        before = stages()
+        edit(file, (old, new))
+        assert stages()["analyse"] != before["analyse"], file
 
 
 def test_differences_name_what_changed(edit: Edit) -> None:

@@ -2,7 +2,6 @@
 
 
 localrules:
-    look,
     collect,
     analyse,
 
@@ -26,6 +25,7 @@ if suite.growth:
         params:
             suite=str(suite.path),
             narrow=json.dumps(dict(suite.narrowed)),
+            plan=plan,
             code=fingerprint.stage("analyse"),
         shell:
             "exec rlparity dev look {params.suite:q} --look {wildcards.look} --narrow {params.narrow:q} >{log:q} 2>&1"

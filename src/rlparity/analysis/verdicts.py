@@ -111,7 +111,9 @@ def _at_looks(row: Mapping[str, Any], found: looks.Row) -> dict[str, Any]:
     kept = {"p_holm": np.nan, "family_size": found.family, "seeds_needed": ""}
     if not word:
         return kept | dict(zip(("verdict", "reason"), _stopped(reason), strict=True))
-    verdict, reason = _unless_lost(word, row)
+    # A seed of ours that failed before the look has ended the looks undecided; a later one changes nothing.
+    lost = [arm for arm in row["failed_seeds"].split("; ") if arm.partition(" ")[0] != row["implementation"]]
+    verdict, reason = _unless_lost(word, {**row, "failed_seeds": "; ".join(lost)})
     return kept | {"verdict": verdict, "reason": reason}
 
 

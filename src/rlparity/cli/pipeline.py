@@ -102,25 +102,42 @@ def take_look(chosen: argparse.Namespace, rest: list[str]) -> None:
         raise UserError(
             f"look: --look {chosen.look}: not a look of suite {whole.name!r} after which more follow"
         )
-    pairs = still_open(
-        replace(whole, cells=tuple(growth.reached(whole, chosen.results, chosen.look))), chosen.results
-    )
+    pairs = still_open(whole, chosen.look, chosen.results)
     growth.write(growth.file(chosen.results, whole, chosen.look), pairs)
     pending.update(before_training.checked(growth.at(whole, chosen.look + 1, pairs), note), chosen.results)
     print("\n".join(f"{'/'.join(pair)}: not decided yet" for pair in pairs) or "every pair is decided")
 
 
-def still_open(reached: Suite, results: Path) -> list[Judged]:
-    """The pairs of a suite that are not decided by the records of its cells."""
+def take_looks(whole: Suite, results: Path) -> None:
+    """Take the looks whose records are all there, as after `rlparity restore`."""
+    from rlparity.runs import pending
+    from rlparity.suites import growth
+
+    for look in range(1, len(whole.growth.seeds) if whole.growth else 1):
+        reached = growth.reached(whole, results, look)
+        if not all(pending.up_to_date(cell, results / cell.folder) for cell in reached):
+            return
+        pairs, file = still_open(whole, look, results), growth.file(results, whole, look)
+        if not file.is_file() or growth.still_open(file) != set(pairs):
+            growth.write(file, pairs)
+        if not pairs:
+            return
+
+
+def still_open(whole: Suite, look: int, results: Path) -> list[Judged]:
+    """The pairs of a suite that are not decided at a look."""
     from rlparity.analysis import summarize, tables, verdicts
     from rlparity.analysis.decisions.families import PRIMARY
-    from rlparity.suites.growth import Judged
+    from rlparity.suites import growth
 
+    reached = replace(whole, cells=tuple(growth.reached(whole, results, look)))
     found, _ = tables.gather(reached.cells, results)
     plan = reached.plan()
     scores = summarize.scores_of(found["evaluations"].to_pandas(), found["runs"].to_pandas(), plan)
     rows = (row for row in verdicts.followed(scores, plan) if row.role == PRIMARY and row.is_open)
-    return list(dict.fromkeys(Judged(row.pair.environment, *row.pair.judged) for row in rows))
+    pairs = dict.fromkeys(growth.Judged(row.pair.environment, *row.pair.judged) for row in rows)
+    may_grow = growth.judged(whole.cells, whole.algorithms, whole.floors)
+    return [pair for pair in pairs if pair in may_grow]
 
 
 def _settled(chosen: argparse.Namespace) -> Suite:

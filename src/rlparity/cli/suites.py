@@ -182,7 +182,7 @@ def _limits_jobs(arguments: list[str]) -> bool:
 def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> Answer:
     from rlparity.runs import pending, regrouping
     from rlparity.shipped_records import live_check, pool, references
-    from rlparity.suites import suite, yaml_reader
+    from rlparity.suites import growth, suite, yaml_reader
     from rlparity.suites.costs import fitting, forecast, splits
 
     path = suite.find(chosen.suite)
@@ -200,6 +200,8 @@ def plan_suite(chosen: argparse.Namespace, rest: list[str]) -> Answer:
     loaded = splits.load(path, _narrow(chosen), True, chosen.reports, chosen.results, cores)
     loaded = pool.widened(loaded, chosen.reports)
     settled = references.settled(loaded, chosen.results, chosen.reports, note)
+    if growth.is_complete(settled, chosen.results):
+        settled = growth.settled(settled, chosen.results)
     waiting = [cell for cell in settled.cells if not pending.up_to_date(cell, chosen.results / cell.folder)]
     waiting = [cell for cell in waiting if not settled.restored(cell)]
     waiting += live_check.waiting(references.checked(settled, chosen.results), chosen.results)
@@ -259,11 +261,14 @@ def report_suite(chosen: argparse.Namespace, rest: list[str]) -> Answer:
     from rlparity.suites import growth
 
     loaded = references.settled(_load(chosen), chosen.results, chosen.reports, note)
+    pipeline.take_looks(loaded, chosen.results)
+    complete = growth.is_complete(loaded, chosen.results)
     loaded = growth.settled(loaded, chosen.results)
     references.fill(loaded, chosen.results, chosen.reports)
     _keep_copy(loaded, chosen.results)
     found = interim.gather(loaded, chosen.results)
-    plan = {**loaded.plan(), "interim": bool(found.places) or len(found.cells) < len(loaded.cells)}
+    unfinished = bool(found.places) or len(found.cells) < len(loaded.cells) or not complete
+    plan = {**loaded.plan(), "interim": unfinished}
     tables.collect(found.cells, chosen.results, chosen.reports, plan, found.places)
     pipeline.keep_live_checks(loaded, chosen.results)
     from rlparity.playback import policies

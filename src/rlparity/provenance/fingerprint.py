@@ -21,13 +21,14 @@ from rlparity.cell import EPSILON, UNRELATED, Cell
 from rlparity.environments import metadata
 from rlparity.provenance import candidate_files, definitions, source_code
 
-STAGES = {
-    "collect": ("rlparity.analysis.tables", ("pandas", "pyarrow")),
-    "analyse": ("rlparity.analysis.live_checks", ("pandas", "scipy", "numpy")),
-    "films": ("rlparity.playback.films", ("torch", "gymnasium", "pillow")),
-    "draw": ("rlparity.reporting.figures.draw", ("pandas", "matplotlib", "seaborn")),
-    "report": ("rlparity.reporting.pages.suite.report", ("pandas", "jinja2")),
-    "sensitivity": ("rlparity.reporting.pages.sensitivity", ("pandas", "matplotlib", "jinja2")),
+ANALYSIS = ("rlparity.analysis.summarize", "rlparity.analysis.live_checks")
+STAGES = {  # modules that a stage calls, and packages
+    "collect": (("rlparity.analysis.tables",), ("pandas", "pyarrow")),
+    "analyse": (ANALYSIS, ("pandas", "scipy", "numpy")),
+    "films": (("rlparity.playback.films",), ("torch", "gymnasium", "pillow")),
+    "draw": (("rlparity.reporting.figures.draw",), ("pandas", "matplotlib", "seaborn")),
+    "report": (("rlparity.reporting.pages.suite.report",), ("pandas", "jinja2")),
+    "sensitivity": (("rlparity.reporting.pages.sensitivity",), ("pandas", "matplotlib", "jinja2")),
 }
 KERNEL = "rlparity.nn.kernel"
 PAGES = ("report", "sensitivity")  # stages that fill templates
@@ -163,8 +164,8 @@ def own_hashes(cell: Cell) -> dict[str, str]:
 
 def stage(name: str) -> str:
     """Fingerprint of a stage after training: its definitions, templates and the versions it needs."""
-    module, packages = STAGES[name]
-    hashes = {"": definitions.digest((module,))}
+    modules, packages = STAGES[name]
+    hashes = {"": definitions.digest(modules)}
     if name in PAGES:
         for file in sorted((source_code.PACKAGE / "reporting" / "templates").rglob("*")):
             if file.is_file():

@@ -17,6 +17,7 @@ from rlparity.cell import Cell
 from rlparity.errors import StorageError
 from rlparity.provenance import fingerprint, host
 from rlparity.runs import pending, regrouping
+from rlparity.suites import growth
 from rlparity.suites.suite import Suite
 
 POLICY = "policy.pt"  # which a report may carry, see `playback.shipped_policy`
@@ -61,8 +62,10 @@ def restore(suite: Suite, results: Path, reports: Path) -> Restored:
     """Copy every shipped record that a cell of the suite asks for.
 
     Seeds of our own agents are also taken from the records of other blocks. Cells whose records are in
-    `results` already are left alone.
+    `results` already are left alone. Where seeds grow, cells that no look has asked for yet are restored if
+    they are shipped, and else left out.
     """
+    asked = {str(cell.folder) for cell in growth.reached(suite, results)}
     catalogue, folders, taken = shipped(reports, suite.name), list[Path](), list[Shipped]()
     lines, counts = [], {"restored": 0, "there already": 0, "stale": 0, "not shipped": 0}
     for cell in suite.cells:
@@ -76,12 +79,15 @@ def restore(suite: Suite, results: Path, reports: Path) -> Restored:
             folders.append(results / cell.folder)
             counts["restored"] += 1
             lines.append(f"restored {name} from {', '.join(str(one.folder) for one in origins)}")
+        elif name not in asked:
+            continue
         elif reason is None:
             counts["not shipped"] += 1
         else:
             counts["stale"] += 1
             lines.append(f"stale    {name}: {reason}")
-    pending.update(suite.cells, results)
+    asked |= {str(folder.relative_to(results)) for folder in folders}
+    pending.update([cell for cell in suite.cells if str(cell.folder) in asked], results)
     unmark(suite, folders)
     return Restored([*lines, *_made_elsewhere(taken)], counts)
 

@@ -167,6 +167,19 @@ def settled(suite: Suite, results: Path) -> Suite:
     return suite if suite.growth is None else replace(suite, cells=tuple(reached(suite, results)))
 
 
+def is_complete(suite: Suite, results: Path) -> bool:
+    """Whether every look was taken that was asked for: no pair is left open before the last."""
+    if suite.growth is None:
+        return True
+    for look in range(1, len(suite.growth.seeds)):
+        path = file(results, suite, look)
+        if not path.is_file():
+            return False
+        if not still_open(path):
+            break
+    return True
+
+
 def file(results: Path, suite: Suite, look: int) -> Path:
     """Where a look says which pairs it left open."""
     return results / suite.name / FOLDER / f"{look}.json"

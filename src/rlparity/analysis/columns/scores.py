@@ -88,8 +88,8 @@ TABLES = {
         margin float largest difference that counts as equivalent, as a fraction of distance
         smallest_margin float smallest margin at which equivalence would hold, as a fraction of distance
         p_difference float p of Welch's test of no difference; exact if no arm has a spread
-        p_holm float the same, adjusted after Holm over its family; missing where nothing can be decided
-        family_size int? tests in the family, of rows of the same role; 0 where p_holm is missing
+        p_holm float the same, adjusted after Holm over its family; missing where looks or nothing can decide
+        family_size int? tests in the family, of rows of the same role; 0 where nothing can be decided
         p_equivalence float larger p of the two one-sided tests at the margin
         seeds_implementation int seeds of the implementation that have a score
         seeds_reference int seeds of the reference that have a score

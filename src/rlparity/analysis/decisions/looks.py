@@ -6,6 +6,10 @@ difference and equivalence, are asked of the primary endpoint. A secondary endpo
 look at which its pair ended, by the boundaries of that look: as it might have been asked at each, its error
 is controlled, too.
 
+Equivalence is not asked at a look where a seed of either arm is at a bound of the metric, or the best or
+worst score is shared: a few seeds that all reach the bound say little about those that do not, so no
+interval is shown of them either (`intervals.rule`). Nothing is asked where neither arm has a spread.
+
 The size of a family is known from the references alone: a pair whose reference has not learned, or has too
 few seeds, does not count and is not looked at. A pair of which a seed failed is looked at no more, and is
 undecided: what that seed would have scored is not known.
@@ -20,16 +24,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rlparity.analysis import plans, tables
+from rlparity.analysis import attainable, plans, tables
 from rlparity.analysis.decisions import families
 from rlparity.analysis.decisions.families import PRIMARY
-from rlparity.analysis.decisions.obstacles import AT_THE_CEILING, FEWEST, obstacle
+from rlparity.analysis.decisions.obstacles import (
+    AT_THE_CEILING,
+    FEWEST,
+    NOTHING_FINISHED,
+    constant,
+    obstacle,
+)
 from rlparity.analysis.group_sequential import design
 from rlparity.analysis.group_sequential.design import Design, Sample
+from rlparity.analysis.intervals import rule
 from rlparity.analysis.plans import Plan
-from rlparity.analysis.scores import Pair, Quantity, Scores
+from rlparity.analysis.scores import Floor, Pair, Quantity, Scores
 from rlparity.analysis.statistics import Array
 
+NEITHER_FIXED = (False, False)  # no arm is declared deterministic
+NONE_FINISHED = f"{NOTHING_FINISHED}: could not be judged"
 WORDS = {design.EQUIVALENT: "EQUIVALENT", design.WORSE: "WORSE", design.BETTER: "BETTER"}
 
 
@@ -46,6 +59,7 @@ class Row:
     reference: int  # seeds of the reference
     obstacle: str  # why the pair is not looked at; empty if it is
     failed: str  # seeds that failed before the next look
+    stuck: str = ""  # why there is nothing to see in the seeds of the last look: none, or all the same
     boundaries: tuple[Array, Array] = (np.array([]), np.array([]))  # of difference and equivalence, (K,)
     verdict: str = ""  # EQUIVALENT, WORSE or BETTER; empty while it is none of them
     look: int = 0  # the look at which it was decided, from 1
@@ -75,6 +89,8 @@ def follow(rated: Sequence[tuple[Pair, Quantity, str]], arms: Scores, plan: Plan
     secondary = [row for row in rows if row.role != PRIMARY]
     for row in secondary:
         own = ends[row.pair, row.quantity.metric]
+        if own.obstacle and not row.obstacle:
+            row.obstacle = f"its pair was not looked at: {own.obstacle}"
         row.pair_ended = not own.is_open
         asked = np.arange(1, len(row.difference) + 1) == (0 if own.is_open else own.ended)
         row.difference, row.equivalence = (
@@ -86,24 +102,38 @@ def follow(rated: Sequence[tuple[Pair, Quantity, str]], arms: Scores, plan: Plan
 
 def _row(pair: Pair, quantity: Quantity, role: str, arms: Scores, plan: Plan) -> Row:
     """The Z of a row at each look for which all seeds are there."""
-    looks, better = plans.looks(plan), quantity.metric.better
+    looks, name = plans.looks(plan), str(quantity.metric.floor)
     _, y, floor = arms.compared(pair, quantity)
-    against = obstacle(y, y, floor, str(quantity.metric.floor), (False, False), FEWEST)
+    against = obstacle(y, y, floor, name, NEITHER_FIXED, FEWEST)
     against = "" if against.startswith(AT_THE_CEILING) else against
-    difference, equivalence = np.full(len(looks), np.nan), np.full(len(looks), np.nan)
-    scores, taken, failed = arms.by_seed(quantity, pair.judged), 0, ""
+    none = np.full(len(looks), np.nan)
+    row = Row(pair, quantity, role, none, none.copy(), 0, len(y), against, "")
+    scores, better = arms.by_seed(quantity, pair.judged), quantity.metric.better
+    share = plans.margin(plan, pair.environment, quantity.metric)
+    bounds = attainable.oriented(pair.environment, quantity.metric)
     for k, seeds in enumerate(() if against else looks):
         there = scores.reindex(seeds)
         lost = [seed for seed in seeds if seed in scores.index and np.isnan(scores[seed])]
         if lost and not plan.get("interim"):
-            failed = ", ".join(map(str, lost))
+            row.failed = ", ".join(map(str, lost))
+            row.stuck = NONE_FINISHED if len(lost) == len(seeds) else ""
         if there.isna().any():
             break
-        samples = (Sample.of(better * there.to_numpy(dtype=float)), Sample.of(y), Sample.of(floor))
-        share = plans.margin(plan, pair.environment, quantity.metric)
-        difference[k], equivalence[k] = design.z_scores(*samples, share)
-        taken = k + 1
-    return Row(pair, quantity, role, difference, equivalence, taken, len(y), against, failed)
+        x = better * there.to_numpy(dtype=float)
+        row.difference[k], row.equivalence[k] = _asked(x, y, floor, share, bounds)
+        row.taken, row.stuck = k + 1, obstacle(x, y, floor, name, NEITHER_FIXED, FEWEST)
+    return row
+
+
+def _asked(
+    x: Array, y: Array, floor: Floor, share: float, bounds: tuple[float, float]
+) -> tuple[float, float]:
+    """Z of difference and equivalence; NaN for what is not asked of these scores, (n,) and (m,)."""
+    if constant(x) and constant(y):
+        return float("nan"), float("nan")
+    difference, equivalence = design.z_scores(Sample.of(x), Sample.of(y), Sample.of(floor), share)
+    bound = any(rule.at_a_bound(arm, bounds).item() for arm in (x, y))
+    return float(difference), float("nan") if bound else float(equivalence)
 
 
 def _decide(rows: Sequence[Row], plan: Plan) -> None:
@@ -139,6 +169,8 @@ def verdict(row: Row) -> tuple[str, str]:
     if row.verdict or row.obstacle:
         return row.verdict, row.obstacle
     n = f"look {row.taken} of {len(row.difference)}"
+    if row.stuck and not row.is_open:
+        return "", row.stuck
     if row.failed:
         return "", f"failed seeds {row.failed} after {n}: no further look"
     if row.is_open:

@@ -50,7 +50,8 @@ def words(folder: Folder, measured: Measurement | None = None) -> Any:
     unit = f", {metric.unit}" * (metric.unit != metric.name)
     promise = rule.promise([measured.environment] if measured else list(folder.plan["environments"]))
     words = {"floor": floor, "beyond": beyond, "promise": promise, "primary": plans.primary(folder.plan)}
-    return prose("report", metric=metric.name, unit=unit, **words)
+    looked = "yes" if plans.looks(folder.plan) else ""
+    return prose("report", metric=metric.name, unit=unit, looked=looked, **words)
 
 
 def _key(folder: Folder, kind: str) -> Iterator[KeyEntry]:

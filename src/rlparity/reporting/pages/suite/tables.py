@@ -39,7 +39,8 @@ def verdicts(folder: Folder, role: str = PRIMARY) -> Table:
     """
     place, *metric = _where(folder)
     head = [place, "algorithm", "verdict", *metric, "endpoint", "equivalent within", "difference [95 % CI]"]
-    head += ["seeds", "seeds needed", "p (Holm)", "family"]
+    fixed = not plans.looks(folder.plan)
+    head += ["seeds", *["seeds needed", "p (Holm)"] * fixed, "family"]
     rows = []
     for row in of_role(folder, role).itertuples(index=False):
         place, *metric = _where(folder, row)
@@ -47,8 +48,9 @@ def verdicts(folder: Folder, role: str = PRIMARY) -> Table:
         cells += [SHORT.get(row.endpoint, row.endpoint), percent(row.smallest_margin)]
         cells += [interval(row.difference, row.ci95_low, row.ci95_high)]
         cells += [f"{whole(row.seeds_implementation)} / {whole(row.seeds_reference)}"]
-        rows.append([*cells, whole(row.seeds_needed), p_value(row.p_holm), whole(_size(row) or None)])
-    return Table(head, rows, "verdicts.csv", _last(head, 6))
+        cells += [whole(row.seeds_needed), p_value(row.p_holm)] * fixed
+        rows.append([*cells, whole(_size(row) or None)])
+    return Table(head, rows, "verdicts.csv", _last(head, 6 if fixed else 4))
 
 
 def family(folder: Folder, role: str = PRIMARY) -> str:
@@ -69,10 +71,11 @@ def family(folder: Folder, role: str = PRIMARY) -> str:
 
 def _error_of_looks(folder: Folder, size: int) -> str:
     """What a suite whose seeds grow controls, in a sentence."""
-    together = f" of the {size} pairs" if size > 1 and plans.family(folder.plan) != families.ROW else ""
+    alone = size < 2 or plans.family(folder.plan) == families.ROW
+    who = "each row" if alone else f"all of the {size} rows together"
     return (
-        f"Over all looks{together} together, a false difference has a probability of at most 5 %, and so has "
-        "a false equivalence. No p is adjusted: each look has boundaries of its own."
+        f"The looks at {who} are designed for at most 5 % of false differences, and of false equivalences; "
+        "how often they err was measured (report calibration). No p is adjusted: each look has boundaries."
     )
 
 
