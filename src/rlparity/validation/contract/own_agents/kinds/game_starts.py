@@ -23,7 +23,7 @@ from rlparity.validation.contract.own_agents.atari_games import FIRE, PlainGame
 from rlparity.validation.contract.own_agents.kinds import random_numbers
 
 A, B, C = 3, 2**63 + 5, 11  # seeds
-GAMES, FEW = 36, 4  # of each emulator, of which as many are asked for again
+GAMES, FEW = 28, 4  # of each emulator, of which as many are asked for again
 LENGTH = 2  # steps of a game
 CLOCKS = (100, 200)  # environment steps at which it goes on with new games
 LEAST = 2.9  # distance of two distributions, times the root of n, that is reached by chance once in 10**7
