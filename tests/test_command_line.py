@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 import rlparity
-from rlparity.__main__ import _parser, main
+from rlparity.__main__ import main
 from rlparity.cli import gpu, suites
+from rlparity.cli.parser import build as _parser
 from rlparity.errors import MEANINGS, Interrupted, Status, StorageError, UserError
 
 ROOT = Path(__file__).parents[1]
@@ -93,6 +94,16 @@ def test_seeds_are_not_checked_without_a_plan(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err == expected
 
 
+def test_a_system_without_posix_modules_is_told_in_one_line() -> None:
+    """As on Windows, where importing most of the package fails."""
+    code = (
+        "import sys; sys.platform = 'win32'; sys.modules |= dict.fromkeys(('resource', 'fcntl', 'pwd'));"
+        "from rlparity.__main__ import main; sys.exit(main(['plan', 'smoke']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 4 and done.stderr.count("\n") == 1 and "inside WSL" in done.stderr
+
+
 @pytest.mark.parametrize(("system", "status"), [("linux", 0), ("darwin", 0), ("win32", 4), ("cygwin", 4)])
 def test_other_systems_are_told_in_one_line_at_the_start(
     system: str, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -155,7 +166,7 @@ def test_every_command_ends_with_the_status_of_its_error(
 
     made = _parser()
     _commands(made)[name].set_defaults(run=run)
-    monkeypatch.setattr("rlparity.__main__._parser", lambda: made)
+    monkeypatch.setattr("rlparity.cli.parser.build", lambda: made)
     assert main([*name.split(), *words(name)]) == status
 
 

@@ -1,10 +1,10 @@
 """All that the documentation takes from the package, by its present place."""
 
-from rlparity.__main__ import _parser as command_line
 from rlparity.agents.base import module as agent_module
 from rlparity.analysis import tables
 from rlparity.analysis.schemas import TABLES
 from rlparity.cli.parser import ORDER
+from rlparity.cli.parser import build as command_line
 from rlparity.errors import MEANINGS
 from rlparity.records import SCHEMAS as RECORDS
 from rlparity.registry import AGENTS, REFERENCES

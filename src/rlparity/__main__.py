@@ -6,9 +6,6 @@ import os
 import sys
 import traceback
 
-from rlparity import project_files
-from rlparity.cli import answers
-from rlparity.cli.parser import build as _parser
 from rlparity.errors import STORAGE, Status, UserError
 
 MEMORY = "train fewer seeds in a block, set a smaller buffer_size, or use fewer --cores"
@@ -20,8 +17,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if sys.platform not in ("linux", "darwin"):
             raise UserError(f"it does not run on {sys.platform}; on Windows use it inside WSL, as on Linux")
+        from rlparity import project_files  # modules below need a POSIX system
+        from rlparity.cli import answers
+        from rlparity.cli.parser import build
+
         project_files.put_working_folder_on_path()
-        parser = _parser()
+        parser = build()
         chosen, rest = parser.parse_known_args(arguments)
         if rest and not getattr(chosen, "passes_on", False):
             parser.error(f"unrecognized arguments: {' '.join(rest)}")

@@ -110,6 +110,10 @@ def test_what_cannot_be_played_is_one_line(tmp_path: Path, spoil: Any, message: 
 def test_parameters_of_another_shape_are_refused(folder: Path, tmp_path: Path, spoil: Any, reason: str):
     copy = Path(shutil.copytree(folder, tmp_path / "copy"))
     checkpoint_files.save(copy / "checkpoint", spoil(checkpoint_files.load(folder / "checkpoint")))
+    with pytest.raises(UserError, match="the policy in checkpoint is of other records; rlparity train"):
+        play.play(copy, tmp_path / "game.gif")
+    run = json.loads((copy / "run.json").read_text())
+    (copy / "run.json").write_text(json.dumps({**run, "policies": {}}))  # of an older version
     with pytest.raises(UserError, match=rf"checkpoint: does not fit the cell \({reason}"):
         play.play(copy, tmp_path / "game.gif")
 

@@ -175,3 +175,29 @@ def test_the_copy_beside_the_results_is_the_same_suite(tmp_path: Path) -> None:
     assert copy.is_file()  # the suite that is run
     replaced.keep(file, {}, results)
     assert not copy.exists()
+
+
+def test_environments_with_keys_are_named_whole_or_by_their_id() -> None:
+    """Keys of an id have commas of their own, which separate environments as well."""
+    keyed = "CartPole-v1@sutton_barto_reward=true,max_episode_steps=200"
+    own = {"id": "CartPole-v1", "kwargs": {"sutton_barto_reward": True}, "max_episode_steps": 200}
+    raw = {**BASE, "environments": [own, "Acrobot-v1"]}
+    for asked in (keyed, "CartPole-v1", f"Acrobot-v1,{keyed}", [keyed], f"[{keyed}, Acrobot-v1]"):
+        part = suite.resolve(raw, "Bad suite", {"environments": asked})
+        wanted = {keyed, "Acrobot-v1"} if "Acrobot" in asked else {keyed}
+        assert {cell.environment for cell in part.cells} == wanted
+    with pytest.raises(UserError, match="'Nowhere-v0'"):
+        suite.resolve(raw, "Bad suite", {"environments": "CartPole-v1,Nowhere-v0"})
+
+
+def test_a_report_or_restore_without_config_keeps_the_copy_of_other_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be the only record of what made the results."""
+    from rlparity.cli import suites as commands
+
+    copy = tmp_path / "cartpole" / "suite.yaml"
+    copy.parent.mkdir()
+    copy.write_text("name: cartpole\n")
+    commands._keep_copy(suite.load(suite.find("cartpole"), elsewhere=True), tmp_path)
+    assert copy.read_text() == "name: cartpole\n"

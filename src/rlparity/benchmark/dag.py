@@ -56,7 +56,7 @@ def _dry_runs(size: int) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "dag.yaml")
         file.write_text(json.dumps(suite), encoding="utf-8")
-        command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "all", "--cores", "1"]
+        command = [sys.executable, "-P", "-m", "snakemake", "--dry-run", "--quiet", "all", "--cores", "1"]
         command += ["--snakefile", str(project_files.SNAKEFILE)]
         command += ["--configfile", str(file), "--directory", folder]
         return _timed(command), _timed(command)

@@ -50,7 +50,7 @@ def run(cell: Cell, folder: Path, recorder: Recorder) -> tuple[str, ...]:
     ):
         (exchange / "cell.json").write_text(inner.to_json(), encoding="utf-8")
         heartbeat = (folder / HEARTBEAT).resolve()
-        command = [sys.executable, "-m", "rlparity", "dev", "attempt"]
+        command = [sys.executable, "-P", "-m", "rlparity", "dev", "attempt"]
         command += ["--into", str(exchange), "--heartbeat", str(heartbeat), "--link", str(theirs)]
         variables = process_group.environment(base)
         try:

@@ -143,7 +143,7 @@ def run_suite(chosen: argparse.Namespace, rest: list[str]) -> Answer:
     rest = [*rest, "--snakefile", str(project_files.SNAKEFILE)]
     if not _limits_jobs(rest):
         rest = [*rest, "--cores", "all"]
-    command = [sys.executable, "-m", "snakemake", *rest, "--configfile", str(path)]
+    command = [sys.executable, "-P", "-m", "snakemake", *rest, "--configfile", str(path)]
     output, started = sys.stderr if chosen.json else None, time.time()
     with subprocess.Popen(command, stdout=output) as process:
         try:
@@ -152,7 +152,8 @@ def run_suite(chosen: argparse.Namespace, rest: list[str]) -> Answer:
             process.wait()
             raise
     status = ended if ended >= 0 else 128 - ended  # by a signal
-    name = yaml_reader.read(path)["name"] if chosen.json else ""
+    raw = yaml_reader.read(path) if chosen.json else {}
+    name = raw.get("name", "") if isinstance(raw, Mapping) else ""
     report = Path("reports", str(name))
     return Answer(_report_facts(report, str(name), started) if chosen.json else {}, status)
 
@@ -235,10 +236,13 @@ def _load(chosen: argparse.Namespace) -> Suite:
 
 
 def _keep_copy(loaded: Suite, results: Path) -> None:
-    """Write the suite with other settings than its file's beside the results."""
+    """Write the suite with other settings than its file's beside the results.
+
+    Without any, a copy that is there stays: it may be the only record of what made the results.
+    """
     from rlparity.suites.config import replaced
 
-    if loaded.path is not None:
+    if loaded.path is not None and loaded.changed:
         replaced.keep(loaded.path, loaded.changed, results / loaded.name)
 
 

@@ -76,7 +76,8 @@ def _state(cell: Cell, folder: Path, seed: int) -> tuple[State, Path]:
     """The parameters of one seed, and the file or folder that they are from. Raises UserError."""
     run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     own, shipped = folder / "checkpoint", folder / shipped_policy.FILE
-    if (own / checkpoint_files.FILE).is_file():
+    other = shipped_policy.is_other(run, own / checkpoint_files.FILE)
+    if (own / checkpoint_files.FILE).is_file() and not other:
         try:
             return saved_policies.of_seed(cell, checkpoint_files.load(own), cell.seeds.index(seed)), own
         except ValueError as error:
@@ -87,13 +88,19 @@ def _state(cell: Cell, folder: Path, seed: int) -> tuple[State, Path]:
                 f"{folder}: the report carries the policy of seed {cell.seeds[0]} alone; {_how(cell, seed)}"
             )
         return shipped_policy.load(folder, run), shipped
-    raise UserError(f"{folder}: no policy beside these records; {_how(cell, seed)}")
+    what = f"the policy in {own.name} is of other records" if other else "no policy beside these records"
+    raise UserError(f"{folder}: {what}; {_how(cell, seed)}")
 
 
 def _how(cell: Cell, seed: int) -> str:
-    """The command that trains a policy of one seed again."""
+    """The command that trains a policy of one seed again, if there is one."""
+    known = hyperparameters.library().algorithms
+    if cell.candidate:
+        return "candidates keep none"
+    if cell.algorithm not in known:
+        return f"there is no configuration {cell.algorithm!r} any more that would train one"
     settings = hyperparameters.library().lookup(cell.environment, cell.agent).hyperparameters
-    options = hyperparameters.library().algorithms[cell.algorithm].options_for(cell.environment)
+    options = known[cell.algorithm].options_for(cell.environment)
     usual = {**settings, **options}
     other = [
         f"{name}={json.dumps(value)}"

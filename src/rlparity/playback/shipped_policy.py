@@ -64,6 +64,12 @@ def evaluations_of(run: Mapping[str, Any]) -> list[str]:
     return [hashes[EVALUATIONS] for hashes in (run.get("hashes", {}), *others) if EVALUATIONS in hashes]
 
 
+def is_other(run: Mapping[str, Any], file: Path) -> bool:
+    """Whether a file of parameters is there and is not the last policy of the run, by its hash."""
+    kept = run.get("policies", {}).get("last", {}).get("sha256")
+    return file.is_file() and kept is not None and _sha256(file) != kept
+
+
 def trained(cell: Cell, folder: Path, run: Mapping[str, Any]) -> State | None:
     """The last policy of the cell's first seed where a training in `folder` left it, and the same records."""
     there, file = pending.finished(folder), folder / "checkpoint" / checkpoint_files.FILE

@@ -109,7 +109,7 @@ def unmark(suite: Suite, folders: Sequence[Path]) -> None:
     marked = Path(".snakemake", "incomplete")
     files = [str(folder / name) for folder in folders for name in pending.OUTPUTS]
     if files and suite.path is not None and marked.is_dir() and any(marked.iterdir()):
-        command = [sys.executable, "-m", "snakemake", "--snakefile", str(project_files.SNAKEFILE)]
+        command = [sys.executable, "-P", "-m", "snakemake", "--snakefile", str(project_files.SNAKEFILE)]
         command += ["--configfile", str(suite.path), "--cleanup-metadata", *files]
         subprocess.run(command, capture_output=True, check=False)
 

@@ -193,7 +193,7 @@ def _retrain(suite: Suite, group: Group, share: float) -> tuple[Finding, float]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     started = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "rlparity", "dev", "vouch", *wanted],
+        [sys.executable, "-P", "-m", "rlparity", "dev", "vouch", *wanted],
         capture_output=True,
         text=True,
         env=environment,

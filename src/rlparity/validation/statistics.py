@@ -133,9 +133,10 @@ def _describe(cell: Cell) -> str:
 
 def _train(cell: Cell, results: Path) -> tuple[str, float]:
     folder, started = results / cell.folder, time.monotonic()
+    command = [sys.executable, "-P", "-m", "rlparity", "dev", "cell"]
     with (folder / "train.log").open("wb") as log:
         done = subprocess.run(
-            [sys.executable, "-m", "rlparity", "dev", "cell", "--cell", str(folder / pending.CELL_FILE)],
+            [*command, "--cell", str(folder / pending.CELL_FILE)],
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             stdout=log,
             stderr=log,

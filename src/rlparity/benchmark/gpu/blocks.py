@@ -106,7 +106,7 @@ def _bench(name: str, options: Options, common: Mapping[str, Any]) -> Block:
         left = [size for size in sizes if size not in measured]
         if not left:
             return None
-        asked = [sys.executable, "-m", "rlparity", "bench", "--device", options.device]
+        asked = [sys.executable, "-P", "-m", "rlparity", "bench", "--device", options.device]
         asked += ["--algorithms", algorithm, "--environment", environment, "--rounds", "1"]
         asked += ["--seeds", ",".join(map(str, left)), "--reports", str(work / folder), "--table-only"]
         return asked + ([] if options.budget is None else ["--budget", str(options.budget)])
@@ -141,7 +141,13 @@ def _train(cells: Sequence[Cell], options: Options, split: int | str, work: Path
     if not left:
         return None
     cores = host.cores()
-    command = [sys.executable, "-m", "snakemake", *(str(RESULTS / cell.folder / "run.json") for cell in left)]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "snakemake",
+        *(str(RESULTS / cell.folder / "run.json") for cell in left),
+    ]
     command += ["--snakefile", str(project_files.SNAKEFILE), "--configfile", str(options.suite.resolve())]
     command += ["--directory", str(work.resolve()), "--nolock"]
     command += ["--config", f"device={options.device}", f"split={split}"]

@@ -115,7 +115,7 @@ class Script:
         """Environment variables of blocks: these sources, a command `rlparity` even where none is installed,
         one thread."""
         shim = self.work / "bin" / "rlparity"
-        write_bytes(shim, f'#!/bin/sh\nexec "{sys.executable}" -m rlparity "$@"\n'.encode())
+        write_bytes(shim, f'#!/bin/sh\nexec "{sys.executable}" -P -m rlparity "$@"\n'.encode())
         shim.chmod(shim.stat().st_mode | stat.S_IXUSR)
         paths = {"PYTHONPATH": source_code.PACKAGE.parent, "PATH": shim.parent}
         before = {name: os.environ.get(name, "") for name in paths}

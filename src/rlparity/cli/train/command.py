@@ -164,7 +164,7 @@ def _answer(
         report = reports / plan.name
         tables.collect(list(plan.cells), chosen.results, reports, plan.plan())
         answers.write(chosen.results / plan.name / "tables", report)
-        final, rows = answers.final(report, arm), answers.judged(report)
+        final, rows = answers.final(report, arm), [] if without else answers.judged(report)
         found = statistics.verdicts(report, wanted.implementation) if rows else []
     for row in final:
         print_now(_final(row))
@@ -197,10 +197,10 @@ def _answer(
 
 def _status(primary: Sequence[str], words: Sequence[str], failed: bool, against: str | None) -> Status:
     """As of `rlparity validate` where it was asked against what; else whether all seeds finished."""
+    if against is not None and "WORSE" in words:
+        return Status.DIFFERS
     if against is None or failed:
         return Status.NOT_JUDGED if failed else Status.DONE
-    if "WORSE" in words:
-        return Status.DIFFERS
     return Status.DONE if primary and all(word in GOOD for word in primary) else Status.UNDECIDED
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Set
+from collections import Counter
+from collections.abc import Collection, Mapping, Set
 from typing import TYPE_CHECKING, Any
 
 from rlparity.arms import OURS, Arm
 from rlparity.cell import Cell
+from rlparity.environments.configured.ids import base
 from rlparity.errors import UserError, unknown
 from rlparity.registry import IMPLEMENTATIONS
 from rlparity.suites import devices, splitting, yaml_reader
@@ -30,7 +32,7 @@ def checked(narrow: Mapping[str, Any]) -> dict[str, Any]:
     Raises UserError.
     """
     found = dict(narrow)
-    found |= {key: typed.names(narrow[key]) for key in LISTS if key in narrow}
+    found |= {key: typed.names(narrow[key]) for key in LISTS if key in narrow and key != "environments"}
     if "seeds" in narrow:
         given = narrow["seeds"]
         found["seeds"] = typed.seeds(given if isinstance(given, list | tuple) else [given], "--config seeds")
@@ -63,6 +65,8 @@ def part(suite: Suite, narrow: Mapping[str, Any]) -> Suite:
     """
     if not narrow:
         return suite
+    if "environments" in narrow:
+        narrow = {**narrow, "environments": _environments(narrow["environments"], suite.environments)}
     wanted = {key: narrow[key] for key in LISTS if key in narrow}
     if suite.growth and "seeds" in narrow:
         raise UserError("--config seeds: the seeds of this suite grow until its pairs are decided")
@@ -101,6 +105,26 @@ def _within(block: tuple[int, ...], seeds: Set[int]) -> list[tuple[int, ...]]:
     """The seeds of a block that are among others, as blocks of neighbours."""
     chosen = typed.blocks([seed for seed in block if seed in seeds])
     return seed_blocks(chosen, "seeds", [])
+
+
+def _environments(given: Any, known: Collection[str]) -> list[str]:
+    """Ids of a suite as they are typed.
+
+    Keys of an id have commas of their own, and may be left out where one environment alone has that id.
+    """
+    bare = Counter(map(base, known))
+    full = {base(name): name for name in known if bare[base(name)] == 1} | {name: name for name in known}
+    if not isinstance(given, str):
+        return [
+            full.get(str(one), str(one)) for one in (given if isinstance(given, list | tuple) else [given])
+        ]
+    words, found = given.strip().removeprefix("[").removesuffix("]").split(","), list[str]()
+    while words:
+        lengths = range(len(words), 0, -1)
+        taken = next((n for n in lengths if ",".join(words[:n]).strip() in full), 1)
+        name, words = ",".join(words[:taken]).strip(), words[taken:]
+        found += [full.get(name, name)] if name else []
+    return found
 
 
 def _refuse_unknown(wanted: Mapping[str, list[Any]], there: Mapping[str, list[str]]) -> None:

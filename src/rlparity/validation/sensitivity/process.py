@@ -18,7 +18,7 @@ from rlparity.validation.sensitivity.trial import Outcome, done
 
 POLL_S = 0.5  # between two checks whether a training has new evaluations
 BUSY = 20  # multiple of its limit of processor time that a trial may take on a busy machine
-COMMAND = (sys.executable, "-m", "rlparity", "dev", "sensitivity")
+COMMAND = (sys.executable, "-P", "-m", "rlparity", "dev", "sensitivity")
 
 
 class TooBusy(Exception):
