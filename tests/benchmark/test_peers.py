@@ -65,8 +65,9 @@ def test_peers_are_measured_in_the_same_alternation(monkeypatch):
     monkeypatch.setattr(throughput, "_child", child)
     other = throughput.Other(lambda cells: peers.cells("sbx", cells), lambda cell: run(25.0, cell))
     rows = throughput.measure(["ppo", "a2c"], "CartPole-v1", [10], rounds=2, others={"sbx": other})
-    one_round = [("sb3", "ppo", 1), ("scratch", "ppo", 10), ("sbx", "ppo", 1)]
-    assert order == one_round * 2 + [("sb3", "a2c", 1), ("scratch", "a2c", 10)] * 2
+    reference, ours, theirs = ("sb3", "ppo", 1), ("scratch", "ppo", 10), ("sbx", "ppo", 1)
+    rounds = [reference, ours, theirs, reference, theirs, ours]  # the second one backwards
+    assert order == rounds + [("sb3", "a2c", 1), ("scratch", "a2c", 10)] * 2
     row = rows[2]
     assert (row["implementation"], row["seeds"], row["ratio_to_reference"]) == ("sbx", 1, 2.5)
     assert (row["versions"], row["compile_s"], row["peak_memory_mib"]) == ("jax 0.10.2, numpy 2", 20.0, "")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from checkouts import copied
 from invented import fake_report, write_run
 from shipped import OLD, amend, ship
 from small import cell as small_cell
@@ -276,8 +277,10 @@ def test_the_page_says_what_was_vouched_for(tmp_path: Path) -> None:
 
 @pytest.fixture
 def checkout(trained: tuple[Suite, Path], tmp_path: Path) -> Iterator[Path]:
-    """A git checkout with the suite and its report, in which commands are run."""
+    """A git checkout of the project with the suite and its report, in which commands are run."""
     subprocess.run(["cp", "-r", str(trained[1]), str(tmp_path / "reports")], check=True)
+    copied(tmp_path)
+    (tmp_path / ".gitignore").write_text("__pycache__/\n")
     (tmp_path / "tiny.yaml").write_text(json.dumps(RAW))
     person = ["-c", "user.name=a", "-c", "user.email=b"]
     for words in (["init", "-q"], ["add", "."], [*person, "commit", "-qm", "c"]):
@@ -287,7 +290,7 @@ def checkout(trained: tuple[Suite, Path], tmp_path: Path) -> Iterator[Path]:
 
 def test_the_command(checkout: Path) -> None:
     def command(*words: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "PYTHONPATH": ":".join(filter(None, sys.path))}
+        environment = {**os.environ, "PYTHONPATH": str(checkout / "src")}
         return subprocess.run(
             [sys.executable, "-m", "rlparity", "dev", "vouch", "tiny.yaml", *words],
             cwd=checkout,
@@ -310,7 +313,6 @@ def test_the_command(checkout: Path) -> None:
     refused = command()
     assert refused.returncode == 4 and refused.stderr.count("\n") == 1 and "uncommitted" in refused.stderr
     (checkout / "tiny.yaml").write_text(json.dumps(RAW))
-    (checkout / "src").mkdir(exist_ok=True)
     (checkout / "src" / "new.py").touch()  # a module that the commit lacks
     refused = command()
     assert refused.returncode == 4 and "uncommitted" in refused.stderr
