@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,10 @@ import small  # noqa: F401  (one thread)
 
 from rlparity.cell import Cell, Protocol
 from rlparity.environments import guard
-from rlparity.errors import UserError
+from rlparity.errors import Interrupted, StorageError, UserError
 from rlparity.runs.run_cell import run_cell
+from rlparity.seeding import Streams
+from rlparity.training.checkpointing import Checkpointer
 
 pytestmark = pytest.mark.probes
 BAD_STEP = 100  # of a sub-environment in training; evaluations are shorter
@@ -82,6 +86,84 @@ def test_numbers_that_are_not_finite_fail_their_seed(
     rows = pq.read_table(tmp_path / "episodes.parquet").to_pylist()
     assert rows and max(row["env_step"] for row in rows) < 200
     assert np.isfinite([row["episode_return"] for row in rows]).all()
+
+
+class Late(odd.Walk):
+    """One reward that is not finite, in the training of one seed alone."""
+
+    bad_seed = -1
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        if seed is not None:
+            self.bad, self.steps = seed == Late.bad_seed, 0
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action: Any) -> Any:
+        obs, reward, *others = super().step(action)
+        self.steps += 1
+        return obs, np.nan if self.bad and self.steps == BAD_STEP else reward, *others
+
+
+gym.register("Faulty-late-v0", Late, max_episode_steps=30)
+
+
+@pytest.fixture
+def late(monkeypatch: pytest.MonkeyPatch) -> Cell:
+    """Two seeds, of which the second has a fault at environment step 200."""
+    made = cell("late", "scratch", agent="random", evaluation=Protocol(2, 1, 1, ("sampled",)))
+    made = dataclasses.replace(made, checkpoint_every=100)
+    monkeypatch.setattr(Late, "bad_seed", Streams(made).environments("training", 2)[1][0])
+    return made
+
+
+def test_a_signal_after_a_fault_interrupts_and_the_fault_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: Cell
+) -> None:
+    save = Checkpointer.save
+
+    def signalled(self: Checkpointer, session: Any) -> None:
+        save(self, session)
+        if session.env_step >= 500 and not self.times_resumed:
+            self.signal = signal.SIGTERM
+
+    monkeypatch.setattr(Checkpointer, "save", signalled)
+    with pytest.raises(Interrupted):
+        run_cell(late, tmp_path)
+    assert not (tmp_path / "run.json").exists()
+    run = run_cell(late, tmp_path)
+    assert run["times_resumed"] == 1 and set(run["failed_seeds"]) == {"4"}
+    assert run["failed_seeds"]["4"].endswith("seed 4, environment step 200: the reward is nan")
+    rows = pq.read_table(tmp_path / "evaluations.parquet").to_pylist()
+    assert max(row["env_step"] for row in rows if row["seed"] == 3) == 1000
+
+
+@pytest.mark.parametrize("error", [UserError, StorageError, MemoryError, OSError])
+def test_what_no_number_causes_is_raised_after_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: Cell, error: type[Exception]
+) -> None:
+    with pytest.raises(error, match="no more"):
+        run_with(tmp_path, monkeypatch, late, error("no more"))
+    assert not (tmp_path / "run.json").exists()
+
+
+def test_an_exception_after_a_fault_fails_the_seeds_that_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: Cell
+) -> None:
+    run = run_with(tmp_path, monkeypatch, late, ValueError("nan in the policy"))
+    assert run["failed_seeds"]["3"].startswith("the cell's training ended after environment step ")
+    assert run["failed_seeds"]["3"].endswith(": ValueError: nan in the policy")
+    assert "environment step 200: the reward is nan" in run["failed_seeds"]["4"]
+
+
+def run_with(folder: Path, monkeypatch: pytest.MonkeyPatch, made: Cell, error: Exception) -> dict[str, Any]:
+    """Train; the error is raised at environment step 500."""
+
+    def save(self: Checkpointer, session: Any) -> None:
+        if session.env_step >= 500:
+            raise error
+
+    monkeypatch.setattr(Checkpointer, "save", save)
+    return run_cell(made, folder)
 
 
 def test_an_agent_that_learns_nothing_fails_too(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -41,15 +41,16 @@ class Broken(UserError):
         self.fault = fault
 
 
-_faults: list[Fault] | None = None  # those of this process, while environments are watched
+Note = Callable[[Fault], None]
+_noted: Note | None = None  # takes the faults of this process, while environments are watched
 
 
 class Guard(gym.Wrapper):
     """Raise `Broken` for exceptions; remember the first observation or reward that is not finite."""
 
-    def __init__(self, env: gym.Env, environment: str, faults: list[Fault]):
+    def __init__(self, env: gym.Env, environment: str, noted: Note):
         super().__init__(env)
-        self._environment, self._faults = environment, faults
+        self._environment, self._noted = environment, noted
         self._seed: int | None = None
         self._steps, self._found = 0, False
 
@@ -84,7 +85,7 @@ class Guard(gym.Wrapper):
     def _note(self, what: str) -> None:
         if not self._found:
             self._found = True
-            self._faults.append(Fault(self._seed, self._steps, what))
+            self._noted(Fault(self._seed, self._steps, what))
 
 
 def is_finite(obs: Any) -> bool:
@@ -112,17 +113,24 @@ def summary(error: BaseException, most: int = 300) -> str:
 
 def guarded(env: gym.Env, environment: str) -> gym.Env:
     """The environment with a guard while environments are watched; else itself."""
-    return env if _faults is None else Guard(env, environment, _faults)
+    return env if _noted is None else Guard(env, environment, _noted)
 
 
 @contextmanager
-def watching(environment: str) -> Iterator[list[Fault]]:
-    """Watch the environments of an id that are made meanwhile; the list has faults as they come.
+def watching(environment: str, note: Note = lambda fault: None) -> Iterator[list[Fault]]:
+    """Watch the environments of an id that are made meanwhile; the list has faults as they come, and `note`
+    is called with each.
 
     Environments of this project, which `gymnasium.make` does not make, are not watched.
     """
-    global _faults
-    before, _faults = _faults, []
+    global _noted
+    faults: list[Fault] = []
+
+    def noted(fault: Fault) -> None:
+        faults.append(fault)
+        note(fault)
+
+    before, _noted = _noted, noted
     registered = None if is_configured(environment) else _registered(environment)
     try:
         if registered is not None:
@@ -134,9 +142,9 @@ def watching(environment: str) -> Iterator[list[Fault]]:
                 disable_env_checker=True,
                 additional_wrappers=(),
             )
-        yield _faults
+        yield faults
     finally:
-        _faults = before
+        _noted = before
         if registered is not None:
             gym.registry[registered.id] = registered
 
