@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import odd_environments as odd
@@ -139,6 +140,20 @@ def test_a_pass_is_remembered_until_a_file_changes(tmp_path: Path, monkeypatch: 
     module.write_text(MODULE + "changed = True\n")
     request.probe(["good"])
     assert calls[2:] == [["good"]]
+
+
+def test_a_module_of_the_same_name_elsewhere_is_another_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "walk_here.py").write_text(MODULE)
+    for name in ("walk_here:Mine-v0", "CartPole-v1@wrappers=walk_here:Walk"):
+        files = set()
+        for folder in ("one", "two", "one"):
+            monkeypatch.setattr(sys, "path", [str(tmp_path / folder), *sys.path])
+            files.add(request._file(name))
+        assert len(files) == 2
 
 
 def cell(environment: str, every: int = 100) -> Cell:

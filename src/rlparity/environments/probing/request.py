@@ -14,6 +14,9 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from rlparity import registry
+from rlparity.cell import is_configured
+from rlparity.environments.configured import ids
 from rlparity.environments.metadata import SIMULATORS
 from rlparity.environments.probing.process import STALL_S
 from rlparity.errors import UserError
@@ -71,9 +74,37 @@ def _folder() -> Path:
 
 
 def _file(environment: str) -> Path:
-    """Where a passed probe is kept: by the id, the versions of what steps it and the sources here."""
-    key = [environment, sys.version, {name: _version(name) for name in PACKAGES}, _sources()]
+    """Where a passed probe is kept: by the id, where its modules are found, the versions of what steps it and
+    the sources here."""
+    places = {name: _places(name) for name in _modules(environment)}
+    key = [environment, places, sys.version, {name: _version(name) for name in PACKAGES}, _sources()]
     return _folder() / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]}.json"
+
+
+def _modules(environment: str) -> list[str]:
+    """The modules that an id names: of an environment (also by its registration alone) and of wrappers."""
+    family = registry.family(environment)
+    if family not in (registry.GENERIC, registry.CONFIGURED):
+        return []
+    import gymnasium
+
+    made = ids.parse(environment) if is_configured(environment) else ids.Configured(environment)
+    named = [made.base, *(wrapper.name for wrapper in made.wrappers)]
+    spec = gymnasium.registry.get(made.base)
+    if spec is not None and isinstance(spec.entry_point, str):
+        named.append(spec.entry_point)
+    return sorted({name.rpartition(":")[0] for name in named if ":" in name})
+
+
+def _places(module: str) -> list[str]:
+    """The file, or the folders, that the top-level module is found in now. Nothing is imported."""
+    head = module.partition(".")[0]
+    with suppress(ImportError, ValueError):
+        spec = next((found for each in sys.meta_path if (found := each.find_spec(head, None))), None)
+        if spec is not None:
+            folders = sorted(spec.submodule_search_locations or ())
+            return [os.path.realpath(place) for place in folders or filter(None, [spec.origin])]
+    return []
 
 
 def _version(package: str) -> str:
