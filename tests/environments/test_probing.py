@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from rlparity.cell import Cell
 from rlparity.environments import metadata
-from rlparity.environments.probing import before_training, request
+from rlparity.environments.probing import before_training, examination, request
 from rlparity.environments.probing.request import Finding
 from rlparity.errors import UserError
 
@@ -140,6 +141,42 @@ def test_a_pass_is_remembered_until_a_file_changes(tmp_path: Path, monkeypatch: 
     module.write_text(MODULE + "changed = True\n")
     request.probe(["good"])
     assert calls[2:] == [["good"]]
+
+
+def test_an_installed_environment_counts_with_its_files_and_versions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `pip install` would leave it, and later another version of it."""
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    paths = {**examination.sysconfig.get_paths(), "purelib": str(tmp_path)}
+    monkeypatch.setattr(examination.sysconfig, "get_paths", lambda: paths)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "walks_installed").mkdir()
+    for name in ("__init__.py", "inner.py", "other.py"):
+        (tmp_path / "walks_installed" / name).write_text(
+            "from walks_installed import inner" * (name[0] == "_")
+        )
+    about = tmp_path / "walks_of_somebody-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: walks-of-somebody\nVersion: 1.0\n")
+    (about / "top_level.txt").write_text("walks_installed\n")
+    module = importlib.import_module("walks_installed")
+    assert not any(path.startswith(str(tmp_path)) for path in examination.files())
+    files = examination.files(["walks_installed.inner"])
+    assert {Path(path).name for path in files if path.startswith(str(tmp_path))} == {
+        "__init__.py",
+        "inner.py",
+    }
+    versions = examination.versions([module.__name__])
+    assert versions == {"walks-of-somebody": "1.0"}
+    request._remember(Finding("CartPole-v1", files=files, versions=versions))
+    assert request._remembered("CartPole-v1")
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: walks-of-somebody\nVersion: 1.1\n")
+    assert not request._remembered("CartPole-v1")
+
+
+def test_what_an_environment_has_loaded_is_named(found: dict[str, Finding]) -> None:
+    assert set(found["MountainCar-v0"].versions) <= {"gymnasium", "pygame", "pygame-ce"}
 
 
 def test_a_module_of_the_same_name_elsewhere_is_another_environment(

@@ -29,7 +29,8 @@ PACKAGES = ("gymnasium", "numpy", "torch", "stable_baselines3", "ale-py", "minat
 
 @dataclass(frozen=True)
 class Finding:
-    """What a probe has found; `files` are those of the user's modules, with their hashes."""
+    """What a probe has found; `files` are those of the modules that define the environment, with their hashes,
+    `versions` those of the installed distributions that it has loaded."""
 
     environment: str
     refused: str = ""  # why nothing can be trained in it, one line; empty where it passed
@@ -37,6 +38,7 @@ class Finding:
     resumes: bool = True  # whether an interrupted training can go on exactly
     compared: int = 0  # steps and resets that were compared
     files: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 def probe(environments: Sequence[str], jobs: int = 1, stall_s: float = STALL_S) -> list[Finding]:
@@ -123,7 +125,8 @@ def _sources() -> str:
 def _remembered(environment: str) -> Finding | None:
     with suppress(OSError, ValueError, TypeError):
         found = Finding(**json.loads(_file(environment).read_text(encoding="utf-8")))
-        if all(_digest(path) == value for path, value in found.files.items()):
+        same = all(_digest(path) == value for path, value in found.files.items())
+        if same and all(_version(name) == value for name, value in found.versions.items()):
             return found
     return None
 
