@@ -29,7 +29,7 @@ PACKAGE = Path(__file__).parents[2]
 
 
 def examine(environment: str, now: Now) -> dict[str, Any]:
-    """{"refused": a line or empty, "notes", "resumes", "compared", "files", "versions"} for one environment."""
+    """A `request.Finding` without its environment, as a mapping."""
     before, own = set(sys.modules), {ids.base(environment).rpartition(":")[0]} - {""}
     notes: list[str] = []
     found: dict[str, Any] = {"refused": "", "notes": notes, "resumes": True, "compared": 0}
@@ -57,8 +57,8 @@ def examine(environment: str, now: Now) -> dict[str, Any]:
 
 
 def files(own: Iterable[str] = ()) -> dict[str, str]:
-    """Hashes of the files of all modules that are neither installed nor of this project, by path; of installed
-    packages those of the modules `own`."""
+    """Hashes of the files of all modules that are neither installed nor of this project, by path; of those that
+    are installed, the packages of the modules `own`."""
     places = {str(Path(place)) for place in sysconfig.get_paths().values()}
     places |= {os.path.realpath(place) for place in places}
     installed = tuple(f"{place}{os.sep}" for place in (*places, PACKAGE))

@@ -29,8 +29,11 @@ PACKAGES = ("gymnasium", "numpy", "torch", "stable_baselines3", "ale-py", "minat
 
 @dataclass(frozen=True)
 class Finding:
-    """What a probe has found; `files` are those of the modules that define the environment, with their hashes,
-    `versions` those of the installed distributions that it has loaded."""
+    """What a probe has found.
+
+    `files` are those of the modules that define the environment, with their hashes; `versions` those of the
+    installed distributions that it has loaded.
+    """
 
     environment: str
     refused: str = ""  # why nothing can be trained in it, one line; empty where it passed
