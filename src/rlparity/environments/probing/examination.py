@@ -57,8 +57,8 @@ def examine(environment: str, now: Now) -> dict[str, Any]:
 
 
 def files(own: Iterable[str] = ()) -> dict[str, str]:
-    """Hashes of the files of all modules that are neither installed nor of this project, by path; of those that
-    are installed, the packages of the modules `own`."""
+    """Hashes of the files of all modules that are neither installed nor of this project, by path; of
+    installed ones those of the packages of `own`."""
     places = {str(Path(place)) for place in sysconfig.get_paths().values()}
     places |= {os.path.realpath(place) for place in places}
     installed = tuple(f"{place}{os.sep}" for place in (*places, PACKAGE))
