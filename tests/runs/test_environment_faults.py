@@ -45,6 +45,39 @@ class Faulty(odd.Walk):
         return obs, np.inf if bad and self.kind == "reward" else reward, *others
 
 
+class Odd(odd.Walk):
+    """Returns something else than Gymnasium's five values, in the same step."""
+
+    steps = 0
+
+    def __init__(self, kind: str, render_mode: str | None = None):
+        super().__init__()
+        self.kind = kind
+
+    def step(self, action: Any) -> Any:
+        obs, reward, ended, _, info = super().step(action)
+        others = (ended, self.t >= odd.LIMIT, info)  # a wrapper of Gymnasium would unpack what it is given
+        self.steps += 1
+        if self.steps != BAD_STEP:
+            return obs, reward, *others
+        return {
+            "none": (obs, None, *others),
+            "four": (obs, reward, *others[:2]),
+            "nothing": None,
+            "shape": (obs[:2], reward, *others),
+            "text": (["a", "b", "c"], reward, *others),
+        }[self.kind]
+
+
+ODD = {
+    "none": "step returned reward = None; expected one number",
+    "four": "step returned (array([",
+    "nothing": "step returned None; expected five values",
+    "shape": "step returned an observation of shape (2,); its space says (3,)",
+    "text": "step returned an observation that is no array: ['a', 'b', 'c']",
+}
+for _kind in ODD:
+    gym.register(f"Odd-{_kind}-v0", Odd, kwargs={"kind": _kind})
 for _kind in ("raises", "observation", "reward"):
     gym.register(f"Faulty-{_kind}-v0", Faulty, max_episode_steps=30, kwargs={"kind": _kind})
 
@@ -69,6 +102,16 @@ def test_an_exception_ends_the_cell_with_one_line(tmp_path: Path, implementation
     line = f"environment 'Faulty-raises-v0', seed {seed}, environment step 200: step("
     assert str(ended.value).startswith(line) and "raised ValueError: out of fuel" in str(ended.value)
     assert "\n" not in str(ended.value) and not (tmp_path / "run.json").exists()
+
+
+@pytest.mark.parametrize("implementation", ["scratch", "sb3"])
+@pytest.mark.parametrize("kind", ODD)
+def test_what_is_no_step_ends_the_cell_with_one_line(tmp_path: Path, implementation: str, kind: str) -> None:
+    made = dataclasses.replace(cell("raises", implementation), environment=f"Odd-{kind}-v0")
+    with pytest.raises(UserError) as ended:
+        run_cell(made, tmp_path)
+    line = f"environment 'Odd-{kind}-v0', seed {made.seeds[0]}, environment step 200: {ODD[kind]}"
+    assert str(ended.value).startswith(line) and "\n" not in str(ended.value)
 
 
 @pytest.mark.parametrize("implementation", ["scratch", "sb3"])
