@@ -45,6 +45,7 @@ BAD = {
     "LongLimit": "and it has a time limit of 1,000,000,000 steps; evaluation waits for ends",
     "Hangs": "step(1) did not come back within 2 s",
     "Crashes": "its process ended by SIGSEGV in step(0)",
+    "CrashesBesideItsWorker": "its process ended by SIGSEGV in step(0)",
     "Leaves": "its process ended with status 0 in step(0)",
     "Exits": "it raised SystemExit: good bye",
     "CloseRaises": "it raised OSError: it was never open",
@@ -77,6 +78,7 @@ GOOD = (
     *(f"{name}-v0@wrappers=FlattenObservation" for name in ("DictObs", "Grid", "MultiDiscreteObs")),
     *(f"{name}-v0@wrappers=FlattenAction" for name in ("StartAct", "MultiAct", "TupleAct")),
     "NeedsArgument-v0@goal=4",
+    "HasWorker-v0",
     "Wrapped-v0@wrappers=TimeAwareObservation",
 )
 
