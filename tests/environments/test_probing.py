@@ -145,6 +145,16 @@ def test_a_pass_is_remembered_until_a_file_changes(tmp_path: Path, monkeypatch: 
     assert calls[2:] == [["good"]]
 
 
+def test_without_a_home_nothing_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(request.Path, "home", none)
+    monkeypatch.setattr(request, "_probed", lambda environments, *_: [Finding(each) for each in environments])
+    assert [one.environment for one in request.probe(["CartPole-v1"])] == ["CartPole-v1"]
+
+
 def test_an_installed_environment_counts_with_its_files_and_versions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,16 +74,22 @@ def _probed(environments: Sequence[str], jobs: int, stall_s: float) -> list[Find
     return found
 
 
-def _folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "rlparity", "environments")
+def _folder() -> Path | None:
+    """None where there is neither a cache folder nor a home."""
+    with suppress(RuntimeError):
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "rlparity", "environments")
+    return None
 
 
-def _file(environment: str) -> Path:
+def _file(environment: str) -> Path | None:
     """Where a passed probe is kept: by the id, where its modules are found, the versions of what steps it and
     the sources here."""
+    folder = _folder()
+    if folder is None:
+        return None
     places = {name: _places(name) for name in _modules(environment)}
     key = [environment, places, sys.version, {name: _version(name) for name in PACKAGES}, _sources()]
-    return _folder() / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]}.json"
+    return folder / f"{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]}.json"
 
 
 def _modules(environment: str) -> list[str]:
@@ -126,8 +132,11 @@ def _sources() -> str:
 
 
 def _remembered(environment: str) -> Finding | None:
+    file = _file(environment)
     with suppress(OSError, ValueError, TypeError):
-        found = Finding(**json.loads(_file(environment).read_text(encoding="utf-8")))
+        found = Finding(**json.loads(file.read_text(encoding="utf-8"))) if file else None
+        if found is None:
+            return None
         same = all(_digest(path) == value for path, value in found.files.items())
         if same and all(_version(name) == value for name, value in found.versions.items()):
             return found
@@ -143,6 +152,8 @@ def _digest(path: str) -> str:
 def _remember(finding: Finding) -> None:
     """Keep a finding; where there is no place for it, the environment is probed again."""
     file = _file(finding.environment)
+    if file is None:
+        return
     with suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         part = file.with_suffix(f".{os.getpid()}")
