@@ -58,6 +58,22 @@ def test_a_malformed_id_is_refused_in_one_line(text: str) -> None:
     assert "\n" not in str(refused.value) and text[:4] in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"kwargs": {"desc": {1: "a"}}}, "key 1 of {1: 'a'} is no string"),
+        ({"kwargs": {"desc": [{"a": {None: 1}}]}}, "key None of {None: 1} is no string"),
+        ({"kwargs": {True: 2}}, "key True of {True: 2} is no string"),
+        ({"wrappers": [{"name": "ClipReward", "kwargs": {3: 1}}]}, "key 3 of {3: 1} is no string"),
+    ],
+)
+def test_keys_that_are_no_strings_are_refused(given: dict[str, Any], words: str) -> None:
+    """As JSON they would become strings. A suite refuses them before."""
+    with pytest.raises(UserError) as refused:
+        ids.of_keys("A-v0", given, "here")
+    assert str(refused.value).startswith("here: ") and words in str(refused.value)
+
+
 def test_folders_of_different_ids_differ_and_others_keep_theirs() -> None:
     assert path_name("ALE/Pong-v5@nature") == "ALE_Pong-v5@nature"
     names = [path_name(f"mine/A-v0@a={value}") for value in ('"x y"', '"x_y"', '{"k":"x y"}', "1" * 200)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 from pathlib import Path
 
 import odd_environments as odd
@@ -10,7 +12,7 @@ import pytest
 
 from rlparity.cell import Cell
 from rlparity.environments import metadata
-from rlparity.environments.probing import before_training, request
+from rlparity.environments.probing import before_training, examination, request
 from rlparity.environments.probing.request import Finding
 from rlparity.errors import UserError
 
@@ -43,6 +45,7 @@ BAD = {
     "LongLimit": "and it has a time limit of 1,000,000,000 steps; evaluation waits for ends",
     "Hangs": "step(1) did not come back within 2 s",
     "Crashes": "its process ended by SIGSEGV in step(0)",
+    "CrashesBesideItsWorker": "its process ended by SIGSEGV in step(0)",
     "Leaves": "its process ended with status 0 in step(0)",
     "Exits": "it raised SystemExit: good bye",
     "CloseRaises": "it raised OSError: it was never open",
@@ -75,6 +78,7 @@ GOOD = (
     *(f"{name}-v0@wrappers=FlattenObservation" for name in ("DictObs", "Grid", "MultiDiscreteObs")),
     *(f"{name}-v0@wrappers=FlattenAction" for name in ("StartAct", "MultiAct", "TupleAct")),
     "NeedsArgument-v0@goal=4",
+    "HasWorker-v0",
     "Wrapped-v0@wrappers=TimeAwareObservation",
 )
 
@@ -139,6 +143,63 @@ def test_a_pass_is_remembered_until_a_file_changes(tmp_path: Path, monkeypatch: 
     module.write_text(MODULE + "changed = True\n")
     request.probe(["good"])
     assert calls[2:] == [["good"]]
+
+
+def test_without_a_home_nothing_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(request.Path, "home", none)
+    monkeypatch.setattr(request, "_probed", lambda environments, *_: [Finding(each) for each in environments])
+    assert [one.environment for one in request.probe(["CartPole-v1"])] == ["CartPole-v1"]
+
+
+def test_an_installed_environment_counts_with_its_files_and_versions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `pip install` would leave it, and later another version of it."""
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    paths = {**examination.sysconfig.get_paths(), "purelib": str(tmp_path)}
+    monkeypatch.setattr(examination.sysconfig, "get_paths", lambda: paths)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "walks_installed").mkdir()
+    for name in ("__init__.py", "inner.py", "other.py"):
+        (tmp_path / "walks_installed" / name).write_text("")
+    about = tmp_path / "walks_of_somebody-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: walks-of-somebody\nVersion: 1.0\n")
+    (about / "top_level.txt").write_text("walks_installed\n")
+    importlib.import_module("walks_installed.inner")
+    assert not any(path.startswith(str(tmp_path)) for path in examination.files())
+    files = examination.files(["walks_installed.inner"])
+    assert {path for path in files if path.startswith(str(tmp_path))} == {
+        str(tmp_path / "walks_installed" / name) for name in ("__init__.py", "inner.py")
+    }
+    versions = examination.versions(["walks_installed.inner"])
+    assert versions == {"walks-of-somebody": "1.0"}
+    request._remember(Finding("CartPole-v1", files=files, versions=versions))
+    assert request._remembered("CartPole-v1")
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: walks-of-somebody\nVersion: 1.1\n")
+    assert not request._remembered("CartPole-v1")
+
+
+def test_what_an_environment_has_loaded_is_named(found: dict[str, Finding]) -> None:
+    assert set(found["MountainCar-v0"].versions) <= {"gymnasium", "pygame", "pygame-ce"}
+
+
+def test_a_module_of_the_same_name_elsewhere_is_another_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "walk_here.py").write_text(MODULE)
+    for name in ("walk_here:Mine-v0", "CartPole-v1@wrappers=walk_here:Walk"):
+        files = set()
+        for folder in ("one", "two", "one"):
+            monkeypatch.setattr(sys, "path", [str(tmp_path / folder), *sys.path])
+            files.add(request._file(name))
+        assert len(files) == 2
 
 
 def cell(environment: str, every: int = 100) -> Cell:

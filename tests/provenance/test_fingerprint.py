@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rlparity.cell import Cell, Protocol
-from rlparity.provenance import definition_text, definitions, fingerprint, modules, source_code
+from rlparity.provenance import definition_text, definitions, fingerprint, modules, source_code, user_modules
 
 pytestmark = pytest.mark.probes
 
@@ -385,6 +385,57 @@ def test_a_module_of_a_user_counts_with_its_names(tmp_path: Path, monkeypatch: p
             cached.cache_clear()
         hashes.append(definitions.whole_module("their_environments"))
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+THEIRS = {
+    "theirs_here.py": """
+import gymnasium as gym
+from theirs_parts.env import Theirs
+gym.register("TheirsHere-v0", Theirs, max_episode_steps=30)
+""",
+    "theirs_parts/__init__.py": "",
+    "theirs_parts/env.py": """
+import numpy as np
+import gymnasium as gym
+from . import rewards
+class Theirs(gym.Env):
+    observation_space = gym.spaces.Box(0, 1, (2,))
+    action_space = gym.spaces.Discrete(2)
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(2, np.float32), {}
+    def step(self, action):
+        from theirs_helper import SCALE
+        return np.zeros(2, np.float32), rewards.REWARD * SCALE, False, False, {}
+""",
+    "theirs_parts/rewards.py": "REWARD = 1.0\n",
+    "theirs_parts/unused.py": "REWARD = 1.0\n",
+    "theirs_helper.py": "import scipy.stats\nSCALE = 2.0\n",
+}
+
+
+def test_modules_that_a_users_environment_imports_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "theirs_parts").mkdir()
+    for name, text in THEIRS.items():
+        (tmp_path / name).write_text(text)
+    cell = replace(PPO, environment="theirs_here:TheirsHere-v0")
+
+    def taken() -> str:
+        for cached in (source_code.path, source_code.tree):
+            cached.cache_clear()
+        return fingerprint.of(cell)
+
+    before = taken()
+    for name, text in THEIRS.items():
+        (tmp_path / name).write_text(text + "more = 1\n")
+        assert (taken() == before) == (name == "theirs_parts/unused.py"), name
+        (tmp_path / name).write_text(text + "# more\n")
+        assert taken() == before
+    monkeypatch.setattr(user_modules.metadata, "version", lambda name: "0.0.1")  # of SciPy
+    assert taken() != before
 
 
 def test_code_that_trains_a_candidate_counts_for_it(edit: Edit) -> None:

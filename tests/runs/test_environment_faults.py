@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,10 @@ import small  # noqa: F401  (one thread)
 
 from rlparity.cell import Cell, Protocol
 from rlparity.environments import guard
-from rlparity.errors import UserError
+from rlparity.errors import Interrupted, StorageError, UserError
 from rlparity.runs.run_cell import run_cell
+from rlparity.seeding import Streams
+from rlparity.training.checkpointing import Checkpointer
 
 pytestmark = pytest.mark.probes
 BAD_STEP = 100  # of a sub-environment in training; evaluations are shorter
@@ -41,6 +45,39 @@ class Faulty(odd.Walk):
         return obs, np.inf if bad and self.kind == "reward" else reward, *others
 
 
+class Odd(odd.Walk):
+    """Returns something else than Gymnasium's five values, in the same step."""
+
+    steps = 0
+
+    def __init__(self, kind: str, render_mode: str | None = None):
+        super().__init__()
+        self.kind = kind
+
+    def step(self, action: Any) -> Any:
+        obs, reward, ended, _, info = super().step(action)
+        others = (ended, self.t >= odd.LIMIT, info)  # a wrapper of Gymnasium would unpack what it is given
+        self.steps += 1
+        if self.steps != BAD_STEP:
+            return obs, reward, *others
+        return {
+            "none": (obs, None, *others),
+            "four": (obs, reward, *others[:2]),
+            "nothing": None,
+            "shape": (obs[:2], reward, *others),
+            "text": (["a", "b", "c"], reward, *others),
+        }[self.kind]
+
+
+ODD = {
+    "none": "step returned reward = None; expected one number",
+    "four": "step returned (array([",
+    "nothing": "step returned None; expected five values",
+    "shape": "step returned an observation of shape (2,); its space says (3,)",
+    "text": "step returned an observation that is no array: ['a', 'b', 'c']",
+}
+for _kind in ODD:
+    gym.register(f"Odd-{_kind}-v0", Odd, kwargs={"kind": _kind})
 for _kind in ("raises", "observation", "reward"):
     gym.register(f"Faulty-{_kind}-v0", Faulty, max_episode_steps=30, kwargs={"kind": _kind})
 
@@ -68,6 +105,16 @@ def test_an_exception_ends_the_cell_with_one_line(tmp_path: Path, implementation
 
 
 @pytest.mark.parametrize("implementation", ["scratch", "sb3"])
+@pytest.mark.parametrize("kind", ODD)
+def test_what_is_no_step_ends_the_cell_with_one_line(tmp_path: Path, implementation: str, kind: str) -> None:
+    made = dataclasses.replace(cell("raises", implementation), environment=f"Odd-{kind}-v0")
+    with pytest.raises(UserError) as ended:
+        run_cell(made, tmp_path)
+    line = f"environment 'Odd-{kind}-v0', seed {made.seeds[0]}, environment step 200: {ODD[kind]}"
+    assert str(ended.value).startswith(line) and "\n" not in str(ended.value)
+
+
+@pytest.mark.parametrize("implementation", ["scratch", "sb3"])
 @pytest.mark.parametrize(
     ("kind", "words"),
     [("observation", "an observation is not finite: [nan nan nan]"), ("reward", "the reward is inf")],
@@ -82,6 +129,84 @@ def test_numbers_that_are_not_finite_fail_their_seed(
     rows = pq.read_table(tmp_path / "episodes.parquet").to_pylist()
     assert rows and max(row["env_step"] for row in rows) < 200
     assert np.isfinite([row["episode_return"] for row in rows]).all()
+
+
+class Late(odd.Walk):
+    """One reward that is not finite, in the training of one seed alone."""
+
+    bad_seed = -1
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        if seed is not None:
+            self.bad, self.steps = seed == Late.bad_seed, 0
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action: Any) -> Any:
+        obs, reward, *others = super().step(action)
+        self.steps += 1
+        return obs, np.nan if self.bad and self.steps == BAD_STEP else reward, *others
+
+
+gym.register("Faulty-late-v0", Late, max_episode_steps=30)
+
+
+@pytest.fixture
+def late(monkeypatch: pytest.MonkeyPatch) -> Cell:
+    """Two seeds, of which the second has a fault at environment step 200."""
+    made = cell("late", "scratch", agent="random", evaluation=Protocol(2, 1, 1, ("sampled",)))
+    made = dataclasses.replace(made, checkpoint_every=100)
+    monkeypatch.setattr(Late, "bad_seed", Streams(made).environments("training", 2)[1][0])
+    return made
+
+
+def test_a_signal_after_a_fault_interrupts_and_the_fault_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: Cell
+) -> None:
+    save = Checkpointer.save
+
+    def signalled(self: Checkpointer, session: Any) -> None:
+        save(self, session)
+        if session.env_step >= 500 and not self.times_resumed:
+            self.signal = signal.SIGTERM
+
+    monkeypatch.setattr(Checkpointer, "save", signalled)
+    with pytest.raises(Interrupted):
+        run_cell(late, tmp_path)
+    assert not (tmp_path / "run.json").exists()
+    run = run_cell(late, tmp_path)
+    assert run["times_resumed"] == 1 and set(run["failed_seeds"]) == {"4"}
+    assert run["failed_seeds"]["4"].endswith("seed 4, environment step 200: the reward is nan")
+    rows = pq.read_table(tmp_path / "evaluations.parquet").to_pylist()
+    assert max(row["env_step"] for row in rows if row["seed"] == 3) == 1000
+
+
+@pytest.mark.parametrize("error", [UserError, StorageError, MemoryError, OSError])
+def test_what_no_number_causes_is_raised_after_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: Cell, error: type[Exception]
+) -> None:
+    with pytest.raises(error, match="no more"):
+        run_with(tmp_path, monkeypatch, late, error("no more"))
+    assert not (tmp_path / "run.json").exists()
+
+
+def test_an_exception_after_a_fault_fails_the_seeds_that_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: Cell
+) -> None:
+    run = run_with(tmp_path, monkeypatch, late, ValueError("nan in the policy"))
+    assert run["failed_seeds"]["3"].startswith("the cell's training ended after environment step ")
+    assert run["failed_seeds"]["3"].endswith(": ValueError: nan in the policy")
+    assert "environment step 200: the reward is nan" in run["failed_seeds"]["4"]
+
+
+def run_with(folder: Path, monkeypatch: pytest.MonkeyPatch, made: Cell, error: Exception) -> dict[str, Any]:
+    """Train; the error is raised at environment step 500."""
+
+    def save(self: Checkpointer, session: Any) -> None:
+        if session.env_step >= 500:
+            raise error
+
+    monkeypatch.setattr(Checkpointer, "save", save)
+    return run_cell(made, folder)
 
 
 def test_an_agent_that_learns_nothing_fails_too(tmp_path: Path) -> None:

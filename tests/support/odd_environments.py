@@ -219,6 +219,12 @@ class Crashes(Walk):
         os.kill(os.getpid(), signal.SIGSEGV)
 
 
+class CrashesBesideItsWorker(Walk):
+    def step(self, action):
+        worker()
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+
 class Leaves(Walk):
     def step(self, action):
         os._exit(0)
@@ -312,6 +318,23 @@ class Talks(Walk):
     def step(self, action):
         print('{"environment": "none"}')
         os.write(1, b"hello\n")
+        return super().step(action)
+
+
+def worker() -> None:
+    """A process that outlives the one that has started it, with its open files."""
+    if not os.fork():
+        time.sleep(30)
+        os._exit(0)
+
+
+class HasWorker(Walk):
+    started = False
+
+    def step(self, action):
+        if not HasWorker.started:
+            HasWorker.started = True
+            worker()
         return super().step(action)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -41,17 +41,19 @@ class Broken(UserError):
         self.fault = fault
 
 
-_faults: list[Fault] | None = None  # those of this process, while environments are watched
+Note = Callable[[Fault], None]
+_noted: Note | None = None  # takes the faults of this process, while environments are watched
 
 
 class Guard(gym.Wrapper):
-    """Raise `Broken` for exceptions; remember the first observation or reward that is not finite."""
+    """Raise `Broken` for exceptions and what is no step; note the first number that is not finite."""
 
-    def __init__(self, env: gym.Env, environment: str, faults: list[Fault]):
+    def __init__(self, env: gym.Env, environment: str, noted: Note):
         super().__init__(env)
-        self._environment, self._faults = environment, faults
+        self._environment, self._noted = environment, noted
         self._seed: int | None = None
         self._steps, self._found = 0, False
+        self._shape = env.observation_space.shape
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         """Reset; steps are counted from the last one with a seed."""
@@ -60,7 +62,10 @@ class Guard(gym.Wrapper):
         try:
             begun = self.env.reset(seed=seed, options=options)
         except Exception as error:
-            raise self._broken("reset", error) from error
+            raise self._broken(f"reset raised {summary(error)}") from error
+        if not (isinstance(begun, tuple) and len(begun) == 2):
+            raise self._broken(f"reset returned {shown(begun)}; expected an observation and a dict")
+        self._check_shape("reset", begun[0])
         if not is_finite(begun[0]):
             self._note(f"an observation of reset is not finite: {shown(begun[0])}")
         return begun
@@ -71,20 +76,40 @@ class Guard(gym.Wrapper):
         try:
             stepped = self.env.step(action)
         except Exception as error:
-            raise self._broken(f"step({shown(action)})", error) from error
-        if not math.isfinite(stepped[1]):
+            raise self._broken(f"step({shown(action)}) raised {summary(error)}") from error
+        if not (isinstance(stepped, tuple) and len(stepped) == 5):
+            raise self._broken(f"step returned {shown(stepped)}; expected five values")
+        try:
+            finite = math.isfinite(stepped[1])
+        except (TypeError, ValueError, OverflowError):
+            raise self._broken(f"step returned reward = {shown(stepped[1])}; expected one number") from None
+        self._check_shape("step", stepped[0])
+        if not finite:
             self._note(f"the reward is {stepped[1]}")
         elif not is_finite(stepped[0]):
             self._note(f"an observation is not finite: {shown(stepped[0])}")
         return stepped
 
-    def _broken(self, call: str, error: Exception) -> Broken:
-        return Broken(self._environment, Fault(self._seed, self._steps, f"{call} raised {summary(error)}"))
+    def _check_shape(self, call: str, obs: Any) -> None:
+        """Broken for another shape than that of the space, or for what is no array of numbers."""
+        if isinstance(obs, np.ndarray) and obs.shape == self._shape and obs.dtype.kind in "fiub":
+            return
+        try:
+            shape = np.asarray(obs, dtype=np.float64).shape
+        except (TypeError, ValueError):
+            raise self._broken(f"{call} returned an observation that is no array: {shown(obs)}") from None
+        if shape != self._shape:
+            raise self._broken(
+                f"{call} returned an observation of shape {shape}; its space says {self._shape}"
+            )
+
+    def _broken(self, what: str) -> Broken:
+        return Broken(self._environment, Fault(self._seed, self._steps, what))
 
     def _note(self, what: str) -> None:
         if not self._found:
             self._found = True
-            self._faults.append(Fault(self._seed, self._steps, what))
+            self._noted(Fault(self._seed, self._steps, what))
 
 
 def is_finite(obs: Any) -> bool:
@@ -112,17 +137,24 @@ def summary(error: BaseException, most: int = 300) -> str:
 
 def guarded(env: gym.Env, environment: str) -> gym.Env:
     """The environment with a guard while environments are watched; else itself."""
-    return env if _faults is None else Guard(env, environment, _faults)
+    return env if _noted is None else Guard(env, environment, _noted)
 
 
 @contextmanager
-def watching(environment: str) -> Iterator[list[Fault]]:
-    """Watch the environments of an id that are made meanwhile; the list has faults as they come.
+def watching(environment: str, note: Note = lambda fault: None) -> Iterator[list[Fault]]:
+    """Watch the environments of an id that are made meanwhile; the list has faults as they come, and `note`
+    is called with each.
 
     Environments of this project, which `gymnasium.make` does not make, are not watched.
     """
-    global _faults
-    before, _faults = _faults, []
+    global _noted
+    faults: list[Fault] = []
+
+    def noted(fault: Fault) -> None:
+        faults.append(fault)
+        note(fault)
+
+    before, _noted = _noted, noted
     registered = None if is_configured(environment) else _registered(environment)
     try:
         if registered is not None:
@@ -134,9 +166,9 @@ def watching(environment: str) -> Iterator[list[Fault]]:
                 disable_env_checker=True,
                 additional_wrappers=(),
             )
-        yield _faults
+        yield faults
     finally:
-        _faults = before
+        _noted = before
         if registered is not None:
             gym.registry[registered.id] = registered
 

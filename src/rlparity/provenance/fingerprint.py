@@ -19,7 +19,8 @@ from typing import Any
 from rlparity import registry
 from rlparity.cell import EPSILON, UNRELATED, Cell
 from rlparity.environments import metadata
-from rlparity.provenance import candidate_files, definitions, source_code
+from rlparity.environments.configured import ids
+from rlparity.provenance import candidate_files, definitions, source_code, user_modules
 
 ANALYSIS = ("rlparity.analysis.summarize", "rlparity.analysis.live_checks")
 STAGES = {  # modules that a stage calls, and packages
@@ -48,6 +49,8 @@ def parts(cell: Cell) -> dict[str, Any]:
     if not elsewhere and info.module is not None and source_code.path(info.module) is not None:
         hashes.append(definitions.whole_module(info.module))
     hashes += [definitions.whole_module(name) for name in info.wrapper_modules if source_code.path(name)]
+    if not elsewhere and (further := _further(cell.environment, info)):
+        hashes.append(text_hash(further))
     packages = [] if elsewhere else ["torch", "numpy", "gymnasium"]
     packages += ["numba"] if computed_by_kernel(cell) else []
     reference = registry.REFERENCES[cell.agent] if cell.implementation == registry.REFERENCE else None
@@ -62,6 +65,13 @@ def parts(cell: Cell) -> dict[str, Any]:
         "cell": _data(cell),
         **files,
     }
+
+
+def _further(environment: str, info: metadata.EnvironmentInfo) -> dict[str, str]:
+    """Of a user's environment: the module that its id names, what it imports, installed packages."""
+    counted = [*filter(None, [info.module]), *info.wrapper_modules]
+    named = ids.base(environment).rpartition(":")[0]
+    return user_modules.contents(filter(None, [named]), counted)
 
 
 def computed_by_kernel(cell: Cell) -> bool:

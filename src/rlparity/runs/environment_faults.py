@@ -20,33 +20,54 @@ from rlparity.training.recorder import Recorder
 
 @contextmanager
 def named(cell: Cell, recorder: Recorder, checkpointer: Checkpointer) -> Iterator[None]:
-    """Watch the environments of a cell in training. UserError for an exception in one of them."""
-    with guard.watching(cell.environment) as faults:
+    """Watch the environments of a cell in training. UserError for an exception in one of them.
+
+    A fault is noted in the recorder at once, so that checkpoints have it too. An exception of the training
+    after a fault, which numbers that are not finite are likely to have caused, fails all other seeds.
+    """
+
+    def note(fault: Fault) -> None:
+        _fail(cell, recorder, fault, checkpointer.times_resumed)
+
+    ended = ""
+    with guard.watching(cell.environment, note) as faults:
         try:
             yield
         except Broken as error:
             place = _text(cell, error.fault, checkpointer.times_resumed)
             raise UserError(f"environment {cell.environment!r}, {place}: {error.fault.what}") from error
-        except Exception:
-            if not faults:  # then numbers that are not finite are the likely cause
+        except (UserError, MemoryError, OSError):  # an interruption, a lost lock, a full disk: never a number
+            raise
+        except Exception as error:
+            if not faults:
                 raise
             recorder.finish()
+            ended = guard.summary(error)
     for fault in faults:
         _fail(cell, recorder, fault, checkpointer.times_resumed)
+        if not checkpointer.times_resumed:
+            _leave_out(cell, recorder, fault)
+    if ended:
+        at = "" if recorder.env_step is None else f" after environment step {recorder.env_step:,}"
+        for seed in cell.seeds:
+            recorder.failed.setdefault(seed, f"the cell's training ended{at}: {ended}")
 
 
 def _fail(cell: Cell, recorder: Recorder, fault: Fault, times_resumed: int) -> None:
-    """Fail the seed of a fault, and leave out its rows from that step on."""
+    """Fail the seed of a fault."""
+    found = _found(cell, fault)
+    seed = cell.seeds[found[0] if found else 0]
+    if not recorder.failed.get(seed, "").startswith("environment "):
+        place = _text(cell, fault, times_resumed)
+        recorder.failed[seed] = f"environment {cell.environment!r}, {place}: {fault.what}"
+
+
+def _leave_out(cell: Cell, recorder: Recorder, fault: Fault) -> None:
+    """Leave out the rows of a seed from its fault on."""
     found = _found(cell, fault)
     index, env_step = (found[0], found[2]) if found else (0, 0)
-    seed = cell.seeds[index]
-    if recorder.failed.get(seed, "").startswith("environment "):
-        return
-    place = _text(cell, fault, times_resumed)
-    recorder.failed[seed] = f"environment {cell.environment!r}, {place}: {fault.what}"
-    if not times_resumed:
-        for rows in (recorder.episodes, recorder.evaluations, recorder.progress):
-            rows[:] = [row for row in rows if row["seed"] != seed or row["env_step"] < env_step]
+    for rows in (recorder.episodes, recorder.evaluations, recorder.progress):
+        rows[:] = [row for row in rows if row["seed"] != cell.seeds[index] or row["env_step"] < env_step]
 
 
 def _text(cell: Cell, fault: Fault, times_resumed: int) -> str:

@@ -98,7 +98,8 @@ def train(cells: Sequence[Cell], results: Path, jobs: int, say: Say) -> list[str
         cells, say, lambda cell: not pending.up_to_date(cell, results / cell.folder)
     )
     waiting = pending.update(checked, results)
-    waiting += [cell for cell in cells if cell not in waiting and _failed(cell, results)]
+    folders = {cell.folder for cell in waiting}
+    waiting += [cell for cell in checked if cell.folder not in folders and _failed(cell, results)]
     for cell in [cell for cell in waiting if cell.kind == "logs"]:
         waiting.remove(cell)
         with (results / cell.folder / "train.log").open("w") as log, redirect_stderr(log):

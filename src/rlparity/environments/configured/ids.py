@@ -89,6 +89,7 @@ def of_keys(base: str, keys: Mapping[str, Any], where: str) -> Configured:
     for name in kwargs:
         if not str(name).isidentifier() or name in (TIME_LIMIT, WRAPPERS, "render_mode"):
             raise UserError(f"{where}: {name!r} is no keyword argument of an environment")
+    _refuse_keys(kwargs, where)
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
         raise UserError(f"{where}: {TIME_LIMIT} {limit!r}; a number of steps, at least 1")
     listed = [wrappers] if isinstance(wrappers, str | Mapping) else wrappers
@@ -110,7 +111,19 @@ def _wrapper(data: Any, where: str) -> Wrapper:
     kwargs = data.get("kwargs") or {}
     if not isinstance(kwargs, Mapping) or not WORD.fullmatch(data["name"]):
         raise UserError(f"{where}: wrapper {data!r}: name is a word and kwargs a mapping")
+    _refuse_keys(kwargs, where)
     return Wrapper(data["name"], dict(kwargs))
+
+
+def _refuse_keys(value: Any, where: str) -> None:
+    """UserError for keys that are not strings, at any depth: an id, as JSON, would make them strings."""
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):
+                raise UserError(f"{where}: key {key!r} of {value!r} is no string; only strings can be keys")
+    if isinstance(value, Mapping | list | tuple):
+        for each in value.values() if isinstance(value, Mapping) else value:
+            _refuse_keys(each, where)
 
 
 def write(made: Configured) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata as distributions
 import os
 import sys
 import sysconfig
+from collections.abc import Iterable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 
 from rlparity import registry
 from rlparity.environments import metadata
+from rlparity.environments.configured import ids
 from rlparity.environments.guard import summary
 from rlparity.environments.probing import arms, rules
 from rlparity.environments.probing.copies import Refused
@@ -26,12 +29,14 @@ PACKAGE = Path(__file__).parents[2]
 
 
 def examine(environment: str, now: Now) -> dict[str, Any]:
-    """{"refused": a line or empty, "notes", "resumes", "compared", "files"} for one environment."""
+    """A `request.Finding` without its environment, as a mapping."""
+    before, own = set(sys.modules), {ids.base(environment).rpartition(":")[0]} - {""}
     notes: list[str] = []
     found: dict[str, Any] = {"refused": "", "notes": notes, "resumes": True, "compared": 0}
     try:
         now("importing it")
-        metadata.probe(environment)
+        info = metadata.probe(environment)
+        own |= {*info.wrapper_modules, *([info.module] if info.module else [])}
         reference = registry.family(environment).reference
         if reference in PLAIN:
             make = partial(import_module(reference).make_single, environment)
@@ -46,18 +51,33 @@ def examine(environment: str, now: Now) -> dict[str, Any]:
         found["refused"] = str(error).removeprefix(f"environment {environment!r}: ")
     except BaseException as error:
         found["refused"] = f"it raised {summary(error)}"
-    found["files"] = files()
+    found["files"] = files(own)
+    found["versions"] = versions(own | (set(sys.modules) - before))
     return found
 
 
-def files() -> dict[str, str]:
-    """Hashes of the files of all modules that are neither installed nor of this project, by path."""
+def files(own: Iterable[str] = ()) -> dict[str, str]:
+    """Hashes of the files of all modules that are neither installed nor of this project, by path; of
+    installed ones those of the packages of `own`."""
     places = {str(Path(place)) for place in sysconfig.get_paths().values()}
     places |= {os.path.realpath(place) for place in places}
     installed = tuple(f"{place}{os.sep}" for place in (*places, PACKAGE))
-    named = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
-    paths = {Path(name) for name in named if name and not name.startswith(installed)}
+    tops = {_top(name) for name in own} - {"gymnasium", PACKAGE.name}
+    named = [(_top(name), getattr(module, "__file__", None)) for name, module in list(sys.modules.items())]
+    paths = {Path(name) for top, name in named if name and (top in tops or not name.startswith(installed))}
     return {str(path.resolve()): digest(path) for path in sorted(paths) if path.is_file()}
+
+
+def versions(modules: Iterable[str]) -> dict[str, str]:
+    """The installed versions of the distributions that these modules are of."""
+    tops = {_top(name) for name in modules} - sys.stdlib_module_names
+    places = distributions.packages_distributions() if tops else {}
+    names = {name for top in tops for name in places.get(top, ())}
+    return {name: distributions.version(name) for name in sorted(names)}
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def digest(path: Path) -> str:

@@ -35,6 +35,7 @@ class Child:
     answer: int  # end of a pipe
     shared: mmap.mmap
     text: bytes = b""
+    status: int | None = None  # once it has ended
     calls: int = -1
     moved: float = field(default_factory=time.monotonic)
 
@@ -63,9 +64,9 @@ def serve() -> None:
     while waiting or running:
         while waiting and len(running) < request["jobs"]:
             running.append(_fork(waiting.pop(0)))
-        ready, _, _ = select.select([child.answer for child in running], [], [], POLL_S)
+        select.select([child.answer for child in running], [], [], POLL_S)
         for child in list(running):
-            done = _read(child, ready)
+            done = _read(child)
             if done is None and child.stalled(request["stall_s"]):
                 done = {"refused": f"{child.now()} did not come back within {request['stall_s']:g} s"}
             if done is not None:
@@ -74,28 +75,33 @@ def serve() -> None:
                 print(json.dumps({"environment": child.environment, **done}), flush=True)
 
 
-def _read(child: Child, ready: list[int]) -> Mapping[str, Any] | None:
-    """What a child has found; None while it is at work."""
-    if child.answer not in ready:
-        return None
-    if chunk := os.read(child.answer, 1 << 16):
-        child.text += chunk
-        return None
-    if child.text:
+def _read(child: Child) -> Mapping[str, Any] | None:
+    """What a child has found; None while it is at work.
+
+    A line is an answer: what the environment has started may keep the pipe open.
+    """
+    if child.status is None:
+        pid, status = os.waitpid(child.pid, os.WNOHANG)  # first, so that all it has written is there to read
+        child.status = status if pid else None
+    chunk = os.read(child.answer, 1 << 16) if select.select([child.answer], [], [], 0)[0] else None
+    child.text += chunk or b""
+    if child.text.endswith(b"\n"):
         found: dict[str, Any] = json.loads(child.text)
         return found
-    _, status = os.waitpid(child.pid, 0)
-    child.pid = 0
-    code = os.waitstatus_to_exitcode(status)
+    if chunk == b"" and child.status is None:
+        time.sleep(POLL_S)  # it is about to end, or has closed the pipe and is at work
+    if chunk or child.status is None:
+        return None
+    code = os.waitstatus_to_exitcode(child.status)
     how = f"by {signal.Signals(-code).name}" if code < 0 else f"with status {code}"
     return {"refused": f"its process ended {how} in {child.now()}"}
 
 
 def _end(child: Child) -> None:
     os.close(child.answer)
-    if child.pid:
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)  # with what it has started
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)  # with what it has started
+    if child.status is None:
         os.waitpid(child.pid, 0)
 
 
@@ -112,7 +118,8 @@ def _fork(environment: str) -> Child:
         os.close(answer)
         _quiet()
         found = json.dumps(import_module(BOTH_ARMS[-1]).examine(environment, _teller(shared)))
-        os.write(write, found.encode())
+        with open(write, "wb", closefd=False) as file:
+            file.write(f"{found}\n".encode())
         code = 0
     finally:
         os._exit(code)
