@@ -14,9 +14,10 @@ import pytest
 import yaml
 from validating import SUITE, question
 
-from rlparity.__main__ import _parser, main
+from rlparity.__main__ import main
 from rlparity.candidates import settings as candidate_settings
 from rlparity.cell import Cell
+from rlparity.cli.parser import build as _parser
 from rlparity.cli.settings import flags
 from rlparity.errors import UserError
 from rlparity.suites import hyperparameters, value_checks
